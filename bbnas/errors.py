@@ -1,0 +1,18 @@
+"""The one exception a user is meant to read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Bad input: one line stating the value, the rule and the remedy. The CLI exits with 2."""
+
+
+def unknown(kind: str, value: object, choices: Iterable[str]) -> UserError:
+    """The error for a name that is not in a registry, suggesting the nearest one that is."""
+    names = list(choices)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.4)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return UserError(f"unknown {kind} {str(value)!r}: choose from {', '.join(names)}{hint}")

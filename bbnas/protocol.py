@@ -1,0 +1,82 @@
+"""Protocol: how a design is trained and scored. The proxy and the paper's schedule are two."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from bbnas.design import Design
+from bbnas.errors import unknown
+from bbnas.schema import Value
+
+
+class Protocol(Value):
+    """One training and scoring recipe.
+
+    ``width_scale`` and ``depth_scale`` shrink the network that is trained, not the design whose
+    cost is counted. ``patch`` is the side of the HQ patch in pixels. ``schedule`` is ``onecycle``
+    or ``halve`` (the learning rate halved every ``halve_every`` iterations).
+    ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
+    of the centre crop scored of each validation image; 0 scores whole images.
+    """
+
+    name: str
+    width_scale: float = Field(default=1.0, gt=0, le=1)
+    depth_scale: float = Field(default=1.0, gt=0, le=1)
+    iterations: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    patch: int = Field(ge=8)
+    learning_rate: float = Field(gt=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    schedule: Literal["onecycle", "halve"] = "halve"
+    halve_every: int = Field(default=200_000, ge=1)
+    validate_every: int = Field(default=0, ge=0)
+    validation_side: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0)
+
+    @property
+    def key(self) -> str:
+        """12 hexadecimal digits over everything but the name."""
+        content = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def trained(self, design: Design) -> Design:
+        """The design as this protocol trains it: reduced width and depth, same k / k*."""
+        return design.replace(
+            width=max(3, round(design.width * self.width_scale)),
+            depth=max(1, round(design.depth * self.depth_scale)),
+        ).canonical()
+
+
+PROTOCOLS: dict[str, Protocol] = {
+    "proxy": Protocol(
+        name="proxy",
+        width_scale=0.25,
+        depth_scale=0.5,
+        iterations=250,
+        batch=8,
+        patch=48,
+        learning_rate=2e-3,
+        schedule="onecycle",
+        validation_side=192,
+    ),
+    # Paper §4.1 with the authors' HR patch and iterations (methods.md, [code]).
+    "paper": Protocol(
+        name="paper",
+        iterations=300_000,
+        batch=16,
+        patch=128,
+        learning_rate=1e-4,
+        validate_every=5_000,
+    ),
+}
+
+
+def get_protocol(name: str) -> Protocol:
+    """Raises UserError for a name that is no protocol."""
+    if name not in PROTOCOLS:
+        raise unknown("protocol", name, PROTOCOLS)
+    return PROTOCOLS[name]

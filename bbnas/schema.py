@@ -1,0 +1,68 @@
+"""YAML files and mappings to validated values: every error names the file, the key and the rule."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bbnas.errors import UserError
+
+
+class Value(BaseModel):
+    """A frozen value object; an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises:
+        UserError: the file cannot be read, is not YAML, or is not a mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: not valid YAML ({reason}); fix the file") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold keys and values, holds {type(content).__name__}")
+    return content
+
+
+def validate(model: type[M], content: Mapping[str, Any], where: str | Path) -> M:
+    """``content`` as a ``model``; ``where`` (a file, an option) begins every error.
+
+    Raises:
+        UserError: an unknown key or a value out of its rule.
+    """
+    try:
+        return model.model_validate(dict(content))
+    except ValidationError as error:
+        raise UserError(f"{where}: {_explain(model, error)}") from error
+
+
+def _explain(model: type[BaseModel], error: ValidationError) -> str:
+    first, *others = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"]) or "content"
+    if first["type"] == "extra_forbidden":
+        names = list(model.model_fields)
+        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        text = f"unknown key {key!r} (known: {', '.join(names)}){hint}"
+    elif first["type"] == "missing":
+        text = f"key {key!r} is missing"
+    else:
+        rule = first["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
+        text = f"{key} = {first['input']!r}: {rule}"
+    return text + (f" (and {len(others)} more)" if others else "")
