@@ -1,0 +1,21 @@
+"""The YAML files that come with bbnas, in a wheel as in a source checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+_PACKAGE = Path(__file__).resolve().parent
+
+Kind = Literal["search_spaces", "studies"]
+
+
+def builtin(kind: Kind) -> dict[str, Path]:
+    """Name → path of every built-in file of a kind, sorted by name.
+
+    A wheel carries them inside the package, a checkout beside it.
+    """
+    for folder in (_PACKAGE / kind, _PACKAGE.parent / kind):
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {}
