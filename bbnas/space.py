@@ -1,0 +1,367 @@
+"""Space: which values a Design may take, and every way of choosing among them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args
+
+from pydantic import Field, field_serializer, field_validator
+
+from bbnas.design import (
+    MATTERS,
+    Activation,
+    ActivationPosition,
+    Design,
+    Estimator,
+    Norm,
+    Part,
+    k_star,
+)
+from bbnas.errors import UserError, unknown
+from bbnas.resources import builtin
+from bbnas.schema import Value, read_yaml, validate
+from bbnas.tasks import Task
+
+if TYPE_CHECKING:
+    import optuna
+
+# Chosen in this order: whether a later axis matters rests on the earlier ones only.
+_SWITCHES = ("width", "depth", "binarize", "convs_per_residual", "activation")
+_LEAVES = ("k_ratio", "norm", "activation_position", "weight_scale", "estimator")
+_ORDER = _SWITCHES + _LEAVES
+
+# Asked by rank, so that a sampler knows which values are neighbours.
+_ORDERED = {"binarize", "k_ratio", "convs_per_residual", "width", "depth"}
+
+# Axes with a value that is not the smallest of a scale but its absence: asked first, by itself.
+_OFF: dict[str, tuple[str, Any]] = {
+    "k_ratio": ("align", None),
+    "convs_per_residual": ("residual", 0),
+}
+
+
+class Random(Protocol):
+    """What both random.Random and numpy.random.Generator offer."""
+
+    def random(self) -> float: ...
+
+
+class Ask(Protocol):
+    """Chooses one of ``choices`` for the named parameter; ``ordered`` if they form a scale."""
+
+    def __call__(self, name: str, choices: Sequence[Any], ordered: bool) -> Any: ...
+
+
+class Axes(Value):
+    """The values of each axis of a Design; an axis left out is fixed at Design's default.
+
+    Values are kept in one order whatever the file's, so equal spaces have equal keys.
+    """
+
+    binarize: tuple[tuple[Part, ...], ...] = Field(min_length=1)
+    norm: tuple[Norm, ...] = ("none",)
+    k_ratio: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, ...] = (None,)
+    activation: tuple[Activation, ...] = ("rprelu",)
+    activation_position: tuple[ActivationPosition, ...] = ("residual_branch",)
+    convs_per_residual: tuple[Annotated[int, Field(ge=0)], ...] = (1,)
+    weight_scale: tuple[bool, ...] = (True,)
+    estimator: tuple[Estimator, ...] = ("quadratic",)
+    width: tuple[Annotated[int, Field(ge=3, le=1024)], ...] = (64,)
+    depth: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (32,)
+
+    @field_validator("binarize", mode="before")
+    @classmethod
+    def _subsets(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if set(value) != {"any_of"} or not isinstance(value["any_of"], list | tuple):
+                raise ValueError("must be {any_of: [parts]} or a list of lists of parts")
+            parts = _parts(value["any_of"])
+            return [c for n in range(len(parts) + 1) for c in itertools.combinations(parts, n)]
+        if not isinstance(value, list | tuple) or any(isinstance(item, str) for item in value):
+            raise ValueError(
+                "must be a list of lists, such as [[], [body]], or {any_of: [parts]} for every "
+                "subset of those parts"
+            )
+        return [_parts(item) for item in value]
+
+    @field_validator("k_ratio", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        # YAML reads the bare word off as False.
+        values = value if isinstance(value, list | tuple) else [value]
+        if any(item is True for item in values):
+            raise ValueError("must be off or numbers above 0")
+        return [None if item is False or item == "off" else item for item in values]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _one_value_is_a_list(cls, value: Any) -> Any:
+        return value if isinstance(value, list | tuple | Mapping) else [value]
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _distinct_in_order(cls, values: tuple[Any, ...], info: Any) -> tuple[Any, ...]:
+        if not values:
+            raise ValueError("must hold at least one value")
+        if len(set(values)) < len(values):
+            twice = next(value for value in values if values.count(value) > 1)
+            raise ValueError(f"holds {_text(twice)} twice")
+        return tuple(sorted(values, key=_RANK.get(info.field_name, _rank_number)))
+
+    @field_serializer("binarize")
+    def _plain_names(self, value: tuple[tuple[Part, ...], ...]) -> list[list[str]]:
+        return [[str(part) for part in subset] for subset in value]
+
+
+def _parts(names: Any) -> list[Part]:
+    if not isinstance(names, list | tuple):
+        raise ValueError(f"must be a list of parts ({', '.join(Part)}), not {names!r}")
+    for name in names:
+        if name not in list(Part):
+            raise ValueError(str(unknown("part", name, list(Part))))
+    return [part for part in Part if part in names]
+
+
+def _rank_number(value: float | None) -> float:
+    return -1.0 if value is None else float(value)
+
+
+def _rank_subset(value: tuple[Part, ...]) -> tuple[int, list[int]]:
+    return len(value), [list(Part).index(part) for part in value]
+
+
+_RANK: dict[str, Callable[[Any], Any]] = {
+    "binarize": _rank_subset,
+    "norm": get_args(Norm).index,
+    "activation": get_args(Activation).index,
+    "activation_position": get_args(ActivationPosition).index,
+    "estimator": get_args(Estimator).index,
+}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "+".join(value) or "nothing"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "off" if value is None else str(value)
+
+
+class Space(Value):
+    """A design space. Designs that build the same network count once, everywhere."""
+
+    version: Literal[1]
+    name: str = Field(min_length=1)
+    description: str = ""
+    axes: Axes
+
+    def suggest(self, trial: optuna.trial.BaseTrial) -> Design:
+        """A canonical Design chosen through ``trial``; an axis is asked only when it matters.
+
+        Ordered axes are integer parameters (the rank of the value, smallest first); part subsets
+        are one yes/no parameter a part where every combination is allowed.
+        """
+
+        def ask(name: str, choices: Sequence[Any], ordered: bool) -> Any:
+            if ordered:
+                return choices[trial.suggest_int(name, 0, len(choices) - 1)]
+            return trial.suggest_categorical(name, list(choices))
+
+        return self._choose(ask)
+
+    def sample(self, rng: Random) -> Design:
+        """A canonical Design with every axis that matters drawn uniformly, as suggest asks it."""
+
+        def ask(name: str, choices: Sequence[Any], ordered: bool) -> Any:
+            return choices[int(rng.random() * len(choices))]
+
+        return self._choose(ask)
+
+    def params(self, design: Design) -> dict[str, Any]:
+        """The Optuna parameters for which ``suggest`` returns this network.
+
+        Raises:
+            UserError: the space does not contain the design.
+        """
+        wanted = design.canonical()
+        found: dict[str, Any] = {}
+        for axis in _ORDER:
+            if not _matters(axis, wanted):
+                continue
+            same = (
+                value
+                for value in getattr(self.axes, axis)
+                if wanted.replace(**{axis: value}).canonical() == wanted
+            )
+            try:
+                found |= self._answers(axis, next(same))
+            except StopIteration:
+                allowed = ", ".join(_text(value) for value in getattr(self.axes, axis))
+                raise UserError(
+                    f"{axis} {_text(getattr(wanted, axis))} is not in space {self.name!r}: "
+                    f"it holds {allowed}"
+                ) from None
+        return found
+
+    def contains(self, design: Design) -> bool:
+        """Whether ``suggest`` can return this network."""
+        try:
+            self.params(design)
+        except UserError:
+            return False
+        return True
+
+    def count(self) -> int:
+        """The number of distinct designs, exactly."""
+        total = 0
+        for chosen in self._switches():
+            product = 1
+            for axis in _LEAVES:
+                product *= len(self._options(axis, chosen))
+            total += product
+        return total
+
+    def enumerate(self) -> Iterator[Design]:
+        """Every distinct design once, canonical."""
+        for chosen in self._switches():
+            options = [self._options(axis, chosen) for axis in _LEAVES]
+            for values in itertools.product(*options):
+                yield chosen.replace(**dict(zip(_LEAVES, values, strict=True)))
+
+    def guided(self, order: Sequence[Part]) -> Self:
+        """The same space with parts binarized in one order: [], [first], [first, second] …
+
+        Raises:
+            UserError: no such prefix is in the space.
+        """
+        prefixes = [set(order[:n]) for n in range(len(order) + 1)]
+        kept = [list(subset) for subset in self.axes.binarize if set(subset) in prefixes]
+        if not kept:
+            raise UserError(
+                f"space {self.name!r} binarizes no prefix of {' > '.join(order)}; "
+                "search it without a guide"
+            )
+        return self._with_subsets(kept)
+
+    def restricted(self, task: Task) -> Self:
+        """The same space without the parts that the task's backbone lacks."""
+        subsets = [[p for p in subset if p in task.parts] for subset in self.axes.binarize]
+        return self._with_subsets([list(s) for s in dict.fromkeys(map(tuple, subsets))])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain names and numbers, from which ``from_dict`` makes the space again."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], where: str | Path = "space") -> Self:
+        """Raises UserError naming ``where``, the key and the allowed values."""
+        return validate(cls, content, where)
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits, equal for spaces that hold the same choices."""
+        content = json.dumps(self.axes.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def _choose(self, ask: Ask) -> Design:
+        chosen = Design()
+        for axis in _ORDER:
+            if _matters(axis, chosen):
+                chosen = _set(chosen, axis, self._ask(axis, ask))
+        return Design.model_validate(chosen.model_dump()).canonical()
+
+    def _ask(self, axis: str, ask: Ask) -> Any:
+        values: tuple[Any, ...] = getattr(self.axes, axis)
+        if axis == "binarize" and (free := self._free_parts()) is not None:
+            always = set(values[0])
+            chosen = {p for p in free if ask(f"binarize_{p}", (False, True), ordered=False)}
+            return tuple(part for part in Part if part in always | chosen)
+        if axis in _OFF and (off := _OFF[axis][1]) in values and len(values) > 1:
+            if not ask(_OFF[axis][0], (False, True), ordered=False):
+                return off
+            values = tuple(value for value in values if value != off)
+        return values[0] if len(values) == 1 else ask(axis, values, ordered=axis in _ORDERED)
+
+    def _answers(self, axis: str, value: Any) -> dict[str, Any]:
+        """The parameters by which ``_ask`` returns ``value``."""
+        answers: dict[str, Any] = {}
+
+        def ask(name: str, choices: Sequence[Any], ordered: bool) -> Any:
+            if name.startswith("binarize_"):
+                choice = name.removeprefix("binarize_") in value
+            elif axis in _OFF and name == _OFF[axis][0]:
+                choice = value != _OFF[axis][1]
+            else:
+                choice = value
+            answers[name] = choices.index(choice) if ordered else choice
+            return choice
+
+        self._ask(axis, ask)
+        return answers
+
+    def _free_parts(self) -> list[Part] | None:
+        """The parts that are free to be binarized or not, if every combination is allowed."""
+        always, ever = set(self.axes.binarize[0]), set().union(*self.axes.binarize)
+        every = all(always <= set(subset) for subset in self.axes.binarize)
+        if not every or len(self.axes.binarize) != 2 ** len(ever - always):
+            return None
+        return [part for part in Part if part in ever - always]
+
+    def _switches(self) -> Iterator[Design]:
+        """Every distinct choice of the axes on which others depend."""
+
+        def deepen(chosen: Design, axes: tuple[str, ...]) -> Iterator[Design]:
+            if not axes:
+                yield chosen
+                return
+            for value in self._options(axes[0], chosen):
+                yield from deepen(_set(chosen, axes[0], value), axes[1:])
+
+        return deepen(Design(), _SWITCHES)
+
+    def _options(self, axis: str, chosen: Design) -> tuple[Any, ...]:
+        """The values of an axis that make distinct networks, in canonical form."""
+        values: tuple[Any, ...] = getattr(self.axes, axis)
+        if not _matters(axis, chosen):
+            return (getattr(chosen, axis),)
+        if axis == "convs_per_residual":
+            values = tuple(dict.fromkeys(min(value, chosen.depth) for value in values))
+        elif axis == "k_ratio":
+            star = k_star(chosen.width)
+            # k = 1 is no alignment, as in Design.canonical.
+            ones = [v for v in values if v is not None and abs(v * star - 1.0) < 1e-9]
+            if ones:
+                values = tuple(dict.fromkeys(None if v in ones else v for v in values))
+        return values
+
+    def _with_subsets(self, subsets: list[list[Part]]) -> Self:
+        axes = Axes.model_validate(self.axes.model_dump() | {"binarize": subsets})
+        return self.model_copy(update={"axes": axes})
+
+
+def _matters(axis: str, design: Design) -> bool:
+    return axis not in MATTERS or MATTERS[axis](design)
+
+
+def _set(design: Design, axis: str, value: Any) -> Design:
+    # Values of a Space are valid already; validating each step again would dominate count().
+    return design.model_copy(update={axis: value})
+
+
+def load_space(name_or_path: str | Path) -> Space:
+    """A built-in space by name, or one from a YAML file (named after the file).
+
+    Raises:
+        UserError: neither a built-in space nor a file, or the file is not a valid space.
+    """
+    text = str(name_or_path)
+    known = builtin("search_spaces")
+    is_file = Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()
+    path = known[text] if text in known else Path(text)
+    if text not in known and not is_file:
+        raise unknown("space (or a .yaml file)", text, known)
+    return Space.from_dict({"name": path.stem} | read_yaml(path), path)
