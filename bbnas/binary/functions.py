@@ -1,0 +1,130 @@
+"""The hot path: binary convolution and RPReLU, forward and backward, in few passes over memory.
+
+Both are written as autograd functions because the passes, not the arithmetic, are the cost of a
+binary unit in training. `bbnas bench train` measures them against a plain transcription.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bbnas.binary.estimators import ESTIMATORS, clip
+
+_ONE = torch.ones(())
+
+
+def minus_sgn(u: Tensor) -> Tensor:
+    """−sgn(−u), two-valued: −1 where u < 0, else +1, given that no u is −0.0.
+
+    A difference a − b is never −0.0 unless a is −0.0 and b is +0.0, so with u = α − x an x equal
+    to its threshold gives +1 here and −1 as sgn: the paper's Eq. 2. One vectorised pass, where
+    `torch.where` with its third operand takes forty times as long.
+    """
+    return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
+
+
+def binarize(x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """``u`` = α − x and −sgn(x − α) for x (N, C, H, W) and thresholds α (C)."""
+    # + 0.0 turns a threshold of −0.0 into +0.0, which minus_sgn relies on.
+    u = (alpha + 0.0).view(1, -1, 1, 1) - x
+    return u, minus_sgn(u)
+
+
+def binarize_weight(weight: Tensor, channels_last: bool) -> Tensor:
+    """−sgn(W) for W (C_out, C_in, 3, 3), two-valued."""
+    minus = minus_sgn(0.0 - weight)
+    return minus.contiguous(memory_format=torch.channels_last) if channels_last else minus
+
+
+def weight_scale(weight: Tensor) -> Tensor:
+    """mean|W_o| for each output channel, (C_out) (paper Eq. 3; per channel as in the code)."""
+    return weight.abs().mean((1, 2, 3))
+
+
+class BinaryConv(torch.autograd.Function):
+    """mean|W_o| · (sgn(x − α) ⊛ sgn(W)), 3×3, zero padding after binarization (paper Eq. 1–3).
+
+    The convolution adds whole numbers, exactly, as XNOR and popcount do; the scale follows it.
+    Backward: ``estimator`` for the activations; for the weights clip with the scale detached and,
+    as in the authors' code, not multiplied into the gradient.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        alpha: Tensor,
+        weight: Tensor,
+        scaled: bool,
+        estimator: str,
+        progress: float,
+    ) -> Tensor:
+        last = x.is_contiguous(memory_format=torch.channels_last)
+        u, xb = binarize(x, alpha)
+        wb = binarize_weight(weight, last)
+        scale = weight_scale(weight).view(-1, 1, 1, 1) if scaled else None
+        y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
+        if scale is not None:
+            y.mul_(scale.view(1, -1, 1, 1))
+        ctx.save_for_backward(u, xb, wb, weight, scale)
+        ctx.estimator, ctx.progress = estimator, progress
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        u, xb, wb, weight, scale = ctx.saved_tensors
+        # Minus: from −sgn(x − α) and −sgn(W) back to their arguments.
+        kernel = -wb if scale is None else wb * -scale
+        mask = [ctx.needs_input_grad[0] or ctx.needs_input_grad[1], True, False]
+        grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
+            grad, xb, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
+        )
+        grad_x = grad_alpha = None
+        if grad_xb is not None:
+            grad_x = ESTIMATORS[ctx.estimator](u, grad_xb, ctx.progress)
+            grad_alpha = grad_x.sum((0, 2, 3)).neg_()
+        return grad_x, grad_alpha, clip(weight, grad_wb.neg_()), None, None, None
+
+
+class RPReLUAdd(torch.autograd.Function):
+    """RPReLU(y) + residual (paper Eq. 4): max(z, 0) + β·min(z, 0) + ζ + residual, z = y − γ.
+
+    y (N, C, H, W); γ, ζ (C) or None for PReLU; β (C); the residual is None or like y.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        y: Tensor,
+        gamma: Tensor | None,
+        beta: Tensor,
+        zeta: Tensor | None,
+        residual: Tensor | None,
+    ) -> Tensor:
+        z = y if gamma is None else y - gamma.view(1, -1, 1, 1)
+        out = torch.prelu(z, beta)
+        if residual is not None:
+            out.add_(residual)
+        if zeta is not None:
+            out.add_(zeta.view(1, -1, 1, 1))
+        ctx.save_for_backward(z, beta)
+        ctx.shifted = gamma is not None
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        z, beta = ctx.saved_tensors
+        positive = torch.ops.aten.threshold_backward(grad, z, 0)
+        grad_z = torch.lerp(positive, grad, beta.view(1, -1, 1, 1))
+        grad_beta = z.clamp_max(0).mul_(grad).sum((0, 2, 3))
+        grad_gamma = grad_zeta = None
+        if ctx.shifted:
+            grad_gamma = grad_z.sum((0, 2, 3)).neg_()
+            grad_zeta = grad.sum((0, 2, 3))
+        return grad_z, grad_gamma, grad_beta, grad_zeta, grad if ctx.needs_input_grad[4] else None
