@@ -1,4 +1,4 @@
-"""YAML files and mappings to validated values: every error names the file, the key and the rule."""
+"""YAML files and mappings to validated values; every error names the file, key and rule."""
 
 from __future__ import annotations
 
@@ -53,16 +53,30 @@ def validate(model: type[M], content: Mapping[str, Any], where: str | Path) -> M
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False)
+    # An unknown key first: it is often the misspelling of one reported missing.
+    found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    first, *others = found
     key = ".".join(str(part) for part in first["loc"]) or "content"
     if first["type"] == "extra_forbidden":
-        names = list(model.model_fields)
+        names = list(_inner(model, first["loc"][:-1]).model_fields)
         near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         text = f"unknown key {key!r} (known: {', '.join(names)}){hint}"
     elif first["type"] == "missing":
         text = f"key {key!r} is missing"
     else:
-        rule = first["msg"].removeprefix("Value error, ").replace("Input should be ", "must be ")
-        text = f"{key} = {first['input']!r}: {rule}"
+        rule = _RULES.get(first["type"], first["msg"].removeprefix("Value error, "))
+        text = f"{key} = {first['input']!r}: {rule.replace('Input should be ', 'must be ')}"
     return text + (f" (and {len(others)} more)" if others else "")
+
+
+_RULES = {"model_type": "must hold keys and values", "tuple_type": "must be a list"}
+
+
+def _inner(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel]:
+    """The model at ``loc`` inside ``model``."""
+    for part in loc:
+        field = model.model_fields.get(str(part))
+        if field is not None and isinstance(field.annotation, type):
+            model = field.annotation
+    return model

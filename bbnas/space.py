@@ -122,7 +122,7 @@ def _parts(names: Any) -> list[Part]:
         raise ValueError(f"must be a list of parts ({', '.join(Part)}), not {names!r}")
     for name in names:
         if name not in list(Part):
-            raise ValueError(str(unknown("part", name, list(Part))))
+            raise ValueError(str(unknown("part", name, Part)))
     return [part for part in Part if part in names]
 
 
@@ -233,7 +233,7 @@ class Space(Value):
                 yield chosen.replace(**dict(zip(_LEAVES, values, strict=True)))
 
     def guided(self, order: Sequence[Part]) -> Self:
-        """The same space with parts binarized in one order: [], [first], [first, second] …
+        """The same space with parts binarized in one order: none, the first, the first two …, all.
 
         Raises:
             UserError: no such prefix is in the space.

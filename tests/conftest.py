@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from bbnas.design import PRESETS, Design, Part
+from bbnas.evaluation import Candidate, Evaluation, Study, StudyConfig
+from bbnas.protocol import PROTOCOLS
+
+PROXY = PROTOCOLS["proxy"]
+PIXELS = 320 * 180
+
+
+def convolutions(design: Design) -> dict[Part, list[tuple[int, int]]]:
+    """SRResNet ×4 by hand: per part, (weights, LQ pixels they are applied to)."""
+    n, body = design.width, 9 * design.width**2
+    return {
+        Part.HEAD: [(9 * 3 * n, PIXELS)],
+        Part.BODY: [(body, PIXELS)] * design.depth,
+        Part.UPSAMPLING: [(4 * body, PIXELS), (4 * body, 4 * PIXELS), (body, 16 * PIXELS)],
+        Part.TAIL: [(9 * 3 * n, 16 * PIXELS)],
+    }
+
+
+def synthetic_psnr(design: Design) -> float:
+    """A plausible proxy: what the paper found, in dB, with width and depth."""
+    psnr = 26.5 + 0.25 * np.log2(design.width / 64) + 0.1 * np.log2(design.depth / 32)
+    losses = {Part.HEAD: 0.05, Part.BODY: 0.20, Part.UPSAMPLING: 0.02, Part.TAIL: 0.80}
+    psnr -= sum(losses[part] for part in design.binarize)
+    if design.binarize:
+        psnr -= {"none": 0.0, "batchnorm": 0.4}[design.norm]
+        off = 4.0 if design.k_ratio is None else abs(np.log2(design.k_ratio))
+        psnr -= 0.015 * off**2
+        psnr -= {"rprelu": 0, "prelu": 0.02, "relu": 0.08, "hardtanh": 0.2, "none": 0.1}[
+            design.activation
+        ]
+        psnr -= 0.0 if design.weight_scale else 0.1
+        if design.binary(Part.BODY):
+            psnr -= 0.5 if design.convs_per_residual == 0 else 0.02 * design.convs_per_residual**0.5
+    return float(psnr)
+
+
+def random_design(rng: np.random.Generator) -> Design:
+    def pick(*choices):  # type: ignore[no-untyped-def]
+        return choices[rng.integers(len(choices))]
+
+    return Design(
+        binarize=tuple(part for part in Part if rng.random() < 0.5),
+        norm=pick("none", "batchnorm"),
+        k_ratio=pick(None, *(2.0**e for e in range(-6, 7))),
+        activation=pick("rprelu", "prelu", "relu", "hardtanh", "none"),
+        activation_position=pick("after_addition", "residual_branch"),
+        convs_per_residual=pick(0, 1, 2, 4, 8, 16, 32),
+        weight_scale=pick(True, False),
+        estimator=pick("clip", "quadratic", "ede"),
+        width=pick(16, 32, 48, 64),
+        depth=pick(16, 32),
+    ).canonical()
+
+
+@pytest.fixture(scope="session")
+def evaluated() -> Callable[..., Evaluation]:
+    """An Evaluation with figures that nobody trained for."""
+
+    def make(design: Design, psnr: float | None = None, **changes: object) -> Evaluation:
+        fp = {p: sum(w * pixels for w, pixels in cs) for p, cs in convolutions(design).items()}
+        weights = {p: sum(w for w, _ in cs) for p, cs in convolutions(design).items()}
+        psnr = synthetic_psnr(design) if psnr is None else psnr
+        iterations = range(0, PROXY.iterations + 1, 5)
+        evaluation = Evaluation(
+            design=design,
+            task="sr4",
+            protocol=PROXY,
+            data="fingerprint",
+            status="ok",
+            psnr=psnr,
+            ssim=0.5 + psnr / 100,
+            ops=sum(v / (64 if design.binary(p) else 1) for p, v in fp.items()),
+            params=sum(v / (32 if design.binary(p) else 1) for p, v in weights.items()),
+            seconds=4.2,
+            curve=tuple((i, 0.02 + (27 - psnr) / 100 + 0.1 * 0.98**i) for i in iterations),
+            environment={"python": "3.11.2", "torch": "2.13.0", "device": "cpu"},
+        )
+        return replace(evaluation, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study]:
+    """A plausible finished study of distinct random designs, some of which diverged."""
+
+    def make(
+        candidates: int = 200,
+        seed: int = 0,
+        noise: float = 0.02,
+        diverged: float = 0.04,
+        baselines: tuple[str, ...] = (),
+        references: bool = True,
+        **config: object,
+    ) -> Study:
+        rng = np.random.default_rng(seed)
+        designs = {PRESETS[name].canonical().key: PRESETS[name].canonical() for name in baselines}
+        names = list(baselines)
+        while len(designs) < candidates:
+            design = random_design(rng)
+            designs.setdefault(design.key, design)
+        start = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        found = []
+        for number, design in enumerate(designs.values()):
+            evaluation = evaluated(design, synthetic_psnr(design) + rng.normal(0, noise))
+            if number >= len(names) and rng.random() < diverged:
+                curve = (*evaluation.curve[:10], (50, float("nan")))
+                lost = {"psnr": float("nan"), "ssim": float("nan"), "curve": curve}
+                evaluation = replace(evaluation, status="diverged", error="loss is NaN", **lost)
+            name = names[number] if number < len(names) else ""
+            found.append(Candidate(number, evaluation, name, start + timedelta(seconds=4 * number)))
+        singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
+        settings = {
+            "name": "first",
+            "space": {"name": "bbcu"},
+            "task": "sr4",
+            "protocol": PROXY,
+            "data": "fingerprint",
+            "data_description": "12 photographs, 9 to train and 3 to validate",
+        }
+        return Study(
+            config=StudyConfig(**(settings | config)),  # type: ignore[arg-type]
+            storage="sqlite:///studies/first.db",
+            candidates=tuple(found),
+            references=tuple(evaluated(d) for d in singles) if references else (),
+            duplicates=17,
+            rejected=3,
+            created=start,
+        )
+
+    return make

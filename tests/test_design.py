@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import itertools
+import json
+from typing import get_args
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bbnas.design import (
+    MATTERS,
+    PRESETS,
+    Activation,
+    ActivationPosition,
+    Design,
+    Estimator,
+    Norm,
+    Part,
+    k_star,
+    load_design,
+)
+from bbnas.errors import UserError
+
+designs = st.builds(
+    Design,
+    binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    norm=st.sampled_from(get_args(Norm)),
+    k_ratio=st.none() | st.floats(1e-3, 1e3) | st.sampled_from([1 / 130, 1.0]),
+    activation=st.sampled_from(get_args(Activation)),
+    activation_position=st.sampled_from(get_args(ActivationPosition)),
+    convs_per_residual=st.sampled_from([0, 1, 2, 4, 8, 16, 32, 64]),
+    weight_scale=st.booleans(),
+    estimator=st.sampled_from(get_args(Estimator)),
+    width=st.sampled_from([3, 16, 64]),
+    depth=st.sampled_from([1, 8, 32]),
+)
+
+
+@given(designs)
+def test_canonical_is_idempotent_and_the_same_network(design: Design) -> None:
+    once = design.canonical()
+    assert once.canonical() == once
+    assert once.key == design.key
+    assert design.same_network(once)
+
+
+@given(designs, designs)
+def test_keys_are_equal_iff_canonical_forms_are(a: Design, b: Design) -> None:
+    assert (a.key == b.key) == (a.canonical() == b.canonical())
+
+
+@given(designs)
+def test_yaml_and_json_round_trip(design: Design) -> None:
+    assert Design.from_dict(yaml.safe_load(design.to_yaml())) == design
+    assert Design.from_dict(json.loads(json.dumps(design.to_dict()))) == design
+
+
+@given(designs)
+def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None:
+    others = {
+        "norm": get_args(Norm),
+        "activation": get_args(Activation),
+        "activation_position": get_args(ActivationPosition),
+        "weight_scale": (True, False),
+        "estimator": get_args(Estimator),
+    }
+    design = design.canonical()
+    for axis, values in others.items():
+        for value in set(values) - {getattr(design, axis)}:
+            changed = design.replace(**{axis: value})
+            idle = not MATTERS[axis](design)
+            assert design.same_network(changed) == idle, axis
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        # Nothing is binarized: there is no unit to make.
+        (Design(), Design(norm="batchnorm", activation="relu", estimator="ede")),
+        # The convolutions per residual are the body's.
+        (Design(binarize=["tail"]), Design(binarize=["tail"], convs_per_residual=4)),
+        # A span longer than the body is the whole body.
+        (
+            Design(binarize=["body"], depth=8, convs_per_residual=8),
+            Design(binarize=["body"], depth=8, convs_per_residual=32),
+        ),
+        # Multiplying by k = 1 aligns nothing.
+        (Design(k_ratio=1 / 130), Design(k_ratio=None)),
+        # Without an activation, or without a sum, it has no position.
+        (
+            Design(binarize=["body"], activation="none"),
+            Design(binarize=["body"], activation="none", activation_position="after_addition"),
+        ),
+        (
+            Design(binarize=["body"], convs_per_residual=0),
+            Design(binarize=["body"], convs_per_residual=0, activation_position="after_addition"),
+        ),
+    ],
+)
+def test_designs_that_build_the_same_network_have_one_key(a: Design, b: Design) -> None:
+    assert a.key == b.key
+
+
+def test_position_matters_where_another_part_adds() -> None:
+    inside = Design(binarize=["body", "tail"], convs_per_residual=0)
+    assert inside.key != inside.replace(activation_position="after_addition").key
+
+
+def test_key_does_not_depend_on_the_order_of_parts() -> None:
+    keys = {Design(binarize=order).key for order in itertools.permutations(Part)}
+    assert len(keys) == 1
+
+
+def test_k_is_130_at_width_64_and_carries_over() -> None:
+    assert k_star(64) == 130
+    design = Design(k_ratio=2.0, width=16)
+    assert design.k == pytest.approx(2 * 130 / 4)
+    assert design.replace(width=32).k == pytest.approx(130)
+    assert Design(k_ratio=None).k == 1.0
+
+
+def test_presets_are_the_paper_s() -> None:
+    v1, v2, v3, v4 = (PRESETS[f"bbcu-v{n}"] for n in (1, 2, 3, 4))
+    assert v1.norm == "batchnorm"
+    assert {v2.norm, v3.norm, v4.norm} == {"none"}
+    assert [d.k_ratio for d in (v1, v2, v3, v4)] == [None, None, 1.0, 1.0]
+    assert [d.activation_position for d in (v3, v4)] == ["after_addition", "residual_branch"]
+    assert all(d.binarize == (Part.BODY,) for d in (v1, v2, v3, v4))
+    assert PRESETS["bbcu-l"].binarize == (Part.BODY,)
+    assert PRESETS["bbcu-m"].binarize == (Part.BODY, Part.UPSAMPLING)
+    assert PRESETS["srresnet"] == Design(width=64, depth=32)
+    assert PRESETS["srresnet-lite"].width == 12
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_canonical_and_loads_by_name_and_from_a_file(name, tmp_path) -> None:
+    preset = PRESETS[name]
+    assert preset.canonical() == preset
+    assert load_design(name) == preset
+    file = tmp_path / "design.yaml"
+    file.write_text(preset.to_yaml())
+    assert load_design(file) == preset
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("binarize: [bdy]", "did you mean 'body'"),
+        ("widht: 64", "did you mean 'width'"),
+        ("norm: layernorm", "'none' or 'batchnorm'"),
+        ("width: 0", "greater than or equal to 3"),
+        ("k_ratio: -1", "greater than 0"),
+        ("k_ratio: .inf", "finite"),
+        ("[1, 2]", "must hold keys and values"),
+        ("a: [", "not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_one_line_that_names_it(text, says, tmp_path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_design(file)
+    assert says in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_preset_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'bbcu-m'"):
+        load_design("bcu-m")
+
+
+def test_a_missing_file_says_so(tmp_path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_design(tmp_path / "none.yaml")

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import Counter
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import optuna
+import pytest
+import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from bbnas.design import (
+    PRESETS,
+    Activation,
+    ActivationPosition,
+    Design,
+    Estimator,
+    Norm,
+    Part,
+)
+from bbnas.errors import UserError
+from bbnas.space import Axes, Space, load_space
+from bbnas.tasks import TASKS
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def some(values, most=3):
+    return st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True)
+
+
+subsets = [list(c) for n in range(5) for c in itertools.combinations(map(str, Part), n)]
+
+spaces = st.fixed_dictionaries(
+    {
+        "binarize": st.one_of(
+            st.lists(st.sampled_from(subsets), min_size=1, max_size=4, unique_by=tuple),
+            some([str(part) for part in Part]).map(lambda parts: {"any_of": parts}),
+        ),
+        "norm": some(get_args(Norm)),
+        # 1/130 is k = 1 at width 64: no alignment.
+        "k_ratio": some([None, 0.25, 1.0, 4.0, 1 / 130]),
+        "activation": some(get_args(Activation)),
+        "activation_position": some(get_args(ActivationPosition)),
+        "convs_per_residual": some([0, 1, 4, 8, 32], 4),
+        "weight_scale": some([True, False]),
+        "estimator": some(get_args(Estimator), 2),
+        "width": some([16, 64], 2),
+        "depth": some([4, 8, 32], 2),
+    }
+).map(lambda axes: Space.from_dict({"version": 1, "name": "small", "axes": axes}))
+
+
+def brute_force(space: Space) -> dict[str, Design]:
+    """Every raw combination of the axes, by canonical key."""
+    axes = space.axes.model_dump()
+    raw = itertools.product(*axes.values())
+    found = (Design(**dict(zip(axes, values, strict=True))).canonical() for values in raw)
+    return {design.key: design for design in found}
+
+
+def raw_size(space: Space) -> int:
+    return int(np.prod([len(getattr(space.axes, axis)) for axis in Axes.model_fields]))
+
+
+@given(spaces)
+def test_count_and_enumerate_agree_with_brute_force(space: Space) -> None:
+    assume(raw_size(space) <= 3000)
+    expected = brute_force(space)
+    found = list(space.enumerate())
+    assert space.count() == len(expected) == len(found)
+    assert {design.key for design in found} == set(expected)
+    assert all(design.canonical() == design for design in found)
+
+
+@given(spaces, st.integers(0, 2**32))
+def test_params_are_what_suggest_asks(space: Space, seed: int) -> None:
+    design = space.sample(random.Random(seed))
+    assert design == design.canonical()
+    assert space.contains(design)
+    trial = optuna.trial.FixedTrial(space.params(design))
+    assert space.suggest(trial) == design
+    # FixedTrial records what was asked: nothing more, nothing less.
+    assert set(trial.distributions) == set(space.params(design))
+
+
+@given(spaces)
+def test_every_design_enumerated_can_be_suggested(space: Space) -> None:
+    assume(space.count() <= 60)
+    for design in space.enumerate():
+        assert space.suggest(optuna.trial.FixedTrial(space.params(design))) == design
+
+
+@given(spaces)
+def test_a_space_comes_back_from_its_dict_and_keeps_its_key(space: Space) -> None:
+    again = Space.from_dict(yaml.safe_load(yaml.safe_dump(space.to_dict())))
+    assert again == space
+    assert again.key == space.key
+
+
+@given(spaces, st.permutations(list(Part)))
+def test_a_guided_space_is_the_part_that_follows_the_order(space: Space, order) -> None:
+    prefixes = [set(order[:n]) for n in range(5)]
+    kept = {key for key, d in brute_force(space).items() if set(d.binarize) in prefixes}
+    if kept:
+        assert {design.key for design in space.guided(order).enumerate()} == kept
+    else:
+        with pytest.raises(UserError, match="without a guide"):
+            space.guided(order)
+
+
+def test_suggestions_of_a_sampler_fill_the_space() -> None:
+    space = Space.from_dict(
+        {
+            "version": 1,
+            "name": "tiny",
+            "axes": {
+                "binarize": {"any_of": ["body"]},
+                "k_ratio": [None, 1],
+                "convs_per_residual": [0, 1, 2],
+            },
+        }
+    )
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    found = Counter()
+    for _ in range(200):
+        trial = study.ask()
+        found[space.suggest(trial).key] += 1
+        study.tell(trial, 0.0)
+    assert set(found) == {design.key for design in space.enumerate()}
+    assert len(found) == 2 + 2 * 3
+
+
+def test_sampling_takes_either_generator_and_repeats_by_seed() -> None:
+    space = load_space("bbcu")
+    for make in (random.Random, np.random.default_rng):
+        rng_a, rng_b = make(3), make(3)
+        a = [space.sample(rng_a).key for _ in range(20)]
+        b = [space.sample(rng_b).key for _ in range(20)]
+        assert a == b
+        assert len(set(a)) > 15
+
+
+def test_the_built_in_space_covers_the_issue_s_axes() -> None:
+    axes = load_space("bbcu").axes
+    assert len(axes.binarize) == 16
+    assert axes.norm == get_args(Norm)
+    assert axes.activation == get_args(Activation)
+    assert axes.activation_position == get_args(ActivationPosition)
+    assert axes.estimator == get_args(Estimator)
+    assert axes.weight_scale == (False, True)
+    assert axes.convs_per_residual == (0, 1, 2, 4, 8, 16, 32)
+    assert axes.k_ratio[0] is None
+    steps = np.diff(np.log2([k for k in axes.k_ratio if k is not None]))
+    assert np.allclose(steps, steps[0])
+    assert min(axes.k_ratio[1:]) <= 1 / 64
+    assert max(axes.k_ratio[1:]) >= 64
+
+
+@pytest.mark.parametrize("name", [n for n in PRESETS if n != "srresnet-lite"])
+def test_the_built_in_space_contains_the_paper_s_designs(name) -> None:
+    assert load_space("bbcu").contains(PRESETS[name])
+
+
+def test_what_is_not_in_the_space_is_named() -> None:
+    space = load_space("bbcu")
+    assert not space.contains(PRESETS["srresnet-lite"])
+    with pytest.raises(UserError, match=r"width 12 .*16, 32, 48, 64"):
+        space.params(PRESETS["srresnet-lite"])
+
+
+def test_counting_a_large_space_is_quick() -> None:
+    space = load_space("bbcu")
+    space.count()
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert space.count() > 100_000
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.1
+
+
+def test_every_part_that_the_task_has_stays() -> None:
+    space = load_space("bbcu")
+    for task in TASKS.values():
+        assert space.restricted(task).key == space.key
+
+
+def test_a_part_that_the_task_lacks_goes() -> None:
+    flat = replace(TASKS["sr4"], parts=(Part.HEAD, Part.BODY, Part.TAIL))
+    space = load_space("bbcu").restricted(flat)
+    assert len(space.axes.binarize) == 8
+    assert not any(Part.UPSAMPLING in subset for subset in space.axes.binarize)
+
+
+def test_the_order_of_values_in_the_file_is_no_difference(tmp_path) -> None:
+    one = {"binarize": [["body"], []], "norm": ["batchnorm", "none"], "width": [64, 16]}
+    two = {"width": [16, 64], "norm": ["none", "batchnorm"], "binarize": [[], ["body"]]}
+    spaces = []
+    for n, axes in enumerate((one, two)):
+        file = tmp_path / f"space{n}.yaml"
+        file.write_text(yaml.safe_dump({"version": 1, "axes": axes}))
+        spaces.append(load_space(file))
+    assert spaces[0].key == spaces[1].key
+    assert [space.name for space in spaces] == ["space0", "space1"]
+    three = Space.from_dict({"version": 1, "name": "space0", "axes": one | {"width": 16}})
+    assert three.key != spaces[0].key
+
+
+def test_one_value_fixes_an_axis_and_off_is_no_alignment(tmp_path) -> None:
+    file = tmp_path / "fixed.yaml"
+    file.write_text(
+        "version: 1\naxes: {binarize: [[body]], k_ratio: off, estimator: ede, depth: 8}"
+    )
+    space = load_space(file)
+    assert space.count() == 1
+    (only,) = space.enumerate()
+    assert only == Design(binarize=["body"], estimator="ede", depth=8)
+    assert space.params(only) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("axes: {binarize: {any_of: [bodyy]}}", "did you mean 'body'"),
+        ("axes: {binarize: [body]}", "list of lists"),
+        ("axes: {binarize: [[body]], norm: [none, batchnrm]}", "axes.norm.1 = 'batchnrm'"),
+        ("axes: {binarize: [[body]], norm: [none, batchnrm]}", "'none' or 'batchnorm'"),
+        ("axes: {binarize: [[body]], estimater: clip}", "did you mean 'estimator'"),
+        ("axes: {binarize: [[body]], k_ratio: [off, 0]}", "greater than 0"),
+        ("axes: {binarize: [[body]], k_ratio: []}", "at least one value"),
+        ("axes: {binarize: [[body]], width: [16, 16]}", "16 twice"),
+        ("axes: {binarize: [[head, body], [body, head]]}", "head+body twice"),
+        ("axs: {}", "did you mean 'axes'"),
+        ("axes: {norm: none}", "'axes.binarize' is missing"),
+        ("axes: {binarize: [[body]]}\nversion: 2", "version = 2: must be 1"),
+        ("axes: [", "not valid YAML"),
+    ],
+)
+def test_a_bad_space_is_one_line_naming_file_key_and_rule(text, says, tmp_path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text if "version" in text else f"version: 1\n{text}")
+    with pytest.raises(UserError) as error:
+        load_space(file)
+    assert says in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_space_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'bbcu'"):
+        load_space("bbuc")
