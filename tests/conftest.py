@@ -1,15 +1,29 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from bbnas.design import PRESETS, Design, Part
 from bbnas.evaluation import Candidate, Evaluation, Study, StudyConfig
 from bbnas.protocol import PROTOCOLS
+
+# One thread a process, as search workers run: tests may share a small machine.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A slow machine is no failure.
+settings.register_profile(
+    "bbnas",
+    deadline=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+settings.load_profile("bbnas")
 
 PROXY = PROTOCOLS["proxy"]
 PIXELS = 320 * 180
