@@ -45,6 +45,32 @@ def weight_scale(weight: Tensor) -> Tensor:
     return weight.abs().mean((1, 2, 3))
 
 
+def binary_conv(
+    x: Tensor, alpha: Tensor, weight: Tensor, scaled: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """Forward of BinaryConv: the output, then u, −sgn(x − α), −sgn(W) and the scale (C_out)."""
+    u, xb = binarize(x, alpha)
+    wb = binarize_weight(weight, x.is_contiguous(memory_format=torch.channels_last))
+    y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
+    scale = weight_scale(weight) if scaled else None
+    if scale is not None:
+        y = y.mul_(scale.view(1, -1, 1, 1))
+    return y, u, xb, wb, scale
+
+
+def rprelu_add(
+    y: Tensor, gamma: Tensor | None, beta: Tensor, zeta: Tensor | None, residual: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Forward of RPReLUAdd: the output, then z = y − γ."""
+    z = y if gamma is None else y - gamma.view(1, -1, 1, 1)
+    out = torch.prelu(z, beta)
+    if residual is not None:
+        out = out.add_(residual)
+    if zeta is not None:
+        out = out.add_(zeta.view(1, -1, 1, 1))
+    return out, z
+
+
 class BinaryConv(torch.autograd.Function):
     """mean|W_o| · (sgn(x − α) ⊛ sgn(W)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
@@ -63,13 +89,7 @@ class BinaryConv(torch.autograd.Function):
         estimator: str,
         progress: float,
     ) -> Tensor:
-        last = x.is_contiguous(memory_format=torch.channels_last)
-        u, xb = binarize(x, alpha)
-        wb = binarize_weight(weight, last)
-        scale = weight_scale(weight).view(-1, 1, 1, 1) if scaled else None
-        y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
-        if scale is not None:
-            y.mul_(scale.view(1, -1, 1, 1))
+        y, u, xb, wb, scale = binary_conv(x, alpha, weight, scaled)
         ctx.save_for_backward(u, xb, wb, weight, scale)
         ctx.estimator, ctx.progress = estimator, progress
         return y
@@ -79,7 +99,7 @@ class BinaryConv(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         u, xb, wb, weight, scale = ctx.saved_tensors
         # Minus: from −sgn(x − α) and −sgn(W) back to their arguments.
-        kernel = -wb if scale is None else wb * -scale
+        kernel = -wb if scale is None else wb * -scale.view(-1, 1, 1, 1)
         mask = [ctx.needs_input_grad[0] or ctx.needs_input_grad[1], True, False]
         grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
             grad, xb, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
@@ -106,12 +126,7 @@ class RPReLUAdd(torch.autograd.Function):
         zeta: Tensor | None,
         residual: Tensor | None,
     ) -> Tensor:
-        z = y if gamma is None else y - gamma.view(1, -1, 1, 1)
-        out = torch.prelu(z, beta)
-        if residual is not None:
-            out.add_(residual)
-        if zeta is not None:
-            out.add_(zeta.view(1, -1, 1, 1))
+        out, z = rprelu_add(y, gamma, beta, zeta, residual)
         ctx.save_for_backward(z, beta)
         ctx.shifted = gamma is not None
         return out

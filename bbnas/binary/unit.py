@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbnas.binary.functions import BinaryConv, RPReLUAdd
+from bbnas.binary.functions import BinaryConv, RPReLUAdd, binary_conv, rprelu_add
 from bbnas.design import Design
 
 
@@ -28,6 +28,8 @@ class BinaryConv2d(nn.Module):
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return binary_conv(x, self.alpha, self.weight, self.scaled)[0]
         y: Tensor = BinaryConv.apply(  # type: ignore[no-untyped-call]
             x, self.alpha, self.weight, self.scaled, self.estimator, self.progress
         )
@@ -48,6 +50,8 @@ class RPReLU(nn.Module):
         self.zeta = nn.Parameter(torch.zeros(channels)) if shifted else None
 
     def forward(self, y: Tensor, residual: Tensor | None = None) -> Tensor:
+        if not torch.is_grad_enabled():
+            return rprelu_add(y, self.gamma, self.beta, self.zeta, residual)[0]
         out: Tensor = RPReLUAdd.apply(  # type: ignore[no-untyped-call]
             y, self.gamma, self.beta, self.zeta, residual
         )

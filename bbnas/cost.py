@@ -1,0 +1,208 @@
+"""What a design costs: operations and parameters by part, counted by fvcore.
+
+The paper's convention (§4.1): one multiply-accumulate of a convolution is one operation; a binary
+one counts 1/64 of it and a binary weight 1/32 of a parameter; nothing else counts. The honest
+figures beside it hold every parameter, the element-wise work and the bytes of a packed model.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from torch import nn
+
+from bbnas.binary import BinaryConv2d
+from bbnas.design import Design
+from bbnas.networks import build
+from bbnas.tasks import Task, get_task
+
+BINARY_OPS, BINARY_PARAMS = 64, 32
+LQ = (320, 180)
+
+# Every operation is linear in pixels, so a small image is traced and the counts are scaled. Its
+# sides differ from a kernel's: that tells the binarization of weights, which a deployed network
+# does not repeat, from the work on activations.
+_TRACED = (4, 5)
+
+_ELEMENTWISE = (
+    "add", "add_", "sub", "rsub", "mul", "mul_", "div", "copysign", "prelu", "relu", "leaky_relu",
+    "hardtanh", "batch_norm", "upsample_bilinear2d", "abs", "mean",
+)  # fmt: skip
+# Moves data, computes nothing.
+_FREE = ("pixel_shuffle", "repeat_interleave", "upsample_nearest2d", "cat", "contiguous")
+
+
+@dataclass(frozen=True)
+class PartCost:
+    """Counts of one part. ``*_fp`` and ``*_binary`` are of convolutions alone.
+
+    ``elementwise`` counts element operations on activations, ``all_params`` every trained or
+    stored number, a 1-bit weight as one; ``packed_bytes`` what they take with 1-bit weights as
+    bits and all else as 32-bit floats.
+    """
+
+    macs_fp: float = 0.0
+    macs_binary: float = 0.0
+    params_fp: int = 0
+    params_binary: int = 0
+    elementwise: float = 0.0
+    all_params: int = 0
+    packed_bytes: int = 0
+
+    @property
+    def ops(self) -> float:
+        """MACs_fp + MACs_binary / 64."""
+        return self.macs_fp + self.macs_binary / BINARY_OPS
+
+    @property
+    def params(self) -> float:
+        """P_fp + P_binary / 32, convolution weights."""
+        return self.params_fp + self.params_binary / BINARY_PARAMS
+
+    @property
+    def honest_ops(self) -> float:
+        """``ops`` and the element-wise work."""
+        return self.ops + self.elementwise
+
+    @property
+    def honest_params(self) -> float:
+        """Every full-precision number and the binary weights / 32."""
+        return self.all_params - self.params_binary * (1 - 1 / BINARY_PARAMS)
+
+
+@dataclass(frozen=True)
+class Cost(PartCost):
+    """The whole network's counts and, in ``parts``, each part's. ``unknown`` counts the operators
+    that fvcore met and nobody gave a meaning: their work is missing from the figures.
+    """
+
+    parts: dict[str, PartCost] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    lq: tuple[int, int] = LQ
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain counts: ops, params, macs_fp, macs_binary, the honest figures, and by part."""
+
+        def plain(cost: PartCost) -> dict[str, float]:
+            return {
+                "ops": cost.ops,
+                "params": cost.params,
+                "macs_fp": cost.macs_fp,
+                "macs_binary": cost.macs_binary,
+                "params_fp": cost.params_fp,
+                "params_binary": cost.params_binary,
+                "honest_ops": cost.honest_ops,
+                "honest_params": cost.honest_params,
+                "elementwise": cost.elementwise,
+                "packed_bytes": cost.packed_bytes,
+            }
+
+        parts = {name: plain(cost) for name, cost in self.parts.items()}
+        return plain(self) | {"parts": parts, "unknown": self.unknown, "lq": list(self.lq)}
+
+
+def count(design: Design, task: str | Task, lq: tuple[int, int] = LQ) -> Cost:
+    """The cost of ``design`` on an LQ image of ``lq`` = (width, height) pixels.
+
+    Parts are the task's and ``skip``: amplification and the global skip, element-wise work only.
+
+    Raises:
+        UserError: an unknown task.
+    """
+    task = get_task(task) if isinstance(task, str) else task
+    parts, unknown = _trace(design.canonical(), task)
+    ratio = prod(lq) / prod(_TRACED)
+    scaled = {
+        name: PartCost(
+            macs_fp=part.macs_fp * ratio,
+            macs_binary=part.macs_binary * ratio,
+            params_fp=part.params_fp,
+            params_binary=part.params_binary,
+            elementwise=part.elementwise * ratio,
+            all_params=part.all_params,
+            packed_bytes=part.packed_bytes,
+        )
+        for name, part in parts.items()
+    }
+    names = PartCost.__dataclass_fields__
+    totals = {name: sum(getattr(part, name) for part in scaled.values()) for name in names}
+    return Cost(**totals, parts=scaled, unknown=dict(unknown), lq=lq)
+
+
+def ops_and_params(design: Design, task: str | Task) -> tuple[float, float]:
+    """OPs and Params in the paper's convention, in microseconds for a size seen before.
+
+    Only which parts are binary, width and depth decide them, so few networks are ever traced.
+    """
+    bare = Design(binarize=design.binarize, width=design.width, depth=design.depth)
+    cost = count(bare, task)
+    return cost.ops, cost.params
+
+
+@lru_cache(maxsize=4096)
+def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
+    with torch.device("meta"):
+        network = build(design, task)
+    network.to_empty(device="cpu").eval()  # values do not matter, and initialising takes long
+    analysis = FlopCountAnalysis(network, torch.zeros(1, task.channels, *_TRACED))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    for name in _ELEMENTWISE:
+        analysis.set_op_handle(f"aten::{name}", _activations(name))
+    for name in _FREE:
+        analysis.set_op_handle(f"aten::{name}", None)
+    with torch.no_grad():
+        by_module = analysis.by_module_and_operator()
+        unknown = analysis.unsupported_ops()
+    modules = dict(network.named_modules())
+    parts = {name: _part(name, modules[name], by_module, modules) for name in map(str, task.parts)}
+    inside = sum(part.elementwise for part in parts.values())
+    parts["skip"] = PartCost(elementwise=_elementwise(by_module[""]) - inside)
+    return parts, unknown
+
+
+def _part(
+    name: str,
+    module: nn.Module,
+    by_module: dict[str, Counter[str]],
+    modules: dict[str, nn.Module],
+) -> PartCost:
+    binary = {
+        inner: layer
+        for inner, layer in modules.items()
+        if inner.startswith(f"{name}.") and isinstance(layer, BinaryConv2d)
+    }
+    macs = by_module[name]["conv"]
+    macs_binary = sum(by_module[inner]["conv"] for inner in binary)
+    convs = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv2d))
+    bits = sum(layer.weight.numel() for layer in binary.values())
+    scales = sum(layer.weight.shape[0] for layer in binary.values() if layer.scaled)
+    numbers = sum(p.numel() for p in module.parameters())
+    return PartCost(
+        macs_fp=macs - macs_binary,
+        macs_binary=macs_binary,
+        params_fp=convs,
+        params_binary=bits,
+        elementwise=_elementwise(by_module[name]),
+        all_params=numbers + scales,
+        packed_bytes=-(-bits // 8) + 4 * (numbers - bits + scales),
+    )
+
+
+def _activations(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
+    def handle(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        sizes = outputs[0].type().sizes()
+        on_weights = sizes is None or len(sizes) != 4 or list(sizes[2:]) == [3, 3]
+        return Counter({f"elementwise {name}": 0 if on_weights else prod(sizes)})
+
+    return handle
+
+
+def _elementwise(counts: Counter[str]) -> float:
+    return sum(n for operator, n in counts.items() if operator.startswith("elementwise "))
