@@ -148,7 +148,7 @@ def _text(value: Any) -> str:
         return "+".join(value) or "nothing"
     if isinstance(value, bool):
         return "on" if value else "off"
-    return "off" if value is None else str(value)
+    return "off" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class Space(Value):
@@ -251,6 +251,10 @@ class Space(Value):
         """The same space without the parts that the task's backbone lacks."""
         subsets = [[p for p in subset if p in task.parts] for subset in self.axes.binarize]
         return self._with_subsets([list(s) for s in dict.fromkeys(map(tuple, subsets))])
+
+    def describe(self) -> dict[str, list[str]]:
+        """The values of each axis in words, smallest first."""
+        return {axis: list(map(_text, getattr(self.axes, axis))) for axis in Axes.model_fields}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and numbers, from which ``from_dict`` makes the space again."""

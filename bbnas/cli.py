@@ -1,0 +1,151 @@
+"""The ``bbnas`` command: thin, it parses, calls and prints.
+
+Rooms are imported inside the commands, so that ``--help`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import click
+
+from bbnas import __version__
+from bbnas.console import Size, guarded, print_json, print_table
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, 2 for bad input, 1 for a fault."""
+    words = list(sys.argv[1:] if args is None else args)
+    # Wherever it stands: the hint to add it is read after a command was typed.
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    return guarded(lambda: cli.main(words, prog_name="bbnas", standalone_mode=False), debug)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
+def cli() -> None:
+    """Design-space exploration for binary image-restoration networks."""
+
+
+@cli.group()
+def space() -> None:
+    """The design spaces that a search may draw from."""
+
+
+@space.command("list")
+@as_json
+def space_list(as_json: bool) -> None:
+    """List the built-in spaces."""
+    from bbnas.resources import builtin
+    from bbnas.space import load_space
+
+    spaces = [load_space(name) for name in builtin("search_spaces")]
+    if as_json:
+        keys = ("name", "description", "key")
+        rows = [{key: getattr(s, key) for key in keys} | {"designs": s.count()} for s in spaces]
+        print_json({"spaces": rows})
+    else:
+        rows_ = [(s.name, s.count(), s.description) for s in spaces]
+        print_table(("space", "distinct designs", "description"), rows_)
+
+
+@space.command("show")
+@click.argument("name")
+@as_json
+def space_show(name: str, as_json: bool) -> None:
+    """Print the axes of a space (a built-in NAME or a YAML file) and its size."""
+    from bbnas.space import load_space
+
+    found = load_space(name)
+    if as_json:
+        print_json(found.to_dict() | {"designs": found.count(), "key": found.key})
+        return
+    rows = [(axis, len(values), ", ".join(values)) for axis, values in found.describe().items()]
+    print_table(("axis", "values", "choices"), rows, f"{found.name}: {found.description}")
+    click.echo(
+        f"{found.count():,} distinct designs (designs that build the same network count once)"
+    )
+
+
+@cli.group()
+def design() -> None:
+    """Single designs: the presets of the paper, or YAML files."""
+
+
+@design.command("show")
+@click.argument("name")
+@as_json
+def design_show(name: str, as_json: bool) -> None:
+    """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
+    from bbnas.design import load_design
+
+    found = load_design(name).canonical()
+    if as_json:
+        print_json({"key": found.key, "label": found.label(), "design": found.to_dict()})
+    else:
+        click.echo(f"# {found.label()}\n# key {found.key}\n{found.to_yaml()}", nl=False)
+
+
+@cli.command()
+@click.argument("design")
+@click.option("--task", default="sr4", show_default=True)
+@click.option("--lq", type=Size(), default="320x180", show_default=True, help="LQ image size.")
+@as_json
+def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
+    """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
+    from bbnas.design import load_design
+    from bbnas.tasks import get_task
+
+    chosen, restored = load_design(design), get_task(task)
+
+    from bbnas.cost import count
+
+    found = count(chosen, restored, lq)
+    if as_json:
+        print_json({"design": design, "task": task, "key": chosen.key} | found.to_dict())
+        return
+    rows = [
+        (
+            name,
+            part.macs_fp / 1e6,
+            part.macs_binary / 1e6,
+            part.ops / 1e6,
+            part.params / 1e3,
+            part.elementwise / 1e6,
+            part.honest_ops / 1e6,
+            part.honest_params / 1e3,
+            part.packed_bytes,
+        )
+        for name, part in [*found.parts.items(), ("total", found)]
+    ]
+    columns = (
+        "part",
+        "32-bit MACs (M)",
+        "1-bit MACs (M)",
+        "OPs (M)",
+        "Params (K)",
+        "element-wise (M)",
+        "all OPs (M)",
+        "all Params (K)",
+        "packed (bytes)",
+    )
+    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.canonical().label()}"
+    print_table(columns, rows, title)
+    click.echo(
+        f"{found.ops / 1e9:.2f} G OPs, {found.params / 1e3:.0f} K Params in the paper's "
+        "convention (convolutions alone; 1-bit MACs / 64, 1-bit weights / 32)\n"
+        f"{found.honest_ops / 1e9:.2f} G OPs, {found.honest_params / 1e3:.0f} K Params with "
+        "every parameter and the element-wise work; "
+        f"{found.packed_bytes / 1024:.0f} KiB packed"
+    )
+    for operator, times in found.unknown.items():
+        click.echo(f"not counted: {operator}, {times} times", err=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

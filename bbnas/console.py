@@ -1,0 +1,173 @@
+"""What the commands read and print: option types, tables, one JSON object, one-line errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import math
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bbnas.errors import UserError
+
+_PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+
+
+class Count(click.ParamType[float]):
+    """A positive count with an SI prefix: ``5G``, ``100K``, ``1.5e9``."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        match = re.fullmatch(r"(\d+\.?\d*(?:[eE]\+?\d+)?)\s*([KMGT]?)", str(value).upper().strip())
+        number = float(match[1]) * _PREFIXES[match[2]] if match else 0.0
+        if not 0 < number < math.inf:
+            self.fail(f"{value!r} is not a count above 0, such as 5G, 100K or 1.5e9", param, ctx)
+        return number
+
+
+class Size(click.ParamType[tuple[int, int]]):
+    """WIDTHxHEIGHT in pixels."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        match = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is not a size in pixels such as 320x180", param, ctx)
+        return int(match[1]), int(match[2])
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """Names separated by commas."""
+
+    name = "names"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(name.strip() for name in str(value).split(",") if name.strip())
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
+    """A table on standard output; numbers are right-aligned; NaN and None are a dash."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = [tuple(row) for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in rows)
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    # In a file or a pipe nothing is cut or wrapped to a terminal that is not there.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def print_json(content: Mapping[str, Any]) -> None:
+    """One JSON object on standard output; NaN and infinities are null."""
+    import json
+
+    click.echo(json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON holds it: dictionaries, lists, text, finite numbers, null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: plain(getattr(value, name)) for name in names}
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    return [plain(item) for item in value]
+
+
+def guarded(run: Callable[[], Any], debug: bool) -> int:
+    """The exit code of ``run``: every failure is one line on standard error.
+
+    2 is the user's to mend, 1 is a fault of bbnas, 130 an interruption. With ``debug`` faults
+    and bad input show their traceback as well.
+    """
+    try:
+        result = run()
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        return 0
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "bbnas"
+        text = error.format_message().rstrip(". ")
+        return _fail(f"{text} (see {command} --help)", 2, debug)
+    except (click.ClickException, UserError) as error:
+        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        return _fail(text, 2, debug)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # Whoever read has gone: what Python still wants to flush at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        return _fail(_disk(error), 2, debug)
+    except Exception as error:  # noqa: BLE001 - the last resort, shown in full with --debug
+        reason = " ".join(str(error).split()) or "no message"
+        hint = "" if debug else "; run again with --debug for the traceback"
+        return _fail(f"unexpected {type(error).__name__}: {reason}{hint}", 1, debug)
+
+
+def _fail(text: str, code: int, debug: bool) -> int:
+    if debug:
+        traceback.print_exc()
+    click.echo(f"error: {' '.join(text.split())}", err=True)
+    return code
+
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space and run the same command again",
+    errno.EROFS: "choose a place that can be written",
+    errno.EACCES: "check its permissions or choose another place",
+    errno.ENOENT: "check the path",
+}
+
+
+def _disk(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = _REMEDIES.get(error.errno or 0)
+    return f"{where}{error.strerror or error}" + (f"; {remedy}" if remedy else "")
