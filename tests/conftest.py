@@ -54,7 +54,9 @@ def synthetic_psnr(design: Design) -> float:
         ]
         psnr -= 0.0 if design.weight_scale else 0.1
         if design.binary(Part.BODY):
-            psnr -= 0.5 if design.convs_per_residual == 0 else 0.02 * design.convs_per_residual**0.5
+            psnr -= (
+                0.5 if design.convs_per_residual == 0 else 0.02 * design.convs_per_residual**0.5
+            )
     return float(psnr)
 
 
@@ -132,7 +134,9 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
                 lost = {"psnr": float("nan"), "ssim": float("nan"), "curve": curve}
                 evaluation = replace(evaluation, status="diverged", error="loss is NaN", **lost)
             name = names[number] if number < len(names) else ""
-            found.append(Candidate(number, evaluation, name, start + timedelta(seconds=4 * number)))
+            found.append(
+                Candidate(number, evaluation, name, start + timedelta(seconds=4 * number))
+            )
         singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
         settings = {
             "name": "first",

@@ -1,0 +1,35 @@
+"""Reading a study: table, front, hypervolume, effects, VC/VP, recommendation. Never trains."""
+
+from __future__ import annotations
+
+from bbnas.analysis.benefit import BenefitRow, benefit, benefit_rows, ranking, study_benefit
+from bbnas.analysis.effects import effects
+from bbnas.analysis.fidelity import agreement, seed_noise
+from bbnas.analysis.frame import frame
+from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
+from bbnas.analysis.paper import PUBLISHED, Published, published
+from bbnas.analysis.pareto import front, non_dominated
+from bbnas.analysis.recommend import Recommendation, knee, recommend
+
+__all__ = [
+    "PUBLISHED",
+    "BenefitRow",
+    "Box",
+    "Published",
+    "Recommendation",
+    "agreement",
+    "benefit",
+    "benefit_rows",
+    "effects",
+    "frame",
+    "front",
+    "hypervolume",
+    "hypervolume_curve",
+    "knee",
+    "non_dominated",
+    "published",
+    "ranking",
+    "recommend",
+    "seed_noise",
+    "study_benefit",
+]

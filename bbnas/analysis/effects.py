@@ -1,0 +1,187 @@
+"""What each choice of a design does to PSNR, over the candidates of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.design import MATTERS, Design, Part
+from bbnas.evaluation import Study
+from bbnas.tasks import get_task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MINIMUM = 3
+"""With fewer candidates than this that made a choice, or its reference, nothing is said of it."""
+
+
+class Effect(NamedTuple):
+    """What ``choice`` is worth in dB against ``reference``, with its 95 % interval.
+
+    ``n`` and ``n_reference`` count the candidates that made the one and the other.
+    """
+
+    axis: str
+    choice: str
+    reference: str
+    effect: float
+    low: float
+    high: float
+    n: int
+    n_reference: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Main effects over ``candidates`` candidates; ``r2`` is the share of variance explained."""
+
+    effects: tuple[Effect, ...]
+    candidates: int
+    r2: float
+
+    def part(self, part: Part) -> Effect | None:
+        """The effect of binarizing ``part``, where the data can tell it."""
+        return next((e for e in self.effects if e.axis == part and e.choice == _BINARY), None)
+
+
+def effects(study: Study) -> pd.DataFrame:
+    """The effects of :func:`fit_effects` as a table, one row a choice."""
+    import pandas as pd
+
+    return pd.DataFrame(fit_effects(study).effects, columns=list(Effect._fields))
+
+
+def fit_effects(study: Study) -> Fit:
+    """The effect of every choice on PSNR in dB against its axis's reference choice.
+
+    One least-squares fit of main effects over all feasible candidates, so that choices that tend
+    to come together are told apart; an axis counts only in designs where it changes the network.
+    The reference is the axis's default, or its commonest choice where that was never made. The
+    intervals are HC3: they hold where the spread differs between designs. A choice is left out
+    where it or its reference has fewer than three candidates, or where the data cannot tell it
+    from another.
+    """
+    evaluations = [c.evaluation for c in study.candidates if c.evaluation.feasible]
+    if not evaluations:
+        return Fit((), 0, 0.0)
+    designs = [e.design.canonical() for e in evaluations]
+    psnr = np.array([e.psnr for e in evaluations])
+    found, r2 = _least_squares(_axes(study, designs), psnr)
+    return Fit(tuple(found), len(evaluations), r2)
+
+
+def axis_choice(design: Design, axis: str) -> str | None:
+    """The choice of ``design`` on an ``axis`` of ``effects`` (not a part); None where idle."""
+    for field, name, choice in _CHOICES:
+        if name == axis and _matters(field, design):
+            return choice(getattr(design, field))
+    return None
+
+
+_BINARY, _FULL = "1-bit", "full precision"
+
+
+def _plain(value: Any) -> str:
+    return str(value).replace("_", " ")
+
+
+def _alignment(k_ratio: float | None) -> str:
+    if k_ratio is None:
+        return "off"
+    if k_ratio < 1 / 8:
+        return "below 1/8"
+    if k_ratio < 1 / 2:
+        return "1/8 to 1/2"
+    if k_ratio <= 2:
+        return "1/2 to 2"
+    return "2 to 8" if k_ratio <= 8 else "above 8"
+
+
+def _span(convolutions: int) -> str:
+    return str(convolutions) if convolutions else "no residual"
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+# The design's field, what a reader calls it, and its value in words.
+_CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("norm", "normalisation", _plain),
+    ("k_ratio", "alignment k / k*", _alignment),
+    ("activation", "activation", _plain),
+    ("activation_position", "activation position", _plain),
+    ("convs_per_residual", "convolutions per residual", _span),
+    ("weight_scale", "weight scale", _switch),
+    ("estimator", "estimator", _plain),
+    ("width", "width", _plain),
+    ("depth", "depth", _plain),
+)
+
+
+def _matters(field: str, design: Design) -> bool:
+    return field not in MATTERS or MATTERS[field](design)
+
+
+class _Axis(NamedTuple):
+    """An axis of the fit: the choices made in order, and that of each design (None: idle)."""
+
+    name: str
+    reference: str
+    choices: list[str]
+    made: list[str | None]
+
+
+def _axes(study: Study, designs: Sequence[Design]) -> list[_Axis]:
+    axes = []
+    for part in get_task(study.config.task).parts:
+        made: list[str | None] = [_BINARY if d.binary(part) else _FULL for d in designs]
+        axes.append(_axis(str(part), _FULL, [_FULL, _BINARY], made))
+    for field, name, choice in _CHOICES:
+        active = [getattr(d, field) for d in designs if _matters(field, d)]
+        values = sorted(set(active), key=lambda value: (value is not None, value))
+        order = list(dict.fromkeys(choice(value) for value in values))
+        default = choice(Design.model_fields[field].default)
+        axes.append(_axis(name, default, order, [axis_choice(d, name) for d in designs]))
+    return axes
+
+
+def _axis(name: str, default: str, order: list[str], made: list[str | None]) -> _Axis:
+    choices = [choice for choice in order if choice in made]
+    if default not in choices and choices:
+        default = max(choices, key=made.count)
+    return _Axis(name, default, choices, made)
+
+
+def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[list[Effect], float]:
+    from scipy.stats import t
+
+    pairs = [(axis, c) for axis in axes for c in axis.choices if c != axis.reference]
+    indicators = [[float(made == choice) for made in axis.made] for axis, choice in pairs]
+    x = np.stack([np.ones(len(psnr)), *map(np.array, indicators)], axis=1)
+    inverse = np.linalg.pinv(x)
+    coefficients = inverse @ psnr
+    residuals = psnr - x @ coefficients
+    freedom = len(psnr) - int(np.linalg.matrix_rank(x))
+    if freedom < 1:
+        return [], 0.0
+    leverage = np.clip(np.einsum("ij,ji->i", x, inverse), 0.0, 1.0 - 1e-9)
+    deviation = np.sqrt(np.sum((inverse * residuals / (1.0 - leverage)) ** 2, axis=1))
+    half = float(t.ppf(0.975, freedom)) * deviation
+    # A coefficient can be told from the others if its unit vector lies in the row space.
+    known = np.abs(inverse @ x - np.eye(x.shape[1])).max(axis=1) < 1e-6
+    found = []
+    for column, (axis, choice) in enumerate(pairs, start=1):
+        n, n_reference = axis.made.count(choice), axis.made.count(axis.reference)
+        if known[column] and min(n, n_reference) >= MINIMUM:
+            c, h = float(coefficients[column]), float(half[column])
+            found.append(
+                Effect(axis.name, choice, axis.reference, c, c - h, c + h, n, n_reference)
+            )
+    total = float(np.sum((psnr - psnr.mean()) ** 2))
+    return found, 1.0 - float(np.sum(residuals**2)) / total if total > 0 else 0.0

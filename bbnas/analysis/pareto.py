@@ -1,0 +1,63 @@
+"""The Pareto front of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bbnas.errors import unknown
+from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study
+
+
+def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
+    """Which rows of ``points`` (n, d), every column minimised, no other row dominates.
+
+    A row dominates another if it is nowhere worse and somewhere better, so equal rows keep each
+    other. O(n · front) comparisons.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    kept: list[int] = []
+    # In lexicographic order nothing is dominated by what comes later.
+    for row in np.lexsort(values.T[::-1]):
+        others, point = values[kept], values[row]
+        if not np.any(np.all(others <= point, axis=1) & np.any(others < point, axis=1)):
+            kept.append(int(row))
+    mask = np.zeros(len(values), dtype=bool)
+    mask[kept] = True
+    return mask
+
+
+def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> NDArray[np.float64]:
+    """(n, d) objective values, signs turned so that smaller is better.
+
+    Raises:
+        UserError: an objective that is none of psnr, ops, params.
+    """
+    for name in objectives:
+        if name not in OBJECTIVES:
+            raise unknown("objective", name, OBJECTIVES)
+    signs = [-1.0 if OBJECTIVES[name] == "maximize" else 1.0 for name in objectives]
+    rows = [[float(getattr(e, name)) for name in objectives] for e in evaluations]
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * signs
+
+
+def front(
+    study: Study, objectives: Sequence[str] | None = None, *, baselines: bool = False
+) -> list[Candidate]:
+    """The feasible candidates that no other dominates, cheapest (OPs) first.
+
+    ``objectives`` are the study's own unless given. Baselines were put in by hand, not found, so
+    they neither enter the front nor push anything off it unless ``baselines``.
+    """
+    candidates = [
+        candidate
+        for candidate in study.candidates
+        if candidate.evaluation.feasible and (baselines or not candidate.baseline)
+    ]
+    if not candidates:
+        return []
+    points = minimised([c.evaluation for c in candidates], objectives or study.config.objectives)
+    kept = [c for c, keep in zip(candidates, non_dominated(points), strict=True) if keep]
+    return sorted(kept, key=lambda c: (c.evaluation.ops, c.evaluation.params, c.number))

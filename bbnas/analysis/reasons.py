@@ -1,0 +1,180 @@
+"""Why a candidate is recommended: sentences made from the study's own figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from bbnas.analysis.effects import Fit, axis_choice, fit_effects
+from bbnas.analysis.words import count, decibel, listed, plural
+from bbnas.design import Design, Part
+from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.tasks import get_task
+
+
+def reasons(
+    study: Study,
+    chosen: Candidate,
+    found: Sequence[Candidate],
+    pick: str,
+    alternatives: Mapping[str, Candidate],
+) -> list[str]:
+    """Sentences: its place on the front ``found``, its neighbours, its parts, its other choices.
+
+    A PSNR cost is only named where the study holds data for it, with its 95 % interval.
+    """
+    fit = fit_effects(study)
+    return [
+        _place(study, chosen, found, pick),
+        *_neighbours(chosen.evaluation, alternatives),
+        *_parts(study, chosen.evaluation.design, fit),
+        *_choices(chosen.evaluation.design, fit),
+    ]
+
+
+def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: str) -> str:
+    here = chosen.evaluation
+    if pick == "trial":
+        if any(c.number == chosen.number for c in found):
+            return f"Trial {chosen.number}, picked by hand, is on the front."
+        return f"Trial {chosen.number} was picked by hand; it is not on the front."
+    if len(found) == 1:
+        return "It is the only point of the front: no other candidate beats it in any objective."
+    if pick == "best-psnr":
+        return f"It has the highest PSNR of the {len(found)} designs on the front."
+    names = {"ops": "OPs", "params": "Params"}
+    psnr = [c.evaluation.psnr for c in found]
+    loss = max(psnr) - min(psnr)
+    spans, prices = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"], []
+    for name, unit, scale in (("ops", "G OPs", 1e9), ("params", "K Params", 1e3)):
+        if name in study.config.objectives:
+            values = [float(getattr(c.evaluation, name)) for c in found]
+            spans.append(f"{count(min(values))} to {count(max(values))} {names[name]}")
+            if max(values) > min(values):
+                price = loss / ((max(values) - min(values)) / scale)
+                prices.append(f"{price:.2g} dB a {unit}")
+    text = (
+        f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}, it lies "
+        "farthest above the line between the extremes."
+    )
+    if prices:
+        text += (
+            f" Over that whole span a saving costs {listed(prices)} on average (VC and VP, "
+            "Eq. 10–11); a saving was taken where it costs less than that."
+        )
+    return text + f" ({decibel(here.psnr)}, {count(here.ops)} OPs, {count(here.params)} Params.)"
+
+
+def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list[str]:
+    texts = []
+    if best := alternatives.get("best PSNR"):
+        there = best.evaluation
+        texts.append(
+            f"Against the best PSNR of the front (trial {best.number}, {decibel(there.psnr)}) it "
+            f"gives up {decibel(there.psnr - here.psnr)} and needs {_times(there.ops, here.ops)} "
+            f"OPs and {_times(there.params, here.params)} Params."
+        )
+    if cheaper := alternatives.get("next cheaper"):
+        there = cheaper.evaluation
+        texts.append(
+            f"The next cheaper design (trial {cheaper.number}) saves another "
+            f"{count(here.ops - there.ops)} OPs ({1 - there.ops / here.ops:.0%}) for "
+            f"{decibel(there.psnr - here.psnr, sign=True)}."
+        )
+    return texts
+
+
+def _times(there: float, here: float) -> str:
+    ratio = there / here
+    if 0.995 < ratio < 1.005:
+        return "as many"
+    return f"{ratio:.3g}× fewer" if ratio > 1 else f"{1 / ratio:.3g}× more"
+
+
+class Evidence(NamedTuple):
+    """What binarizing a part does to PSNR (dB), and where that is known from."""
+
+    effect: float
+    low: float
+    high: float
+    source: str
+
+    def words(self) -> str:
+        interval = f"95 % interval {self.low:+.2f} to {self.high:+.2f}".replace("-", "−")
+        return f"{decibel(self.effect, sign=True)} ({interval}; {self.source})"
+
+
+def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation]]:
+    """Pairs (full precision, 1-bit) of feasible evaluations that differ only in ``part``."""
+    own = [c.evaluation for c in study.candidates]
+    feasible = {e.design.key: e for e in [*study.references, *own] if e.feasible}
+    pairs = []
+    for evaluation in feasible.values():
+        design = evaluation.design
+        if design.binary(part):
+            kept = [p for p in design.binarize if p is not part]
+            twin = feasible.get(design.replace(binarize=kept).key)
+            if twin:
+                pairs.append((twin, evaluation))
+    return pairs
+
+
+def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
+    """The best evidence there is: three matched pairs or more, else the fit of all candidates."""
+    from scipy.stats import t
+
+    pairs = matched_pairs(study, part)
+    if len(pairs) >= 3:
+        gaps = np.array([binary.psnr - full.psnr for full, binary in pairs])
+        half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+        mean = float(gaps.mean())
+        return Evidence(
+            mean, mean - float(half), mean + float(half), plural(len(pairs), "matched pair")
+        )
+    fitted = fit.part(part)
+    if fitted:
+        source = f"fit over {plural(fit.candidates, 'candidate')}"
+        return Evidence(fitted.effect, fitted.low, fitted.high, source)
+    return None
+
+
+def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
+    from bbnas.cost import count as cost
+
+    task = get_task(study.config.task)
+    full = cost(design.replace(binarize=()), task)
+    binary = cost(design.replace(binarize=task.parts), task)
+    texts = []
+    for part in task.parts:
+        ops = full.parts[part].ops - binary.parts[part].ops
+        params = full.parts[part].params - binary.parts[part].params
+        saving = (
+            f"{count(ops)} OPs ({ops / full.ops:.0%} of the full-precision design's) and "
+            f"{count(params)} Params ({params / full.params:.0%})"
+        )
+        evidence = part_evidence(study, part, fit)
+        known = evidence.words() if evidence else "a PSNR effect that this study cannot tell"
+        if design.binary(part):
+            texts.append(f"{part.capitalize()} 1-bit saves {saving} for {known}.")
+        else:
+            texts.append(
+                f"{part.capitalize()} stays in full precision: 1-bit it would save {saving} for "
+                f"{known}."
+            )
+    return texts
+
+
+def _choices(design: Design, fit: Fit) -> list[str]:
+    """What the fit says of its other choices, for and against, where an interval excludes 0."""
+    texts = []
+    for e in fit.effects:
+        mine = axis_choice(design, e.axis)
+        if mine in (e.choice, e.reference) and not e.low <= 0 <= e.high:
+            interval = f"{e.low:+.2f} to {e.high:+.2f}".replace("-", "−")
+            texts.append(
+                f"{e.axis.capitalize()}: {mine}. Over the candidates, {e.choice} is worth "
+                f"{decibel(e.effect, sign=True)} against {e.reference} ({interval})."
+            )
+    return texts

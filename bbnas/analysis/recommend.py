@@ -1,0 +1,162 @@
+"""The recommended design of a study, and why."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bbnas.analysis.pareto import front
+from bbnas.analysis.reasons import reasons
+from bbnas.analysis.words import count, listed, plural
+from bbnas.errors import UserError
+from bbnas.evaluation import OBJECTIVES, Candidate, Study
+
+PICKS = ("knee", "best-psnr", "trial N")
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One candidate, the rule that picked it, and the evidence in words.
+
+    ``alternatives`` names other points of the front, as far as they exist: ``next cheaper`` (of
+    those with fewer OPs, the one that loses least PSNR), ``cheapest``, ``next better`` (of those
+    with more PSNR, the cheapest) and ``best PSNR``.
+    """
+
+    candidate: Candidate
+    pick: str
+    reasons: tuple[str, ...]
+    alternatives: Mapping[str, Candidate]
+
+
+def knee(psnr: ArrayLike, *costs: ArrayLike) -> int:
+    """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
+
+    PSNR and each cost are scaled linearly to 0..1 between the front's extremes; the knee has the
+    largest psnr_n − mean(cost_n): it lies farthest above the chord between the extremes. On a
+    linear scale the slope of that chord is the average PSNR lost per operation and per parameter
+    saved over the whole front, the VC and VP (paper Eq. 10–11) of the whole span; so a saving is
+    taken exactly when it costs less PSNR than that average. Ties go to the higher PSNR, then to
+    the lower costs, then to the first.
+    """
+    quality = np.asarray(psnr, dtype=np.float64)
+    prices = [np.asarray(cost, dtype=np.float64) for cost in costs]
+    score = _scaled(quality)
+    if prices:
+        score = score - np.mean([_scaled(price) for price in prices], axis=0)
+    # Rounded, so that the last bit of a sum does not decide a tie.
+    return int(np.lexsort([*reversed(prices), -quality, -np.round(score, 12)])[0])
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    span = values.max() - values.min()
+    return (values - values.min()) / span if span > 0 else np.zeros_like(values)
+
+
+def recommend(
+    study: Study,
+    pick: str = "knee",
+    max_ops: float | None = None,
+    max_params: float | None = None,
+) -> Recommendation:
+    """The design to train in full.
+
+    ``pick`` is ``knee`` (see :func:`knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
+    ``max_params`` (plain counts) filter first. Baselines are never picked, except by number.
+
+    Raises:
+        UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
+    """
+    number = re.fullmatch(r"(?:trial\s*)?#?(\d+)", pick.strip())
+    if number:
+        chosen = _by_number(study, int(number[1]))
+        found = front(study)
+    elif pick in ("knee", "best-psnr"):
+        study = _within(study, max_ops, max_params)
+        found = front(study)
+        psnr = [c.evaluation.psnr for c in found]
+        costs = [name for name in study.config.objectives if OBJECTIVES[name] == "minimize"]
+        columns = [[getattr(c.evaluation, name) for c in found] for name in costs]
+        chosen = found[knee(psnr, *columns) if pick == "knee" else int(np.argmax(psnr))]
+    else:
+        raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
+    pick = "trial" if number else pick
+    others = alternatives(found, chosen)
+    return Recommendation(chosen, pick, tuple(reasons(study, chosen, found, pick, others)), others)
+
+
+def _by_number(study: Study, number: int) -> Candidate:
+    for candidate in study.candidates:
+        if candidate.number == number:
+            if not candidate.evaluation.feasible:
+                raise UserError(
+                    f"trial {number} {candidate.evaluation.status}: pick a trial that has a PSNR"
+                )
+            return candidate
+    numbers = [candidate.number for candidate in study.candidates]
+    known = f"numbers run from {min(numbers)} to {max(numbers)}" if numbers else "it is empty"
+    raise UserError(f"study {study.config.name!r} has no trial {number}: {known}")
+
+
+def _nothing(study: Study) -> UserError:
+    name = f"study {study.config.name!r}"
+    total = len(study.candidates)
+    if total == 0:
+        return UserError(f"{name} has no candidates yet: run the search first")
+    own = [c for c in study.candidates if not c.baseline]
+    if not own:
+        return UserError(
+            f"{name} holds only {plural(total, 'baseline')}, which are never recommended: "
+            "extend the search with a larger --budget, or pick one with --pick 'trial N'"
+        )
+    diverged = sum(c.evaluation.status == "diverged" for c in own)
+    return UserError(
+        f"{name} has nothing to recommend: all {plural(len(own), 'candidate')} failed "
+        f"({diverged} diverged, {len(own) - diverged} failed otherwise); extend the search with "
+        "a larger --budget, or lower the protocol's learning rate"
+    )
+
+
+def _within(study: Study, max_ops: float | None, max_params: float | None) -> Study:
+    """``study`` with the feasible candidates of its own that keep the limits; at least one."""
+    feasible = [c for c in study.candidates if c.evaluation.feasible and not c.baseline]
+    if not feasible:
+        raise _nothing(study)
+    limits = {
+        "ops": math.inf if max_ops is None else max_ops,
+        "params": math.inf if max_params is None else max_params,
+    }
+    allowed = [c for c in feasible if all(getattr(c.evaluation, n) <= limits[n] for n in limits)]
+    if not allowed:
+        names = {"ops": "OPs", "params": "Params"}
+        asked = [f"{count(limits[n])} {names[n]}" for n in limits if math.isfinite(limits[n])]
+        least = [
+            f"{count(min(getattr(c.evaluation, n) for c in feasible))} {names[n]}" for n in limits
+        ]
+        raise UserError(
+            f"no candidate has at most {listed(asked)}: the smallest found are {listed(least)}; "
+            "raise the limit or extend the search"
+        )
+    return replace(study, candidates=tuple(allowed))
+
+
+def alternatives(found: list[Candidate], chosen: Candidate) -> dict[str, Candidate]:
+    """Named points of a front (sorted by OPs) other than ``chosen``."""
+    here = chosen.evaluation
+    others = [c for c in found if c.number != chosen.number]
+    cheaper = [c for c in others if c.evaluation.ops < here.ops]
+    better = [c for c in others if c.evaluation.psnr > here.psnr]
+    named: dict[str, Candidate] = {}
+    if cheaper:
+        # The one that gives up least PSNR, which need not be the neighbour in OPs.
+        named["next cheaper"] = max(cheaper, key=lambda c: c.evaluation.psnr)
+        named["cheapest"] = cheaper[0]
+    if better:
+        named["next better"] = min(better, key=lambda c: c.evaluation.ops)
+        named["best PSNR"] = max(better, key=lambda c: c.evaluation.psnr)
+    return named

@@ -1,0 +1,37 @@
+"""Numbers as a reader wants them."""
+
+from __future__ import annotations
+
+import math
+
+
+def count(value: float) -> str:
+    """A plain count with three digits and its prefix: ``3.95 G``, ``51 K``, ``1.52 M``."""
+    if not math.isfinite(value):
+        return "–"
+    for limit, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " K")):
+        if abs(value) >= limit * 0.9995:
+            return f"{value / limit:.{_decimals(value / limit)}f}{prefix}"
+    return f"{value:.0f}"
+
+
+def _decimals(value: float) -> int:
+    return 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
+
+
+def decibel(value: float, *, sign: bool = False) -> str:
+    """``26.71 dB``; with ``sign``, a difference: ``+0.03 dB``, ``−0.12 dB``."""
+    if not math.isfinite(value):
+        return "–"
+    text = f"{value:+.2f}" if sign else f"{value:.2f}"
+    return text.replace("-", "−") + " dB"
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 candidate``, ``12 candidates``."""
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(words: list[str]) -> str:
+    """``head``, ``head and tail``, ``head, body and tail``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bbnas.analysis import front, knee, recommend
+from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.reasons import matched_pairs, part_evidence
+from bbnas.analysis.words import count
+from bbnas.design import Design, Part
+from bbnas.errors import UserError
+from bbnas.evaluation import Candidate
+
+
+def test_knee_is_the_point_farthest_above_the_chord():
+    # The chord runs from (0, 26) to (100, 28): 0.02 dB a unit. Up to 30 each unit brings more.
+    ops = np.array([0.0, 10.0, 30.0, 60.0, 100.0])
+    psnr = np.array([26.0, 27.0, 27.6, 27.8, 28.0])
+    above = psnr - (26.0 + 0.02 * ops)
+    assert knee(psnr, ops, ops) == int(np.argmax(above)) == 2
+
+
+def test_knee_of_one_point_and_of_equal_points():
+    assert knee([26.0], [1e9], [1e6]) == 0
+    assert knee([26.0] * 3, [1e9] * 3, [1e6] * 3) == 0
+    assert knee([26.0, 27.0]) == 1  # no costs: the best PSNR
+
+
+def test_a_tie_goes_to_the_higher_psnr():
+    # Two extremes: psnr_n − cost_n is 0 at both.
+    assert knee([26.0, 28.0], [1.0, 5.0], [1.0, 9.0]) == 1
+
+
+values = st.integers(0, 20).map(float)
+
+
+@given(st.lists(st.tuples(values, values, values), min_size=1, max_size=10), st.integers(1, 9))
+def test_knee_does_not_depend_on_units(points, factor):
+    psnr, ops, params = np.array(points).T
+    assert knee(psnr * factor + 3, ops * 7, params + factor) == knee(psnr, ops, params)
+
+
+@given(st.lists(st.tuples(values, values, values), min_size=1, max_size=10))
+def test_knee_of_a_front_is_never_below_its_chord(points):
+    psnr, ops, params = np.array(points).T
+    best = knee(psnr, ops, params)
+
+    def scaled(x):
+        return (x - x.min()) / (np.ptp(x) or 1)
+
+    score = scaled(psnr) - (scaled(ops) + scaled(params)) / 2
+    assert score[best] == pytest.approx(score.max())
+
+
+def test_the_knee_of_the_study_s_front_is_recommended(synthetic_study):
+    study = synthetic_study(300)
+    found = front(study)
+    columns = [[getattr(c.evaluation, n) for c in found] for n in ("psnr", "ops", "params")]
+    answer = recommend(study)
+    assert answer.candidate == found[knee(*columns)]
+    # The planted study follows the paper: keep head and tail, binarize body and upsampling.
+    assert answer.candidate.evaluation.design.binarize == (Part.BODY, Part.UPSAMPLING)
+    assert answer.pick == "knee"
+
+
+def test_best_psnr(synthetic_study):
+    study = synthetic_study(100)
+    best = max(c.evaluation.psnr for c in study.candidates if c.evaluation.feasible)
+    assert recommend(study, "best-psnr").candidate.evaluation.psnr == best
+
+
+def test_limits_filter_before_the_pick(synthetic_study):
+    study = synthetic_study(300)
+    answer = recommend(study, "best-psnr", max_ops=5e9, max_params=60e3)
+    within = [
+        c.evaluation.psnr
+        for c in study.candidates
+        if c.evaluation.feasible and c.evaluation.ops <= 5e9 and c.evaluation.params <= 60e3
+    ]
+    assert answer.candidate.evaluation.psnr == max(within)
+    # Under a limit on Params, points that two objectives would have hidden come up.
+    narrow = replace(study, config=replace(study.config, objectives=("psnr", "ops")))
+    assert recommend(narrow, max_params=20e3).candidate.evaluation.params <= 20e3
+
+
+def test_limits_that_nothing_keeps_name_the_smallest(synthetic_study):
+    study = synthetic_study(50)
+    feasible = [c.evaluation for c in study.candidates if c.evaluation.feasible]
+    with pytest.raises(UserError, match=r"at most 1\.00 M OPs and 10 Params") as caught:
+        recommend(study, max_ops=1e6, max_params=10)
+    smallest = min(e.params for e in feasible) / 1e3
+    assert f"{smallest:.2f} K Params" in str(caught.value)
+
+
+@pytest.mark.parametrize("pick", ["trial 7", "7", "trial #7"])
+def test_a_trial_by_number(synthetic_study, pick):
+    study = synthetic_study(20, diverged=0)
+    answer = recommend(study, pick)
+    assert answer.candidate.number == 7
+    assert "picked by hand" in answer.reasons[0]
+
+
+def test_a_baseline_is_recommended_only_by_number(synthetic_study):
+    study = synthetic_study(30, baselines=("bbcu-m",), diverged=0)
+    assert recommend(study, "trial 0").candidate.baseline == "bbcu-m"
+    better = tuple(
+        replace(c, evaluation=replace(c.evaluation, psnr=40.0, ops=1.0, params=1.0))
+        if c.baseline
+        else c
+        for c in study.candidates
+    )
+    assert not recommend(replace(study, candidates=better)).candidate.baseline
+
+
+@pytest.mark.parametrize(
+    ("settings", "pick", "message"),
+    [
+        ({"candidates": 6, "diverged": 1.0}, "knee", r"all 6 candidates failed \(6 diverged"),
+        ({"candidates": 2, "baselines": ("srresnet", "bbcu-m")}, "knee", "only 2 baselines"),
+        ({"candidates": 6}, "elbow", "unknown pick 'elbow': choose from knee, best-psnr, trial N"),
+        ({"candidates": 6}, "trial 6", "no trial 6: numbers run from 0 to 5"),
+        ({"candidates": 6, "diverged": 1.0}, "trial 5", "trial 5 diverged"),
+    ],
+)
+def test_what_cannot_be_picked_is_a_clear_error(synthetic_study, settings, pick, message):
+    with pytest.raises(UserError, match=message):
+        recommend(synthetic_study(**settings), pick)
+
+
+def test_an_empty_study_says_so(synthetic_study):
+    with pytest.raises(UserError, match="no candidates yet: run the search first"):
+        recommend(replace(synthetic_study(1), candidates=()))
+
+
+def test_reasons_carry_the_study_s_own_figures(synthetic_study):
+    study = synthetic_study(300)
+    answer = recommend(study)
+    here, text = answer.candidate.evaluation, " ".join(answer.reasons)
+    best = answer.alternatives["best PSNR"].evaluation
+    assert f"gives up {best.psnr - here.psnr:.2f} dB" in text
+    assert f"{best.ops / here.ops:.3g}× fewer OPs" in text
+    cheaper = answer.alternatives["next cheaper"].evaluation
+    assert f"saves another {count(here.ops - cheaper.ops)} OPs" in text
+    body = next(reason for reason in answer.reasons if reason.startswith("Body 1-bit"))
+    assert "95 % interval −" in body
+    tail = next(reason for reason in answer.reasons if reason.startswith("Tail"))
+    assert tail.startswith("Tail stays in full precision: 1-bit it would save")
+    norm = next(reason for reason in answer.reasons if reason.startswith("Normalisation"))
+    assert "batchnorm is worth −0.4" in norm
+
+
+def test_a_front_of_one_point(synthetic_study):
+    study = synthetic_study(1, diverged=0, references=False)
+    answer = recommend(study)
+    assert answer.alternatives == {}
+    assert answer.reasons[0].startswith("It is the only point of the front")
+    assert "cannot tell" in " ".join(answer.reasons)
+
+
+def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
+    design = Design(binarize=(Part.BODY, Part.UPSAMPLING), k_ratio=1.0, convs_per_residual=4)
+    study = synthetic_study(1, diverged=0, references=False)
+    others = [
+        design,
+        design.replace(binarize=(Part.BODY,)),
+        design.replace(binarize=("upsampling",)),
+    ]
+    candidates = tuple(Candidate(i, evaluated(d, psnr=26.0)) for i, d in enumerate(others))
+    study = replace(study, candidates=candidates)
+    assert [(a.design, b.design) for a, b in matched_pairs(study, Part.UPSAMPLING)] == [
+        (others[1], design)
+    ]
+    # Without a 1-bit body the convolutions per residual are idle: still the same network.
+    assert [(a.design, b.design) for a, b in matched_pairs(study, Part.BODY)] == [
+        (others[2], design)
+    ]
+    assert matched_pairs(study, Part.HEAD) == []
+
+
+def test_three_matched_pairs_are_evidence_and_otherwise_the_fit_is(synthetic_study, evaluated):
+    study = synthetic_study(1, references=False)
+    candidates = []
+    for i, gap in enumerate([0.1, 0.2, 0.3]):
+        full = Design(width=20 + i)
+        candidates.append(Candidate(2 * i, evaluated(full, psnr=26.0)))
+        one = full.replace(binarize=(Part.TAIL,))
+        candidates.append(Candidate(2 * i + 1, evaluated(one, psnr=26.0 - gap)))
+    study = replace(study, candidates=tuple(candidates))
+    evidence = part_evidence(study, Part.TAIL, fit_effects(study))
+    assert evidence.effect == pytest.approx(-0.2)
+    # t(0.975, 2) = 4.303; sd 0.1 / √3
+    assert evidence.high == pytest.approx(-0.2 + 4.303 * 0.1 / np.sqrt(3), abs=1e-3)
+    assert evidence.source == "3 matched pairs"
+    wide = synthetic_study(200, references=False)
+    assert "fit over" in part_evidence(wide, Part.TAIL, fit_effects(wide)).source
