@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from bbnas.design import Design
 from bbnas.errors import unknown
-from bbnas.schema import Value
+from bbnas.schema import Value, read_yaml, validate
 
 
 class Protocol(Value):
@@ -80,3 +81,17 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def load_protocol(name_or_path: str | Path) -> Protocol:
+    """A protocol by name, or one from a YAML file (named after the file).
+
+    Raises:
+        UserError: neither a protocol nor a file, or the file is not a protocol.
+    """
+    text = str(name_or_path)
+    if text in PROTOCOLS:
+        return PROTOCOLS[text]
+    if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
+        return validate(Protocol, {"name": Path(text).stem} | read_yaml(text), text)
+    raise unknown("protocol (or a .yaml file)", text, PROTOCOLS)
