@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from math import prod
 from typing import Any
@@ -144,6 +145,15 @@ def ops_and_params(design: Design, task: str | Task) -> tuple[float, float]:
     bare = Design(binarize=design.binarize, width=design.width, depth=design.depth)
     cost = count(bare, task)
     return cost.ops, cost.params
+
+
+def printed(count: float, unit: float) -> str:
+    """``count`` in ``unit`` with two digits, rounded by way of three as the paper's tables are.
+
+    (79.1949 G is printed there as 79.20, 1.8248 G as 1.83 and 1592.5248 M as 1592.53.)
+    """
+    thousandths = (Decimal(count) / Decimal(unit)).quantize(Decimal("0.001"), ROUND_HALF_UP)
+    return str(thousandths.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
 @lru_cache(maxsize=4096)

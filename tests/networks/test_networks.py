@@ -1,0 +1,158 @@
+"""Every point of the space builds and trains; the parts are what Fig. 3 draws."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from bbnas import UserError
+from bbnas.binary import BinaryConv2d, BinaryUnit
+from bbnas.design import PRESETS, Design, Part
+from bbnas.networks import build, calibrate
+from bbnas.networks.srresnet import RGB_MEAN, BinaryBlock, ResidualBlock, repeat_channels
+
+designs = st.builds(
+    Design,
+    binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    norm=st.sampled_from(["none", "batchnorm"]),
+    k_ratio=st.sampled_from([None, 1 / 64, 1.0, 64.0]),
+    activation=st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    activation_position=st.sampled_from(["after_addition", "residual_branch"]),
+    convs_per_residual=st.sampled_from([0, 1, 2, 4, 32]),
+    weight_scale=st.booleans(),
+    estimator=st.sampled_from(["clip", "quadratic", "ede"]),
+    width=st.sampled_from([3, 4, 7]),
+    depth=st.sampled_from([1, 2, 5]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(design=designs, scale=st.sampled_from([2, 3, 4]))
+def test_every_design_builds_trains_and_has_the_right_shape(design: Design, scale: int) -> None:
+    torch.manual_seed(0)
+    network = build(design, f"sr{scale}")
+    network.set_progress(0.5)
+    lq = torch.rand(2, 3, 5, 7)
+    calibrate(network, lq)
+    out = network(lq)
+    assert out.shape == (2, 3, 5 * scale, 7 * scale)
+    out.square().mean().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    network.eval()
+    with torch.no_grad():
+        assert network(lq).isfinite().all()
+
+
+@settings(max_examples=15, deadline=None)
+@given(design=designs)
+def test_equal_keys_build_the_same_function(design: Design) -> None:
+    outputs = []
+    for same in (design, design.canonical()):
+        torch.manual_seed(0)
+        outputs.append(build(same, "sr2")(torch.full((1, 3, 4, 4), 0.3)))
+    assert torch.equal(*outputs)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_exactly_the_named_parts_are_binary(name: str) -> None:
+    design = PRESETS[name].replace(width=6, depth=4)
+    network = build(design, "sr4")
+    for part in Part:
+        convs = [
+            layer
+            for layer in network.get_submodule(part).modules()
+            if isinstance(layer, BinaryConv2d | nn.Conv2d)
+        ]
+        binary = [isinstance(layer, BinaryConv2d) for layer in convs]
+        assert binary == [design.binary(part)] * len(convs)
+        assert len(convs) == {"head": 1, "body": 4, "upsampling": 3, "tail": 1}[part]
+
+
+def test_residuals_span_the_convolutions_they_should() -> None:
+    def sizes(span: int, depth: int) -> list[tuple[int, bool]]:
+        design = PRESETS["bbcu-v4"].replace(convs_per_residual=span, depth=depth, width=4)
+        blocks = build(design, "sr2").body
+        assert all(isinstance(block, BinaryBlock) for block in blocks)
+        return [(len(b.units), b.residual) for b in blocks if isinstance(b, BinaryBlock)]
+
+    assert sizes(1, 3) == [(1, True)] * 3
+    assert sizes(2, 5) == [(2, True), (2, True), (1, True)]
+    assert sizes(32, 4) == [(4, True)]
+    assert sizes(0, 4) == [(4, False)]
+
+
+def test_full_precision_body_is_blocks_of_conv_relu_conv() -> None:
+    block = build(PRESETS["srresnet"].replace(width=4, depth=4), "sr2").body[0]
+    assert isinstance(block, ResidualBlock)
+    x = torch.randn(1, 4, 5, 5)
+    torch.testing.assert_close(block(x), x + block.convs[1](F.relu(block.convs[0](x))))
+
+
+def test_alignment_multiplies_the_input_and_divides_the_output() -> None:
+    # With biases of 0, as they start, leaky ReLUs and convolutions are homogeneous.
+    torch.manual_seed(0)
+    plain = build(Design(width=4, depth=2), "sr2")
+    aligned = build(Design(width=4, depth=2, k_ratio=1.0), "sr2")
+    aligned.load_state_dict(plain.state_dict())
+    x = torch.rand(1, 3, 6, 6)
+    torch.testing.assert_close(aligned(x), plain(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_that_adds_nothing_is_bilinear_interpolation() -> None:
+    for design in (Design(width=4, depth=2), PRESETS["bbcu-m"].replace(width=4, depth=2)):
+        network = build(design, "sr4")
+        nn.init.zeros_(network.tail.layer.weight)  # type: ignore[arg-type]
+        x = torch.rand(1, 3, 5, 6)
+        expected = F.interpolate(x, scale_factor=4, mode="bilinear")
+        torch.testing.assert_close(network(x), expected)
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(3, "012"), (5, "01201"), (8, "00112201")])
+def test_a_binary_head_repeats_the_image(channels: int, expected: str) -> None:
+    x = torch.arange(3.0).view(1, 3, 1, 1)
+    wanted = [float(digit) for digit in expected]
+    assert repeat_channels(x, channels).flatten().tolist() == wanted
+
+
+def test_thresholds_of_a_binary_head_start_at_the_mean_of_images() -> None:
+    design = Design(binarize=(Part.HEAD,), k_ratio=1.0, width=6, depth=1)
+    layer = build(design, "sr4").head.layer
+    assert isinstance(layer, BinaryUnit)
+    torch.testing.assert_close(layer.conv.alpha.detach(), torch.tensor(RGB_MEAN) * design.k)
+
+
+def test_calibration_starts_a_tail_that_sees_only_positive_values_at_their_mean() -> None:
+    torch.manual_seed(0)
+    design = Design(
+        binarize=(Part.UPSAMPLING, Part.TAIL), activation="relu", width=4, depth=1,
+        activation_position="after_addition",
+    )  # fmt: skip
+    network = build(design, "sr2")
+    lq = torch.rand(2, 3, 6, 6)
+    calibrate(network, lq)
+    layer = network.tail.layer
+    assert isinstance(layer, BinaryUnit)
+    with torch.no_grad():
+        seen = network.upsampling(network.body(network.head(lq * design.k)))
+    assert (seen >= 0).all()
+    torch.testing.assert_close(layer.conv.alpha.detach(), seen.mean((0, 2, 3)))
+    assert layer.conv.alpha.max() > 0
+
+
+def test_seeds_reach_every_weight() -> None:
+    states = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        states.append(build(PRESETS["bbcu-m"].replace(width=4, depth=2), "sr2").state_dict())
+    name = "body.0.units.0.conv.weight"
+    assert torch.equal(states[0][name], states[1][name])
+    assert not torch.equal(states[0][name], states[2][name])
+
+
+def test_unknown_task() -> None:
+    with pytest.raises(UserError, match=r"unknown task 'sr5'.*did you mean"):
+        build(Design(), "sr5")

@@ -1,0 +1,147 @@
+"""Costs against closed formulas with shapes, and against the paper's printed tables."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bbnas.binary import BinaryConv2d
+from bbnas.cost import count, ops_and_params, printed
+from bbnas.design import PRESETS, Design, Part
+from bbnas.networks import build
+
+PIXELS = 320 * 180
+
+
+def formula(part: str, n: int, depth: int, scale: int) -> tuple[int, int]:
+    """MACs and weights of a part from its shapes alone."""
+    match part:
+        case "head":
+            return PIXELS * 9 * 3 * n, 9 * 3 * n
+        case "body":
+            return PIXELS * depth * 9 * n * n, depth * 9 * n * n
+        case "tail":
+            return PIXELS * scale**2 * 9 * n * 3, 9 * n * 3
+        case _:
+            steps = [2, 2] if scale == 4 else [scale]
+            macs = weights = 0
+            area = 1
+            for step in steps:
+                macs += PIXELS * area * 9 * n * n * step**2
+                weights += 9 * n * n * step**2
+                area *= step**2
+            return macs + PIXELS * area * 9 * n * n, weights + 9 * n * n
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    width=st.integers(3, 12),
+    depth=st.integers(1, 5),
+    scale=st.sampled_from([2, 3, 4]),
+    norm=st.sampled_from(["none", "batchnorm"]),
+    activation=st.sampled_from(["rprelu", "hardtanh", "relu"]),
+    position=st.sampled_from(["residual_branch", "after_addition"]),
+)
+def test_counts_are_the_closed_formula(
+    binarize: list[Part],
+    width: int,
+    depth: int,
+    scale: int,
+    norm: str,
+    activation: str,
+    position: str,
+) -> None:
+    design = Design.from_dict(
+        {"binarize": binarize, "width": width, "depth": depth, "norm": norm, "k_ratio": 1.0,
+         "activation": activation, "activation_position": position}
+    )  # fmt: skip
+    cost = count(design, f"sr{scale}")
+    assert cost.unknown == {}
+    for part in Part:
+        macs, weights = formula(part, width, depth, scale)
+        found = cost.parts[part]
+        if part in binarize:
+            assert (found.macs_fp, found.macs_binary) == (0, macs)
+            assert (found.params_fp, found.params_binary) == (0, weights)
+            assert found.ops == macs / 64
+            assert found.params == weights / 32
+        else:
+            assert (found.macs_fp, found.macs_binary) == (macs, 0)
+            assert (found.params_fp, found.params_binary) == (weights, 0)
+    assert cost.ops == pytest.approx(sum(part.ops for part in cost.parts.values()))
+    assert ops_and_params(design, f"sr{scale}") == (cost.ops, cost.params)
+
+
+@pytest.mark.parametrize(
+    ("task", "preset", "ops_g", "params_k"),
+    [
+        ("sr2", "srresnet", "85.43", 1367),
+        ("sr2", "srresnet-lite", "3.08", 49),
+        ("sr2", "bbcu-l", "18.55", 225),
+        ("sr2", "bbcu-m", "1.83", 46),
+        ("sr4", "srresnet", "146.08", 1515),  # printed as 146.14: the convolutions give 146.08
+        ("sr4", "srresnet-lite", "5.39", 54),
+        ("sr4", "bbcu-v1", "79.20", 372),
+        ("sr4", "bbcu-v2", "79.20", 372),
+        ("sr4", "bbcu-v3", "79.20", 372),
+        ("sr4", "bbcu-l", "79.20", 372),
+        ("sr4", "bbcu-m", "3.95", 51),
+    ],
+)
+def test_table_1_and_4(task: str, preset: str, ops_g: str, params_k: int) -> None:
+    cost = count(PRESETS[preset], task)
+    assert printed(cost.ops, 1e9) == ops_g
+    assert round(cost.params / 1e3) == params_k
+
+
+@pytest.mark.parametrize(
+    ("part", "ops_f", "ops_b", "params_f", "params_b"),
+    [
+        ("head", "99.53", "1.56", "1.73", "0.05"),
+        ("body", "67947.73", "1061.68", "1179.65", "36.86"),
+        # Params printed as 294.91 and 9.22: there conv_hr's 36,864 are left out.
+        ("upsampling", "76441.19", "1194.39", "331.78", "10.37"),
+        ("tail", "1592.53", "24.88", "1.73", "0.05"),
+    ],
+)
+def test_table_6(part: str, ops_f: str, ops_b: str, params_f: str, params_b: str) -> None:
+    full = count(PRESETS["srresnet"], "sr4").parts[part]
+    binary = count(PRESETS["bbcu-v4"].replace(binarize=(part,)), "sr4").parts[part]
+    assert (printed(full.ops, 1e6), printed(binary.ops, 1e6)) == (ops_f, ops_b)
+    assert (printed(full.params, 1e3), printed(binary.params, 1e3)) == (params_f, params_b)
+
+
+def test_the_honest_count_holds_what_the_convention_hides() -> None:
+    body = count(PRESETS["bbcu-v4"], "sr4").parts["body"]
+    # α, β, γ, ζ of 32 units of width 64 are trained; each unit's 64 scales are stored as well.
+    assert body.all_params == body.params_binary + 32 * 64 * 4 + 32 * 64
+    assert body.packed_bytes == body.params_binary / 8 + 4 * (32 * 64 * 5)
+    # Subtract α, binarize, scale, subtract γ, RPReLU, add x, add ζ: seven passes a unit.
+    assert body.elementwise == 32 * 7 * 64 * PIXELS
+
+
+@pytest.mark.parametrize("preset", ["srresnet", "bbcu-v1", "bbcu-m"])
+def test_every_parameter_is_counted(preset: str) -> None:
+    design = PRESETS[preset].replace(width=6, depth=3)
+    network = build(design, "sr4")
+    scales = sum(m.weight.shape[0] for m in network.modules() if isinstance(m, BinaryConv2d))
+    total = sum(p.numel() for p in network.parameters())
+    assert count(design, "sr4").all_params == total + scales
+
+
+@pytest.mark.parametrize("lq", [(1, 1), (320, 180), (640, 360)])
+def test_operations_are_linear_in_pixels_and_parameters_constant(lq: tuple[int, int]) -> None:
+    design = PRESETS["bbcu-m"].replace(width=8, depth=4)
+    one, many = count(design, "sr4", (1, 1)), count(design, "sr4", lq)
+    assert many.ops == pytest.approx(one.ops * lq[0] * lq[1])
+    assert many.honest_ops == pytest.approx(one.honest_ops * lq[0] * lq[1])
+    assert many.params == one.params
+
+
+def test_json_holds_plain_counts() -> None:
+    content = count(PRESETS["bbcu-m"], "sr4").to_dict()
+    assert content["ops"] == content["macs_fp"] + content["macs_binary"] / 64
+    assert set(content["parts"]) == {*map(str, Part), "skip"}
+    assert content["unknown"] == {}
