@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
-from bbnas.analysis.words import count, decibel, listed, plural
+from bbnas.analysis.words import count, decibel, interval, listed, plural, share
 from bbnas.design import Design, Part
 from bbnas.evaluation import Candidate, Evaluation, Study
 from bbnas.tasks import get_task
@@ -80,7 +80,7 @@ def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list
         there = cheaper.evaluation
         texts.append(
             f"The next cheaper design (trial {cheaper.number}) saves another "
-            f"{count(here.ops - there.ops)} OPs ({1 - there.ops / here.ops:.0%}) for "
+            f"{count(here.ops - there.ops)} OPs ({share(1 - there.ops / here.ops)}) for "
             f"{decibel(there.psnr - here.psnr, sign=True)}."
         )
     return texts
@@ -102,8 +102,10 @@ class Evidence(NamedTuple):
     source: str
 
     def words(self) -> str:
-        interval = f"95 % interval {self.low:+.2f} to {self.high:+.2f}".replace("-", "−")
-        return f"{decibel(self.effect, sign=True)} ({interval}; {self.source})"
+        return (
+            f"{decibel(self.effect, sign=True)} "
+            f"(95 % interval {interval(self.low, self.high)}; {self.source})"
+        )
 
 
 def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation]]:
@@ -122,22 +124,21 @@ def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation
 
 
 def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
-    """The best evidence there is: three matched pairs or more, else the fit of all candidates."""
+    """Three matched pairs or more, or the fit of all candidates: the narrower interval."""
     from scipy.stats import t
 
+    found = []
     pairs = matched_pairs(study, part)
     if len(pairs) >= 3:
         gaps = np.array([binary.psnr - full.psnr for full, binary in pairs])
         half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
-        mean = float(gaps.mean())
-        return Evidence(
-            mean, mean - float(half), mean + float(half), plural(len(pairs), "matched pair")
-        )
-    fitted = fit.part(part)
-    if fitted:
+        mean, half = float(gaps.mean()), float(half)
+        source = plural(len(pairs), "matched pair")
+        found.append(Evidence(mean, mean - half, mean + half, source))
+    if fitted := fit.part(part):
         source = f"fit over {plural(fit.candidates, 'candidate')}"
-        return Evidence(fitted.effect, fitted.low, fitted.high, source)
-    return None
+        found.append(Evidence(fitted.effect, fitted.low, fitted.high, source))
+    return min(found, key=lambda evidence: evidence.high - evidence.low, default=None)
 
 
 def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
@@ -151,8 +152,8 @@ def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
         ops = full.parts[part].ops - binary.parts[part].ops
         params = full.parts[part].params - binary.parts[part].params
         saving = (
-            f"{count(ops)} OPs ({ops / full.ops:.0%} of the full-precision design's) and "
-            f"{count(params)} Params ({params / full.params:.0%})"
+            f"{count(ops)} OPs ({share(ops / full.ops)} of the full-precision design's) and "
+            f"{count(params)} Params ({share(params / full.params)})"
         )
         evidence = part_evidence(study, part, fit)
         known = evidence.words() if evidence else "a PSNR effect that this study cannot tell"
@@ -169,12 +170,14 @@ def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
 def _choices(design: Design, fit: Fit) -> list[str]:
     """What the fit says of its other choices, for and against, where an interval excludes 0."""
     texts = []
-    for e in fit.effects:
-        mine = axis_choice(design, e.axis)
-        if mine in (e.choice, e.reference) and not e.low <= 0 <= e.high:
-            interval = f"{e.low:+.2f} to {e.high:+.2f}".replace("-", "−")
-            texts.append(
-                f"{e.axis.capitalize()}: {mine}. Over the candidates, {e.choice} is worth "
-                f"{decibel(e.effect, sign=True)} against {e.reference} ({interval})."
-            )
+    for axis in dict.fromkeys(e.axis for e in fit.effects):
+        mine = axis_choice(design, axis)
+        known = [
+            f"{e.choice} is worth {decibel(e.effect, sign=True)} against {e.reference} "
+            f"({interval(e.low, e.high)})"
+            for e in fit.effects
+            if e.axis == axis and mine in (e.choice, e.reference) and not e.low <= 0 <= e.high
+        ]
+        if known:
+            texts.append(f"{axis.capitalize()} {mine}: over the candidates, {listed(known)}.")
     return texts

@@ -27,6 +27,18 @@ def decibel(value: float, *, sign: bool = False) -> str:
     return text.replace("-", "−") + " dB"
 
 
+def interval(low: float, high: float) -> str:
+    """The ends of an interval of differences: ``−0.05 to +0.01``."""
+    return f"{low:+.2f} to {high:+.2f}".replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share of one: ``52 %``, ``0.1 %``."""
+    return (
+        f"{value:.0%}".replace("%", " %") if value >= 0.0095 else f"{value:.1%}".replace("%", " %")
+    )
+
+
 def plural(number: int, noun: str) -> str:
     """``1 candidate``, ``12 candidates``."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

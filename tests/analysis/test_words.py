@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bbnas.analysis.words import count, decibel, listed, plural
+from bbnas.analysis.words import count, decibel, interval, listed, plural, share
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,8 @@ def test_decibel_uses_a_minus_sign():
 
 
 def test_words():
+    assert interval(-0.051, 0.01) == "−0.05 to +0.01"
+    assert [share(x) for x in (0.516, 0.01, 0.001, 0)] == ["52 %", "1 %", "0.1 %", "0.0 %"]
     assert plural(1, "candidate") == "1 candidate"
     assert plural(1200, "candidate") == "1,200 candidates"
     assert [listed(w) for w in (["a"], ["a", "b"], ["a", "b", "c"])] == [
