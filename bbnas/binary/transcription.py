@@ -29,7 +29,7 @@ class TranscribedUnit(nn.Module):
 
     @staticmethod
     def _sgn(t: Tensor) -> Tensor:
-        """sgn forward, Eq. 6 backward: the derivative of a piecewise quadratic."""
+        """Forward sgn, backward Eq. 6: the derivative of a piecewise quadratic."""
         binary = torch.where(t > 0, 1.0, -1.0)
         below, negative, inside = (t < -1).float(), (t < 0).float(), (t < 1).float()
         out = -1 * below + (t * t + 2 * t) * (1 - below)

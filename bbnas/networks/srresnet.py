@@ -33,7 +33,7 @@ def conv(c_in: int, c_out: int, gain: float = 1.0) -> nn.Conv2d:
 
 def repeat_channels(x: Tensor, channels: int) -> Tensor:
     """BBCU-H's residual: each channel ⌊n/3⌋ times, the first ones again to fill n."""
-    times, rest = divmod(channels, x.shape[1])
+    times, rest = divmod(channels, int(x.shape[1]))  # a tensor when traced
     return torch.cat([x.repeat_interleave(times, dim=1), x[:, :rest]], dim=1)
 
 
