@@ -1,0 +1,268 @@
+"""Image sets: photographs decoded once, for all processes of the machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import __version__ as PILLOW
+
+from bbnas.data.folders import find_files
+from bbnas.data.pack import (
+    Pack,
+    Pixels,
+    Shape,
+    cache_folder,
+    finish,
+    map_in_order,
+    temporary_file,
+)
+from bbnas.data.reading import READER, read, reader_warnings, reason
+from bbnas.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Decoded images in a fixed order.
+
+    ``images`` are uint8 H×W×3 RGB, read-only; ``grey`` tells which came from a file with one
+    channel, replicated here; ``digests`` are the SHA-256 of shape and pixels. ``skipped`` holds
+    (file, reason) of what was left out. Where the images lie in a ``pack``, a pickled set holds
+    the file's path instead of pixels, and every process that unpickles it shares the memory.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[Pixels, ...] = field(repr=False)
+    grey: tuple[bool, ...]
+    digests: tuple[str, ...] = field(repr=False)
+    skipped: tuple[tuple[str, str], ...] = ()
+    pack: Pack | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_arrays(
+        cls, names: Sequence[str], images: Sequence[Pixels], grey: Sequence[bool] = ()
+    ) -> ImageSet:
+        """A set held in this process, of uint8 H×W×3 arrays; ``grey`` is all False if empty."""
+        views = tuple(np.ascontiguousarray(image).view() for image in images)
+        for view in views:
+            view.flags.writeable = False
+        flags = tuple(grey) or (False,) * len(views)
+        return cls(tuple(names), views, flags, tuple(digest(view) for view in views))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits over names, sizes and pixels."""
+        content = json.dumps([self.names, self.digests])
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def select(self, indices: Iterable[int]) -> ImageSet:
+        """The images at ``indices``, in the same memory; ``skipped`` stays."""
+        chosen = list(indices)
+        return ImageSet(
+            names=tuple(self.names[i] for i in chosen),
+            images=tuple(self.images[i] for i in chosen),
+            grey=tuple(self.grey[i] for i in chosen),
+            digests=tuple(self.digests[i] for i in chosen),
+            skipped=self.skipped,
+            pack=self.pack.select(chosen) if self.pack else None,
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        images = () if self.pack else self.images
+        return _unpickled, (self.names, images, self.grey, self.digests, self.skipped, self.pack)
+
+
+def _unpickled(
+    names: tuple[str, ...],
+    images: tuple[Pixels, ...],
+    grey: tuple[bool, ...],
+    digests: tuple[str, ...],
+    skipped: tuple[tuple[str, str], ...],
+    pack: Pack | None,
+) -> ImageSet:
+    return ImageSet(names, pack.arrays() if pack else images, grey, digests, skipped, pack)
+
+
+def digest(image: Pixels) -> str:
+    """The SHA-256 of an image's shape and pixels."""
+    hashed = hashlib.sha256(repr(image.shape).encode())
+    hashed.update(np.ascontiguousarray(image).data)
+    return hashed.hexdigest()
+
+
+def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
+    """All photographs of a folder and the folders in it, in the order of their names, or one file.
+
+    What cannot be used is named in ``skipped`` with the reason: unreadable files, images with a
+    side below ``min_side``, low-resolution copies that a data set brings along.
+
+    Raises:
+        UserError: nothing there, or nothing in it can be used.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files, skipped = find_files(path)
+    elif path.exists():
+        files, skipped = [(path.name, path)], []
+    else:
+        raise UserError(f"{path}: no such file or folder; give a folder of images")
+    images = decode(files, min_side)
+    images = replace(images, skipped=tuple(sorted({*skipped, *images.skipped})))
+    if not images.names:
+        some = "; ".join(f"{name}: {why}" for name, why in images.skipped[:3])
+        rest = f" and {len(images.skipped) - 3} more" if len(images.skipped) > 3 else ""
+        found = f" (skipped {some}{rest})" if some else ""
+        raise UserError(f"{path}: no usable image{found}; give PNG, JPEG, WebP, BMP or TIFF files")
+    return images
+
+
+def decode(files: Sequence[tuple[str, Path]], min_side: int = 1) -> ImageSet:
+    """The (name, file) pairs decoded, from the cache if none has changed since.
+
+    Where the cache cannot be written, the images are held in this process's memory.
+    """
+    folder = cache_folder()
+    index = folder / f"{_source_key(files, min_side)}.json"
+    cached = _from_cache(index)
+    if cached is not None:
+        return cached
+    with reader_warnings():
+        try:
+            return _to_cache(files, min_side, folder, index)
+        except OSError as error:
+            _log.warning(
+                "image cache %s cannot be written (%s): images are held in memory; "
+                "set BBNAS_CACHE to another folder",
+                folder,
+                error.strerror or error,
+            )
+            return _in_memory(files, min_side)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    """One file's outcome: pixels, or the reason why not."""
+
+    name: str
+    pixels: Pixels | None = None
+    grey: bool = False
+    digest: str = ""
+    reason: str = ""
+    passing: bool = False  # the reason lies in the moment, not in the file
+
+
+def _decode_one(item: tuple[str, Path], min_side: int) -> _Decoded:
+    name, path = item
+    try:
+        pixels, grey = read(path)
+    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged files
+        system = isinstance(error, OSError) and error.errno is not None
+        passing = system or isinstance(error, MemoryError)
+        return _Decoded(name, reason=reason(error), passing=passing)
+    height, width = pixels.shape[:2]
+    if min(height, width) < min_side:
+        return _Decoded(name, reason=f"{width}×{height}, a side is below {min_side} pixels")
+    return _Decoded(name, pixels, grey, digest(pixels))
+
+
+def _decoded(files: Sequence[tuple[str, Path]], min_side: int) -> Iterator[_Decoded]:
+    return map_in_order(partial(_decode_one, min_side=min_side), files)
+
+
+def _in_memory(files: Sequence[tuple[str, Path]], min_side: int) -> ImageSet:
+    results = list(_decoded(files, min_side))
+    kept = [(one.name, one.pixels, one.grey) for one in results if one.pixels is not None]
+    names, pixels, grey = zip(*kept, strict=True) if kept else ((), (), ())
+    images = ImageSet.from_arrays(names, pixels, grey)
+    skipped = tuple((one.name, one.reason) for one in results if one.pixels is None)
+    return replace(images, skipped=skipped)
+
+
+def _to_cache(
+    files: Sequence[tuple[str, Path]], min_side: int, folder: Path, index: Path
+) -> ImageSet:
+    kept: list[_Decoded] = []
+    shapes: list[Shape] = []
+    skipped: list[tuple[str, str]] = []
+    passing = False
+    with temporary_file(folder) as (file, temporary):
+        for one in _decoded(files, min_side):
+            passing = passing or one.passing
+            if one.pixels is None:
+                skipped.append((one.name, one.reason))
+                continue
+            file.write(one.pixels.data)
+            height, width, channels = one.pixels.shape
+            shapes.append((height, width, channels))
+            kept.append(replace(one, pixels=None))  # the pixels are in the file now
+        images = ImageSet(
+            names=tuple(one.name for one in kept),
+            images=(),
+            grey=tuple(one.grey for one in kept),
+            digests=tuple(one.digest for one in kept),
+            skipped=tuple(skipped),
+        )
+        if not kept:
+            return images
+        pack = Pack.of_shapes(folder / f"{images.fingerprint}.rgb", shapes)
+        if not pack.whole():
+            finish(file, temporary, pack.path)
+    if not passing:
+        content = {
+            "names": images.names,
+            "grey": images.grey,
+            "digests": images.digests,
+            "skipped": images.skipped,
+            "shapes": shapes,
+            "pack": pack.path.name,
+        }
+        with temporary_file(folder) as (file, temporary):
+            file.write(json.dumps(content).encode())
+            finish(file, temporary, index)
+    return replace(images, images=pack.arrays(), pack=pack)
+
+
+def _from_cache(index: Path) -> ImageSet | None:
+    try:
+        content = json.loads(index.read_bytes())
+        shapes = [(int(h), int(w), int(c)) for h, w, c in content["shapes"]]
+        pack = Pack.of_shapes(index.parent / Path(content["pack"]).name, shapes)
+        if not pack.whole():
+            return None
+        return ImageSet(
+            names=tuple(content["names"]),
+            images=pack.arrays(),
+            grey=tuple(content["grey"]),
+            digests=tuple(content["digests"]),
+            skipped=tuple((name, why) for name, why in content["skipped"]),
+            pack=pack,
+        )
+    except (OSError, ValueError, TypeError, KeyError, UserError):
+        return None  # not there, or damaged: it is made again
+
+
+def _source_key(files: Sequence[tuple[str, Path]], min_side: int) -> str:
+    """Names the files as they are now: their places, sizes and times."""
+    seen: list[object] = [READER, PILLOW, min_side]
+    for name, path in files:
+        place = str(path.absolute())
+        try:
+            now = path.stat()
+        except OSError:
+            seen.append((name, place))
+        else:
+            seen.append((name, place, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+    # ASCII JSON: a path may hold bytes of no encoding.
+    return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]

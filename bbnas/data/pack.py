@@ -1,0 +1,124 @@
+"""Packs: decoded pixels in one file that every process maps, so memory holds them once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.errors import UserError
+
+Pixels = NDArray[np.uint8]
+Shape = tuple[int, int, int]
+
+_STALE_SECONDS = 24 * 3600.0
+_TEMPORARY = ".unfinished"
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Where images lie in a pack file: raw uint8 values, one image after another.
+
+    ``spans`` gives the (first byte, shape) of each image; ``size`` is that of the whole file.
+    """
+
+    path: Path
+    size: int
+    spans: tuple[tuple[int, Shape], ...]
+
+    @classmethod
+    def of_shapes(cls, path: Path, shapes: Iterable[Shape]) -> Pack:
+        """The pack that holds images of ``shapes`` in this order."""
+        first, spans = 0, []
+        for height, width, channels in shapes:
+            spans.append((first, (height, width, channels)))
+            first += height * width * channels
+        return cls(path, first, tuple(spans))
+
+    def select(self, indices: Iterable[int]) -> Pack:
+        """The same file with only the images at ``indices``."""
+        return Pack(self.path, self.size, tuple(self.spans[i] for i in indices))
+
+    def whole(self) -> bool:
+        """Whether the file is there with the size that it must have."""
+        try:
+            return self.path.stat().st_size == self.size
+        except OSError:
+            return False
+
+    def arrays(self) -> tuple[Pixels, ...]:
+        """Read-only views of the images; their memory is shared by all processes.
+
+        Raises:
+            UserError: the file is gone or damaged.
+        """
+        if not self.whole():
+            raise UserError(
+                f"{self.path}: image cache missing or damaged; run the command again, and on "
+                "several machines set BBNAS_CACHE to a folder that all of them share"
+            )
+        values = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
+        return tuple(
+            values[first : first + h * w * c].reshape(h, w, c) for first, (h, w, c) in self.spans
+        )
+
+
+def cache_folder() -> Path:
+    """$BBNAS_CACHE, or the user's cache folder of the platform. It may be deleted at any time."""
+    import platformdirs
+
+    return Path(os.environ.get("BBNAS_CACHE") or platformdirs.user_cache_dir("bbnas")).absolute()
+
+
+@contextlib.contextmanager
+def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
+    """A new file in ``folder`` to write and then rename; removed if it was not.
+
+    Raises:
+        OSError: the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_over in folder.glob(f"*{_TEMPORARY}"):  # of a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left_over.stat().st_mtime > _STALE_SECONDS:
+                left_over.unlink()
+    path = folder / f"{uuid.uuid4().hex}{_TEMPORARY}"
+    try:
+        with path.open("xb") as file:
+            yield file, path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def finish(file: BinaryIO, temporary: Path, final: Path) -> None:
+    """Gives a written temporary file its name, whole or not at all."""
+    file.flush()
+    os.fsync(file.fileno())
+    temporary.replace(final)
+
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """``map`` on threads, in order, with few results waiting: they may be large."""
+    threads = min(8, os.cpu_count() or 1)
+    waiting: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 2 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
