@@ -35,7 +35,6 @@ def reasons(
 
 
 def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: str) -> str:
-    here = chosen.evaluation
     if pick == "trial":
         if any(c.number == chosen.number for c in found):
             return f"Trial {chosen.number}, picked by hand, is on the front."
@@ -54,7 +53,7 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
             spans.append(f"{count(min(values))} to {count(max(values))} {names[name]}")
             if max(values) > min(values):
                 price = loss / ((max(values) - min(values)) / scale)
-                prices.append(f"{price:.2g} dB a {unit}")
+                prices.append(f"{price:.2g} dB per {unit}")
     text = (
         f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}, it lies "
         "farthest above the line between the extremes."
@@ -64,7 +63,7 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
             f" Over that whole span a saving costs {listed(prices)} on average (VC and VP, "
             "Eq. 10–11); a saving was taken where it costs less than that."
         )
-    return text + f" ({decibel(here.psnr)}, {count(here.ops)} OPs, {count(here.params)} Params.)"
+    return text
 
 
 def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list[str]:

@@ -19,17 +19,22 @@ def _decimals(value: float) -> int:
     return 0 if abs(value) >= 99.95 else 1 if abs(value) >= 9.995 else 2
 
 
+def signed(value: float) -> str:
+    """A difference with two digits: ``+0.03``, ``−0.12``, ``0.00``."""
+    text = f"{value:+.2f}".replace("-", "−")
+    return "0.00" if text in ("+0.00", "−0.00") else text
+
+
 def decibel(value: float, *, sign: bool = False) -> str:
     """``26.71 dB``; with ``sign``, a difference: ``+0.03 dB``, ``−0.12 dB``."""
     if not math.isfinite(value):
         return "–"
-    text = f"{value:+.2f}" if sign else f"{value:.2f}"
-    return text.replace("-", "−") + " dB"
+    return (signed(value) if sign else f"{value:.2f}".replace("-", "−")) + " dB"
 
 
 def interval(low: float, high: float) -> str:
     """The ends of an interval of differences: ``−0.05 to +0.01``."""
-    return f"{low:+.2f} to {high:+.2f}".replace("-", "−")
+    return f"{signed(low)} to {signed(high)}"
 
 
 def share(value: float) -> str:

@@ -29,6 +29,7 @@ def test_decibel_uses_a_minus_sign():
     assert decibel(26.714) == "26.71 dB"
     assert decibel(-0.123, sign=True) == "−0.12 dB"
     assert decibel(0.1, sign=True) == "+0.10 dB"
+    assert decibel(-0.004, sign=True) == "0.00 dB"
     assert decibel(math.inf) == "–"
 
 

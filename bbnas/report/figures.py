@@ -1,0 +1,255 @@
+"""The figures of a report as plain values; draw.py makes pictures of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Literal, TypeVar
+
+import numpy as np
+
+from bbnas.analysis.benefit import BenefitRow
+from bbnas.analysis.effects import Fit
+from bbnas.analysis.paper import Published, published
+from bbnas.analysis.pareto import front
+from bbnas.analysis.words import count, decibel, interval, signed
+from bbnas.evaluation import Candidate, Study
+
+T = TypeVar("T")
+Kind = Literal["beaten", "front", "recommended", "baseline", "infeasible"]
+
+FAINT_CURVES = 60
+BOLD_CURVES = 12
+DIVERGED_CURVES = 8
+CURVE_POINTS = 64
+
+
+@dataclass(frozen=True)
+class Dot:
+    """One candidate on the front's figure. ``psnr`` is NaN where it is infeasible."""
+
+    number: int
+    kind: Kind
+    ops: float
+    params: float
+    psnr: float
+    parts: tuple[str, ...]
+    hover: str
+
+
+@dataclass(frozen=True)
+class FrontFigure:
+    """PSNR over OPs. ``envelope`` is the best PSNR at no more than those OPs, as (ops, psnr).
+
+    ``bottom`` is where the PSNR axis starts so that the front is not squeezed, ``below`` how many
+    candidates lie under it. ``overlay`` holds the published designs, and ``bicubic`` the PSNR on
+    the study's own images that they are compared through; without it there is no overlay.
+    """
+
+    dots: tuple[Dot, ...]
+    envelope: tuple[tuple[float, float], ...]
+    bottom: float
+    top: float
+    below: int
+    overlay: tuple[Published, ...]
+    bicubic: float | None
+
+
+def front_figure(
+    study: Study, recommended: int | None, bicubic: float | None = None
+) -> FrontFigure | None:
+    """None without candidates. ``recommended`` is a trial number."""
+    if not study.candidates:
+        return None
+    members = {c.number for c in front(study)}
+    dots = tuple(
+        Dot(
+            number=c.number,
+            kind=_kind(c, members, recommended),
+            ops=c.evaluation.ops,
+            params=c.evaluation.params,
+            psnr=c.evaluation.psnr if c.evaluation.feasible else math.nan,
+            parts=tuple(map(str, c.evaluation.design.binarize)),
+            hover=hover(c),
+        )
+        for c in study.candidates
+    )
+    feasible = [dot for dot in dots if dot.kind != "infeasible"]
+    if not feasible:
+        return FrontFigure(dots, (), 0.0, 1.0, 0, (), None)
+    psnr = np.array([dot.psnr for dot in feasible])
+    shown = [dot.psnr for dot in feasible if dot.kind != "beaten"]
+    low = min([*shown, float(np.quantile(psnr, 0.05))])
+    margin = 0.06 * max(float(psnr.max()) - low, 0.05)
+    return FrontFigure(
+        dots=dots,
+        envelope=_envelope([dot for dot in feasible if dot.kind != "baseline"]),
+        bottom=low - 2 * margin,
+        top=float(psnr.max()) + margin,
+        below=int(np.sum(psnr < low - 2 * margin)),
+        overlay=tuple(published(study.config.task)) if bicubic is not None else (),
+        bicubic=bicubic,
+    )
+
+
+def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:
+    if not candidate.evaluation.feasible:
+        return "infeasible"
+    if candidate.number == recommended:
+        return "recommended"
+    if candidate.baseline:
+        return "baseline"
+    return "front" if candidate.number in members else "beaten"
+
+
+def _envelope(dots: Sequence[Dot]) -> tuple[tuple[float, float], ...]:
+    steps: list[tuple[float, float]] = []
+    for dot in sorted(dots, key=lambda dot: (dot.ops, -dot.psnr)):
+        if not steps or dot.psnr > steps[-1][1]:
+            steps.append((dot.ops, dot.psnr))
+    return tuple(steps)
+
+
+def hover(candidate: Candidate) -> str:
+    """A candidate in a few lines of the HTML subset that Plotly knows; user text escaped."""
+    e = candidate.evaluation
+    name = f"trial {candidate.number}"
+    if candidate.baseline:
+        name += f", baseline {candidate.baseline}"
+    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.feasible else f"{e.status}: {e.error}"
+    words = e.design.label().split(", ")
+    lines = [", ".join(words[i : i + 3]) for i in range(0, len(words), 3)]
+    costs = f"{count(e.ops)} OPs, {count(e.params)} Params"
+    return "<br>".join([f"<b>{escape(name)}</b>", *map(escape, (result, costs, *lines))])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A training curve: mean L1 loss on 0..1 by iteration."""
+
+    number: int
+    name: str
+    kind: Literal["recommended", "front", "other", "diverged"]
+    iterations: tuple[int, ...]
+    loss: tuple[float, ...]
+
+
+def curves(study: Study, recommended: int | None) -> list[Curve]:
+    """The recommended design, the front, and a bounded, even sample of the rest.
+
+    At most 12 of the front, 8 that diverged and 60 others, each of 64 points at most.
+    """
+    members = [c for c in front(study) if c.number != recommended]
+    bold = {c.number for c in _evenly(members, BOLD_CURVES)}
+    rest = [c for c in study.candidates if c.number not in {m.number for m in members}]
+    diverged = _evenly([c for c in rest if c.evaluation.status == "diverged"], DIVERGED_CURVES)
+    others = [c for c in rest if c.evaluation.feasible and c.number != recommended]
+    faint = {c.number for c in [*diverged, *_evenly(others, FAINT_CURVES)]}
+    found = []
+    for c in study.candidates:
+        points = [p for p in c.evaluation.curve if math.isfinite(p[1])]
+        if points and (c.number == recommended or c.number in bold | faint):
+            iterations, loss = zip(*_evenly(points, CURVE_POINTS), strict=True)
+            if c.number == recommended:
+                found.append(Curve(c.number, _name(c), "recommended", iterations, loss))
+            elif c.number in bold:
+                found.append(Curve(c.number, _name(c), "front", iterations, loss))
+            elif c.evaluation.feasible:
+                found.append(Curve(c.number, _name(c), "other", iterations, loss))
+            else:
+                found.append(Curve(c.number, _name(c), "diverged", iterations, loss))
+    return found
+
+
+def _name(candidate: Candidate) -> str:
+    e = candidate.evaluation
+    return f"trial {candidate.number}, {decibel(e.psnr) if e.feasible else e.status}"
+
+
+def _evenly(items: Sequence[T], most: int) -> list[T]:
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A span on a common scale of 0 to 1, with the numbers to print beside it."""
+
+    label: str
+    note: str
+    low: float
+    mark: float
+    high: float
+    texts: tuple[str, ...]
+    tone: Literal["good", "bad", "open"] = "open"
+
+
+@dataclass(frozen=True)
+class EffectsFigure:
+    """Intervals by axis: (axis, reference, bars); ``zero`` is where 0 dB lies on the scale."""
+
+    groups: tuple[tuple[str, str, tuple[Bar, ...]], ...]
+    zero: float
+    ticks: tuple[tuple[float, str], ...]
+    candidates: int
+    r2: float
+
+
+def effects_figure(fit: Fit) -> EffectsFigure | None:
+    """None where the data can tell no effect."""
+    if not fit.effects:
+        return None
+    # One wild interval must not squeeze the others: the scale holds every mark and most ends.
+    ends = sorted([abs(e.low) for e in fit.effects] + [abs(e.high) for e in fit.effects])
+    reach = 1.05 * max(ends[int(0.9 * (len(ends) - 1))], *(abs(e.effect) for e in fit.effects))
+    low = -reach if any(e.low < 0 for e in fit.effects) else -0.1 * reach
+    high = min(reach, max(0.1 * reach, 1.05 * max(e.high for e in fit.effects)))
+
+    def place(value: float) -> float:
+        return min(1.0, max(0.0, (value - low) / (high - low)))
+
+    groups: dict[tuple[str, str], list[Bar]] = {}
+    for e in fit.effects:
+        tone: Literal["good", "bad", "open"] = "open"
+        if e.low > 0 or e.high < 0:
+            tone = "good" if e.low > 0 else "bad"
+        bar = Bar(
+            label=e.choice,
+            note=f"{e.n} against {e.n_reference}",
+            low=place(e.low),
+            mark=place(e.effect),
+            high=place(e.high),
+            texts=(signed(e.effect), interval(e.low, e.high), str(e.n)),
+            tone=tone,
+        )
+        groups.setdefault((e.axis, e.reference), []).append(bar)
+    step = _step(high - low)
+    first = math.ceil(low / step)
+    ticks = [step * i for i in range(first, math.floor(high / step) + 1)]
+    return EffectsFigure(
+        groups=tuple((axis, ref, tuple(bars)) for (axis, ref), bars in groups.items()),
+        zero=place(0.0),
+        ticks=tuple((place(t), f"{t:+.3g}".replace("-", "−") if t else "0") for t in ticks),
+        candidates=fit.candidates,
+        r2=fit.r2,
+    )
+
+
+def _step(span: float) -> float:
+    rough = span / 8
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
+
+
+def benefit_lengths(rows: Sequence[BenefitRow], name: Literal["vc", "vp"]) -> list[float | None]:
+    """Bar lengths of 0..1, logarithmic from a tenth of the smallest; None unless positive."""
+    values = [float(getattr(row, name)) for row in rows]
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return [None] * len(values)
+    start = math.log10(min(positive)) - 1
+    span = math.log10(max(positive)) - start
+    return [(math.log10(value) - start) / span if value > 0 else None for value in values]

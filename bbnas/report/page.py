@@ -1,0 +1,261 @@
+"""The report: one HTML file with everything in it, and the same table as CSV."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bbnas.analysis import (
+    agreement,
+    frame,
+    front,
+    hypervolume_curve,
+    recommend,
+    seed_noise,
+    study_benefit,
+)
+from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.recommend import Recommendation
+from bbnas.analysis.words import count, decibel, plural, share
+from bbnas.errors import UserError
+from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.report import draw, figures
+from bbnas.report.measured import duration, measured, tally
+from bbnas.report.pictures import Pictures, data_uri
+from bbnas.report.words import describe, headline
+from bbnas.tasks import get_task
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+_HERE = Path(__file__).parent
+
+
+def write_report(
+    study: Study,
+    path: str | Path,
+    pictures: Pictures | None = None,
+    fidelity: Sequence[Evaluation] | None = None,
+    recommendation: Recommendation | None = None,
+) -> Path:
+    """Write the study as one self-contained HTML page to ``path``, which is returned.
+
+    ``pictures`` are restored crops and the PSNR of bicubic on the study's images, without which
+    published designs cannot be laid over the front. ``fidelity`` are evaluations of the study's
+    designs under other seeds or longer protocols, from which its seed noise and rank agreement
+    are told. ``recommendation`` is ``recommend(study)`` unless given.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    html = render(study, pictures, fidelity or (), recommendation)
+    return _write(Path(path), html.encode("utf-8"))
+
+
+def write_csv(study: Study, path: str | Path) -> Path:
+    """Write ``frame(study)`` to ``path``, which is returned.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    return _write(Path(path), frame(study).to_csv(index=False).encode("utf-8"))
+
+
+def _write(path: Path, content: bytes) -> Path:
+    """Whole or not at all: a reader never meets half a report."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); name another") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def render(
+    study: Study,
+    pictures: Pictures | None,
+    fidelity: Sequence[Evaluation],
+    recommendation: Recommendation | None,
+) -> str:
+    """The page as text."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    missing = ""
+    if recommendation is None:
+        try:
+            recommendation = recommend(study)
+        except UserError as error:
+            missing = str(error)
+    number = recommendation.candidate.number if recommendation else None
+    bicubic = pictures.bicubic if pictures else None
+    plot = figures.front_figure(study, number, bicubic)
+    volume = hypervolume_curve(study)
+    curves = figures.curves(study, number)
+    fit = fit_effects(study)
+    members = {c.number for c in front(study)}
+    drawn = {
+        "front": draw.draw_front(plot) if plot else None,
+        "volume": draw.draw_hypervolume(volume) if volume else None,
+        "curves": draw.draw_curves(curves) if curves else None,
+    }
+    data = {
+        "figures": drawn,
+        "bicubic": bicubic,
+        "designs": [
+            [c.number, c.evaluation.psnr, c.evaluation.ops, c.evaluation.params]
+            for c in study.candidates
+            if c.evaluation.feasible and not c.baseline
+        ],
+        "export": f"bbnas export {shlex.quote(study.config.name)}",
+    }
+    environment = Environment(
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        count=count,
+        decibel=decibel,
+        plural=plural,
+        share=share,
+        uri=data_uri,
+        ratio=ratio,
+        unbroken=unbroken,
+    )
+    return environment.get_template("page.html.j2").render(
+        study=study,
+        task=get_task(study.config.task),
+        numbers=tally(study),
+        seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
+        chosen=_chosen(study, recommendation) if recommendation else None,
+        missing=missing,
+        plot=plot,
+        front_size=len(members),
+        volume=volume,
+        effects=figures.effects_figure(fit),
+        fit=fit,
+        benefit=_benefit(study),
+        curves=curves,
+        rows=_rows(study, members, number),
+        pictures=pictures,
+        measured=measured(study),
+        noise=seed_noise(study, fidelity),
+        agreement=agreement(study, fidelity),
+        data=embed(data),
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def embed(value: Any) -> Markup:
+    """JSON that can stand inside a ``script`` element whatever it holds; NaN becomes null."""
+    from markupsafe import Markup
+
+    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
+    from bbnas.cost import count as cost
+
+    candidate = recommendation.candidate
+    evaluation = candidate.evaluation
+    design, task = evaluation.design.canonical(), get_task(study.config.task)
+    full, own = cost(design.replace(binarize=()), task), cost(design, task)
+    name = shlex.quote(study.config.name)
+    picks = {"trial": f" --pick 'trial {candidate.number}'", "knee": ""}
+    pick = picks.get(recommendation.pick, f" --pick {recommendation.pick}")
+    return {
+        "number": candidate.number,
+        "pick": recommendation.pick,
+        "headline": headline(design),
+        "sentences": describe(design, task),
+        "reasons": recommendation.reasons,
+        "yaml": design.to_yaml(),
+        "evaluation": evaluation,
+        "fewer_ops": full.ops / evaluation.ops,
+        "fewer_params": full.params / evaluation.params,
+        "honest": own,
+        "alternatives": recommendation.alternatives,
+        "export": f"bbnas export {name}{pick} -o recipe.yaml",
+    }
+
+
+def _benefit(study: Study) -> list[dict[str, Any]]:
+    rows = study_benefit(study)
+    lengths = zip(
+        figures.benefit_lengths(rows, "vc"), figures.benefit_lengths(rows, "vp"), strict=True
+    )
+    return [
+        {
+            "part": str(row.part),
+            "ops": count(row.ops_f - row.ops_b),
+            "params": count(row.params_f - row.params_b),
+            "psnr_f": f"{row.psnr_f:.2f}",
+            "psnr_b": f"{row.psnr_b:.2f}" if math.isfinite(row.psnr_b) else "diverged",
+            "vc": f"{row.vc:.2f}".replace("-", "−") if math.isfinite(row.vc) else "–",
+            "vp": f"{row.vp:.2f}".replace("-", "−") if math.isfinite(row.vp) else "–",
+            "vc_length": vc,
+            "vp_length": vp,
+            "rank": row.rank,
+        }
+        for row, (vc, vp) in zip(rows, lengths, strict=True)
+    ]
+
+
+def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict[str, Any]]:
+    """The table's rows: the frame's own values, and what a reader sees of them."""
+    places = {c.number: _place(c, members, recommended) for c in study.candidates}
+    return [
+        {str(name): value for name, value in row.items()} | {"place": places[row["number"]]}
+        for row in frame(study).to_dict(orient="records")
+    ]
+
+
+def ratio(value: float) -> str:
+    """The ratio k / k* as a reader writes it: ``1/64``, ``0.3``, ``4``."""
+    if value < 1 and abs(1 / value - round(1 / value)) < 1e-6:
+        return f"1/{round(1 / value)}"
+    return f"{value:.3g}"
+
+
+def unbroken(text: str) -> str:
+    """With hyphens and units that do not end a line."""
+    return re.sub(r"(\d) (?=(?:[GMK] |dB|%))", "\\1\u00a0", text).replace("1-bit", "1\u2011bit")
+
+
+def _place(candidate: Candidate, members: set[int], recommended: int | None) -> str:
+    if candidate.number == recommended:
+        return "recommended"
+    if not candidate.evaluation.feasible:
+        return candidate.evaluation.status
+    if candidate.baseline:
+        return f"baseline {candidate.baseline}"
+    return "front" if candidate.number in members else ""

@@ -1,0 +1,71 @@
+"""A design in words."""
+
+from __future__ import annotations
+
+from bbnas.analysis.words import listed, plural
+from bbnas.design import Design, Part, k_star
+from bbnas.tasks import Task
+
+
+def describe(design: Design, task: Task) -> list[str]:
+    """What the design is, a sentence a choice; idle choices are not mentioned."""
+    design = design.canonical()
+    return [_parts(design, task), *([_unit(design)] if design.binarize else []), _aligned(design)]
+
+
+def headline(design: Design) -> str:
+    """The design in a few words: ``1-bit body and upsampling, 64 × 32``."""
+    size = f"{design.width} channels × {design.depth} body convolutions"
+    if not design.binarize:
+        return f"Full precision, {size}"
+    return f"1-bit {listed([str(part) for part in design.binarize])}, {size}"
+
+
+def _parts(design: Design, task: Task) -> str:
+    binary = [str(part) for part in task.parts if design.binary(part)]
+    full = [str(part) for part in task.parts if not design.binary(part)]
+    size = f"The network is {design.width} channels wide with {design.depth} body convolutions"
+    if not binary:
+        return f"{size}; all of it stays in full precision."
+    kept = f"{listed(full)} stay{'s' if len(full) == 1 else ''} in full precision" if full else ""
+    return f"{size}; {listed(binary)} {'is' if len(binary) == 1 else 'are'} 1-bit" + (
+        f", {kept}." if kept else "."
+    )
+
+
+def _unit(design: Design) -> str:
+    norm = "no BatchNorm" if design.norm == "none" else "BatchNorm after each convolution"
+    if design.activation == "none":
+        activation = "no activation"
+    elif design.activation_position == "residual_branch":
+        activation = f"{_NAMES[design.activation]} inside the residual branch, before the addition"
+    else:
+        activation = f"{_NAMES[design.activation]} after the addition"
+    words = [norm, activation]
+    if design.binary(Part.BODY):
+        span = design.convs_per_residual
+        words.append(
+            f"a residual connection around every {plural(span, 'body convolution')}".replace(
+                "every 1 body convolution", "every body convolution"
+            )
+            if span
+            else "no residual connections in the body"
+        )
+    words.append(
+        "weights scaled per channel" if design.weight_scale else "weights of ±1 without a scale"
+    )
+    words.append(f"the {design.estimator} estimator for sgn's gradient")
+    return f"Its 1-bit units have {listed(words)}."
+
+
+def _aligned(design: Design) -> str:
+    if design.k_ratio is None:
+        return "No residual alignment."
+    return (
+        f"Residual alignment: the LQ image is multiplied by k = {design.k:.3g} before the head "
+        f"and the output divided by it, {design.k_ratio:.3g} times the paper's "
+        f"k* = {k_star(design.width):.3g} for this width."
+    )
+
+
+_NAMES = {"rprelu": "RPReLU", "prelu": "PReLU", "relu": "ReLU", "hardtanh": "Hardtanh"}
