@@ -1,0 +1,38 @@
+"""Training, scoring, checkpoints and restoring: everything that runs a network.
+
+Names load on first use: recipes and exports must not wait a second for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "resolve_device": "device",
+    "Diverged": "loop",
+    "Training": "loop",
+    "learning_rate": "loop",
+    "evaluate_design": "proxy",
+    "Provenance": "recipe",
+    "Recipe": "recipe",
+    "export": "recipe",
+    "CheckpointInfo": "checkpoint",
+    "load_checkpoint": "checkpoint",
+    "Progress": "full",
+    "train": "full",
+    "Score": "scoring",
+    "evaluate_checkpoint": "scoring",
+    "score": "scoring",
+    "Restored": "restoring",
+    "restore": "tiling",
+    "restore_files": "restoring",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"bbnas.training.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'bbnas.training' has no attribute {name!r}")

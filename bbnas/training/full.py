@@ -1,0 +1,260 @@
+"""Training a recipe in full: checkpoints, exact resume, TensorBoard, validation on the way."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch.utils.tensorboard import SummaryWriter
+
+from bbnas.data import Patches, load_dataset
+from bbnas.errors import UserError
+from bbnas.evaluation import environment
+from bbnas.tasks import get_task
+from bbnas.training.checkpoint import (
+    CheckpointInfo,
+    disk_message,
+    load_state,
+    read_info,
+    save_checkpoint,
+    write_atomically,
+)
+from bbnas.training.device import resolve_device
+from bbnas.training.loop import Diverged, Training, initialise
+from bbnas.training.recipe import Recipe
+from bbnas.training.scoring import score
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bbnas.data import Dataset
+
+LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log"
+LOG_EVERY = 10
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is.
+
+    ``loss`` is the mean L1 loss since the last event, ``seconds_left`` an estimate; ``psnr`` and
+    ``ssim`` are those of a validation just done, else None.
+    """
+
+    iteration: int
+    iterations: int
+    loss: float
+    learning_rate: float
+    seconds_left: float
+    psnr: float | None
+    ssim: float | None
+    best_psnr: float | None
+
+
+def train(
+    recipe: Recipe | str | Path,
+    output: str | Path,
+    data: str | Path | None = None,
+    iterations: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    on_event: Callable[[Progress], None] | None = None,
+    checkpoint_seconds: float = 60.0,
+) -> CheckpointInfo:
+    """Train a recipe into the folder ``output``; what its last checkpoint says.
+
+    The folder then holds ``recipe.yaml`` as it was trained, ``last.safetensors`` (weights and
+    Adam's state), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
+    TensorBoard. ``data`` overrides the recipe's folder of images; ``iterations`` shortens the
+    schedule in proportion. A checkpoint is written at each validation and every
+    ``checkpoint_seconds``.
+
+    ``resume`` goes on from the last checkpoint, however the run ended, or starts if there is
+    none. On a CPU, with the same number of threads, the result is that of a run never
+    interrupted, to the bit.
+
+    Raises:
+        UserError: a run is there and not resumed, or is another recipe's or other images';
+            training diverges; the disk is full. The last checkpoint is kept in each case.
+    """
+    place = resolve_device(device)
+    folder = Path(output)
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.from_yaml(recipe)
+    if data is not None:
+        recipe = recipe.model_copy(update={"data": str(data)})
+    before = _earlier(folder, resume)
+    if before is not None and iterations is None:
+        iterations = before.recipe.protocol.iterations
+    if iterations is not None:
+        recipe = recipe.shortened(iterations)
+    dataset = load_dataset(recipe.data)
+    if before is not None:
+        _check_same(folder, before, recipe, dataset)
+
+    protocol = recipe.protocol
+    task = get_task(recipe.task)
+    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
+    network = initialise(recipe.design, recipe.task, protocol)
+    training = Training(network, patches, protocol, place)
+    info = CheckpointInfo(
+        recipe=recipe, iteration=0, data=dataset.fingerprint, environment=environment(str(place))
+    )
+    if before is not None:
+        info = load_state(folder / LAST, training)
+    run = _Run(folder, training, dataset, info, checkpoint_seconds, on_event)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for draft in folder.glob(".*.safetensors.*"):  # of a process that was killed
+            draft.unlink()
+        write_atomically(folder / "recipe.yaml", recipe.to_yaml().encode())
+        run.go()
+    except Diverged as error:
+        raise UserError(
+            f"training {error}; {run.kept()}; lower protocol.learning_rate in the recipe and "
+            "train it into another folder"
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"{disk_message(error, folder)}; {run.kept()}; make room, then go on with --resume"
+        ) from error
+    return run.info
+
+
+def _earlier(folder: Path, resume: bool) -> CheckpointInfo | None:
+    """What the run in ``folder`` says of itself; None if there is none."""
+    last = folder / LAST
+    if not last.exists():
+        return None
+    if not resume:
+        raise UserError(
+            f"{folder} already holds a run: go on with it by --resume, or name another folder"
+        )
+    return read_info(last)
+
+
+def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: Dataset) -> None:
+    old, new = _flat(before.recipe), _flat(recipe)
+    changed = [key for key in new if old[key] != new[key]]
+    if changed:
+        key = changed[0]
+        raise UserError(
+            f"{folder} holds the run of another recipe ({key} is {old[key]}, not {new[key]}): "
+            "resume with its own recipe.yaml, or name another folder"
+        )
+    if before.data != dataset.fingerprint:
+        raise UserError(
+            f"{folder} was trained on other images than {dataset.description}: "
+            "name the same --data, or another folder"
+        )
+
+
+def _flat(recipe: Recipe) -> dict[str, object]:
+    """What a training depends on, by dotted key."""
+    found: dict[str, object] = {"task": recipe.task}
+    for part, value in (("design", recipe.design.canonical()), ("protocol", recipe.protocol)):
+        found |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
+    return found
+
+
+class _Run:
+    """One session of a training, from its last checkpoint to the end."""
+
+    def __init__(
+        self,
+        folder: Path,
+        training: Training,
+        dataset: Dataset,
+        info: CheckpointInfo,
+        checkpoint_seconds: float,
+        on_event: Callable[[Progress], None] | None,
+    ) -> None:
+        self.folder = folder
+        self.training = training
+        self.dataset = dataset
+        self.info = info
+        self.saved: int | None = info.iteration or None
+        self.checkpoint_seconds = checkpoint_seconds
+        self.on_event = on_event
+
+    def kept(self) -> str:
+        if self.saved is None:
+            return "no checkpoint was written yet"
+        return f"the checkpoint of iteration {self.saved} is kept in {self.folder / LAST}"
+
+    def go(self) -> None:
+        training = self.training
+        total = training.protocol.iterations
+        log_every = min(LOG_EVERY, max(1, total // 20))
+        validate_every = training.protocol.validate_every or total
+        first = training.iteration
+        started = saved = time.monotonic()
+        if first == total:
+            return
+        # Steps logged after the last checkpoint are done again: purge_step hides the first ones.
+        with SummaryWriter(str(self.folder / LOG), purge_step=first + 1) as writer:
+            while training.iteration < total:
+                here = training.iteration
+                loss = training.advance(
+                    min(log_every - here % log_every, validate_every - here % validate_every)
+                )
+                here = training.iteration
+                writer.add_scalar("loss", loss, here)
+                writer.add_scalar("learning rate", training.learning_rate, here)
+                validated = here % validate_every == 0 or here == total
+                if validated:
+                    self._validate(writer)
+                now = time.monotonic()
+                if validated or now - saved >= self.checkpoint_seconds:
+                    # Logs first: what the checkpoint has passed is never logged again.
+                    writer.flush()
+                    self._save(LAST)
+                    saved = now
+                if self.on_event is not None:
+                    left = (time.monotonic() - started) / (here - first) * (total - here)
+                    self.on_event(self._progress(loss, left, validated))
+
+    def _progress(self, loss: float, seconds_left: float, validated: bool) -> Progress:
+        return Progress(
+            iteration=self.training.iteration,
+            iterations=self.training.protocol.iterations,
+            loss=loss,
+            learning_rate=self.training.learning_rate,
+            seconds_left=seconds_left,
+            psnr=self.info.psnr if validated else None,
+            ssim=self.info.ssim if validated else None,
+            best_psnr=self.info.best_psnr,
+        )
+
+    def _validate(self, writer: SummaryWriter) -> None:
+        training = self.training
+        try:
+            mean = score(
+                training.network,
+                self.info.recipe.task,
+                self.dataset.validation,
+                training.device,
+                training.protocol.validation_side,
+            )[-1]
+        except FloatingPointError as error:
+            raise Diverged(training.iteration, str(error)) from error
+        writer.add_scalar("validation/psnr", mean.psnr, training.iteration)
+        writer.add_scalar("validation/ssim", mean.ssim, training.iteration)
+        best = self.info.best_psnr
+        better = best is None or mean.psnr > best
+        found = {"psnr": mean.psnr, "ssim": mean.ssim}
+        if better:
+            found["best_psnr"] = mean.psnr
+        self.info = self.info.model_copy(update=found)
+        if better:
+            # Before last.safetensors: killed in between, a resumed run does this step again.
+            self._save(BEST)
+
+    def _save(self, name: str) -> None:
+        self.training.check_weights()
+        self.info = self.info.model_copy(update={"iteration": self.training.iteration})
+        save_checkpoint(self.folder / name, self.training, self.info, state=name == LAST)
+        if name == LAST:
+            self.saved = self.training.iteration

@@ -1,0 +1,151 @@
+"""Recipe: all that a full training needs, in one YAML file, and its export from a study."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from pydantic import Field, field_validator
+
+from bbnas.design import Design, load_design
+from bbnas.errors import UserError
+from bbnas.evaluation import environment
+from bbnas.protocol import PROTOCOLS, Protocol, get_protocol
+from bbnas.schema import Value, read_yaml, validate
+from bbnas.tasks import get_task
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bbnas.evaluation import Study
+
+
+class Provenance(Value):
+    """Where an exported recipe comes from, and what the proxy measured of its design."""
+
+    study: str
+    storage: str
+    trial: int
+    design_key: str
+    psnr: float
+    ssim: float
+    ops: float
+    params: float
+    protocol: Protocol
+    data: str
+    versions: dict[str, str]
+    date: datetime
+
+
+class Recipe(Value):
+    """A design at full width and depth, and how it is trained.
+
+    ``data`` is a folder of images, None the embedded photographs. In YAML, ``design`` may be a
+    preset's name and ``protocol`` a protocol's. Residual alignment needs no adjusting: a Design
+    holds k relative to k*(width), which carries over from the width that the proxy trained.
+    """
+
+    design: Design
+    task: str
+    protocol: Protocol = PROTOCOLS["paper"]
+    data: str | None = None
+    provenance: Provenance | None = Field(default=None)
+
+    @field_validator("design", mode="before")
+    @classmethod
+    def _preset(cls, value: Any) -> Any:
+        return _named(load_design, value)
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _protocol(cls, value: Any) -> Any:
+        return _named(get_protocol, value)
+
+    @field_validator("task")
+    @classmethod
+    def _task(cls, value: str) -> str:
+        return str(_named(get_task, value) and value)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> Recipe:
+        """Raises UserError naming the file, the key and the rule."""
+        return validate(cls, read_yaml(path), path)
+
+    def to_yaml(self) -> str:
+        content = self.model_dump(mode="json", exclude_none=True)
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+
+    def shortened(self, iterations: int) -> Recipe:
+        """The recipe over so many iterations, its halving points at the same shares of them.
+
+        Validation keeps its interval, but happens at least four times.
+
+        Raises:
+            UserError: ``iterations`` is not positive.
+        """
+        if iterations < 1:
+            raise UserError(f"iterations = {iterations}: must be at least 1; try 1000")
+        protocol = self.protocol
+        if iterations == protocol.iterations:
+            return self
+        share = iterations / protocol.iterations
+        shorter = protocol.model_copy(
+            update={
+                "iterations": iterations,
+                "halve_every": max(1, round(protocol.halve_every * share)),
+                "validate_every": min(protocol.validate_every, max(1, iterations // 4)),
+            }
+        )
+        return self.model_copy(update={"protocol": shorter})
+
+
+def _named(load: Any, value: Any) -> Any:
+    """A name looked up, anything else as it is; ValueError so that the error names the key."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return load(value)
+    except UserError as error:
+        raise ValueError(str(error)) from error
+
+
+def export(
+    study: Study,
+    pick: str = "knee",
+    max_ops: float | None = None,
+    max_params: float | None = None,
+    data: str | None = None,
+) -> Recipe:
+    """The recipe of a study's recommended design, under the paper's schedule.
+
+    ``pick``, ``max_ops`` and ``max_params`` are those of ``bbnas.analysis.recommend``: ``knee``,
+    ``best-psnr`` or ``trial N``. ``data`` is the image folder to write into the recipe.
+
+    Raises:
+        UserError: nothing to pick from, nothing within the limits, or a trial that is not there
+            or has no PSNR.
+    """
+    from bbnas.analysis import recommend
+
+    chosen = recommend(study, pick=pick, max_ops=max_ops, max_params=max_params).candidate
+    found = chosen.evaluation
+    return Recipe(
+        design=found.design.canonical(),
+        task=found.task,
+        data=data,
+        provenance=Provenance(
+            study=study.config.name,
+            storage=study.storage,
+            trial=chosen.number,
+            design_key=found.design.key,
+            psnr=found.psnr,
+            ssim=found.ssim,
+            ops=found.ops,
+            params=found.params,
+            protocol=found.protocol,
+            data=study.config.data_description,
+            versions=dict(environment() | dict(found.environment)),
+            date=datetime.now(UTC).replace(microsecond=0),
+        ),
+    )

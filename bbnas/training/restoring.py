@@ -1,0 +1,140 @@
+"""Restoring image files: names, transparency and grey are kept, a bad file stops no other."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from bbnas.data import bicubic_upscale
+from bbnas.data.reading import SUFFIXES, read_image
+from bbnas.errors import UserError
+from bbnas.training.checkpoint import disk_message, load_checkpoint, write_atomically
+from bbnas.training.device import resolve_device
+from bbnas.training.tiling import TILE, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import torch
+
+    from bbnas.networks import SRResNet
+
+
+class Restored(NamedTuple):
+    """One input, and the file it was restored to; None, and why, if it was not."""
+
+    source: Path
+    output: Path | None
+    error: str = ""
+
+
+def restore_files(
+    checkpoint: str | Path,
+    inputs: Sequence[str | Path],
+    output: str | Path,
+    device: str = "auto",
+    tile: int = TILE,
+) -> Iterator[Restored]:
+    """Restore image files, and all images in folders, one at a time.
+
+    ``output`` is a folder, in which each image is a PNG of its input's name (in the folders it
+    lay in), or for one input file an image file. Transparency is upscaled bicubically, a grey
+    image stays grey. A file that cannot be read yields its error; the others are done.
+
+    Raises:
+        UserError: before any work: no such input, no image in it, an output that is an input or
+            is that of two inputs, not a checkpoint. Later: the disk is full.
+    """
+    plan = _plan([Path(name) for name in inputs], Path(output))
+    place = resolve_device(device)
+    network, _ = load_checkpoint(checkpoint)
+    for source, target in plan:
+        try:
+            image = _restore_one(network, source, place, tile)
+        except (UserError, FloatingPointError) as error:
+            text = str(error)
+            yield Restored(source, None, text if str(source) in text else f"{source}: {text}")
+            continue
+        try:
+            _write(image, target)
+        except OSError as error:
+            raise UserError(f"{disk_message(error, target)}; choose another --output") from error
+        yield Restored(source, target)
+
+
+def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
+    """(input file, output file) pairs."""
+    found: list[tuple[Path, Path]] = []  # file, name below the output folder
+    for name in inputs:
+        if name.is_dir():
+            files = [p for p in sorted(name.rglob("*")) if p.suffix.lower() in SUFFIXES]
+            if not files:
+                raise UserError(f"{name}: no image in it; give {', '.join(SUFFIXES)} files")
+            found += [(file, file.relative_to(name)) for file in files]
+        elif name.exists():
+            found.append((name, Path(name.name)))
+        else:
+            raise UserError(f"{name}: no such file; check the path")
+    if not found:
+        raise UserError("no input: name image files or folders")
+    if output.suffix.lower() in SUFFIXES and not output.is_dir():
+        if len(found) > 1:
+            raise UserError(f"{output} is one file for {len(found)} images: name a folder")
+        plan = [(found[0][0], output)]
+    else:
+        plan = _named(found, output)
+    sources = {source.resolve() for source, _ in plan}
+    for _, target in plan:
+        if target.resolve() in sources:
+            raise UserError(f"{target} is an input: name another output, nothing is overwritten")
+    return plan
+
+
+def _named(found: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
+    """``a.jpg`` becomes ``a.png``; beside an ``a.webp``, both keep their suffix as well."""
+    stems = Counter(name.with_suffix("") for _, name in found)
+    plan: dict[Path, Path] = {}
+    for source, name in found:
+        alone = stems[name.with_suffix("")] == 1
+        target = folder / (name.with_suffix(".png") if alone else f"{name}.png")
+        if target in plan:
+            raise UserError(
+                f"{plan[target]} and {source} would both become {target}: restore them apart"
+            )
+        plan[target] = source
+    return [(source, target) for target, source in plan.items()]
+
+
+def _restore_one(network: SRResNet, source: Path, device: torch.device, tile: int) -> Image.Image:
+    pixels, grey = read_image(source)
+    with Image.open(source) as opened:
+        profile = opened.info.get("icc_profile")
+        alpha = None
+        if opened.has_transparency_data:
+            # read_image lays transparent images over white; here colour and alpha stay apart.
+            layers = np.asarray(ImageOps.exif_transpose(opened).convert("RGBA"))
+            pixels, alpha = layers[..., :3], layers[..., 3]
+    image = Image.fromarray(restore(network, pixels, device, tile))
+    if grey:
+        image = image.convert("L")
+    if alpha is not None:
+        image.putalpha(Image.fromarray(bicubic_upscale(alpha, network.scale)))
+    if profile:
+        image.info["icc_profile"] = profile
+    return image
+
+
+def _write(image: Image.Image, target: Path) -> None:
+    content = io.BytesIO()
+    kind = Image.registered_extensions()[target.suffix.lower()]
+    if kind == "JPEG" or (kind == "BMP" and image.mode == "LA"):
+        image = image.convert("RGB" if image.mode in ("RGB", "RGBA") else "L")
+    quality = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
+    image.save(content, kind, icc_profile=image.info.get("icc_profile"), **quality)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, content.getvalue())

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from bbnas.errors import UserError
+from bbnas.training import Progress, Recipe, load_checkpoint, train
+
+# A process that has loaded everything and forks one child a training, which it may kill.
+# argv: recipe, output folder, then per training "wait:limit": the seconds after the first event
+# at which the child is killed (empty: never), and the size of file at which writing fails from
+# iteration 20 on (empty: none). Prints the status of each.
+PROGRAM = """
+import os, resource, signal, sys, time
+import torch
+from bbnas.errors import UserError
+from bbnas.training import train
+
+torch.set_num_threads(1)
+recipe, folder, *trainings = sys.argv[1:]
+
+def child(begun, limit):
+    def on_event(event):
+        os.write(begun, b".")
+        if limit and event.iteration >= 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+    try:
+        train(recipe, folder, resume=True, device="cpu", on_event=on_event, checkpoint_seconds=0)
+    except UserError as error:
+        os.write(2, f"{error}\\n".encode())
+        os._exit(2)
+    except BaseException as error:
+        os.write(2, repr(error).encode())
+        os._exit(1)
+    os._exit(0)
+
+for training in trainings:
+    wait, limit = training.split(":")
+    begun, end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        child(end, limit)
+    os.close(end)
+    if wait:
+        os.read(begun, 1)
+        time.sleep(float(wait))
+        os.kill(pid, signal.SIGKILL)
+    else:
+        while os.read(begun, 4096):
+            pass
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    os.close(begun)
+"""
+
+
+def trainings(recipe: Path, folder: Path, *which: str) -> tuple[list[int], str]:
+    """The statuses of trainings in processes of their own, and what they wrote to stderr."""
+    command = [sys.executable, "-c", PROGRAM, str(recipe), str(folder), *which]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [int(status) for status in done.stdout.split()], done.stderr
+
+
+@pytest.fixture
+def recipe_file(recipe: Recipe, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml())
+    return path
+
+
+def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
+    log = EventAccumulator(str(folder / "log"))
+    log.Reload()
+    return [(event.step, event.value) for event in log.Scalars(tag)]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    names = ("last.safetensors", "best.safetensors", "recipe.yaml")
+    return {name: (folder / name).read_bytes() for name in names}
+
+
+def test_a_training_in_full(recipe: Recipe, tmp_path: Path) -> None:
+    events: list[Progress] = []
+    info = train(recipe, tmp_path / "run", device="cpu", on_event=events.append)
+    assert info.iteration == 60
+    assert [e.iteration for e in events] == sorted({*range(3, 61, 3), 20, 40})
+    validated = [e for e in events if e.psnr is not None]
+    assert [e.iteration for e in validated] == [20, 40, 60]
+    assert events[-1].best_psnr == max(e.psnr for e in validated if e.psnr)
+    assert events[-1].seconds_left == 0
+    assert events[5].seconds_left > 0
+    assert events[0].learning_rate == pytest.approx(1e-3)
+    assert events[-1].learning_rate == pytest.approx(5e-4)  # halved at 40
+    assert events[-1].loss < events[0].loss
+    assert Recipe.from_yaml(tmp_path / "run" / "recipe.yaml") == recipe
+    _, last = load_checkpoint(tmp_path / "run" / "last.safetensors")
+    _, best = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    assert last == info
+    assert best.psnr == last.best_psnr == events[-1].best_psnr
+    assert scalars(tmp_path / "run", "loss") == [
+        (e.iteration, pytest.approx(e.loss)) for e in events
+    ]
+    assert scalars(tmp_path / "run", "validation/psnr") == [
+        (e.iteration, pytest.approx(e.psnr)) for e in validated
+    ]
+
+
+def test_killed_at_any_moment_a_run_resumes_to_the_bit(
+    recipe: Recipe, recipe_file: Path, tmp_path: Path
+) -> None:
+    train(recipe, tmp_path / "whole", device="cpu", checkpoint_seconds=0)
+    waits = (0.0, 0.011, 0.037, 0.003, 0.05, 0.02, 0.0, 0.001, 0.029, 0.007, 0.043)
+    killed = tmp_path / "killed"
+    statuses, _ = trainings(recipe_file, killed, *(f"{wait}:" for wait in waits), ":")
+    assert statuses.count(-signal.SIGKILL) >= 3
+    assert set(statuses) <= {-signal.SIGKILL, 0}
+    assert statuses[-1] == 0
+    assert contents(killed) == contents(tmp_path / "whole")
+    assert not [p for p in killed.iterdir() if p.name.startswith(".")]
+    for tag in ("loss", "learning rate", "validation/psnr", "validation/ssim"):
+        assert scalars(killed, tag) == scalars(tmp_path / "whole", tag)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(recipe_file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    # At 4096 bytes no checkpoint can be written any more.
+    statuses, message = trainings(recipe_file, folder, ":4096")
+    assert statuses == [2]
+    assert message.count("\n") == 1
+    assert "File too large" in message
+    _, info = load_checkpoint(folder / "last.safetensors")
+    assert info.iteration >= 18
+    assert f"checkpoint of iteration {info.iteration} is kept" in message
+    assert not [p for p in folder.iterdir() if p.name.startswith(".")]
+    assert train(recipe_file, folder, resume=True, device="cpu").iteration == 60
+
+
+def test_a_run_is_not_overwritten(recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(recipe, folder, iterations=4, device="cpu")
+    before = contents(folder)
+    with pytest.raises(UserError, match=r"already holds a run: .*--resume"):
+        train(recipe, folder, iterations=4, device="cpu")
+    # Complete: resuming does nothing, with the iterations of the run.
+    assert train(recipe, folder, resume=True, device="cpu").iteration == 4
+    assert contents(folder) == before
+
+
+def test_a_run_is_resumed_with_its_own_recipe_and_images(
+    recipe: Recipe, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path / "run"
+    train(recipe, folder, iterations=4, device="cpu")
+    other = recipe.model_copy(update={"design": recipe.design.replace(depth=2)})
+    with pytest.raises(UserError, match=r"design\.depth is 3, not 2"):
+        train(other, folder, resume=True, device="cpu")
+    with pytest.raises(UserError, match=r"protocol\.iterations is 4, not 8"):
+        train(recipe, folder, iterations=8, resume=True, device="cpu")
+    with pytest.raises(UserError, match="trained on other images"):
+        train(recipe.model_copy(update={"data": None}), folder, resume=True, device="cpu")
+
+
+def test_divergence_is_told_and_keeps_the_last_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
+    protocol = recipe.protocol.model_copy(update={"learning_rate": 1e39})
+    with pytest.raises(UserError, match=r"diverged at iteration 2: .* no checkpoint was written"):
+        train(recipe.model_copy(update={"protocol": protocol}), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_a_truncated_checkpoint_is_not_resumed(recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    train(recipe, folder, iterations=4, device="cpu")
+    last = folder / "last.safetensors"
+    os.truncate(last, last.stat().st_size // 2)
+    with pytest.raises(UserError, match="truncated"):
+        train(recipe, folder, resume=True, device="cpu")
