@@ -1,44 +1,20 @@
-"""The ``bbnas`` command: thin, it parses, calls and prints.
-
-Rooms are imported inside the commands, so that ``--help`` does not wait for torch.
-"""
+"""Commands on what need not be trained: spaces, designs and their cost."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-
 import click
 
-from bbnas import __version__
-from bbnas.console import Size, guarded, print_json, print_table
-
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+from bbnas.cli import options
+from bbnas.cli.console import Size, print_json, print_table
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0, 2 for bad input, 1 for a fault."""
-    words = list(sys.argv[1:] if args is None else args)
-    # Wherever it stands: the hint to add it is read after a command was typed.
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    return guarded(lambda: cli.main(words, prog_name="bbnas", standalone_mode=False), debug)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message="%(prog)s %(version)s")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
-def cli() -> None:
-    """Design-space exploration for binary image-restoration networks."""
-
-
-@cli.group()
+@click.group()
 def space() -> None:
     """The design spaces that a search may draw from."""
 
 
 @space.command("list")
-@as_json
+@options.as_json
 def space_list(as_json: bool) -> None:
     """List the built-in spaces."""
     from bbnas.resources import builtin
@@ -56,7 +32,7 @@ def space_list(as_json: bool) -> None:
 
 @space.command("show")
 @click.argument("name")
-@as_json
+@options.as_json
 def space_show(name: str, as_json: bool) -> None:
     """Print the axes of a space (a built-in NAME or a YAML file) and its size."""
     from bbnas.space import load_space
@@ -72,14 +48,14 @@ def space_show(name: str, as_json: bool) -> None:
     )
 
 
-@cli.group()
+@click.group()
 def design() -> None:
     """Single designs: the presets of the paper, or YAML files."""
 
 
 @design.command("show")
 @click.argument("name")
-@as_json
+@options.as_json
 def design_show(name: str, as_json: bool) -> None:
     """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
     from bbnas.design import load_design
@@ -91,11 +67,11 @@ def design_show(name: str, as_json: bool) -> None:
         click.echo(f"# {found.label()}\n# key {found.key}\n{found.to_yaml()}", nl=False)
 
 
-@cli.command()
+@click.command()
 @click.argument("design")
 @click.option("--task", default="sr4", show_default=True)
 @click.option("--lq", type=Size(), default="320x180", show_default=True, help="LQ image size.")
-@as_json
+@options.as_json
 def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
     from bbnas.design import load_design
@@ -145,7 +121,3 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     )
     for operator, times in found.unknown.items():
         click.echo(f"not counted: {operator}, {times} times", err=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -17,9 +17,9 @@ HEAVY = ("torch", "optuna", "ray", "pandas", "plotly", "skimage", "sklearn", "sq
 
 def bbnas(*args: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it: a process of its own."""
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     return subprocess.run(
-        [sys.executable, "-m", "bbnas.cli", *args],
+        [sys.executable, "-m", "bbnas", *args],
         check=False,
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": root} | environ,
@@ -52,7 +52,7 @@ def test_nothing_heavy_is_imported_before_it_is_used(code: str) -> None:
     check = f"{code}; import sys; print('HEAVY', *[m for m in {HEAVY} if m in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", check],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         check=True,
@@ -176,7 +176,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys) -> None:
 
 
 def test_a_fault_is_one_line_that_says_how_to_see_more(capsys) -> None:
-    from bbnas.console import guarded
+    from bbnas.cli.console import guarded
 
     def fault() -> None:
         raise ZeroDivisionError("by\nzero")
@@ -191,7 +191,7 @@ def test_a_fault_is_one_line_that_says_how_to_see_more(capsys) -> None:
 
 
 def test_a_full_disk_is_one_line(capsys) -> None:
-    from bbnas.console import guarded
+    from bbnas.cli.console import guarded
 
     def write() -> None:
         with Path("/dev/full").open("w") as file:
@@ -202,7 +202,7 @@ def test_a_full_disk_is_one_line(capsys) -> None:
 
 
 def test_an_interruption_is_130(capsys) -> None:
-    from bbnas.console import guarded
+    from bbnas.cli.console import guarded
 
     def stop() -> None:
         raise KeyboardInterrupt
@@ -212,11 +212,11 @@ def test_an_interruption_is_130(capsys) -> None:
 
 
 def test_a_reader_that_goes_is_no_error() -> None:
-    command = f"{sys.executable} -m bbnas.cli space show bbcu --json"
+    command = f"{sys.executable} -m bbnas space show bbcu --json"
     found = subprocess.run(
         ["bash", "-c", f"{command} | true"],
         check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=60,
@@ -236,7 +236,7 @@ def test_help_and_version_in_a_process(tmp_path) -> None:
     ("text", "count"), [("5G", 5e9), ("100K", 1e5), ("1.5e9", 1.5e9), ("250 m", 2.5e8), ("7", 7)]
 )
 def test_counts_take_si_prefixes(text, count) -> None:
-    from bbnas.console import Count
+    from bbnas.cli.console import Count
 
     assert Count().convert(text, None, None) == count
 
@@ -245,7 +245,7 @@ def test_counts_take_si_prefixes(text, count) -> None:
 def test_what_is_no_count_is_refused(text) -> None:
     import click
 
-    from bbnas.console import Count
+    from bbnas.cli.console import Count
 
     with pytest.raises(click.UsageError, match="such as 5G"):
         Count().convert(text, None, None)
@@ -254,7 +254,7 @@ def test_what_is_no_count_is_refused(text) -> None:
 def test_json_holds_null_where_a_number_is_not_finite(capsys) -> None:
     import numpy as np
 
-    from bbnas.console import print_json
+    from bbnas.cli.console import print_json
 
     print_json({"a": float("nan"), "b": [np.float32(1.5), np.inf], "c": np.int64(3), "d": ("x",)})
     assert json.loads(capsys.readouterr().out) == {"a": None, "b": [1.5, None], "c": 3, "d": ["x"]}

@@ -1,0 +1,130 @@
+"""Commands on networks: train, evaluate, restore, bench."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json, print_table
+from bbnas.cli.progress import training_progress
+from bbnas.errors import UserError
+
+
+@click.command()
+@click.argument("recipe", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="Folder. [default: runs/NAME of RECIPE]")
+@click.option("--data", help="Folder of images to train on, instead of the recipe's.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Shorten the schedule to these.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@options.device
+@options.quiet
+@options.as_json
+def train(
+    recipe: str,
+    output: str | None,
+    data: str | None,
+    iterations: int | None,
+    resume: bool,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a RECIPE in full; checkpoints and a TensorBoard log go to a folder."""
+    from bbnas.training import Recipe
+    from bbnas.training import train as train_recipe
+
+    parsed = Recipe.from_yaml(recipe)
+    folder = Path(output or Path("runs") / Path(recipe).stem)
+    with training_progress(quiet or as_json) as on_event:
+        info = train_recipe(parsed, folder, data, iterations, resume, device, on_event)
+    if as_json:
+        print_json({"output": folder, **info.model_dump(mode="json")})
+        return
+    psnr = "" if info.psnr is None else f", validation {info.psnr:.2f} dB"
+    click.echo(
+        f"{info.iteration:,} iterations{psnr}\nwrote {folder}; score it with: "
+        f"bbnas evaluate {folder / 'best.safetensors'} --benchmark Set5"
+    )
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path())
+@click.option("--benchmark", required=True, help="A name such as Set5, or a folder of HQ images.")
+@click.option("--task", help="Only for the CHECKPOINT 'bicubic'.")
+@options.device
+@options.as_json
+def evaluate(
+    checkpoint: str, benchmark: str, task: str | None, device: str, as_json: bool
+) -> None:
+    """Print PSNR and SSIM of a CHECKPOINT (or of 'bicubic') on each image and their mean."""
+    from bbnas.training import evaluate_checkpoint
+
+    *rows, mean = evaluate_checkpoint(checkpoint, benchmark, task, device)
+    if as_json:
+        images = [row._asdict() for row in rows]
+        content = {"checkpoint": checkpoint, "benchmark": benchmark, "images": images}
+        print_json(content | {"psnr": mean.psnr, "ssim": mean.ssim})
+        return
+    lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in [*rows, mean]]
+    print_table(("image", "PSNR-Y (dB)", "SSIM-Y"), lines, f"{checkpoint} on {benchmark}")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path())
+@click.argument("images", nargs=-1, required=True, type=click.Path())
+@click.option("-o", "--output", required=True, type=click.Path(), help="A folder, or one file.")
+@click.option("--tile", type=click.IntRange(min=16), help="Restore in tiles of so many pixels.")
+@options.device
+@options.as_json
+def restore(
+    checkpoint: str,
+    images: tuple[str, ...],
+    output: str,
+    tile: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT."""
+    from bbnas.training import Restored, restore_files
+
+    size = {} if tile is None else {"tile": tile}
+    done: list[Restored] = []
+    failed: list[Restored] = []
+    for item in restore_files(checkpoint, images, output, device, **size):
+        (failed if item.output is None else done).append(item)
+        if item.output is None:
+            click.echo(f"skipped: {item.error}", err=True)
+        elif not as_json:
+            click.echo(f"{item.source} -> {item.output}")
+    if as_json:
+        print_json(
+            {"restored": [i._asdict() for i in done], "skipped": [i._asdict() for i in failed]}
+        )
+    if failed:
+        raise UserError(f"{len(failed)} of {len(done) + len(failed)} images were skipped")
+
+
+@click.group()
+def bench() -> None:
+    """Measurements of bbnas itself."""
+
+
+@bench.command("train")
+@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True)
+@options.as_json
+def bench_train(rounds: int, as_json: bool) -> None:
+    """Time the training of a BBCU unit against a plain PyTorch transcription of it."""
+    from bbnas.binary.bench import bench_train as measure
+
+    rows = list(measure(rounds=rounds))
+    if as_json:
+        print_json({"rows": rows})
+        return
+    columns = ("width", "batch", "LQ side", "bbnas ms", "plain ms", "bare conv ms", "× faster")
+    lines = [
+        (r.width, r.batch, r.side, r.ours_ms, r.transcription_ms, r.convolution_ms, r.ratio)
+        for r in rows
+    ]
+    print_table(columns, lines, "one BBCU unit, forward and backward, one thread")

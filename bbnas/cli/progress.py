@@ -1,0 +1,112 @@
+"""How a search and a training are shown on standard error: a bar on a terminal, else lines."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bbnas.search.loop import Event
+    from bbnas.training import Progress
+
+LINE_SECONDS = 10.0
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+@contextmanager
+def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
+    """Shows each Event of ``bbnas.search.search`` that is passed to what it yields."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+
+            def show(now: Event) -> None:
+                if now.kind == "message":
+                    bar.console.print(now.text, markup=False, highlight=False)
+                words = ", ".join(_tally(now))
+                bar.update(task, total=now.budget, completed=now.counts.done, description=words)
+
+            yield show
+    else:
+
+        def line(now: Event) -> None:
+            if now.kind == "message":
+                click.echo(now.text, err=True)
+            elif now.kind == "candidate" and now.candidate is not None:
+                found = now.candidate.evaluation
+                result = f"{found.psnr:.2f} dB" if found.feasible else found.status
+                tally = ", ".join(_tally(now))
+                click.echo(
+                    f"{now.counts.done}/{now.budget} {result}, {found.design.label()} | {tally}",
+                    err=True,
+                )
+
+        yield line
+
+
+def _tally(now: Event) -> Iterator[str]:
+    if now.counts.failed:
+        yield f"{now.counts.failed} failed"
+    if now.counts.duplicates:
+        yield f"{now.counts.duplicates} duplicate"
+    if math.isfinite(now.best_psnr):
+        yield f"front {now.front}, best {now.best_psnr:.2f} dB"
+    if math.isfinite(now.remaining):
+        yield f"{duration(now.remaining)} left"
+
+
+@contextmanager
+def training_progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """Shows each Progress of ``bbnas.training.train`` that is passed to what it yields."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+
+            def show(now: Progress) -> None:
+                words = _words(now)
+                bar.update(task, total=now.iterations, completed=now.iteration, description=words)
+
+            yield show
+    else:
+        shown = time.monotonic()
+
+        def line(now: Progress) -> None:
+            nonlocal shown
+            due = time.monotonic() - shown >= LINE_SECONDS
+            if due or now.psnr is not None or now.iteration == now.iterations:
+                shown = time.monotonic()
+                click.echo(f"{now.iteration}/{now.iterations} {_words(now)}", err=True)
+
+        yield line
+
+
+def _words(now: Progress) -> str:
+    best = "" if now.best_psnr is None else f", best validation {now.best_psnr:.2f} dB"
+    return f"L1 {now.loss:.4f}{best}, {duration(now.seconds_left)} left"

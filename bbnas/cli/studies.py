@@ -1,0 +1,328 @@
+"""Commands on studies: search, report, export, benefit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import Names, print_json, print_table
+from bbnas.cli.progress import duration, search_progress
+from bbnas.errors import UserError
+
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+    from bbnas.evaluation import Evaluation, Study
+    from bbnas.search import SearchResult
+
+# So many points of a front are a table that is still read.
+FRONT_ROWS = 12
+
+
+@click.command()
+@click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
+@click.option("--task", default="sr4", show_default=True, help="Such as sr4: ×4 super-resolution.")
+@click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
+@click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
+@options.storage
+@click.option("--sampler", help="tpe, nsga2, random … [default: tpe]")
+@click.option("--seed", default=0, show_default=True)
+@options.workers
+@options.data
+@options.device
+@click.option("--protocol", default="proxy", show_default=True, help="A name, or a YAML file.")
+@click.option("--objectives", type=Names(), help="[default: psnr,ops,params]")
+@options.limits
+@click.option(
+    "--baselines",
+    type=Names(),
+    is_flag=False,
+    flag_value="all",
+    help="Evaluate these presets first, marked as such; without a value, all of them.",
+)
+@click.option("--guide", help="vcvp: binarize parts in the order of VC and VP; none: any subset.")
+@options.quiet
+@options.as_json
+def search(
+    space: str,
+    task: str,
+    budget: int,
+    name: str | None,
+    seed: int,
+    data: str | None,
+    protocol: str,
+    baselines: tuple[str, ...] | None,
+    quiet: bool,
+    as_json: bool,
+    **others: Any,
+) -> int:
+    """Search a design space; the same command again resumes.
+
+    The budget counts the distinct designs of the study, so a larger one extends it.
+    """
+    from bbnas.protocol import load_protocol
+    from bbnas.space import load_space
+    from bbnas.tasks import get_task
+
+    chosen_space, chosen_task = load_space(space), get_task(task)
+    chosen_protocol = load_protocol(protocol)
+
+    from bbnas.design import PRESETS
+    from bbnas.search import search as run_search
+    from bbnas.search import summary
+
+    if baselines:
+        others["baselines"] = tuple(PRESETS) if baselines == ("all",) else baselines
+    with search_progress(quiet) as on_event:
+        result = run_search(
+            chosen_space,
+            chosen_task,
+            _dataset(data),
+            chosen_protocol,
+            budget,
+            name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
+            seed=seed,
+            on_event=on_event,
+            **{key: value for key, value in others.items() if value is not None},
+        )
+    if as_json:
+        print_json(summary(result.study, result))
+    else:
+        _print_search(result, budget)
+    return 130 if result.interrupted else 0
+
+
+def _print_search(result: SearchResult, budget: int) -> None:
+    from bbnas.analysis import front, recommend
+    from bbnas.analysis.words import plural
+
+    study, name = result.study, result.study.config.name
+    points = front(study)
+    if points:
+        step = max(1, -(-len(points) // FRONT_ROWS))
+        shown = points[::-1][::step][::-1]
+        rows = [(*_figures(c.evaluation), c.evaluation.design.label()) for c in shown]
+        title = f"front: {len(shown)} of {plural(len(points), 'point')}"
+        print_table(("PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"), rows, title)
+    if any(c.evaluation.feasible and not c.baseline for c in study.candidates):
+        chosen = recommend(study)
+        click.echo(f"recommended: {chosen.candidate.evaluation.design.label()}")
+        for reason in chosen.reasons:
+            click.echo(f"  - {reason}")
+    else:
+        click.echo("the front is empty: every candidate failed")
+    counts = result.counts
+    click.echo(
+        f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "
+        f"({result.trained} now, {duration(result.seconds)}; {counts.failed} failed, "
+        f"{counts.duplicates} duplicate and {counts.rejected} over a limit)"
+    )
+    if result.note:
+        click.echo(result.note)
+    if result.interrupted:
+        click.echo(f"interrupted at {counts.done} of {budget}: the same command goes on from here")
+    elif result.complete:
+        click.echo(f"complete: extend it by a larger --budget, or go on with: bbnas report {name}")
+
+
+def _figures(found: Evaluation) -> tuple[float, str, float, float]:
+    return found.psnr, f"{found.ssim:.4f}", found.ops / 1e9, found.params / 1e3
+
+
+def _dataset(data: str | None) -> Dataset:
+    from bbnas.data import load_dataset
+
+    dataset = load_dataset(data)
+    if dataset.skipped:
+        files = ", ".join(f"{name} ({reason})" for name, reason in dataset.skipped)
+        click.echo(f"skipped {len(dataset.skipped)} of the files in {data}: {files}", err=True)
+    return dataset
+
+
+@click.command()
+@click.argument("study")
+@options.storage
+@click.option("-o", "--output", type=click.Path(), help="[default: reports/STUDY.html]")
+@click.option("--csv", type=click.Path(), help="Also write every candidate to this file.")
+@click.option("--pick", default="knee", show_default=True, help="knee, best-psnr or 'trial N'.")
+@options.limits
+@click.option(
+    "--pictures/--no-pictures",
+    default=True,
+    help="Train the recommended design once more by the proxy, to show what it restores.",
+)
+@click.option("--data", help="The study's folder of images. [default: the embedded photographs]")
+@options.device
+@options.as_json
+def report(
+    study: str,
+    storage: str | None,
+    output: str | None,
+    csv: str | None,
+    pick: str,
+    max_ops: float | None,
+    max_params: float | None,
+    pictures: bool,
+    data: str | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Write the report of a STUDY: one HTML file that opens anywhere.
+
+    STUDY is a name, or the path of a database.
+    """
+    from bbnas.analysis import recommend
+    from bbnas.report import write_csv, write_report
+    from bbnas.store import open_study
+
+    found = open_study(study, storage)
+    written = {}
+    if csv is not None:
+        written["csv"] = write_csv(found, csv)
+    chosen = recommend(found, pick, max_ops, max_params) if _any_feasible(found) else None
+    shown = None
+    if pictures and chosen is not None:
+        dataset = _dataset(data)
+        if dataset.fingerprint == found.config.data:
+            from bbnas.training.pictures import restored_crops
+
+            shown = restored_crops(found, chosen.candidate, dataset, device)
+        else:
+            click.echo(
+                f"no restored crops: the study is of {found.config.data_description}; "
+                "name its folder by --data",
+                err=True,
+            )
+    path = Path(output or f"reports/{found.config.name}.html")
+    written["report"] = write_report(found, path, shown, recommendation=chosen)
+    if as_json:
+        print_json(written)
+    else:
+        click.echo(f"wrote {' and '.join(str(file) for file in written.values())}")
+
+
+def _any_feasible(study: Study) -> bool:
+    return any(c.evaluation.feasible and not c.baseline for c in study.candidates)
+
+
+@click.command()
+@click.argument("study")
+@options.storage
+@click.option("--pick", default="knee", show_default=True, help="knee, best-psnr or 'trial N'.")
+@options.limits
+@click.option("--data", help="Folder of images to train on. [default: the embedded photographs]")
+@click.option("-o", "--output", type=click.Path(), help="[default: recipes/STUDY.yaml]")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
+@options.as_json
+def export(
+    study: str,
+    storage: str | None,
+    pick: str,
+    max_ops: float | None,
+    max_params: float | None,
+    data: str | None,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write the recipe that trains the recommended design of a STUDY in full."""
+    from bbnas.store import open_study
+    from bbnas.training import export as export_recipe
+
+    found = open_study(study, storage)
+    recipe = export_recipe(found, pick, max_ops, max_params, data)
+    path = Path(output or f"recipes/{found.config.name}.yaml")
+    if path.exists() and not force:
+        raise UserError(f"{path} exists: replace it by --force, or name another by -o")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recipe.to_yaml(), encoding="utf-8")
+    if as_json:
+        print_json({"path": path, "recipe": recipe})
+    else:
+        click.echo(f"{recipe.design.label()}\nwrote {path}; train it by: bbnas train {path}")
+
+
+@click.command()
+@click.argument("study", required=False)
+@click.option("--task", help="Measure a task under a protocol instead of a study's.")
+@click.option("--protocol", help="A name, or a YAML file. [default: proxy]")
+@options.storage
+@options.data
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@options.device
+@options.quiet
+@options.as_json
+def benefit(
+    study: str | None,
+    task: str | None,
+    protocol: str | None,
+    storage: str | None,
+    data: str | None,
+    workers: int,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure VC and VP: what binarizing each part alone costs for what it saves.
+
+    Of a STUDY, under its own protocol and images, or of a --task.
+    """
+    if (study is None) == (task is None):
+        raise UserError("name either a STUDY or a --task, such as: bbnas benefit --task sr4")
+    if study is not None and protocol is not None:
+        raise UserError(f"--protocol {protocol}: a study is measured under its own; leave it out")
+
+    from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
+    from bbnas.design import Part
+    from bbnas.protocol import load_protocol
+    from bbnas.search import measure_benefit, measure_study_benefit
+    from bbnas.store import Store, open_study, storage_url
+    from bbnas.tasks import get_task
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    if study is not None:
+        found = open_study(study, storage)
+        rows = study_benefit(found)
+        title = f"study {found.config.name}: {found.config.protocol.name} protocol"
+        if len(rows) < len(get_task(found.config.task).parts):
+            store = Store(found.storage if storage is None else storage_url(storage))
+            measured = measure_study_benefit(
+                store,
+                found.config.name,
+                _dataset(data),
+                workers=workers,
+                device=device,
+                on_message=say,
+            )
+            rows = study_benefit(measured)
+    else:
+        chosen = get_task(task or "")
+        by = load_protocol(protocol or "proxy")
+        dataset = _dataset(data)
+        evaluations = measure_benefit(
+            chosen, by, dataset, workers=workers, device=device, on_message=say
+        )
+        title = f"{chosen.title}, {by.name} protocol, {dataset.description}"
+        reference = evaluations.pop("none")
+        rows = benefit_rows(reference, {Part(part): e for part, e in evaluations.items()})
+    if as_json:
+        print_json({"measured": title, "parts": rows})
+        return
+    table = benefit_frame(rows)
+    columns = (
+        "part",
+        "OPs saved (M)",
+        "Params saved (K)",
+        "PSNR_f (dB)",
+        "PSNR_b (dB)",
+        "VC (1e-6 dB/M OPs)",
+        "VP (1e-3 dB/K Params)",
+        "rank",
+    )
+    print_table(columns, table.itertuples(index=False, name=None), title)
+    click.echo("lower VC and VP: the part is more worth binarizing")
