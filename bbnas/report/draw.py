@@ -168,6 +168,7 @@ def _dots(
         "marker": marker,
         "visible": mode != "parts",
         "meta": {"mode": mode},
+        "legendgroup": name,
     }
 
 
@@ -180,6 +181,9 @@ def _by_parts(dots: Sequence[Dot]) -> list[Spec]:
         # The front last, so that it is drawn on top.
         mine.sort(key=lambda dot: dot.kind == "front")
         on_front = [dot.kind == "front" for dot in mine]
+        # A trace's symbol in the legend is that of its first point: this one names the colour.
+        key = _dots(name, mine[:1], "parts", y=math.nan, color=colour, symbol="circle", size=9)
+        traces.append(key | {"hoverinfo": "skip"})
         traces.append(
             _dots(
                 name,
@@ -191,6 +195,7 @@ def _by_parts(dots: Sequence[Dot]) -> list[Spec]:
                 opacity=[1.0 if on else 0.5 for on in on_front],
                 line={"color": FRONT, "width": [1.5 if on else 0 for on in on_front]},
             )
+            | {"showlegend": False}
         )
     return traces
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bbnas.analysis.words import count, listed
@@ -136,7 +136,10 @@ def _space(space: Mapping[str, Any]) -> str:
 
 
 def _moment(moment: datetime | None) -> str:
-    return "not recorded" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    if moment is None:
+        return "not recorded"
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _environments(study: Study) -> list[tuple[str, str]]:

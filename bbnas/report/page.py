@@ -118,7 +118,7 @@ def render(
             for c in study.candidates
             if c.evaluation.feasible and not c.baseline
         ],
-        "export": f"bbnas export {shlex.quote(study.config.name)}",
+        "export": _export(study),
     }
     environment = Environment(
         loader=FileSystemLoader(_HERE),
@@ -189,9 +189,6 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
     evaluation = candidate.evaluation
     design, task = evaluation.design.canonical(), get_task(study.config.task)
     full, own = cost(design.replace(binarize=()), task), cost(design, task)
-    name = shlex.quote(study.config.name)
-    picks = {"trial": f" --pick 'trial {candidate.number}'", "knee": ""}
-    pick = picks.get(recommendation.pick, f" --pick {recommendation.pick}")
     return {
         "number": candidate.number,
         "pick": recommendation.pick,
@@ -204,8 +201,15 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
         "fewer_params": full.params / evaluation.params,
         "honest": own,
         "alternatives": recommendation.alternatives,
-        "export": f"bbnas export {name}{pick} -o recipe.yaml",
+        "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",
     }
+
+
+def _export(study: Study) -> str:
+    """The command that exports from this study; it still wants a --pick."""
+    name, storage = study.config.name, study.storage
+    usual = storage == f"sqlite:///studies/{name}.db"
+    return shlex.join(["bbnas", "export", name, *([] if usual else ["--storage", storage])])
 
 
 def _benefit(study: Study) -> list[dict[str, Any]]:
