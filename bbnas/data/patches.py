@@ -129,10 +129,18 @@ def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Pixe
 
     ``side`` is that of the crop in HQ pixels, reduced to a multiple of the scale and to what
     the image holds; 0 takes the whole image, cropped to a multiple of the scale.
+
+    Raises:
+        UserError: nothing is left of an image.
     """
     pairs = []
-    for image in images.images:
+    for name, image in zip(images.names, images.images, strict=True):
         hq = crop_to_multiple(_centre(image, side) if side else image, task.scale)
+        if not hq.size:
+            raise UserError(
+                f"{name}: a crop of {side or min(image.shape[:2])} pixels is below the scale "
+                f"{task.scale}; give a larger one"
+            )
         pairs.append((degrade(task, hq), hq))
     return pairs
 
