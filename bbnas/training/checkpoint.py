@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 HEADER = "bbnas"  # one key: safetensors writes several in any order, and equal runs equal bytes
-WEIGHTS, ADAM = "network.", "adam."
+WEIGHTS, MEAN, SQUARE = "network.", "adam.mean", "adam.square"
 
 
 class CheckpointInfo(Value):
@@ -56,9 +56,7 @@ def save_checkpoint(path: Path, training: Training, info: CheckpointInfo, state:
     """
     tensors = {f"{WEIGHTS}{n}": t for n, t in training.network.state_dict().items()}
     if state:
-        for name, parameter in training.network.named_parameters():
-            for kind, value in training.optimizer.state[parameter].items():
-                tensors[f"{ADAM}{name}:{kind}"] = value
+        tensors |= {MEAN: training.adam.mean, SQUARE: training.adam.square}
     header = {HEADER: json.dumps(info.model_dump(mode="json"), sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, save(plain, header))
@@ -110,18 +108,11 @@ def load_state(path: Path, training: Training) -> CheckpointInfo:
         UserError: as :func:`load_checkpoint`; or it holds weights only.
     """
     info, tensors = _read(path)
-    _load_weights(path, training.network, tensors)
-    names = [name for name, _ in training.network.named_parameters()]
-    moments: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith(ADAM):
-            name, kind = key.removeprefix(ADAM).rsplit(":", 1)
-            moments.setdefault(name, {})[kind] = tensor
-    if not moments or not set(moments) <= set(names):
+    if not {MEAN, SQUARE} <= tensors.keys():
         raise UserError(f"{path}: holds no training state to resume; use last.safetensors")
-    numbered = {i: moments[name] for i, name in enumerate(names) if name in moments}
-    groups = training.optimizer.state_dict()["param_groups"]
-    training.optimizer.load_state_dict({"state": numbered, "param_groups": groups})
+    _load_weights(path, training.network, tensors)
+    training.adam.mean.copy_(tensors[MEAN])
+    training.adam.square.copy_(tensors[SQUARE])
     training.iteration = info.iteration
     return info
 

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from bbnas.networks import build, calibrate
+from bbnas.training.adam import Adam
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -74,11 +75,7 @@ class Training:
         self.protocol = protocol
         self.device = device
         self.iteration = 0
-        # Fused is the fastest Adam on a CPU too: 0.6 ms a step at width 16 with 16 body
-        # convolutions, where foreach takes 1.2 ms and the plain loop 2.0 ms.
-        self.optimizer = torch.optim.Adam(
-            network.parameters(), lr=protocol.learning_rate, betas=protocol.betas, fused=True
-        )
+        self.adam = Adam(self.network.parameters(), protocol.betas)
         self._after_step = getattr(network, "after_step", None)
 
     @property
@@ -115,12 +112,10 @@ class Training:
         if self.iteration == 0:
             calibrate(self.network, lq)
         self.network.set_progress(self.iteration / self.protocol.iterations)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.protocol, self.iteration)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.adam.zero_grad()
         loss = F.l1_loss(self.network(lq), hq)
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
+        self.adam.step(self.iteration + 1, learning_rate(self.protocol, self.iteration))
         if self._after_step is not None:
             self._after_step()
         return loss.detach()
