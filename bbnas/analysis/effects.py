@@ -159,7 +159,7 @@ def _axis(name: str, default: str, order: list[str], made: list[str | None]) -> 
 
 
 def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[list[Effect], float]:
-    from scipy.stats import t
+    from scipy.special import stdtrit  # Student's t; scipy.stats takes a second to import
 
     pairs = [(axis, c) for axis in axes for c in axis.choices if c != axis.reference]
     indicators = [[float(made == choice) for made in axis.made] for axis, choice in pairs]
@@ -172,7 +172,7 @@ def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[li
         return [], 0.0
     leverage = np.clip(np.einsum("ij,ji->i", x, inverse), 0.0, 1.0 - 1e-9)
     deviation = np.sqrt(np.sum((inverse * residuals / (1.0 - leverage)) ** 2, axis=1))
-    half = float(t.ppf(0.975, freedom)) * deviation
+    half = float(stdtrit(freedom, 0.975)) * deviation
     # A coefficient can be told from the others if its unit vector lies in the row space.
     known = np.abs(inverse @ x - np.eye(x.shape[1])).max(axis=1) < 1e-6
     found = []

@@ -124,13 +124,13 @@ def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation
 
 def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
     """Three matched pairs or more, or the fit of all candidates: the narrower interval."""
-    from scipy.stats import t
+    from scipy.special import stdtrit
 
     found = []
     pairs = matched_pairs(study, part)
     if len(pairs) >= 3:
         gaps = np.array([binary.psnr - full.psnr for full, binary in pairs])
-        half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))
+        half = stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
         mean, half = float(gaps.mean()), float(half)
         source = plural(len(pairs), "matched pair")
         found.append(Evidence(mean, mean - half, mean + half, source))

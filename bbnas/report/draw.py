@@ -69,6 +69,8 @@ def draw_front(figure: FrontFigure) -> Spec:
     beaten, members = groups.get("beaten", []), groups.get("front", [])
     coloured = [dot for dot in figure.dots if dot.kind in ("beaten", "front")]
     traces = [
+        _key("other candidates", "params", color=MUTED, size=7, opacity=0.6),
+        _key("Pareto front", "params", color="#fff", size=11, line={"color": FRONT, "width": 2}),
         _dots(
             "other candidates",
             beaten,
@@ -169,6 +171,23 @@ def _dots(
         "visible": mode != "parts",
         "meta": {"mode": mode},
         "legendgroup": name,
+        "showlegend": mode == "always",
+    }
+
+
+def _key(name: str, mode: str, **marker: Any) -> Spec:
+    """An entry of the legend alone: a trace shows there what its first point happens to be."""
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [None],
+        "y": [None],
+        "marker": marker,
+        "visible": mode != "parts",
+        "hoverinfo": "skip",
+        "meta": {"mode": mode},
+        "legendgroup": name,
     }
 
 
@@ -181,9 +200,7 @@ def _by_parts(dots: Sequence[Dot]) -> list[Spec]:
         # The front last, so that it is drawn on top.
         mine.sort(key=lambda dot: dot.kind == "front")
         on_front = [dot.kind == "front" for dot in mine]
-        # A trace's symbol in the legend is that of its first point: this one names the colour.
-        key = _dots(name, mine[:1], "parts", y=math.nan, color=colour, symbol="circle", size=9)
-        traces.append(key | {"hoverinfo": "skip"})
+        traces.append(_key(name, "parts", color=colour, size=9))
         traces.append(
             _dots(
                 name,
@@ -195,7 +212,6 @@ def _by_parts(dots: Sequence[Dot]) -> list[Spec]:
                 opacity=[1.0 if on else 0.5 for on in on_front],
                 line={"color": FRONT, "width": [1.5 if on else 0 for on in on_front]},
             )
-            | {"showlegend": False}
         )
     return traces
 

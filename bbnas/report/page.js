@@ -3,41 +3,31 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
 
-  // Figures: drawn when they come near the screen.
+  // Figures: one at a time, so that the page answers in between.
   const config = {
     responsive: true,
     displaylogo: false,
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
-  const drawings = new Map();
-  for (const [name, figure] of Object.entries(data.figures)) {
-    const place = byId("plot-" + name);
-    if (figure && place) drawings.set(place, figure);
-  }
-  const draw = (place) => {
-    const figure = drawings.get(place);
-    if (!figure) return;
-    drawings.delete(place);
-    const narrow = place.clientWidth < 560;
-    if (narrow) {
+  const draw = async (place, figure) => {
+    if (place.clientWidth < 560) {
       figure.layout.margin.l = 46;
+      figure.layout.font.size = 11;
       // Below the figure: beside it there is no room.
       if (figure.layout.coloraxis) {
         Object.assign(figure.layout.coloraxis.colorbar, { orientation: "h", y: -0.22, thickness: 10 });
       }
-      figure.layout.font.size = 11;
     }
-    Plotly.newPlot(place, figure.data, figure.layout, config).then(() => {
-      if (place.id === "plot-front") connectFront(place);
-      place.dataset.drawn = "";
-    });
+    await Plotly.newPlot(place, figure.data, figure.layout, config);
+    if (place.id === "plot-front") connectFront(place);
+    place.dataset.drawn = String(Math.round(performance.now()));
   };
-  const watcher = new IntersectionObserver(
-    (entries) => entries.filter((e) => e.isIntersecting).forEach((e) => draw(e.target)),
-    { rootMargin: "300px" },
-  );
-  drawings.forEach((_, place) => watcher.observe(place));
-  window.addEventListener("beforeprint", () => [...drawings.keys()].forEach(draw));
+  const drawAll = async () => {
+    for (const [name, figure] of Object.entries(data.figures)) {
+      if (figure) await draw(byId("plot-" + name), figure);
+      await new Promise((done) => setTimeout(done));
+    }
+  };
 
   // The front: what colours mean, published designs, a click leads to the table.
   function connectFront(plot) {
@@ -178,5 +168,6 @@
     byId("budget").addEventListener("input", answer);
     answer();
   }
+  drawAll();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -75,9 +76,9 @@ def _write(path: Path, content: bytes) -> Path:
         draft.write_bytes(content)
         draft.replace(path)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise UserError(f"{path}: cannot be written ({error.strerror}); name another") from error
-    finally:
-        draft.unlink(missing_ok=True)
     return path
 
 

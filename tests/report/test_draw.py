@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import plotly.graph_objects as go
+import pytest
+
+from bbnas.analysis import hypervolume_curve, recommend
+from bbnas.report import draw, figures
+
+
+@pytest.mark.parametrize(("candidates", "diverged"), [(120, 0.05), (1, 0.0), (3, 1.0)])
+def test_plotly_accepts_every_figure(synthetic_study, candidates, diverged):
+    study = synthetic_study(candidates, diverged=diverged)
+    chosen = 0 if diverged == 0 else None
+    specs = [draw.draw_front(figures.front_figure(study, chosen, bicubic=25.0))]
+    specs.append(draw.draw_curves(figures.curves(study, chosen)))
+    volume = hypervolume_curve(study)
+    if volume:
+        specs.append(draw.draw_hypervolume(volume))
+    for spec in specs:
+        go.Figure(spec)  # raises on a name or value that Plotly does not know
+        assert spec["data"]
+
+
+def test_each_dot_is_drawn_once_in_each_colouring(synthetic_study):
+    study = synthetic_study(150, baselines=("srresnet", "bbcu-m"))
+    chosen = recommend(study).candidate.number
+    spec = draw.draw_front(figures.front_figure(study, chosen))
+    for colouring in ("params", "parts"):
+        numbers = [
+            number
+            for trace in spec["data"]
+            if trace["meta"]["mode"] in ("always", colouring)
+            and "customdata" in trace  # else an entry of the legend, or a line
+            for number in trace["customdata"]
+        ]
+        assert sorted(numbers) == [c.number for c in study.candidates]
+
+
+def test_published_designs_are_hidden_until_asked_for(synthetic_study):
+    study = synthetic_study(20)
+    (overlay,) = [
+        trace
+        for trace in draw.draw_front(figures.front_figure(study, None, 25.0))["data"]
+        if trace["meta"]["mode"] == "published"
+    ]
+    assert overlay["visible"] is False
+    assert max(overlay["y"]) == pytest.approx(32.16 - 28.63)  # SRResNet over bicubic, Set5

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from bbnas.design import PRESETS, Design, Part
+from bbnas.report.words import describe, headline
+from bbnas.tasks import get_task
+
+SR4 = get_task("sr4")
+
+
+def test_bbcu_m_in_words():
+    parts, unit, aligned = describe(PRESETS["bbcu-m"], SR4)
+    assert parts == (
+        "The network is 64 channels wide with 32 body convolutions; body and upsampling are "
+        "1-bit, head and tail stay in full precision."
+    )
+    assert unit == (
+        "Its 1-bit units have no BatchNorm, RPReLU inside the residual branch, before the "
+        "addition, a residual connection around every body convolution, weights scaled per "
+        "channel and the quadratic estimator for sgn's gradient."
+    )
+    assert aligned.startswith("Residual alignment: the LQ image is multiplied by k = 130 ")
+    assert headline(PRESETS["bbcu-m"]).startswith("1-bit body and upsampling, 64 channels")
+
+
+def test_every_choice_changes_the_words():
+    base = Design(binarize=tuple(Part), k_ratio=0.5)
+    changes = (
+        {"binarize": (Part.TAIL,)},
+        {"norm": "batchnorm"},
+        {"k_ratio": None},
+        {"activation": "hardtanh"},
+        {"activation": "none"},
+        {"activation_position": "after_addition"},
+        {"convs_per_residual": 4},
+        {"convs_per_residual": 0},
+        {"weight_scale": False},
+        {"estimator": "ede"},
+        {"width": 32},
+        {"depth": 16},
+    )
+    texts = {" ".join(describe(base.replace(**change), SR4)) for change in ({}, *changes)}
+    assert len(texts) == len(changes) + 1
+
+
+def test_idle_choices_are_not_mentioned():
+    parts, aligned = describe(Design(norm="batchnorm", estimator="ede"), SR4)
+    assert parts.endswith("all of it stays in full precision.")
+    assert aligned == "No residual alignment."
+    one = " ".join(describe(Design(binarize=(Part.TAIL,)), SR4))
+    assert "residual connection around" not in one
+    assert "tail is 1-bit, head, body and upsampling stay in full precision" in one
