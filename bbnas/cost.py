@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -137,14 +137,21 @@ def count(design: Design, task: str | Task, lq: tuple[int, int] = LQ) -> Cost:
     return Cost(**totals, parts=scaled, unknown=dict(unknown), lq=lq)
 
 
-def ops_and_params(design: Design, task: str | Task) -> tuple[float, float]:
-    """OPs and Params in the paper's convention, in microseconds for a size seen before.
+class OpsAndParams(NamedTuple):
+    """OPs and Params in the paper's convention, plain counts."""
 
-    Only which parts are binary, width and depth decide them, so few networks are ever traced.
+    ops: float
+    params: float
+
+
+def ops_and_params(design: Design, task: str | Task) -> OpsAndParams:
+    """What a search asks before training, in microseconds for a size seen before.
+
+    Only which parts are binary, width and depth decide it, so few networks are ever traced.
     """
     bare = Design(binarize=design.binarize, width=design.width, depth=design.depth)
     cost = count(bare, task)
-    return cost.ops, cost.params
+    return OpsAndParams(cost.ops, cost.params)
 
 
 def printed(count: float, unit: float) -> str:

@@ -6,7 +6,7 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from bbnas.cost import count
+from bbnas.cost import ops_and_params
 from bbnas.data import Patches
 from bbnas.evaluation import Evaluation, Status, environment
 from bbnas.tasks import get_task
@@ -43,7 +43,7 @@ def evaluate_design(
     """
     place = resolve_device(device)
     started = time.perf_counter()
-    cost = count(design, task)
+    ops, params = ops_and_params(design, task)
     patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
     training = Training(initialise(design, task, protocol), patches, protocol, place)
     stride = math.ceil(protocol.iterations / CURVE_POINTS)
@@ -68,8 +68,8 @@ def evaluate_design(
         status=status,
         psnr=psnr,
         ssim=ssim,
-        ops=cost.ops,
-        params=cost.params,
+        ops=ops,
+        params=params,
         seconds=time.perf_counter() - started,
         curve=tuple(curve),
         environment=environment(str(place)),
