@@ -67,7 +67,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     from rich.text import Text
 
     rows = [tuple(row) for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
@@ -75,6 +75,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         table.add_row(*(Text(_cell(value)) for value in row))
     # In a file or a pipe nothing is cut or wrapped to a terminal that is not there.
     console = Console(width=None if sys.stdout.isatty() else 200)
+    if title:
+        click.echo(title)
     console.print(table)
 
 

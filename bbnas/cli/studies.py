@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 # So many points of a front are a table that is still read.
 FRONT_ROWS = 12
+SKIPPED_NAMES = 20
 
 
 @click.command()
@@ -52,6 +53,7 @@ def search(
     name: str | None,
     seed: int,
     data: str | None,
+    device: str,
     protocol: str,
     baselines: tuple[str, ...] | None,
     quiet: bool,
@@ -72,6 +74,7 @@ def search(
     from bbnas.design import PRESETS
     from bbnas.search import search as run_search
     from bbnas.search import summary
+    from bbnas.training import resolve_device
 
     if baselines:
         others["baselines"] = tuple(PRESETS) if baselines == ("all",) else baselines
@@ -84,6 +87,7 @@ def search(
             budget,
             name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
             seed=seed,
+            device=str(resolve_device(device)),
             on_event=on_event,
             **{key: value for key, value in others.items() if value is not None},
         )
@@ -136,7 +140,9 @@ def _dataset(data: str | None) -> Dataset:
 
     dataset = load_dataset(data)
     if dataset.skipped:
-        files = ", ".join(f"{name} ({reason})" for name, reason in dataset.skipped)
+        named = [f"{name} ({reason})" for name, reason in dataset.skipped[:SKIPPED_NAMES]]
+        more = len(dataset.skipped) - len(named)
+        files = ", ".join([*named, f"{more} more"] if more else named)
         click.echo(f"skipped {len(dataset.skipped)} of the files in {data}: {files}", err=True)
     return dataset
 
@@ -313,11 +319,13 @@ def benefit(
     if as_json:
         print_json({"measured": title, "parts": rows})
         return
-    table = benefit_frame(rows)
+    table = benefit_frame(rows).drop(columns=["ops_saved_m", "params_saved_k"])
     columns = (
         "part",
-        "OPs saved (M)",
-        "Params saved (K)",
+        "OPs_f (M)",
+        "OPs_b (M)",
+        "Params_f (K)",
+        "Params_b (K)",
         "PSNR_f (dB)",
         "PSNR_b (dB)",
         "VC (1e-6 dB/M OPs)",

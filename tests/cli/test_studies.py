@@ -1,0 +1,279 @@
+"""From a search to a restored image, through the command line, on a protocol of a moment."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from bbnas.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+PROTOCOL = {
+    "iterations": 4,
+    "batch": 2,
+    "patch": 32,
+    "learning_rate": 2e-3,
+    "width_scale": 0.25,
+    "depth_scale": 0.1,
+    "schedule": "onecycle",
+    "validation_side": 64,
+}
+SEARCH = ("search", "--protocol", "tiny.yaml", "--workers", "1", "--name", "first")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one study of four designs, as a user leaves it."""
+    folder = tmp_path_factory.mktemp("home")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        Path("tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+        assert main([*SEARCH, "--budget", "4", "--quiet"]) == 0
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture
+def run(home: Path, capsys, monkeypatch) -> Run:
+    """The command in that folder: exit code, standard output, standard error."""
+    monkeypatch.chdir(home)
+
+    def command(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(args)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return command
+
+
+def test_the_same_command_again_says_that_the_study_is_complete(run) -> None:
+    code, out, _ = run(*SEARCH, "--budget", "4")
+    assert code == 0
+    assert "4 designs evaluated (0 now" in out
+    assert "complete: extend it by a larger --budget" in out
+
+
+def test_json_ends_standard_output_with_one_object(run) -> None:
+    code, out, _ = run(*SEARCH, "--budget", "4", "--json")
+    found = json.loads(out)
+    assert code == 0
+    keys = {"study", "storage", "space", "task", "seed", "evaluated", "failed", "duplicates"}
+    assert keys | {"seconds", "recommended", "front"} <= set(found)
+    assert (found["study"], found["space"], found["task"]) == ("first", "bbcu", "sr4")
+    assert found["evaluated"] == 4
+    assert set(found["recommended"]) == {"design", "psnr", "ssim", "ops", "params"}
+    assert found["recommended"] in found["front"]
+    # The storage it names is the study's.
+    assert Path(found["storage"].removeprefix("sqlite:///")).exists()
+
+
+def test_a_larger_budget_extends_the_study_with_plain_lines(run) -> None:
+    code, out, err = run(*SEARCH, "--budget", "6")
+    assert code == 0
+    assert "6 designs evaluated (2 now" in out
+    assert [line.split()[0] for line in err.splitlines()] == ["5/6", "6/6"]
+
+
+def test_benefit_prints_the_paper_s_columns_and_keeps_what_it_measured(run) -> None:
+    code, out, err = run("benefit", "first")
+    assert code == 0
+    assert err.count("reference") == 5
+    # Table 6: OPs of each part in full precision and 1-bit, in M.
+    for printed in ("99.53", "1.56", "67,947.72", "1,061.68", "76,441.19", "1,194.39", "24.88"):
+        assert printed in out
+    code, again, err = run("benefit", "first", "--json")
+    assert (code, err) == (0, "")
+    parts = json.loads(again)["parts"]
+    assert [row["part"] for row in parts] == ["head", "body", "upsampling", "tail"]
+    for row in parts:
+        saved = (row["ops_f"] - row["ops_b"]) / 1e6
+        assert row["vc"] == pytest.approx((row["psnr_f"] - row["psnr_b"]) / saved * 1e6)
+
+
+def test_benefit_wants_a_study_or_a_task(run) -> None:
+    for args in (["benefit"], ["benefit", "first", "--task", "sr4"]):
+        code, out, err = run(*args)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "own" in run("benefit", "first", "--protocol", "proxy")[2]
+
+
+def test_report_and_csv(run, tmp_path) -> None:
+    html, csv = tmp_path / "r.html", tmp_path / "r.csv"
+    code, out, err = run("report", "first", "-o", str(html), "--csv", str(csv))
+    assert (code, err) == (0, "")
+    assert str(html) in out
+    text = html.read_text()
+    assert text.lstrip().lower().startswith("<!doctype html>")
+    assert "data:image/png;base64," in text  # the restored crops
+    rows = csv.read_text().splitlines()
+    assert len(rows) == 1 + json.loads(run(*SEARCH, "--budget", "1", "--json")[1])["evaluated"]
+
+
+def test_report_of_other_images_says_what_is_missing(run, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a.png", "b.png"):
+        pixels = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / name)
+    (tmp_path / "c.png").write_bytes(b"no image")
+    code, out, err = run(
+        "report", "first", "--data", str(tmp_path), "-o", str(tmp_path / "r.html")
+    )
+    assert code == 0
+    assert "wrote" in out
+    assert "skipped 1 of the files" in err
+    assert "c.png" in err
+    assert "no restored crops" in err
+
+
+def test_export_train_evaluate_restore(run, tmp_path) -> None:
+    recipe = tmp_path / "mine.yaml"
+    code, out, _ = run("export", "first", "--pick", "best-psnr", "-o", str(recipe))
+    assert code == 0
+    assert f"bbnas train {recipe}" in out
+    assert "exists" in run("export", "first", "-o", str(recipe))[2]
+    # Small enough for a test: what is exported is of full size.
+    content = yaml.safe_load(recipe.read_text())
+    assert content["protocol"]["iterations"] == 300_000
+    content["design"] |= {"width": 8, "depth": 2}
+    content["protocol"] |= {"batch": 2, "patch": 32, "validation_side": 64}
+    recipe.write_text(yaml.safe_dump(content))
+
+    folder = tmp_path / "run"
+    train = ("train", str(recipe), "-o", str(folder), "--iterations", "4", "--device", "cpu")
+    code, out, err = run(*train)
+    assert code == 0
+    assert "4 iterations" in out
+    assert "4/4" in err
+    assert "--resume" in run(*train)[2]
+    code, out, _ = run(*train, "--resume", "--json")
+    assert code == 0
+    assert json.loads(out)["iteration"] == 4
+
+    checkpoint = str(folder / "best.safetensors")
+    images = tmp_path / "images"
+    images.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, (37, 53, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(images / "a.png")
+    code, out, _ = run("evaluate", checkpoint, "--benchmark", str(images), "--json")
+    assert code == 0
+    scores = json.loads(out)
+    assert [row["name"] for row in scores["images"]] == ["a.png"]
+    assert scores["psnr"] == scores["images"][0]["psnr"]
+
+    restored = tmp_path / "restored"
+    code, out, _ = run("restore", checkpoint, str(images), "-o", str(restored))
+    assert code == 0
+    assert Image.open(restored / "a.png").size == (4 * 53, 4 * 37)
+
+    # One bad file stops no other, and is told by the exit code.
+    (images / "b.png").write_bytes(b"no image")
+    again = tmp_path / "again"
+    code, out, err = run("restore", checkpoint, str(images), "-o", str(again))
+    assert code == 2
+    assert (again / "a.png").exists()
+    assert "b.png" in err
+    assert err.splitlines()[-1] == "error: 1 of 2 images were skipped"
+
+    (tmp_path / "half.safetensors").write_bytes(Path(checkpoint).read_bytes()[:1000])
+    code, out, err = run("evaluate", str(tmp_path / "half.safetensors"), "--benchmark", "Set5")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "half.safetensors" in err
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["search", "--space", "bbcuu"], "did you mean 'bbcu'"),
+        (["search", "--task", "sr5"], "did you mean 'sr4'"),
+        (["search", "--sampler", "tpee"], "did you mean 'tpe'"),
+        (["search", "--guide", "vcv"], "did you mean 'vcvp'"),
+        (["search", "--protocol", "prox"], "did you mean 'proxy'"),
+        (["search", "--protocol", "none.yaml"], "none.yaml: cannot be read"),
+        (["search", "--objectives", "psnr,op"], "did you mean 'ops'"),
+        (["search", "--baselines", "bbcu-x"], "did you mean 'bbcu-"),
+        (["search", "--budget", "0"], "budget 0: must be at least 1"),
+        (["search", "--budget", "-3"], "budget -3: must be at least 1"),
+        (["search", "--budget", "many"], "'many' is not a valid integer"),
+        (["search", "--workers", "0"], "workers 0: must be at least 1"),
+        (["search", "--max-ops", "5GB"], "such as 5G"),
+        (["search", "--max-ops", "1", "--name", "tight"], "max_ops"),
+        (["search", "--storage", "mysqql://x"], "mysqql"),
+        (["search", "--name", "../x"], "study name '../x'"),
+        (["search", "--data", "nowhere"], "nowhere"),
+        (["search", "--device", "cudda"], "unknown device 'cudda'"),
+        (["report", "frist"], "did you mean 'first'"),
+        (["report", "first", "--pick", "knea"], "unknown pick 'knea'"),
+        (["export", "first", "--pick", "trial 99"], "no trial 99"),
+        (["export", "first", "--max-params", "1"], "no candidate has at most 1"),
+        (["benefit", "--task", "sr44"], "did you mean 'sr4'"),
+        (["train", "none.yaml"], "none.yaml: cannot be read"),
+        (["train", "odd.yaml"], "did you mean 'design'"),
+        (["evaluate", "none.safetensors", "--benchmark", "Set5"], "none.safetensors"),
+        (["evaluate", "bicubic", "--benchmark", "nowhere", "--task", "sr4"], "nowhere"),
+        (["restore", "none.safetensors", "odd.yaml", "-o", "out"], "none.safetensors"),
+        (["report", "other.db"], "another program"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, home, args, says) -> None:
+    import sqlite3
+
+    (home / "odd.yaml").write_text("desing: bbcu-m\ntask: sr4\n")
+    with sqlite3.connect(home / "other.db") as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS songs (name TEXT)")
+    if args[0] == "search" and "--protocol" not in args:
+        args = [*args, "--protocol", "tiny.yaml"]
+    if args[0] == "search" and "--workers" not in args:
+        args = [*args, "--workers", "1", "--quiet"]
+    code, out, err = run(*args)
+    assert code == 2, err
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert says in err
+
+
+def test_a_changed_study_is_a_clear_error(run) -> None:
+    code, _, err = run("search", "--name", "first", "--protocol", "tiny.yaml", "--seed", "1")
+    assert code == 2
+    assert "seed was 0, is now 1" in err
+
+
+def test_a_search_that_is_interrupted_goes_on(tmp_path) -> None:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    command = [sys.executable, "-m", "bbnas", *SEARCH, "--budget", "3000"]
+    environ = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environ,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        assert first.startswith("1/3000")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted at" in out
+    assert "Traceback" not in err
+    done = int(out.split("interrupted at ")[1].split()[0])
+    again = [*command[:-1], str(done + 1), "--json"]
+    found = json.loads(subprocess.check_output(again, cwd=tmp_path, env=environ, timeout=60))
+    assert found["evaluated"] == done + 1
