@@ -170,7 +170,7 @@ def test_the_built_in_space_contains_the_paper_s_designs(name) -> None:
 def test_what_is_not_in_the_space_is_named() -> None:
     space = load_space("bbcu")
     assert not space.contains(PRESETS["srresnet-lite"])
-    with pytest.raises(UserError, match=r"width 12 .*16, 32, 48, 64"):
+    with pytest.raises(UserError, match="width 12 is not in space"):
         space.params(PRESETS["srresnet-lite"])
 
 
