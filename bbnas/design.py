@@ -173,9 +173,7 @@ _V4 = Design(binarize=(Part.BODY,), k_ratio=1.0)
 PRESETS: dict[str, Design] = {
     "srresnet": Design(),
     "srresnet-lite": Design(width=12),
-    "bbcu-v1": _V4.replace(
-        norm="batchnorm", k_ratio=None, activation_position="after_addition"
-    ),
+    "bbcu-v1": _V4.replace(norm="batchnorm", k_ratio=None, activation_position="after_addition"),
     "bbcu-v2": _V4.replace(k_ratio=None, activation_position="after_addition"),
     "bbcu-v3": _V4.replace(activation_position="after_addition"),
     "bbcu-v4": _V4,
