@@ -162,7 +162,7 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
 
 
 def disk_message(error: OSError, path: Path) -> str:
-    """What went wrong in writing, for a user: a full disk first of all."""
+    """What went wrong in writing, and the remedy: a full disk first of all."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path}: the disk is full"
-    return f"{path}: cannot be written ({error.strerror or error})"
+        return f"{path}: the disk is full; make room"
+    return f"{path}: cannot be written ({error.strerror or error}); check the folder"

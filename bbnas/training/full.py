@@ -118,7 +118,7 @@ def train(
         ) from error
     except OSError as error:
         raise UserError(
-            f"{disk_message(error, folder)}; {run.kept()}; make room, then go on with --resume"
+            f"{disk_message(error, folder)}, then go on with --resume ({run.kept()})"
         ) from error
     return run.info
 

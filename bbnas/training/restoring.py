@@ -63,7 +63,7 @@ def restore_files(
         try:
             _write(image, target)
         except OSError as error:
-            raise UserError(f"{disk_message(error, target)}; choose another --output") from error
+            raise UserError(f"{disk_message(error, target)} or name another --output") from error
         yield Restored(source, target)
 
 

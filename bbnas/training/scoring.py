@@ -54,7 +54,7 @@ def score(
     """
     restored = network
     if isinstance(network, SRResNet):
-        restored = partial(restore, network, device=resolve_device(device), tile=WHOLE)
+        restored = partial(restore, network, device=device, tile=WHOLE)
     pairs = validation_pairs(images, get_task(task), side)
     crop = get_task(task).scale
     rows = []

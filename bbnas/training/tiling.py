@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bbnas.metrics import quantize
+from bbnas.training.device import resolve_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,20 +35,21 @@ def restore(
 ) -> np.ndarray:
     """The restored image: (H, W, 3) uint8 → (s·H, s·W, 3) uint8, for any H, W ≥ 1.
 
-    ``tile`` bounds the side of what the network sees at once, so memory does not grow with the
-    image. Neighbouring tiles overlap by the receptive field, so the seams are exact but for
-    rounding. The network is left in evaluation mode on ``device``.
+    ``tile`` bounds the side in LQ pixels of what the network sees at once (but for tiles smaller
+    than twice their overlap), so memory does not grow with the image. Tiles overlap by the
+    receptive field, so the seams are exact but for rounding. The network is left in evaluation
+    mode on ``device``.
 
     Raises:
         FloatingPointError: the network's output is not finite.
     """
-    output = forward(network, _to_tensor(image, device), tile)[0]
+    output = forward(network, _to_tensor(image, resolve_device(device)), tile)[0]
     if not bool(output.isfinite().all()):
         raise FloatingPointError("the network's output is not finite")
     return quantize(output)
 
 
-def _to_tensor(image: np.ndarray, device: str | torch.device) -> Tensor:
+def _to_tensor(image: np.ndarray, device: torch.device) -> Tensor:
     planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     return planes.unsqueeze(0).to(device).float().div_(255)
 
