@@ -51,7 +51,8 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
         if name in study.config.objectives:
             values = [float(getattr(c.evaluation, name)) for c in found]
             spans.append(f"{count(min(values))} to {count(max(values))} {names[name]}")
-            if max(values) > min(values):
+            # Where the best PSNR is not the dearer end, nothing was saved for what was lost.
+            if values[int(np.argmax(psnr))] > values[int(np.argmin(psnr))]:
                 price = loss / ((max(values) - min(values)) / scale)
                 prices.append(f"{price:.2g} dB per {unit}")
     text = (
