@@ -85,6 +85,7 @@ class StudyConfig:
     data_description: str
     objectives: tuple[str, ...] = ("psnr", "ops", "params")
     sampler: str = "tpe"
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
     guide: str = "none"
     seed: int = 0
     max_ops: float | None = None

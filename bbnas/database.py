@@ -1,0 +1,157 @@
+"""The tables of a study database, how it is opened, and what its errors mean.
+
+One SQLAlchemy database holds these tables and, beside them, Optuna's (bbnas.search.trials). These
+are the truth; Optuna's only steer the sampler.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from bbnas.errors import UserError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 60
+
+metadata = sa.MetaData()
+
+version_table = sa.Table(
+    "bbnas_version", metadata, sa.Column("version", sa.Integer, primary_key=True)
+)
+studies = sa.Table(
+    "bbnas_studies",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("created", sa.DateTime, nullable=False),
+)
+# One row per search process: its lease on the candidates it is evaluating, and its counts.
+runs = sa.Table(
+    "bbnas_runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), nullable=False, index=True),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("started", sa.DateTime, nullable=False),
+    sa.Column("seen", sa.DateTime, nullable=False),
+    sa.Column("finished", sa.DateTime),
+    sa.Column("duplicates", sa.Integer, nullable=False, default=0),
+    sa.Column("rejected", sa.Integer, nullable=False, default=0),
+)
+evaluations = sa.Table(
+    "bbnas_evaluations",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("design_key", sa.String(16), nullable=False),
+    sa.Column("task", sa.String(32), nullable=False),
+    sa.Column("protocol_key", sa.String(12), nullable=False),
+    sa.Column("data", sa.String(128), nullable=False),
+    sa.Column("design", sa.JSON, nullable=False),
+    sa.Column("protocol", sa.JSON, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("psnr", sa.Double),
+    sa.Column("ssim", sa.Double),
+    sa.Column("ops", sa.Double, nullable=False),
+    sa.Column("params", sa.Double, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("curve", sa.JSON, nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sa.UniqueConstraint("design_key", "task", "protocol_key", "data"),
+)
+# state: running (leased by a run), waiting (to be evaluated again) or done.
+candidates = sa.Table(
+    "bbnas_candidates",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("design_key", sa.String(16), nullable=False),
+    sa.Column("design", sa.JSON, nullable=False),
+    sa.Column("baseline", sa.String(100), nullable=False, default=""),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("run_id", sa.ForeignKey(runs.c.id)),
+    sa.Column("deaths", sa.Integer, nullable=False, default=0),
+    sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id)),
+    sa.Column("reused", sa.Boolean, nullable=False, default=False),
+    sa.Column("finished", sa.DateTime),
+    sa.UniqueConstraint("study_id", "design_key"),
+    sa.UniqueConstraint("study_id", "number"),
+)
+references = sa.Table(
+    "bbnas_references",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), primary_key=True),
+    sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id), primary_key=True),
+)
+
+
+def _readable(url: sa.URL) -> sa.URL:
+    """``url``, opened as unchanging where its folder cannot take SQLite's side files."""
+    if url.get_backend_name() != "sqlite" or url.query or url.database is None:
+        return url
+    file = Path(url.database).resolve()
+    if os.access(file.parent, os.W_OK) or Path(f"{file}-wal").exists():
+        return url
+    return sa.make_url(f"sqlite:///file:{file}?mode=ro&immutable=1&uri=true")
+
+
+def make_engine(url: sa.URL, create: bool) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url)
+    engine = sa.create_engine(
+        url if create else _readable(url), connect_args={"timeout": BUSY_SECONDS}
+    )
+    # The journal mode is kept in the file: readers and the one writer do not block each other.
+    begin_explicitly(engine, ["journal_mode=WAL"] if create else [])
+    return engine
+
+
+def begin_explicitly(
+    engine: sa.Engine, pragmas: Sequence[str] = (), *, immediate: bool = False
+) -> None:
+    """Make SQLite transactions whole, and writers queue instead of failing.
+
+    A deferred transaction that reads and then writes fails at once, whatever the timeout, if
+    another process wrote in between; BEGIN IMMEDIATE takes the write lock first and waits for it.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own, later, BEGIN is not used
+        for pragma in ("foreign_keys=ON", *pragmas):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        write = immediate or connection.get_execution_options().get("bbnas_write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def explain(url: str | sa.URL, error: BaseException) -> UserError:
+    """A database error in one line: what is wrong with ``url``, and the remedy."""
+    where = sa.make_url(url).render_as_string() if "://" in str(url) else str(url)
+    cause: BaseException = error
+    while not isinstance(cause, SQLAlchemyError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+    remedies = {
+        "readonly": "it cannot be written: check its permissions, or give another --storage",
+        "unable to open": "check that the folder exists and may be written",
+        "full": "free some space and run the same command again: what was finished is kept",
+        "disk i/o": "the disk may be full or failing: free some space and run the same command "
+        "again; what was finished is kept",
+        "locked": f"another program has held it for {BUSY_SECONDS} s: close that program",
+        "not a database": "give another file, or --name for a new study",
+        "malformed": "the file is damaged: restore a copy",
+    }
+    remedy = next((r for sign, r in remedies.items() if sign in text.lower()), "check --storage")
+    return UserError(f"{where}: {text}; {remedy}")

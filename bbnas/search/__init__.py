@@ -1,0 +1,321 @@
+"""Searching a design space: ask the sampler, evaluate on the workers, tell and keep."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from bbnas.design import Design, load_design
+from bbnas.errors import UserError, unknown
+from bbnas.evaluation import OBJECTIVES, Evaluation, Study, StudyConfig
+from bbnas.protocol import Protocol
+from bbnas.search.benefit import (
+    benefit_designs,
+    binarization_order,
+    measure,
+    measure_benefit,
+    measure_study_benefit,
+)
+from bbnas.search.executors import Evaluate, Executor, Training, executor
+from bbnas.search.ledger import Counts, Ledger
+from bbnas.search.samplers import SAMPLERS, sampler_options
+from bbnas.search.studies import enter, stored_config
+from bbnas.space import Space
+from bbnas.store import STUDIES, Store, default_url, storage_url, valid_name
+from bbnas.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+    from bbnas.search.loop import Cost, Event, Loop
+
+__all__ = [
+    "SAMPLERS",
+    "SearchResult",
+    "measure_benefit",
+    "measure_study_benefit",
+    "sampler_options",
+    "search",
+    "summary",
+]
+
+Guide = Literal["none", "vcvp"]
+GUIDES: tuple[Guide, ...] = ("none", "vcvp")
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """How a search ended. ``counts`` are the study's, ``trained`` and ``seconds`` this call's.
+
+    ``complete``: the budget is reached, or the space holds no further design (``note`` says so).
+    ``interrupted``: by Ctrl-C; the same call goes on where this one stopped.
+    """
+
+    study: Study
+    counts: Counts
+    trained: int
+    seconds: float
+    complete: bool
+    interrupted: bool
+    note: str = ""
+
+
+def search(
+    space: Space,
+    task: str | Task,
+    dataset: Dataset,
+    protocol: Protocol,
+    budget: int,
+    *,
+    name: str,
+    storage: str | None = None,
+    sampler: str = "tpe",
+    options: Mapping[str, Any] | None = None,
+    objectives: Sequence[str] = tuple(OBJECTIVES),
+    seed: int = 0,
+    workers: int | None = None,
+    baselines: Sequence[str] | Mapping[str, Design] = (),
+    max_ops: float | None = None,
+    max_params: float | None = None,
+    guide: Guide = "none",
+    device: str = "cpu",
+    evaluate: Evaluate | None = None,
+    cost: Callable[[Design], Cost] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> SearchResult:
+    """Evaluate designs of ``space`` until the study ``name`` holds ``budget`` distinct ones.
+
+    The same call again resumes the study, whatever ended it, or returns at once if it is
+    complete. Diverged candidates and baselines count; what another study in the same database
+    has evaluated under the same circumstances is taken from there.
+
+    - ``storage``: a database URL; ``studies/NAME.db`` by default.
+    - ``options``: of the sampler (see ``SAMPLERS``); those of the study by default.
+    - ``workers``: processes; as many as there are cores by default. 1 is this process.
+    - ``baselines``: presets or YAML files by name, or designs by label, evaluated first and
+      marked as such; they may lie outside the space.
+    - ``max_ops``, ``max_params``: plain counts; a design over them is rejected before training.
+    - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
+    - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
+    - ``on_event``: called after each step, in this process.
+
+    Raises:
+        UserError: bad arguments; a study of that name with another space, task, protocol, …;
+            limits that no design keeps; a database that cannot be used or whose disk is full
+            (what was finished is kept).
+    """
+    task = get_task(task) if isinstance(task, str) else task
+    limits = _limits(max_ops, max_params)
+    workers = _checked(budget, seed, workers, objectives, guide)
+    named = _named(baselines)
+    space = space.restricted(task)
+    url = _url(valid_name(name), storage)
+    store = Store(url, create=True)
+    if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
+        options = before.sampler_options
+    config = StudyConfig(
+        name=name,
+        space=space.to_dict(),
+        task=task.name,
+        protocol=protocol,
+        data=dataset.fingerprint,
+        data_description=dataset.description,
+        objectives=tuple(objectives),
+        sampler=sampler,
+        sampler_options=sampler_options(sampler, options),
+        guide=guide,
+        seed=seed,
+        max_ops=max_ops,
+        max_params=max_params,
+    )
+    if evaluate is None:
+        evaluate = Training(task.name, protocol, dataset, device)
+    if cost is None:
+        from bbnas.cost import count
+
+        cost = partial(count, task=task)
+    started = time.monotonic()
+    interrupted = False
+    with Ledger(store, enter(store, config), config) as ledger:
+        left = max(1, budget - ledger.counts().done)
+        workers_used = executor(min(workers, left), evaluate)
+        loop: Loop | None = None
+        try:
+            if guide == "vcvp":
+                space = _guided(space, task, ledger, workers_used)
+            loop = _loop(ledger, space, cost, budget, limits, named, on_event)
+            _run(loop, workers_used)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            # In this order: a worker must not outlive its claim.
+            workers_used.close()
+            if loop is not None:
+                loop.close()
+    counts = ledger.counts()
+    study = store.load_study(name)
+    store.close()
+    return SearchResult(
+        study=study,
+        counts=counts,
+        trained=loop.trained if loop is not None else 0,
+        seconds=time.monotonic() - started,
+        complete=counts.done >= budget or (loop is not None and loop.exhausted),
+        interrupted=interrupted,
+        note=loop.note if loop is not None else "",
+    )
+
+
+def summary(study: Study, result: SearchResult) -> dict[str, Any]:
+    """A search in plain values, as ``--json`` prints it; ``recommended`` may be None."""
+    from bbnas.analysis import front, recommend
+
+    try:
+        recommended = _point(recommend(study).candidate.evaluation)
+    except UserError:
+        recommended = None
+    return {
+        "study": study.config.name,
+        "storage": study.storage,
+        "space": study.config.space["name"],
+        "task": study.config.task,
+        "seed": study.config.seed,
+        "evaluated": len(study.candidates),
+        "failed": sum(not c.evaluation.feasible for c in study.candidates),
+        "duplicates": study.duplicates,
+        "rejected": study.rejected,
+        "reused": result.counts.reused,
+        "seconds": round(result.seconds, 3),
+        "complete": result.complete,
+        "recommended": recommended,
+        "front": [_point(candidate.evaluation) for candidate in front(study)],
+    }
+
+
+def _point(found: Evaluation) -> dict[str, Any]:
+    return {
+        "design": found.design.to_dict(),
+        "psnr": found.psnr,
+        "ssim": found.ssim,
+        "ops": found.ops,
+        "params": found.params,
+    }
+
+
+def _run(loop: Loop, workers: Executor) -> None:
+    while True:
+        workers.run(loop)
+        if loop.over:
+            return
+        # The rest is being evaluated by another process, or was by one that is about to be
+        # found dead.
+        time.sleep(0.5)
+
+
+def _loop(
+    ledger: Ledger,
+    space: Space,
+    cost: Callable[[Design], Cost],
+    budget: int,
+    limits: dict[str, float],
+    baselines: Mapping[str, Design],
+    on_event: Callable[[Event], None] | None,
+) -> Loop:
+    from bbnas.search.loop import Loop
+    from bbnas.search.trials import Trials
+
+    config = ledger.config
+    trials = Trials(
+        ledger.store.url,
+        config.name,
+        space,
+        config.objectives,
+        config.sampler,
+        config.sampler_options,
+        config.seed,
+    )
+    return Loop(
+        ledger=ledger,
+        trials=trials,
+        space=space,
+        cost=cost,
+        budget=budget,
+        rng=np.random.default_rng([config.seed, ledger.counts().claimed]),
+        limits=limits,
+        baselines=tuple(baselines.items()),
+        on_event=on_event,
+    )
+
+
+def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
+    config = ledger.config
+
+    def find(design: Design) -> Evaluation | None:
+        return ledger.store.find_evaluation(design, config.task, config.protocol, config.data)
+
+    found = measure(benefit_designs(task, space), find, ledger.refer, workers)
+    return space.guided(binarization_order(found))
+
+
+def _url(name: str, storage: str | None) -> str:
+    if storage is not None:
+        return storage_url(storage)
+    try:
+        STUDIES.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{STUDIES}/ cannot be made here ({error.strerror}); change the folder, or give "
+            "--storage URL"
+        ) from error
+    return default_url(name)
+
+
+def _named(baselines: Sequence[str] | Mapping[str, Design]) -> Mapping[str, Design]:
+    if isinstance(baselines, Mapping):
+        return baselines
+    return {baseline: load_design(baseline) for baseline in baselines}
+
+
+def _limits(max_ops: float | None, max_params: float | None) -> dict[str, float]:
+    given = {"ops": max_ops, "params": max_params}
+    limits = {name: float(limit) for name, limit in given.items() if limit is not None}
+    for name, limit in limits.items():
+        if not limit > 0 or math.isinf(limit):
+            raise UserError(f"max_{name} = {limit:g}: must be a number above 0")
+    return limits
+
+
+def _checked(
+    budget: int, seed: int, workers: int | None, objectives: Sequence[str], guide: str
+) -> int:
+    if budget < 1:
+        raise UserError(f"budget {budget}: must be at least 1 design")
+    if seed < 0:
+        raise UserError(f"seed {seed}: must be 0 or more")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers {workers}: must be at least 1")
+    if not objectives or len(set(objectives)) < len(objectives):
+        raise UserError(
+            f"objectives {', '.join(objectives) or 'none'}: must be one or more of "
+            f"{', '.join(OBJECTIVES)}, each once"
+        )
+    for objective in objectives:
+        if objective not in OBJECTIVES:
+            raise unknown("objective", objective, OBJECTIVES)
+    if guide not in GUIDES:
+        raise unknown("guide", guide, GUIDES)
+    return workers or _cores()
+
+
+def _cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

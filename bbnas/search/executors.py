@@ -1,0 +1,103 @@
+"""Who evaluates: this process, or Ray's workers. Both take Jobs from a Work and report to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol as TrainingProtocol
+from bbnas.search.ledger import Job
+
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+
+Evaluate = Callable[[Design], Evaluation]
+
+
+class Work(Protocol):
+    """A source of Jobs: a search's Loop, or the references of a benefit measurement."""
+
+    def next(self) -> Job | None:
+        """A Job, or None if, for now, there is none."""
+
+    def finish(self, job: Job, found: Evaluation) -> None:
+        """``job`` was evaluated."""
+
+    def failed(self, job: Job, reason: str) -> None:
+        """Evaluating ``job`` raised an error."""
+
+    def died(self, job: Job, reason: str) -> None:
+        """The process that evaluated ``job`` is gone."""
+
+
+class Executor(Protocol):
+    def run(self, work: Work) -> None:
+        """Evaluate until ``work`` has no Job and none is in flight."""
+
+    def close(self) -> None:
+        """Let go of every process and file."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Evaluates a design by training it, on one thread: the same figures on any executor."""
+
+    task: str
+    protocol: TrainingProtocol
+    dataset: Dataset
+    device: str = "cpu"
+
+    def __call__(self, design: Design) -> Evaluation:
+        import torch
+
+        from bbnas.training import evaluate_design
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            found: Evaluation = evaluate_design(
+                design, self.task, self.protocol, self.dataset, self.device
+            )
+            return found
+        finally:
+            torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One candidate after another, here."""
+
+    evaluate: Evaluate
+
+    def run(self, work: Work) -> None:
+        while (job := work.next()) is not None:
+            try:
+                found = self.evaluate(job.design)
+            except UserError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search
+                work.failed(job, reason(error))
+            else:
+                work.finish(job, found)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def executor(workers: int, evaluate: Evaluate) -> Executor:
+    """``workers`` processes; one means this one, and never imports Ray."""
+    if workers == 1:
+        return InProcess(evaluate)
+    from bbnas.search.ray_tune import RayTune
+
+    return RayTune(workers, evaluate)
+
+
+def reason(error: BaseException) -> str:
+    """An unexpected error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,296 @@
+"""What one run of a search writes to its study: claims, leases and outcomes.
+
+A candidate is claimed before it is evaluated, in one transaction that also refuses a design that
+the study already has; so however many processes search one study, each design is evaluated once.
+A claim is as alive as the run that holds it: a run that died, on whatever machine, leaves claims
+that the next one takes over.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+import sqlalchemy as sa
+
+from bbnas.database import candidates, evaluations, runs, studies
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Candidate, Evaluation, StudyConfig
+from bbnas.store import Store, evaluation, keep, known, now, refer
+
+LEASE = timedelta(seconds=60)
+HEARTBEAT_SECONDS = 15.0
+MAX_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A claimed candidate: ``design`` is to be evaluated."""
+
+    number: int
+    design: Design
+    baseline: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """A claimed candidate that another study has evaluated: done at once."""
+
+    job: Job
+    found: Evaluation
+
+
+class Refusal(Enum):
+    DUPLICATE = auto()
+    FULL = auto()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A study at one moment. ``claimed`` includes what is being evaluated; ``reused`` is of
+    ``done``, and ``failed`` is of it too: neither diverged nor failed candidates are feasible.
+    """
+
+    claimed: int
+    done: int
+    failed: int
+    reused: int
+    duplicates: int
+    rejected: int
+
+
+class Ledger:
+    """One run's view of a study; entering it starts the run and its heartbeat."""
+
+    def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
+        self.store = store
+        self.study_id = study_id
+        self.config = config
+        self.run_id = 0
+        self._stopped = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
+
+    def __enter__(self) -> Ledger:
+        started = now()
+        with self.store.write() as connection:
+            self.run_id = connection.execute(
+                sa.insert(runs)
+                .values(
+                    study_id=self.study_id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    started=started,
+                    seen=started,
+                )
+                .returning(runs.c.id)
+            ).scalar_one()
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the run; what it still holds is handed back."""
+        self._stopped.set()
+        self._heart.join()
+        with self.store.write() as connection:
+            connection.execute(
+                sa.update(candidates)
+                .where(candidates.c.run_id == self.run_id, candidates.c.state == "running")
+                .values(state="waiting", run_id=None)
+            )
+            self._run(connection, finished=now())
+
+    def claim(self, design: Design, baseline: str, budget: int) -> Job | Known | Refusal:
+        """A Job for a design that is new to the study, or why there is none."""
+        with self.store.write() as connection:
+            self._lock(connection)
+            held = connection.scalar(
+                sa.select(candidates.c.id).where(
+                    candidates.c.study_id == self.study_id, candidates.c.design_key == design.key
+                )
+            )
+            if held is not None:
+                self._run(connection, duplicates=runs.c.duplicates + 1)
+                return Refusal.DUPLICATE
+            number = connection.execute(
+                sa.select(sa.func.count()).where(candidates.c.study_id == self.study_id)
+            ).scalar_one()
+            if number >= budget:
+                return Refusal.FULL
+            stored = self._known(connection, design)
+            connection.execute(
+                sa.insert(candidates).values(
+                    study_id=self.study_id,
+                    number=number,
+                    design_key=design.key,
+                    design=design.to_dict(),
+                    baseline=baseline,
+                    run_id=self.run_id,
+                    state="running" if stored is None else "done",
+                    evaluation_id=None if stored is None else stored.id,
+                    reused=stored is not None,
+                    finished=None if stored is None else now(),
+                )
+            )
+        job = Job(number, design, baseline)
+        return job if stored is None else Known(job, evaluation(stored))
+
+    def take_over(self) -> Job | None:
+        """A candidate that was handed back, or whose run died: to be evaluated again."""
+        with self.store.read() as connection:
+            if connection.scalar(self._free().limit(1)) is None:
+                return None
+        with self.store.write() as connection:
+            self._lock(connection)
+            for row in connection.execute(self._free()).all():
+                if row.state == "running" and self._alive(connection, row.run_id):
+                    continue
+                connection.execute(
+                    sa.update(candidates)
+                    .where(candidates.c.id == row.id)
+                    .values(state="running", run_id=self.run_id)
+                )
+                design = Design.model_validate(row.design)
+                return Job(row.number, design, row.baseline)
+        return None
+
+    def finish(self, job: Job, found: Evaluation) -> bool:
+        """Record an outcome; False if another run recorded this candidate's before."""
+        with self.store.write() as connection:
+            self._lock(connection)
+            row_id = keep(connection, found)
+            updated = connection.execute(
+                sa.update(candidates)
+                .where(self._is(job.number), candidates.c.state != "done")
+                .values(
+                    state="done",
+                    evaluation_id=row_id,
+                    run_id=self.run_id,
+                    finished=now(),
+                )
+            )
+        return updated.rowcount == 1
+
+    def died(self, job: Job) -> int:
+        """Hand back a candidate whose worker died; how many workers it has lost by now."""
+        with self.store.write() as connection:
+            updating = (
+                sa.update(candidates)
+                .where(self._is(job.number))
+                .values(state="waiting", run_id=None, deaths=candidates.c.deaths + 1)
+                .returning(candidates.c.deaths)
+            )
+            return int(connection.execute(updating).scalar_one())
+
+    def reject(self) -> None:
+        """Count a suggestion that a cost limit refused."""
+        with self.store.write() as connection:
+            self._run(connection, rejected=runs.c.rejected + 1)
+
+    def refer(self, found: Evaluation) -> None:
+        """Keep an evaluation as a reference of the study: shown, but no candidate."""
+        with self.store.write() as connection:
+            refer(connection, self.study_id, found)
+
+    def counts(self) -> Counts:
+        done = sa.case((candidates.c.state == "done", 1), else_=0)
+        bad = sa.case((evaluations.c.status != "ok", 1), else_=0)
+        reused = sa.case((candidates.c.reused, 1), else_=0)
+        with self.store.read() as connection:
+            found = connection.execute(
+                sa.select(
+                    sa.func.count(), *(sa.func.sum(column) for column in (done, bad, reused))
+                )
+                .select_from(candidates.outerjoin(evaluations))
+                .where(candidates.c.study_id == self.study_id)
+            ).one()
+            skipped = connection.execute(
+                sa.select(sa.func.sum(runs.c.duplicates), sa.func.sum(runs.c.rejected)).where(
+                    runs.c.study_id == self.study_id
+                )
+            ).one()
+        return Counts(*(int(value or 0) for value in (*found, *skipped)))
+
+    def designs(self) -> set[str]:
+        """The keys of the designs that the study has claimed."""
+        query = sa.select(candidates.c.design_key).where(candidates.c.study_id == self.study_id)
+        with self.store.read() as connection:
+            return set(connection.scalars(query))
+
+    def outcomes(self) -> list[tuple[Candidate, bool]]:
+        """What is done, in the order in which it was; and whether a living other run did it."""
+        with self.store.read() as connection:
+            rows = connection.execute(
+                sa.select(candidates.c.number, candidates.c.baseline, candidates.c.run_id)
+                .add_columns(evaluations)
+                .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
+                .where(candidates.c.study_id == self.study_id, candidates.c.state == "done")
+                .order_by(candidates.c.finished, candidates.c.number)
+            ).all()
+            others = {row.run_id for row in rows} - {self.run_id}
+            alive = {run for run in others if self._alive(connection, run)}
+        return [
+            (Candidate(row.number, evaluation(row), row.baseline), row.run_id in alive)
+            for row in rows
+        ]
+
+    def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
+        config = self.config
+        return known(connection, design, config.task, config.protocol, config.data)
+
+    def _is(self, number: int) -> sa.ColumnElement[bool]:
+        return sa.and_(candidates.c.study_id == self.study_id, candidates.c.number == number)
+
+    def _free(self) -> sa.Select[Any]:
+        return (
+            sa.select(candidates)
+            .where(
+                candidates.c.study_id == self.study_id,
+                sa.or_(
+                    candidates.c.state == "waiting",
+                    sa.and_(candidates.c.state == "running", candidates.c.run_id != self.run_id),
+                ),
+            )
+            .order_by(candidates.c.number)
+        )
+
+    def _alive(self, connection: sa.Connection, run_id: int | None) -> bool:
+        if run_id == self.run_id:
+            return True
+        run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
+        if run is None or run.finished is not None or now() - run.seen > LEASE:
+            return False
+        return run.host != socket.gethostname() or _process_lives(run.pid)
+
+    def _lock(self, connection: sa.Connection) -> None:
+        # SQLite's write transactions queue anyway; elsewhere this row is what they queue at.
+        row = sa.select(studies.c.id).where(studies.c.id == self.study_id)
+        connection.execute(row.with_for_update())
+
+    def _run(self, connection: sa.Connection, **values: Any) -> None:
+        connection.execute(
+            sa.update(runs).where(runs.c.id == self.run_id).values(seen=now(), **values)
+        )
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
+            try:
+                with self.store.write() as connection:
+                    self._run(connection)
+            except UserError:  # the main thread meets the same trouble, and tells of it
+                continue
+
+
+def _process_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,358 @@
+"""The bookkeeping of a search: which design next, and what became of the last."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Candidate, Evaluation
+from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.search.trials import Trials
+from bbnas.space import Space
+
+# After so many suggestions in a row that are no new candidate, a design is drawn at random.
+PATIENCE = 10
+DRAWS = 300
+# So many failures in a row are the machine's, not the designs'.
+MAX_FAILURES = 5
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Puts a Ctrl-C off to the end of the block, so that a result just won is not lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pending:
+            raise KeyboardInterrupt
+
+
+class Cost(Protocol):
+    """What is known of a design before it is trained."""
+
+    @property
+    def ops(self) -> float: ...
+
+    @property
+    def params(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of a search, with how it stands after it.
+
+    ``kind``: ``start``, ``candidate`` (one is done: ``candidate`` holds it), ``skip`` (a
+    duplicate or a rejected suggestion), ``message`` (``text`` is for the user) or ``end``.
+    ``front`` is the number of points of the front and ``best_psnr`` (dB, NaN if none) the best,
+    both without baselines; ``elapsed`` and ``remaining`` are seconds, NaN while not known.
+    """
+
+    kind: Literal["start", "candidate", "skip", "message", "end"]
+    budget: int
+    counts: Counts
+    running: int
+    front: int
+    best_psnr: float
+    elapsed: float
+    remaining: float
+    candidate: Candidate | None = None
+    text: str = ""
+
+
+@dataclass
+class Loop:
+    """Ask, evaluate, tell: hands out Jobs and takes their outcomes, whoever evaluates them.
+
+    ``baselines`` are (name, design) to evaluate first; ``limits`` are upper bounds by the name of
+    a cost (``ops``, ``params``).
+    """
+
+    ledger: Ledger
+    trials: Trials
+    space: Space
+    cost: Callable[[Design], Cost]
+    budget: int
+    rng: np.random.Generator
+    limits: dict[str, float] = field(default_factory=dict)
+    baselines: Sequence[tuple[str, Design]] = ()
+    on_event: Callable[[Event], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.exhausted = False
+        self.note = ""
+        self._running: dict[int, int | None] = {}  # candidate → trial
+        self._found: list[Candidate] = []
+        self._started = time.monotonic()
+        self.trained = 0
+        self._failures = 0
+        self._baselines = list(self.baselines)
+        self._remaining: Iterator[Design] | None = None
+        self._cheapest = dict.fromkeys(self.limits, math.inf)
+        self._front, self._best = 0, math.nan
+        self._catch_up()
+        self._emit("start")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do, here or in another process."""
+        counts = self.ledger.counts()
+        return counts.done >= self.budget or (self.exhausted and counts.claimed == counts.done)
+
+    def next(self) -> Job | None:
+        """A design to evaluate; None if, for now, there is nothing to hand out.
+
+        Raises:
+            UserError: no design of the space keeps the limits.
+        """
+        counts = self.ledger.counts()
+        if counts.done > len(self._found):
+            self._catch_up()
+        if counts.done >= self.budget:
+            return None
+        return self._again() or self._baseline() or self._suggested()
+
+    def finish(self, job: Job, found: Evaluation) -> None:
+        """Record and report what was measured for ``job``."""
+        trial = self._running.pop(job.number)
+        self.trained += 1
+        self._failures = self._failures + 1 if found.status == "failed" else 0
+        with uninterrupted():
+            recorded = self.ledger.finish(job, found)
+            if recorded:
+                self.trials.tell(trial, job.number, found)
+            else:  # another process took the job for lost and was faster
+                self.trials.drop(trial)
+        if recorded:
+            self._note(Candidate(job.number, found, job.baseline))
+        if self._failures >= MAX_FAILURES:
+            raise UserError(
+                f"{self._failures} candidates in a row failed, the last with: {found.error}; "
+                "nothing is lost: mend that and run the same command again"
+            )
+
+    def failed(self, job: Job, reason: str) -> None:
+        """Record that ``job`` could not be evaluated: an error that is not the design's."""
+        cost, config = self.cost(job.design), self.ledger.config
+        self.finish(
+            job,
+            Evaluation(
+                design=job.design,
+                task=config.task,
+                protocol=config.protocol,
+                data=config.data,
+                status="failed",
+                psnr=math.nan,
+                ssim=math.nan,
+                ops=cost.ops,
+                params=cost.params,
+                seconds=0.0,
+                error=reason,
+            ),
+        )
+
+    def died(self, job: Job, reason: str) -> None:
+        """The worker that had ``job`` is gone: it is evaluated again, but not for ever."""
+        deaths = self.ledger.died(job)
+        if deaths >= MAX_DEATHS:
+            self.failed(job, f"{deaths} workers died evaluating it, the last: {reason}")
+            return
+        self.trials.drop(self._running.pop(job.number))
+        self._emit("message", text=f"a worker died ({reason}); trial {job.number} starts again")
+
+    def close(self) -> None:
+        """Hand out nothing more; the ledger hands back the candidates that are still running."""
+        self._running.clear()
+        self.trials.close()
+        self._emit("end")
+
+    def _catch_up(self) -> None:
+        """Learn what was done before this run, or is done by another one beside it."""
+        here = {candidate.number for candidate in self._found}
+        for candidate, elsewhere in self.ledger.outcomes():
+            number, found = candidate.number, candidate.evaluation
+            if number in here:
+                continue
+            self._found.append(candidate)
+            if number in self.trials.kept:
+                continue
+            if elsewhere:  # the other run is about to keep it, or has
+                self.trials.learn(None, number, found)
+            else:  # killed between writing the outcome and telling it
+                self.trials.tell(None, number, found)
+        self._look()
+
+    def _again(self) -> Job | None:
+        job = self.ledger.take_over()
+        return None if job is None else self._start(job, self._trial_for(job.design))
+
+    def _start(self, job: Job, trial: int | None) -> Job:
+        self._running[job.number] = trial
+        return job
+
+    def _baseline(self) -> Job | None:
+        while self._baselines:
+            name, design = self._baselines.pop(0)
+            design = design.canonical()
+            if design.key in self.ledger.designs():
+                continue
+            if excess := self._excess(design):
+                self.ledger.reject()
+                limits = " and ".join(f"max_{cost}" for cost in excess)
+                self._emit("message", text=f"baseline {name} is over {limits}: left out")
+                continue
+            claim = self._claim(design, self._trial_for(design), name)
+            if isinstance(claim, Job):
+                return claim
+            if claim is Refusal.FULL:
+                self._emit("message", text=f"no budget left for baseline {name}: raise it")
+        return None
+
+    def _suggested(self) -> Job | None:
+        fruitless = 0
+        while not self.exhausted and self.ledger.counts().claimed < self.budget:
+            if fruitless < PATIENCE:
+                trial, design = self.trials.ask()
+            else:
+                unseen = self._unseen()
+                if unseen is None:
+                    self.exhausted, self.note = True, self._why_exhausted()
+                    self._emit("message", text=self.note)
+                    return None
+                trial, design = self.trials.ask(unseen)
+            if excess := self._excess(design):
+                self.trials.avoid(trial, excess)
+                self.ledger.reject()
+                fruitless += 1
+                self._emit("skip")
+                continue
+            claim = self._claim(design, trial, "")
+            if isinstance(claim, Job):
+                return claim
+            fruitless = fruitless + 1 if claim is Refusal.DUPLICATE else 0
+        return None
+
+    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
+        claim = self.ledger.claim(design, baseline, self.budget)
+        if isinstance(claim, Job):
+            self._start(claim, trial)
+        elif isinstance(claim, Known):
+            self.trials.tell(trial, claim.job.number, claim.found)
+            self._note(Candidate(claim.job.number, claim.found, baseline))
+        elif claim is Refusal.DUPLICATE:
+            self.trials.avoid(trial)
+            self._emit("skip")
+        else:
+            self.trials.drop(trial)
+        return claim
+
+    def _trial_for(self, design: Design) -> int | None:
+        """A trial for a design that was not the sampler's choice; None outside the space."""
+        return self.trials.ask(design)[0] if self.space.contains(design) else None
+
+    def _excess(self, design: Design) -> dict[str, float]:
+        """By how much a design is over each limit, relative to the limit."""
+        if not self.limits:
+            return {}
+        cost = self.cost(design)
+        values = {name: float(getattr(cost, name)) for name in self.limits}
+        for name, value in values.items():
+            self._cheapest[name] = min(self._cheapest[name], value)
+        return {
+            name: value / self.limits[name] - 1.0
+            for name, value in values.items()
+            if value > self.limits[name]
+        }
+
+    def _unseen(self) -> Design | None:
+        """A design within the limits that the study does not have, or None if there is none."""
+        seen = self.ledger.designs()
+
+        def fits(design: Design) -> bool:
+            return design.key not in seen and not self._excess(design)
+
+        for _ in range(DRAWS):
+            if fits(design := self.space.sample(self.rng)):
+                return design
+        if self._remaining is None:
+            if self.limits and not any(not self._excess(size) for size in self._sizes()):
+                return None
+            self._remaining = self.space.enumerate()
+        # What was passed over once is seen, or over a limit, for good.
+        return next((design for design in self._remaining if fits(design)), None)
+
+    def _sizes(self) -> Iterator[Design]:
+        """Designs of every cost in the space: no other axis changes a convolution."""
+        axes = self.space.axes
+        for binarize in axes.binarize:
+            for width in axes.width:
+                for depth in axes.depth:
+                    yield Design(binarize=binarize, width=width, depth=depth)
+
+    def _why_exhausted(self) -> str:
+        name, done = self.space.name, self.ledger.counts().claimed
+        if self.limits and done == 0:
+            limits = ", ".join(f"max_{n} {limit:,.0f}" for n, limit in self.limits.items())
+            least = ", ".join(f"{n} {value:,.0f}" for n, value in self._cheapest.items())
+            raise UserError(
+                f"no design of space {name!r} keeps {limits}: the smallest have {least}; "
+                "raise the limit"
+            )
+        within = " within the limits" if self.limits else ""
+        return f"space {name!r} holds no design{within} besides the {done} of this study"
+
+    def _note(self, candidate: Candidate) -> None:
+        self._found.append(candidate)
+        self._look()
+        self._emit("candidate", candidate)
+
+    def _look(self) -> None:
+        """Where the front and the best PSNR are now, without baselines."""
+        from bbnas.analysis.pareto import minimised, non_dominated
+
+        good = [c.evaluation for c in self._found if c.evaluation.feasible and not c.baseline]
+        if good:
+            points = minimised(good, self.ledger.config.objectives)
+            self._front = int(non_dominated(points).sum())
+            self._best = max(e.psnr for e in good)
+
+    def _emit(
+        self,
+        kind: Literal["start", "candidate", "skip", "message", "end"],
+        candidate: Candidate | None = None,
+        text: str = "",
+    ) -> None:
+        if self.on_event is None:
+            return
+        counts = self.ledger.counts()
+        elapsed = time.monotonic() - self._started
+        pace = elapsed / self.trained if self.trained else math.nan
+        self.on_event(
+            Event(
+                kind=kind,
+                budget=self.budget,
+                counts=counts,
+                running=len(self._running),
+                front=self._front,
+                best_psnr=self._best,
+                elapsed=elapsed,
+                remaining=pace * (self.budget - counts.done),
+                candidate=candidate,
+                text=text,
+            )
+        )

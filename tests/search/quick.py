@@ -1,0 +1,113 @@
+"""A search without training: figures by formula, so that what is tested is the bookkeeping.
+
+Run as a program it searches, for the tests that need a process to kill.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import PROTOCOLS
+from bbnas.search import SearchResult, search
+from bbnas.space import Space
+
+SPACE = {
+    "version": 1,
+    "name": "small",
+    "axes": {
+        "binarize": {"any_of": ["body", "upsampling", "tail"]},
+        "norm": ["none", "batchnorm"],
+        "k_ratio": ["off", 0.25, 1, 4],
+        "activation": ["rprelu", "relu"],
+        "width": [16, 32, 64],
+        "depth": [16, 32],
+    },
+}
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What a search asks of a data set."""
+
+    fingerprint: str = "f" * 16
+    description: str = "3 photographs"
+
+
+@dataclass(frozen=True)
+class Price:
+    ops: float
+    params: float
+
+
+def price(design: Design) -> Price:
+    """Convolutions only, as bbnas.cost counts, in round numbers."""
+    cheap = {part: 1 / 64 if design.binary(part) else 1.0 for part in design.binarize}
+    body = design.depth * design.width**2 * 9 * cheap.get("body", 1.0)
+    tail = 50 * design.width**2 * cheap.get("upsampling", 1.0)
+    return Price(ops=57_600 * (body + tail), params=body + tail)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Evaluates at once, or after ``seconds``; each call adds the design's key to ``log``."""
+
+    log: str = ""
+    seconds: float = 0.0
+    protocol: str = "proxy"
+    data: str = Photographs.fingerprint
+
+    def __call__(self, design: Design) -> Evaluation:
+        time.sleep(self.seconds)
+        cost = price(design)
+        psnr = 24 + math.log2(design.width) / 3 - 0.2 * len(design.binarize)
+        psnr -= 0.1 * (design.norm == "batchnorm") + 0.2 * (design.k_ratio is None)
+        diverged = design.activation == "relu" and design.k_ratio == 4.0
+        if self.log:
+            with Path(self.log).open("a") as log:
+                log.write(f"{design.key} {os.getpid()}\n")
+        return Evaluation(
+            design=design,
+            task="sr4",
+            protocol=PROTOCOLS[self.protocol],
+            data=self.data,
+            status="diverged" if diverged else "ok",
+            psnr=math.nan if diverged else psnr,
+            ssim=math.nan if diverged else psnr / 40,
+            ops=cost.ops,
+            params=cost.params,
+            seconds=self.seconds,
+            curve=((50, 0.1), (100, math.nan if diverged else 0.05)),
+            environment={"python": "3.11"},
+        )
+
+
+def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResult:
+    settings: dict[str, Any] = {
+        "space": Space.from_dict(SPACE),
+        "task": "sr4",
+        "dataset": Photographs(),
+        "protocol": PROTOCOLS["proxy"],
+        "budget": budget,
+        "name": "quick",
+        "storage": f"sqlite:///{folder}/quick.db",
+        "workers": 1,
+        "evaluate": Formula(),
+        "cost": price,
+    }
+    return search(**(settings | changes))
+
+
+if __name__ == "__main__":
+    arguments = json.loads(sys.argv[1])
+    evaluate = Formula(**arguments.pop("formula", {}))
+    result = quick_search(**arguments, evaluate=evaluate)
+    print(json.dumps({"done": result.counts.done, "interrupted": result.interrupted}))
