@@ -7,6 +7,7 @@ its ``meta``: ``mode`` (``always``, ``params``, ``parts`` or ``published``: when
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -132,15 +133,15 @@ def draw_front(figure: FrontFigure) -> Spec:
         ),
         _published(figure),
     ]
-    logs = [math.log10(dot.params) for dot in figure.dots]
+    logs = [math.log10(dot.params) for dot in coloured or figure.dots]
     decades = range(math.ceil(min(logs)), math.floor(max(logs)) + 1)
-    ticks = list(map(float, decades)) if len(decades) > 1 else [min(logs), max(logs)]
+    ticks = list(map(float, decades)) if len(decades) > 1 else sorted({min(logs), max(logs)})
     bar = {
         "title": {"text": "Params"},
         "thickness": 12,
         "outlinewidth": 0,
         "tickvals": ticks,
-        "ticktext": [count(10**tick).replace(".00", "").replace(".0", "") for tick in ticks],
+        "ticktext": [re.sub(r"\.0+\b", "", count(10**tick)) for tick in ticks],
     }
     return {
         "data": [trace for trace in traces if trace["x"]],
@@ -150,7 +151,12 @@ def draw_front(figure: FrontFigure) -> Spec:
             540,
             xaxis={"type": "log", "tickformat": "~s", "dtick": 1},
             yaxis={"range": [figure.bottom - 0.02, figure.top]},
-            coloraxis={"colorscale": FEW_TO_MANY, "colorbar": bar},
+            coloraxis={
+                "colorscale": FEW_TO_MANY,
+                "cmin": min(logs),
+                "cmax": max(logs),
+                "colorbar": bar,
+            },
         ),
     }
 

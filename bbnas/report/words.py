@@ -61,8 +61,9 @@ def _unit(design: Design) -> str:
 def _aligned(design: Design) -> str:
     if design.k_ratio is None:
         return "No residual alignment."
+    k = f"{design.k:,.0f}" if design.k >= 100 else f"{design.k:.3g}"
     return (
-        f"Residual alignment: the LQ image is multiplied by k = {design.k:.3g} before the head "
+        f"Residual alignment: the LQ image is multiplied by k = {k} before the head "
         f"and the output divided by it, {design.k_ratio:.3g} times the paper's "
         f"k* = {k_star(design.width):.3g} for this width."
     )

@@ -45,3 +45,14 @@ def test_published_designs_are_hidden_until_asked_for(synthetic_study):
     ]
     assert overlay["visible"] is False
     assert max(overlay["y"]) == pytest.approx(32.16 - 28.63)  # SRResNet over bicubic, Set5
+
+
+def test_the_colour_bar_spans_the_candidates(synthetic_study):
+    study = synthetic_study(100, diverged=0)
+    axis = draw.draw_front(figures.front_figure(study, None))["layout"]["coloraxis"]
+    params = [c.evaluation.params for c in study.candidates]
+    assert 10 ** axis["cmin"] == pytest.approx(min(params))
+    assert 10 ** axis["cmax"] == pytest.approx(max(params))
+    assert axis["colorbar"]["ticktext"] == ["10 K", "100 K", "1 M"]
+    one = draw.draw_front(figures.front_figure(synthetic_study(1, diverged=0), None))
+    assert len(one["layout"]["coloraxis"]["colorbar"]["tickvals"]) == 1
