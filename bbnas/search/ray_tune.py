@@ -1,7 +1,7 @@
 """Workers by Ray Tune: live, reused, one-thread processes on this machine.
 
 Tune is given nothing to keep: the study database is the only state. The workers never open it;
-the Searcher below, in the driver, is the one writer.
+the Searcher below, in the driver, is the one writer. Importing this module imports Ray.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.search.executors import Evaluate, Work, reason
@@ -29,6 +33,7 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Its own handler waits for the workers; ours lets go of them at once.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
@@ -50,17 +55,17 @@ class RayTune:
         first = work.next()
         if first is None:
             return
-        with _environment(_ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}):
+        # What can be imported here can be imported by the workers.
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with _environment(_ENVIRONMENT | path):
             self._start()
             try:
-                _tune(work, first, self._workers, self._evaluate, self._folder)
+                self._tune(OverWork(work, first, self._workers + AHEAD))
             except _Abort as abort:
                 raise abort.error from None
 
     def close(self) -> None:
         if self._ours:
-            import ray
-
             ray.shutdown()
             self._ours = False
         if self._folder:
@@ -68,18 +73,16 @@ class RayTune:
             self._folder = ""
 
     def _start(self) -> None:
-        import ray
-
         if self._folder:
             return
         # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
-        self._folder = tempfile.mkdtemp(
-            prefix="bbnas-", dir="/tmp" if os.name == "posix" else None
-        )
+        parent = "/tmp" if os.name == "posix" else None
+        self._folder = tempfile.mkdtemp(prefix="bbnas-", dir=parent)
+        for name in ("ray", "ray.tune"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
         if ray.is_initialized():
             return
         self._ours = True
-        logging.getLogger("ray").setLevel(logging.CRITICAL)
         try:
             ray.init(
                 address="local",  # whatever RAY_ADDRESS says
@@ -96,6 +99,97 @@ class RayTune:
                 "use --workers 1"
             ) from error
 
+    def _tune(self, searcher: OverWork) -> None:
+        worker = tune.with_parameters(Worker, evaluate=self._evaluate)
+        tune.Tuner(
+            tune.with_resources(worker, {"CPU": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=str(Path(self._folder) / "tune"),
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=0),
+            ),
+        ).fit()
+
+
+class Worker(tune.Trainable):
+    """Evaluates one design a step; the process stays and takes the next design."""
+
+    def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
+        self._evaluate = evaluate
+        self._design = config["design"]
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._design = new_config["design"]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assert self._evaluate is not None
+        outcome: dict[str, Any]
+        try:
+            outcome = {"found": self._evaluate(Design.model_validate_json(self._design))}
+        except UserError as error:
+            outcome = {"refused": str(error)}
+        except Exception as error:  # noqa: BLE001 - told to the driver, which decides
+            outcome = {"failed": reason(error)}
+        return outcome | {"done": True}
+
+
+class OverWork(Searcher):
+    """Hands Tune's trials the Jobs of a Work, at most ``ahead`` at once, and it their outcomes."""
+
+    def __init__(self, work: Work, first: Job, ahead: int) -> None:
+        super().__init__()
+        self._work = work
+        self._next: Job | None = first
+        self._ahead = ahead
+        self._jobs: dict[str, Job] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._jobs) >= self._ahead:
+            return None
+        job, self._next = self._next, None
+        with _aborting():
+            job = job or self._work.next()
+        if job is None:
+            # A job in flight may come back, if its worker dies: finished is for good.
+            return None if self._jobs else Searcher.FINISHED
+        self._jobs[trial_id] = job
+        return {"design": job.design.model_dump_json()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        job = self._jobs.pop(trial_id)
+        with _aborting():
+            if error or result is None:
+                self._work.died(job, "its process is gone, perhaps for want of memory")
+            elif "found" in result:
+                self._work.finish(job, result["found"])
+            elif "refused" in result:
+                raise UserError(result["refused"])
+            else:
+                self._work.failed(job, result["failed"])
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Nothing is reported before the end."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it for its own resume, which is not ours
+
 
 class _Abort(BaseException):
     """Carries an error past Tune, which would wrap it, or log it and go on."""
@@ -103,95 +197,6 @@ class _Abort(BaseException):
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
         self.error = error
-
-
-def _tune(work: Work, first: Job, workers: int, evaluate: Evaluate, folder: str) -> None:
-    """Run Tune until ``work`` is done."""
-    from ray import tune
-    from ray.tune.search import Searcher
-
-    class Worker(tune.Trainable):
-        """Evaluates one design a step; the process stays and takes the next design."""
-
-        def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
-            self._evaluate = evaluate
-            self._design = config["design"]
-
-        def reset_config(self, new_config: dict[str, Any]) -> bool:
-            self._design = new_config["design"]
-            return True
-
-        def step(self) -> dict[str, Any]:
-            assert self._evaluate is not None
-            outcome: dict[str, Any]
-            try:
-                outcome = {"found": self._evaluate(Design.model_validate_json(self._design))}
-            except UserError as error:
-                outcome = {"refused": str(error)}
-            except Exception as error:  # noqa: BLE001 - told to the driver, which decides
-                outcome = {"failed": reason(error)}
-            return outcome | {"done": True}
-
-    class OverStore(Searcher):
-        """Hands Tune's trials the Jobs of a Work, and the Work their outcomes."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._next: Job | None = first
-            self._jobs: dict[str, Job] = {}
-
-        def suggest(self, trial_id: str) -> Any:
-            if len(self._jobs) >= workers + AHEAD:
-                return None
-            job, self._next = self._next, None
-            with _aborting():
-                job = job or work.next()
-            if job is None:
-                # A job in flight may come back, if its worker dies: finished is for good.
-                return None if self._jobs else Searcher.FINISHED
-            self._jobs[trial_id] = job
-            return {"design": job.design.model_dump_json()}
-
-        def on_trial_complete(
-            self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
-        ) -> None:
-            job = self._jobs.pop(trial_id)
-            with _aborting():
-                if error or result is None:
-                    work.died(job, "its process is gone, perhaps for want of memory")
-                elif "found" in result:
-                    work.finish(job, result["found"])
-                elif "refused" in result:
-                    raise UserError(result["refused"])
-                else:
-                    work.failed(job, result["failed"])
-
-        def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-            """Nothing is reported before the end."""
-
-        def save(self, checkpoint_path: str) -> None:
-            """The study database is the state."""
-
-        def restore(self, checkpoint_path: str) -> None:
-            """The study database is the state."""
-
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    tune.Tuner(
-        tune.with_resources(tune.with_parameters(Worker, evaluate=evaluate), {"CPU": 1}),
-        tune_config=tune.TuneConfig(
-            search_alg=OverStore(),
-            num_samples=-1,
-            reuse_actors=True,
-            trial_dirname_creator=lambda trial: trial.trial_id,
-        ),
-        run_config=tune.RunConfig(
-            name="search",
-            storage_path=str(Path(folder) / "tune"),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=0),
-        ),
-    ).fit()
 
 
 @contextmanager

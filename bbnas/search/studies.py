@@ -55,7 +55,7 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         yield from _differences("space.axes", old.space["axes"], new.space["axes"])
     if old.protocol.key != new.protocol.key:
         mine, theirs = old.protocol.model_dump(), new.protocol.model_dump()
-        yield from _differences("protocol", mine, theirs, skip={"name"})
+        yield from _differences("protocol", mine, theirs, skip={"name", "noise"})
     if old.data != new.data:
         # The descriptions may well be the same: it is the pixels that differ.
         yield (
