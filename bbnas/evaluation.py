@@ -7,6 +7,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
@@ -24,7 +25,12 @@ Status = Literal["ok", "diverged", "failed"]
 
 def environment(device: str = "cpu") -> dict[str, str]:
     """The versions and hardware that a figure depends on."""
-    found = {"python": platform.python_version(), "machine": platform.machine(), "device": device}
+    return {"machine": platform.machine(), "device": device, **_versions()}
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
     for package in ("bbnas", "torch", "optuna", "scikit-image"):
         try:
             found[package] = version(package)

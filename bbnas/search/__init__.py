@@ -97,6 +97,7 @@ def search(
 
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
     - ``options``: of the sampler (see ``SAMPLERS``); those of the study by default.
+    - ``seed``: of the sampler and of every training (it replaces the protocol's).
     - ``workers``: processes; as many as there are cores by default. 1 is this process.
     - ``baselines``: presets or YAML files by name, or designs by label, evaluated first and
       marked as such; they may lie outside the space.
@@ -113,6 +114,7 @@ def search(
     task = get_task(task) if isinstance(task, str) else task
     limits = _limits(max_ops, max_params)
     workers = _checked(budget, seed, workers, objectives, guide)
+    protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines)
     space = space.restricted(task)
     url = _url(valid_name(name), storage)
@@ -137,9 +139,9 @@ def search(
     if evaluate is None:
         evaluate = Training(task.name, protocol, dataset, device)
     if cost is None:
-        from bbnas.cost import count
+        from bbnas.cost import ops_and_params
 
-        cost = partial(count, task=task)
+        cost = partial(ops_and_params, task=task)
     started = time.monotonic()
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
