@@ -210,7 +210,7 @@ def test_export_train_evaluate_restore(run, tmp_path) -> None:
         (["search", "--budget", "many"], "'many' is not a valid integer"),
         (["search", "--workers", "0"], "workers 0: must be at least 1"),
         (["search", "--max-ops", "5GB"], "such as 5G"),
-        (["search", "--max-ops", "1", "--name", "tight"], "max_ops"),
+        (["search", "--space", "one.yaml", "--max-ops", "1"], "max_ops"),
         (["search", "--storage", "mysqql://x"], "mysqql"),
         (["search", "--name", "../x"], "study name '../x'"),
         (["search", "--data", "nowhere"], "nowhere"),
@@ -232,6 +232,7 @@ def test_export_train_evaluate_restore(run, tmp_path) -> None:
 def test_bad_input_is_one_line_and_exit_code_2(run, home, args, says) -> None:
     import sqlite3
 
+    (home / "one.yaml").write_text("version: 1\naxes: {binarize: [[body]], width: 16, depth: 16}")
     (home / "odd.yaml").write_text("desing: bbcu-m\ntask: sr4\n")
     with sqlite3.connect(home / "other.db") as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS songs (name TEXT)")
