@@ -165,9 +165,7 @@ def printed(count: float, unit: float) -> str:
 
 @lru_cache(maxsize=4096)
 def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
-    with torch.device("meta"):
-        network = build(design, task)
-    network.to_empty(device="cpu").eval()  # values do not matter, and initialising takes long
+    network = build(design, task).eval()
     analysis = FlopCountAnalysis(network, torch.zeros(1, task.channels, *_TRACED))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     for name in _ELEMENTWISE:

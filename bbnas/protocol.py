@@ -21,9 +21,7 @@ class Protocol(Value):
     cost is counted. ``patch`` is the side of the HQ patch in pixels. ``schedule`` is ``onecycle``
     or ``halve`` (the learning rate halved every ``halve_every`` iterations).
     ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
-    of the centre crop scored of each validation image; 0 scores whole images. ``noise`` is the
-    standard deviation of PSNR in dB between runs that differ in the seed alone, as `bbnas noise`
-    measures it on the embedded photographs; None where nobody has.
+    of the centre crop scored of each validation image; 0 scores whole images.
     """
 
     name: str
@@ -39,12 +37,11 @@ class Protocol(Value):
     validate_every: int = Field(default=0, ge=0)
     validation_side: int = Field(default=0, ge=0)
     seed: int = Field(default=0, ge=0)
-    noise: float | None = Field(default=None, ge=0)
 
     @property
     def key(self) -> str:
         """12 hexadecimal digits over all that decides a result."""
-        content = json.dumps(self.model_dump(exclude={"name", "noise"}), sort_keys=True)
+        content = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def trained(self, design: Design) -> Design:

@@ -159,6 +159,13 @@ def _dataset(data: str | None) -> Dataset:
     default=True,
     help="Train the recommended design once more by the proxy, to show what it restores.",
 )
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Train the recommended design with so many other seeds, to know the seed noise.",
+)
 @click.option("--data", help="The study's folder of images. [default: the embedded photographs]")
 @options.device
 @options.as_json
@@ -171,6 +178,7 @@ def report(
     max_ops: float | None,
     max_params: float | None,
     pictures: bool,
+    repeats: int,
     data: str | None,
     device: str,
     as_json: bool,
@@ -181,28 +189,33 @@ def report(
     """
     from bbnas.analysis import recommend
     from bbnas.report import write_csv, write_report
-    from bbnas.store import open_study
+    from bbnas.search.repeats import measure_repeats
+    from bbnas.store import Store, open_study, storage_url
 
     found = open_study(study, storage)
     written = {}
     if csv is not None:
         written["csv"] = write_csv(found, csv)
     chosen = recommend(found, pick, max_ops, max_params) if _any_feasible(found) else None
-    shown = None
-    if pictures and chosen is not None:
+    shown, others = None, []
+    if (pictures or repeats) and chosen is not None:
         dataset = _dataset(data)
         if dataset.fingerprint == found.config.data:
-            from bbnas.training.pictures import restored_crops
+            design = chosen.candidate.evaluation.design
+            store = Store(found.storage if storage is None else storage_url(storage))
+            others = measure_repeats(store, found, design, dataset, repeats, device=device)
+            if pictures:
+                from bbnas.training.pictures import restored_crops
 
-            shown = restored_crops(found, chosen.candidate, dataset, device)
+                shown = restored_crops(found, chosen.candidate, dataset, device)
         else:
             click.echo(
-                f"no restored crops: the study is of {found.config.data_description}; "
-                "name its folder by --data",
+                f"no restored crops and no seed noise: the study is of "
+                f"{found.config.data_description}; name its folder by --data",
                 err=True,
             )
     path = Path(output or f"reports/{found.config.name}.html")
-    written["report"] = write_report(found, path, shown, recommendation=chosen)
+    written["report"] = write_report(found, path, shown, others, chosen)
     if as_json:
         print_json(written)
     else:
