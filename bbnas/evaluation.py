@@ -81,7 +81,12 @@ class Candidate:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """What a study is: a change of any of it is another study."""
+    """What a study is: a change of any of it is another study.
+
+    ``refine``: every second candidate is a neighbour of the knee found so far.
+    ``interpolation`` is the PSNR (dB) of the network's own global skip on the validation images:
+    what costs no operation and no parameter, and so what a candidate must beat. None if unknown.
+    """
 
     name: str
     space: Mapping[str, Any]
@@ -93,9 +98,11 @@ class StudyConfig:
     sampler: str = "tpe"
     sampler_options: Mapping[str, Any] = field(default_factory=dict)
     guide: str = "none"
+    refine: bool = True
     seed: int = 0
     max_ops: float | None = None
     max_params: float | None = None
+    interpolation: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

@@ -215,6 +215,17 @@ class Space(Value):
             return False
         return True
 
+    def neighbours(self, design: Design) -> list[Design]:
+        """The distinct designs that differ from ``design`` in one axis that matters."""
+        found: dict[str, Design] = {}
+        for axis in _ORDER:
+            if _matters(axis, design):
+                for value in getattr(self.axes, axis):
+                    near = design.replace(**{axis: value}).canonical()
+                    found[near.key] = near
+        found.pop(design.key, None)
+        return [near for near in found.values() if self.contains(near)]
+
     def count(self) -> int:
         """The number of distinct designs, exactly."""
         total = 0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.errors import unknown
-from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study
+from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
@@ -43,18 +43,26 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * signs
 
 
+def useful(config: StudyConfig, evaluation: Evaluation) -> bool:
+    """Whether it has a PSNR, and a better one than interpolation, which costs nothing."""
+    floor = -np.inf if config.interpolation is None else config.interpolation
+    return evaluation.feasible and evaluation.psnr > floor
+
+
 def front(
     study: Study, objectives: Sequence[str] | None = None, *, baselines: bool = False
 ) -> list[Candidate]:
     """The feasible candidates that no other dominates, cheapest (OPs) first.
 
-    ``objectives`` are the study's own unless given. Baselines were put in by hand, not found, so
-    they neither enter the front nor push anything off it unless ``baselines``.
+    ``objectives`` are the study's own unless given. Plain interpolation costs nothing, so it
+    dominates whatever has no more PSNR, where the study knows its figure. Baselines were put in
+    by hand, not found, so they neither enter the front nor push anything off it unless
+    ``baselines``.
     """
     candidates = [
         candidate
         for candidate in study.candidates
-        if candidate.evaluation.feasible and (baselines or not candidate.baseline)
+        if useful(study.config, candidate.evaluation) and (baselines or not candidate.baseline)
     ]
     if not candidates:
         return []

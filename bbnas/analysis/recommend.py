@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bbnas.analysis.pareto import front
+from bbnas.analysis.pareto import front, useful
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.words import count, listed, plural
 from bbnas.errors import UserError
-from bbnas.evaluation import OBJECTIVES, Candidate, Study
+from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
 
 PICKS = ("knee", "best-psnr", "trial N")
 
@@ -34,28 +34,37 @@ class Recommendation:
     alternatives: Mapping[str, Candidate]
 
 
-def knee(psnr: ArrayLike, *costs: ArrayLike) -> int:
+def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
 
-    PSNR and each cost are scaled linearly to 0..1 between the front's extremes; the knee has the
-    largest psnr_n − mean(cost_n): it lies farthest above the chord between the extremes. On a
-    linear scale the slope of that chord is the average PSNR lost per operation and per parameter
-    saved over the whole front, the VC and VP (paper Eq. 10–11) of the whole span; so a saving is
-    taken exactly when it costs less PSNR than that average. Ties go to the higher PSNR, then to
-    the lower costs, then to the first.
+    PSNR is scaled linearly to 0..1 from ``floor`` (what interpolation gets for nothing; the
+    front's lowest without it) to the front's best, and each cost on a logarithmic scale to 0..1
+    between the front's extremes. The knee has the largest psnr_n − mean(cost_n): drawn over
+    logarithmic costs, it lies farthest above the chord between the extremes. So a saving is taken
+    exactly when it costs less PSNR, for the same factor of operations and parameters, than saving
+    does over the whole front. Ties go to the higher PSNR, then to the lower costs, then to the
+    first.
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = [np.asarray(cost, dtype=np.float64) for cost in costs]
-    score = _scaled(quality)
+    score = _scaled(quality, quality.min() if floor is None else floor)
     if prices:
-        score = score - np.mean([_scaled(price) for price in prices], axis=0)
+        logs = [np.log(price) for price in prices]
+        score = score - np.mean([_scaled(log, log.min()) for log in logs], axis=0)
     # Rounded, so that the last bit of a sum does not decide a tie.
     return int(np.lexsort([*reversed(prices), -quality, -np.round(score, 12)])[0])
 
 
-def _scaled(values: np.ndarray) -> np.ndarray:
-    span = values.max() - values.min()
-    return (values - values.min()) / span if span > 0 else np.zeros_like(values)
+def knee_of(config: StudyConfig, front: Sequence[Evaluation]) -> int:
+    """The index of the knee among the evaluations of a study's front."""
+    costs = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
+    columns = [[getattr(e, name) for e in front] for name in costs]
+    return knee([e.psnr for e in front], *columns, floor=config.interpolation)
+
+
+def _scaled(values: np.ndarray, low: float) -> np.ndarray:
+    span = values.max() - low
+    return (values - low) / span if span > 0 else np.zeros_like(values)
 
 
 def recommend(
@@ -79,10 +88,9 @@ def recommend(
     elif pick in ("knee", "best-psnr"):
         study = _within(study, max_ops, max_params)
         found = front(study)
-        psnr = [c.evaluation.psnr for c in found]
-        costs = [name for name in study.config.objectives if OBJECTIVES[name] == "minimize"]
-        columns = [[getattr(c.evaluation, name) for c in found] for name in costs]
-        chosen = found[knee(psnr, *columns) if pick == "knee" else int(np.argmax(psnr))]
+        points = [c.evaluation for c in found]
+        best = int(np.argmax([e.psnr for e in points]))
+        chosen = found[knee_of(study.config, points) if pick == "knee" else best]
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
     pick = "trial" if number else pick
@@ -114,6 +122,12 @@ def _nothing(study: Study) -> UserError:
             f"{name} holds only {plural(total, 'baseline')}, which are never recommended: "
             "extend the search with a larger --budget, or pick one with --pick 'trial N'"
         )
+    if any(c.evaluation.feasible for c in own):
+        return UserError(
+            f"{name} has nothing to recommend: none of {plural(len(own), 'candidate')} beats "
+            f"plain interpolation ({study.config.interpolation:.2f} dB); extend the search with "
+            "a larger --budget"
+        )
     diverged = sum(c.evaluation.status == "diverged" for c in own)
     return UserError(
         f"{name} has nothing to recommend: all {plural(len(own), 'candidate')} failed "
@@ -124,7 +138,9 @@ def _nothing(study: Study) -> UserError:
 
 def _within(study: Study, max_ops: float | None, max_params: float | None) -> Study:
     """``study`` with the feasible candidates of its own that keep the limits; at least one."""
-    feasible = [c for c in study.candidates if c.evaluation.feasible and not c.baseline]
+    feasible = [
+        c for c in study.candidates if useful(study.config, c.evaluation) and not c.baseline
+    ]
     if not feasible:
         raise _nothing(study)
     limits = {

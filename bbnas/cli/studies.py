@@ -44,6 +44,11 @@ SKIPPED_NAMES = 20
     help="Evaluate these presets first, marked as such; without a value, all of them.",
 )
 @click.option("--guide", help="vcvp: binarize parts in the order of VC and VP; none: any subset.")
+@click.option(
+    "--refine/--no-refine",
+    default=True,
+    help="Every second design differs in one choice from the knee so far.",
+)
 @options.quiet
 @options.as_json
 def search(

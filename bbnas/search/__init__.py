@@ -84,6 +84,7 @@ def search(
     max_ops: float | None = None,
     max_params: float | None = None,
     guide: Guide = "none",
+    refine: bool = True,
     device: str = "cpu",
     evaluate: Evaluate | None = None,
     cost: Callable[[Design], Cost] | None = None,
@@ -103,6 +104,7 @@ def search(
       marked as such; they may lie outside the space.
     - ``max_ops``, ``max_params``: plain counts; a design over them is rejected before training.
     - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
+    - ``refine``: every second candidate differs in one choice from the knee found so far.
     - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
 
@@ -117,6 +119,10 @@ def search(
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines)
     space = space.restricted(task)
+    interpolation = None
+    if evaluate is None:
+        interpolation = _interpolation(task, dataset, protocol)
+        evaluate = Training(task.name, protocol, dataset, device)
     url = _url(valid_name(name), storage)
     store = Store(url, create=True)
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
@@ -132,12 +138,12 @@ def search(
         sampler=sampler,
         sampler_options=sampler_options(sampler, options),
         guide=guide,
+        refine=refine,
         seed=seed,
         max_ops=max_ops,
         max_params=max_params,
+        interpolation=interpolation,
     )
-    if evaluate is None:
-        evaluate = Training(task.name, protocol, dataset, device)
     if cost is None:
         from bbnas.cost import ops_and_params
 
@@ -241,6 +247,7 @@ def _loop(
         config.sampler,
         config.sampler_options,
         config.seed,
+        config.interpolation,
     )
     return Loop(
         ledger=ledger,
@@ -276,6 +283,12 @@ def _url(name: str, storage: str | None) -> str:
             "--storage URL"
         ) from error
     return default_url(name)
+
+
+def _interpolation(task: Task, dataset: Dataset, protocol: Protocol) -> float:
+    from bbnas.training.scoring import interpolation_psnr
+
+    return interpolation_psnr(task.name, dataset.validation, protocol.validation_side)
 
 
 def _named(baselines: Sequence[str] | Mapping[str, Design]) -> Mapping[str, Design]:

@@ -22,6 +22,8 @@ from bbnas.space import Space
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10
+# From this many candidates on there is a knee worth looking around.
+REFINE_FROM = 20
 DRAWS = 300
 # So many failures in a row are the machine's, not the designs'.
 MAX_FAILURES = 5
@@ -105,6 +107,7 @@ class Loop:
         self._remaining: Iterator[Design] | None = None
         self._cheapest = dict.fromkeys(self.limits, math.inf)
         self._front, self._best = 0, math.nan
+        self._knee, self._near = "", list[Design]()
         self._catch_up()
         self._emit("start")
 
@@ -135,7 +138,7 @@ class Loop:
         with uninterrupted():
             recorded = self.ledger.finish(job, found)
             if recorded:
-                self.trials.tell(trial, job.number, found)
+                self.trials.keep(self.trials.learn(trial, job.number, found))
             else:  # another process took the job for lost and was faster
                 self.trials.drop(trial)
         if recorded:
@@ -184,17 +187,20 @@ class Loop:
     def _catch_up(self) -> None:
         """Learn what was done before this run, or is done by another one beside it."""
         here = {candidate.number for candidate in self._found}
-        for candidate, elsewhere in self.ledger.outcomes():
-            number, found = candidate.number, candidate.evaluation
+        outcomes = self.ledger.outcomes()
+        # Only now: a run that had ended by then has kept all that it will.
+        kept = self.trials.kept()
+        for candidate, elsewhere in outcomes:
+            number = candidate.number
             if number in here:
                 continue
             self._found.append(candidate)
-            if number in self.trials.kept:
+            if number in self.trials.learned:
                 continue
-            if elsewhere:  # the other run is about to keep it, or has
-                self.trials.learn(None, number, found)
-            else:  # killed between writing the outcome and telling it
-                self.trials.tell(None, number, found)
+            trial = self.trials.learn(None, number, candidate.evaluation)
+            # A living other run keeps its own; a run that was killed may not have come to it.
+            if not elsewhere and number not in kept:
+                self.trials.keep(trial)
         self._look()
 
     def _again(self) -> Job | None:
@@ -227,7 +233,7 @@ class Loop:
         fruitless = 0
         while not self.exhausted and self.ledger.counts().claimed < self.budget:
             if fruitless < PATIENCE:
-                trial, design = self.trials.ask()
+                trial, design = self.trials.ask(self._neighbour())
             else:
                 unseen = self._unseen()
                 if unseen is None:
@@ -247,12 +253,24 @@ class Loop:
             fruitless = fruitless + 1 if claim is Refusal.DUPLICATE else 0
         return None
 
+    def _neighbour(self) -> Design | None:
+        """In every second turn an unseen design that differs from the knee in one choice.
+
+        Each is one half of a matched pair: it tells what that choice is worth where it matters,
+        and the recommendation cannot end beside a better design that nobody tried.
+        """
+        if not self.ledger.config.refine or self.ledger.counts().claimed % 2:
+            return None
+        seen = self.ledger.designs()
+        near = [d for d in self._near if d.key not in seen and not self._excess(d)]
+        return near[int(self.rng.integers(len(near)))] if near else None
+
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
         if isinstance(claim, Job):
             self._start(claim, trial)
         elif isinstance(claim, Known):
-            self.trials.tell(trial, claim.job.number, claim.found)
+            self.trials.keep(self.trials.learn(trial, claim.job.number, claim.found))
             self._note(Candidate(claim.job.number, claim.found, baseline))
         elif claim is Refusal.DUPLICATE:
             self.trials.avoid(trial)
@@ -322,14 +340,22 @@ class Loop:
         self._emit("candidate", candidate)
 
     def _look(self) -> None:
-        """Where the front and the best PSNR are now, without baselines."""
-        from bbnas.analysis.pareto import minimised, non_dominated
+        """Where the front, the best PSNR and the knee are now, without baselines."""
+        from bbnas.analysis.pareto import minimised, non_dominated, useful
+        from bbnas.analysis.recommend import knee_of
 
-        good = [c.evaluation for c in self._found if c.evaluation.feasible and not c.baseline]
-        if good:
-            points = minimised(good, self.ledger.config.objectives)
-            self._front = int(non_dominated(points).sum())
-            self._best = max(e.psnr for e in good)
+        config = self.ledger.config
+        own = [c.evaluation for c in self._found if not c.baseline]
+        good = [e for e in own if useful(config, e)]
+        if not good:
+            return
+        points = minimised(good, config.objectives)
+        front = [e for e, kept in zip(good, non_dominated(points), strict=True) if kept]
+        self._front, self._best = len(front), max(e.psnr for e in good)
+        if config.refine and len(own) >= REFINE_FROM:
+            design = front[knee_of(config, front)].design
+            if design.key != self._knee:
+                self._knee, self._near = design.key, self.space.neighbours(design)
 
     def _emit(
         self,

@@ -6,9 +6,12 @@ from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
+from torch.nn import functional as F
+
 from bbnas.data import ImageSet, bicubic_on_y, find_benchmark, validation_pairs
 from bbnas.errors import UserError
-from bbnas.metrics import psnr_y, ssim_y
+from bbnas.metrics import psnr_y, quantize, ssim_y
 from bbnas.networks import SRResNet
 from bbnas.tasks import get_task
 from bbnas.training.checkpoint import load_checkpoint
@@ -20,7 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
-    import torch
 
 # A scored image is seen whole up to this side in LQ pixels, as the field does.
 WHOLE = 512
@@ -63,6 +65,17 @@ def score(
         figures = psnr_y(output, hq, crop, grey), ssim_y(output, hq, crop, grey)
         rows.append(Score(name, *figures))
     return [*rows, _mean(rows)]
+
+
+def interpolation_psnr(task: str, images: ImageSet, side: int = 0) -> float:
+    """PSNR (dB) of the global skip alone: what a network that has learned nothing scores."""
+    scale = get_task(task).scale
+
+    def interpolate(lq: np.ndarray) -> np.ndarray:
+        x = torch.from_numpy(lq).permute(2, 0, 1)[None].float() / 255
+        return quantize(F.interpolate(x, scale_factor=scale, mode="bilinear")[0])
+
+    return score(interpolate, task, images, side=side)[-1].psnr
 
 
 def score_bicubic(task: str, images: ImageSet) -> list[Score]:
