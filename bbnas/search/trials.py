@@ -38,9 +38,10 @@ class Trials:
     """Ask and tell.
 
     What the sampler should turn away from is told as PRUNED, from which it learns: a design that
-    diverged, is over a limit, does not beat ``floor`` (dB), or is in the study already. FAIL it would ignore, and TPE would
-    suggest the same few designs again: over 200 candidates of the space bbcu 240 to 1,400
-    duplicates, against 30 when they are told as PRUNED, with a larger hypervolume too.
+    diverged, is over a limit, does not beat ``floor`` (dB), or is in the study already. FAIL it
+    would ignore, and TPE would suggest the same few designs again: over 200 candidates of the
+    space bbcu 240 to 1,400 duplicates, against 30 when they are told as PRUNED, with a larger
+    hypervolume too.
     """
 
     def __init__(

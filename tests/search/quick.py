@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -58,26 +59,38 @@ def price(design: Design) -> Price:
 
 @dataclass(frozen=True)
 class Formula:
-    """Evaluates at once, or after ``seconds``; each call adds the design's key to ``log``."""
+    """Evaluates at once, or after ``seconds``; each call adds a line to ``log``.
+
+    A design of width ``kills`` kills the process that evaluates it, the first ``deadly`` times;
+    one of width ``raises`` raises.
+    """
 
     log: str = ""
     seconds: float = 0.0
-    protocol: str = "proxy"
     data: str = Photographs.fingerprint
+    seed: int = 0
+    kills: int = 0
+    deadly: int = 0
+    raises: int = 0
 
     def __call__(self, design: Design) -> Evaluation:
+        if self.log:
+            with Path(self.log).open("a") as log:
+                log.write(f"{design.key} {os.getpid()}\n")
+            tries = Path(self.log).read_text().count(design.key)
+            if design.width == self.kills and tries <= self.deadly:
+                os.kill(os.getpid(), signal.SIGKILL)
+        if design.width == self.raises:
+            raise ZeroDivisionError("of the evaluator")
         time.sleep(self.seconds)
         cost = price(design)
         psnr = 24 + math.log2(design.width) / 3 - 0.2 * len(design.binarize)
         psnr -= 0.1 * (design.norm == "batchnorm") + 0.2 * (design.k_ratio is None)
         diverged = design.activation == "relu" and design.k_ratio == 4.0
-        if self.log:
-            with Path(self.log).open("a") as log:
-                log.write(f"{design.key} {os.getpid()}\n")
         return Evaluation(
             design=design,
             task="sr4",
-            protocol=PROTOCOLS[self.protocol],
+            protocol=PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
             data=self.data,
             status="diverged" if diverged else "ok",
             psnr=math.nan if diverged else psnr,
@@ -100,7 +113,7 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
         "name": "quick",
         "storage": f"sqlite:///{folder}/quick.db",
         "workers": 1,
-        "evaluate": Formula(),
+        "evaluate": Formula(seed=changes.get("seed", 0)),
         "cost": price,
     }
     return search(**(settings | changes))
