@@ -43,27 +43,24 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
         return "It is the only point of the front: no other candidate beats it in any objective."
     if pick == "best-psnr":
         return f"It has the highest PSNR of the {len(found)} designs on the front."
-    names = {"ops": "OPs", "params": "Params"}
     psnr = [c.evaluation.psnr for c in found]
-    loss = max(psnr) - min(psnr)
+    floor = study.config.interpolation
+    low = min(psnr) if floor is None else floor
     spans, prices = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"], []
-    for name, unit, scale in (("ops", "G OPs", 1e9), ("params", "K Params", 1e3)):
+    for name, unit in (("ops", "OPs"), ("params", "Params")):
         if name in study.config.objectives:
             values = [float(getattr(c.evaluation, name)) for c in found]
-            spans.append(f"{count(min(values))} to {count(max(values))} {names[name]}")
-            # Where the best PSNR is not the dearer end, nothing was saved for what was lost.
-            if values[int(np.argmax(psnr))] > values[int(np.argmin(psnr))]:
-                price = loss / ((max(values) - min(values)) / scale)
-                prices.append(f"{price:.2g} dB per {unit}")
+            spans.append(f"{count(min(values))} to {count(max(values))} {unit}")
+            if max(values) > min(values):
+                price = (max(psnr) - low) / np.log2(max(values) / min(values))
+                prices.append(f"a halving of {unit} costs {price:.2g} dB")
+    above = "" if floor is None else f", and interpolation alone has {floor:.2f} dB"
     text = (
-        f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}, it lies "
-        "farthest above the line between the extremes."
+        f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}{above}, "
+        "it lies farthest above the line between the extremes, costs on logarithmic scales."
     )
     if prices:
-        text += (
-            f" Over that whole span a saving costs {listed(prices)} on average (VC and VP, "
-            "Eq. 10–11); a saving was taken where it costs less than that."
-        )
+        text += f" Over that span {listed(prices)} on average; it saves where that is cheaper."
     return text
 
 

@@ -16,12 +16,19 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Candidate
 
 
-def test_knee_is_the_point_farthest_above_the_chord():
-    # The chord runs from (0, 26) to (100, 28): 0.02 dB a unit. Up to 30 each unit brings more.
-    ops = np.array([0.0, 10.0, 30.0, 60.0, 100.0])
-    psnr = np.array([26.0, 27.0, 27.6, 27.8, 28.0])
-    above = psnr - (26.0 + 0.02 * ops)
+def test_knee_is_the_point_farthest_above_the_chord_over_logarithmic_costs():
+    # The chord runs from (1, 26) to (10,000, 28): 0.5 dB a decade. Up to 100 each brings more.
+    ops = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])
+    psnr = np.array([26.0, 26.9, 27.6, 27.8, 28.0])
+    above = psnr - (26.0 + 0.5 * np.log10(ops))
     assert knee(psnr, ops, ops) == int(np.argmax(above)) == 2
+
+
+def test_the_floor_is_what_psnr_is_measured_from():
+    # From 26 the cheap point gains nothing; from 20, most of what there is to gain.
+    psnr, ops = [26.0, 26.5], [1.0, 2.0]
+    assert knee([*psnr, 27.0], [*ops, 16.0]) == 1
+    assert knee([*psnr, 27.0], [*ops, 16.0], floor=20.0) == 0
 
 
 def test_knee_of_one_point_and_of_equal_points():
@@ -35,24 +42,24 @@ def test_a_tie_goes_to_the_higher_psnr():
     assert knee([26.0, 28.0], [1.0, 5.0], [1.0, 9.0]) == 1
 
 
-values = st.integers(0, 20).map(float)
+values = st.integers(1, 20).map(float)
 
 
 @given(st.lists(st.tuples(values, values, values), min_size=1, max_size=10), st.integers(1, 9))
 def test_knee_does_not_depend_on_units(points, factor):
     psnr, ops, params = np.array(points).T
-    assert knee(psnr * factor + 3, ops * 7, params + factor) == knee(psnr, ops, params)
+    assert knee(psnr * factor + 3, ops * 7, params * factor) == knee(psnr, ops, params)
 
 
 @given(st.lists(st.tuples(values, values, values), min_size=1, max_size=10))
-def test_knee_of_a_front_is_never_below_its_chord(points):
+def test_no_point_lies_farther_above_the_chord_than_the_knee(points):
     psnr, ops, params = np.array(points).T
     best = knee(psnr, ops, params)
 
     def scaled(x):
         return (x - x.min()) / (np.ptp(x) or 1)
 
-    score = scaled(psnr) - (scaled(ops) + scaled(params)) / 2
+    score = scaled(psnr) - (scaled(np.log10(ops)) + scaled(np.log10(params))) / 2
     assert score[best] == pytest.approx(score.max())
 
 
