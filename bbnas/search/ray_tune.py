@@ -9,8 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +35,7 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    # Its own handler waits for the workers; ours lets go of them at once.
+    # Its own handler waits for the workers; Stop lets go of them at once.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
@@ -57,10 +59,10 @@ class RayTune:
             return
         # What can be imported here can be imported by the workers.
         path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with _environment(_ENVIRONMENT | path):
+        with _environment(_ENVIRONMENT | path), _stopping() as stop:
             self._start()
             try:
-                self._tune(OverWork(work, first, self._workers + AHEAD))
+                self._tune(OverWork(work, first, self._workers + AHEAD), stop)
             except _Abort as abort:
                 raise abort.error from None
 
@@ -99,7 +101,7 @@ class RayTune:
                 "use --workers 1"
             ) from error
 
-    def _tune(self, searcher: OverWork) -> None:
+    def _tune(self, searcher: OverWork, stop: Stop) -> None:
         worker = tune.with_parameters(Worker, evaluate=self._evaluate)
         tune.Tuner(
             tune.with_resources(worker, {"CPU": 1}),
@@ -115,6 +117,7 @@ class RayTune:
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
+                callbacks=[stop],
             ),
         ).fit()
 
@@ -191,10 +194,44 @@ class OverWork(Searcher):
         return {}  # Tune pickles it for its own resume, which is not ours
 
 
+class Stop(tune.Callback):
+    """Ends Tune between two of its steps, at most 0.1 s after it was asked to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self.asked:
+            raise _Abort(KeyboardInterrupt())
+
+
+@contextmanager
+def _stopping() -> Iterator[Stop]:
+    """The first Ctrl-C asks Tune to stop; the next one interrupts whatever is going on.
+
+    Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Abort(BaseException):
     """Carries an error past Tune, which would wrap it, or log it and go on."""
 
-    def __init__(self, error: Exception) -> None:
+    def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
 
