@@ -255,3 +255,27 @@ def test_a_bad_space_is_one_line_naming_file_key_and_rule(text, says, tmp_path) 
 def test_an_unknown_space_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="did you mean 'bbcu'"):
         load_space("bbuc")
+
+
+def test_neighbours_differ_from_a_design_in_one_choice() -> None:
+    space = load_space("bbcu")
+    design = space.sample(random.Random(3))
+    while not design.binary(Part.BODY) or design.k_ratio is None:
+        design = space.sample(random.Random(design.key))
+    near = space.neighbours(design)
+    assert len({other.key for other in near}) == len(near)
+    assert design.key not in {other.key for other in near}
+    by_hand = set()
+    for axis, values in space.axes:
+        for value in values:
+            other = design.replace(**{axis: value}).canonical()
+            if other != design:
+                by_hand.add(other.key)
+    assert {other.key for other in near} == by_hand
+    assert all(space.contains(other) for other in near)
+
+
+def test_neighbours_of_full_precision_bring_a_whole_unit_of_the_space() -> None:
+    space = load_space("bbcu")
+    near = space.neighbours(Design(width=64, depth=32))
+    assert {d.binarize for d in near if d.binarize} == set(space.axes.binarize) - {()}

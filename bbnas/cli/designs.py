@@ -79,7 +79,7 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
 
     chosen, restored = load_design(design), get_task(task)
 
-    from bbnas.cost import count
+    from bbnas.cost import count, printed
 
     found = count(chosen, restored, lq)
     if as_json:
@@ -88,13 +88,13 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     rows = [
         (
             name,
-            part.macs_fp / 1e6,
-            part.macs_binary / 1e6,
-            part.ops / 1e6,
-            part.params / 1e3,
-            part.elementwise / 1e6,
-            part.honest_ops / 1e6,
-            part.honest_params / 1e3,
+            float(printed(part.macs_fp, 1e6)),
+            float(printed(part.macs_binary, 1e6)),
+            float(printed(part.ops, 1e6)),
+            float(printed(part.params, 1e3)),
+            float(printed(part.elementwise, 1e6)),
+            float(printed(part.honest_ops, 1e6)),
+            float(printed(part.honest_params, 1e3)),
             part.packed_bytes,
         )
         for name, part in [*found.parts.items(), ("total", found)]
@@ -113,9 +113,9 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.canonical().label()}"
     print_table(columns, rows, title)
     click.echo(
-        f"{found.ops / 1e9:.2f} G OPs, {found.params / 1e3:.0f} K Params in the paper's "
+        f"{printed(found.ops, 1e9)} G OPs, {found.params / 1e3:.0f} K Params in the paper's "
         "convention (convolutions alone; 1-bit MACs / 64, 1-bit weights / 32)\n"
-        f"{found.honest_ops / 1e9:.2f} G OPs, {found.honest_params / 1e3:.0f} K Params with "
+        f"{printed(found.honest_ops, 1e9)} G OPs, {found.honest_params / 1e3:.0f} K Params with "
         "every parameter and the element-wise work; "
         f"{found.packed_bytes / 1024:.0f} KiB packed"
     )

@@ -10,6 +10,7 @@ import optuna
 import pytest
 from quick import SPACE, Formula, Photographs, price, quick_search
 
+from bbnas.analysis import recommend
 from bbnas.design import PRESETS, Design, Part
 from bbnas.errors import UserError
 from bbnas.protocol import PROTOCOLS
@@ -355,3 +356,16 @@ def test_the_default_storage_is_made_and_another_folder_is_not(
     with pytest.raises(UserError, match="unable to open"):
         quick_search(tmp_path, 2, storage="sqlite:///nowhere/x.db")
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_refinement_tries_every_neighbour_of_the_knee(tmp_path: Path) -> None:
+    study = quick_search(tmp_path, 90).study
+    space = Space.from_dict(study.config.space)
+    knee = recommend(study).candidate.evaluation.design
+    tried = {candidate.evaluation.design.key for candidate in study.candidates}
+    near = {design.key for design in space.neighbours(knee)}
+    assert near <= tried
+    plain = quick_search(tmp_path, 90, name="plain", refine=False).study
+    tried = {candidate.evaluation.design.key for candidate in plain.candidates}
+    knee = recommend(plain).candidate.evaluation.design
+    assert not {design.key for design in space.neighbours(knee)} <= tried
