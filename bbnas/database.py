@@ -1,8 +1,4 @@
-"""The tables of a study database, how it is opened, and what its errors mean.
-
-One SQLAlchemy database holds these tables and, beside them, Optuna's (bbnas.search.trials). These
-are the truth; Optuna's only steer the sampler.
-"""
+"""The tables of a study database, how it is opened, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -67,7 +63,7 @@ evaluations = sa.Table(
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("design_key", "task", "protocol_key", "data"),
 )
-# state: running (leased by a run), waiting (to be evaluated again) or done.
+# state: running (leased by a run), waiting (to be evaluated again) or done. notes: the sampler's.
 candidates = sa.Table(
     "bbnas_candidates",
     metadata,
@@ -82,6 +78,7 @@ candidates = sa.Table(
     sa.Column("deaths", sa.Integer, nullable=False, default=0),
     sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id)),
     sa.Column("reused", sa.Boolean, nullable=False, default=False),
+    sa.Column("notes", sa.JSON, nullable=False),
     sa.Column("finished", sa.DateTime),
     sa.UniqueConstraint("study_id", "design_key"),
     sa.UniqueConstraint("study_id", "number"),
@@ -111,13 +108,11 @@ def make_engine(url: sa.URL, create: bool) -> sa.Engine:
         url if create else _readable(url), connect_args={"timeout": BUSY_SECONDS}
     )
     # The journal mode is kept in the file: readers and the one writer do not block each other.
-    begin_explicitly(engine, ["journal_mode=WAL"] if create else [])
+    _begin_explicitly(engine, ["journal_mode=WAL"] if create else [])
     return engine
 
 
-def begin_explicitly(
-    engine: sa.Engine, pragmas: Sequence[str] = (), *, immediate: bool = False
-) -> None:
+def _begin_explicitly(engine: sa.Engine, pragmas: Sequence[str]) -> None:
     """Make SQLite transactions whole, and writers queue instead of failing.
 
     A deferred transaction that reads and then writes fails at once, whatever the timeout, if
@@ -132,7 +127,7 @@ def begin_explicitly(
 
     @sa.event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
-        write = immediate or connection.get_execution_options().get("bbnas_write")
+        write = connection.get_execution_options().get("bbnas_write")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 

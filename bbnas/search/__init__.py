@@ -239,15 +239,15 @@ def _loop(
     from bbnas.search.trials import Trials
 
     config = ledger.config
+    claimed = ledger.counts().claimed
     trials = Trials(
-        ledger.store.url,
-        config.name,
         space,
         config.objectives,
         config.sampler,
         config.sampler_options,
         config.seed,
-        config.interpolation,
+        resumed_at=claimed,
+        floor=config.interpolation,
     )
     return Loop(
         ledger=ledger,
@@ -255,7 +255,7 @@ def _loop(
         space=space,
         cost=cost,
         budget=budget,
-        rng=np.random.default_rng([config.seed, ledger.counts().claimed]),
+        rng=np.random.default_rng([config.seed, claimed]),
         limits=limits,
         baselines=tuple(baselines.items()),
         on_event=on_event,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -134,6 +135,7 @@ class Ledger:
                     state="running" if stored is None else "done",
                     evaluation_id=None if stored is None else stored.id,
                     reused=stored is not None,
+                    notes={},
                     finished=None if stored is None else now(),
                 )
             )
@@ -159,8 +161,11 @@ class Ledger:
                 return Job(row.number, design, row.baseline)
         return None
 
-    def finish(self, job: Job, found: Evaluation) -> bool:
-        """Record an outcome; False if another run recorded this candidate's before."""
+    def finish(self, job: Job, found: Evaluation, notes: Mapping[str, Any]) -> bool:
+        """Record an outcome and the sampler's notes on it.
+
+        False if another run, which took this one for dead, recorded this candidate's before.
+        """
         with self.store.write() as connection:
             self._lock(connection)
             row_id = keep(connection, found)
@@ -171,6 +176,7 @@ class Ledger:
                     state="done",
                     evaluation_id=row_id,
                     run_id=self.run_id,
+                    notes=dict(notes),
                     finished=now(),
                 )
             )
@@ -222,22 +228,17 @@ class Ledger:
         with self.store.read() as connection:
             return set(connection.scalars(query))
 
-    def outcomes(self) -> list[tuple[Candidate, bool]]:
-        """What is done, in the order in which it was; and whether a living other run did it."""
+    def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
+        """What is done, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
             rows = connection.execute(
-                sa.select(candidates.c.number, candidates.c.baseline, candidates.c.run_id)
+                sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
                 .add_columns(evaluations)
                 .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
                 .where(candidates.c.study_id == self.study_id, candidates.c.state == "done")
                 .order_by(candidates.c.finished, candidates.c.number)
             ).all()
-            others = {row.run_id for row in rows} - {self.run_id}
-            alive = {run for run in others if self._alive(connection, run)}
-        return [
-            (Candidate(row.number, evaluation(row), row.baseline), row.run_id in alive)
-            for row in rows
-        ]
+        return [(Candidate(row.number, evaluation(row), row.baseline), row.notes) for row in rows]
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config

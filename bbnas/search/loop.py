@@ -136,11 +136,7 @@ class Loop:
         self.trained += 1
         self._failures = self._failures + 1 if found.status == "failed" else 0
         with uninterrupted():
-            recorded = self.ledger.finish(job, found)
-            if recorded:
-                self.trials.keep(self.trials.learn(trial, job.number, found))
-            else:  # another process took the job for lost and was faster
-                self.trials.drop(trial)
+            recorded = self.ledger.finish(job, found, self.trials.tell(trial, found))
         if recorded:
             self._note(Candidate(job.number, found, job.baseline))
         if self._failures >= MAX_FAILURES:
@@ -181,26 +177,15 @@ class Loop:
     def close(self) -> None:
         """Hand out nothing more; the ledger hands back the candidates that are still running."""
         self._running.clear()
-        self.trials.close()
         self._emit("end")
 
     def _catch_up(self) -> None:
         """Learn what was done before this run, or is done by another one beside it."""
         here = {candidate.number for candidate in self._found}
-        outcomes = self.ledger.outcomes()
-        # Only now: a run that had ended by then has kept all that it will.
-        kept = self.trials.kept()
-        for candidate, elsewhere in outcomes:
-            number = candidate.number
-            if number in here:
-                continue
-            self._found.append(candidate)
-            if number in self.trials.learned:
-                continue
-            trial = self.trials.learn(None, number, candidate.evaluation)
-            # A living other run keeps its own; a run that was killed may not have come to it.
-            if not elsewhere and number not in kept:
-                self.trials.keep(trial)
+        for candidate, notes in self.ledger.outcomes():
+            if candidate.number not in here:
+                self._found.append(candidate)
+                self.trials.remember(candidate.evaluation, notes)
         self._look()
 
     def _again(self) -> Job | None:
@@ -270,7 +255,7 @@ class Loop:
         if isinstance(claim, Job):
             self._start(claim, trial)
         elif isinstance(claim, Known):
-            self.trials.keep(self.trials.learn(trial, claim.job.number, claim.found))
+            self.trials.tell(trial, claim.found)
             self._note(Candidate(claim.job.number, claim.found, baseline))
         elif claim is Refusal.DUPLICATE:
             self.trials.avoid(trial)

@@ -33,7 +33,7 @@ def _nsga3(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
 def _gp(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
     from optuna.samplers import GPSampler
 
-    return GPSampler(seed=seed, **options)
+    return GPSampler(seed=seed, warn_independent_sampling=False, **options)
 
 
 def _random(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
@@ -42,7 +42,8 @@ def _random(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
     return RandomSampler(seed=seed, **options)
 
 
-# Name → how to make it, and the options it takes with their defaults.
+# Name → how to make it, and the options it takes with their defaults. gp takes seconds a
+# suggestion, and samples axes that depend on others at random.
 SAMPLERS: dict[str, tuple[Callable[..., optuna.samplers.BaseSampler], dict[str, Any]]] = {
     "tpe": (
         _tpe,

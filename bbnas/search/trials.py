@@ -1,37 +1,30 @@
-"""The Optuna side of a study: suggestions in, outcomes out. The sampler learns from it alone.
+"""The Optuna side of a search: suggestions in, outcomes out. The sampler learns from it alone.
 
-The sampler works in memory: in the database a single suggestion takes 75 ms, most of them for
-reading trials again. Every outcome is then kept as a finished trial in Optuna's tables, where a
-resumed sampler finds it; a trial that is running is nowhere but in memory, so none is left behind.
+Its study lives in memory and is filled from the candidates of ours when a search resumes. In a
+database of Optuna's a single suggestion takes 75 ms, most of them for reading trials again, and
+what is written twice has to be brought together after every kill.
 """
 
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
-import sqlalchemy as sa
-from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import SQLAlchemyError
+from optuna.trial import FixedTrial, TrialState, create_trial
 
-from bbnas.database import BUSY_SECONDS, begin_explicitly, explain
 from bbnas.design import Design
-from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Evaluation
 from bbnas.search.samplers import make_sampler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from bbnas.space import Space
 
-_CANDIDATE = "candidate"
+# What a sampler notes of a suggestion for the time that it runs.
+_PASSING = ":relative_params:"
 
 
 class Trials:
@@ -46,33 +39,24 @@ class Trials:
 
     def __init__(
         self,
-        url: sa.URL,
-        name: str,
         space: Space,
         objectives: Sequence[str],
         sampler: str,
         options: Mapping[str, Any],
         seed: int,
+        resumed_at: int,
         floor: float | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._url = url
         self._space = space
         self._objectives = tuple(objectives)
         self._floor = -math.inf if floor is None else floor
-        directions = [OBJECTIVES[objective] for objective in objectives]
-        with self._errors():
-            self._storage = _storage(url)
-            self._kept = optuna.create_study(
-                study_name=name, storage=self._storage, directions=directions, load_if_exists=True
-            )
-            stored = self._kept.get_trials(deepcopy=False)
         # A resumed sampler must not draw once more what it drew at the start.
-        entropy = np.random.SeedSequence([seed, len(stored)])
+        entropy = np.random.SeedSequence([seed, resumed_at])
         self._sampler = make_sampler(sampler, options, int(entropy.generate_state(1)[0]))
-        self._study = optuna.create_study(directions=directions, sampler=self._sampler)
-        self._study.add_trials(stored)
-        self.learned = {trial.user_attrs[_CANDIDATE] for trial in stored}
+        self._study = optuna.create_study(
+            directions=[OBJECTIVES[objective] for objective in objectives], sampler=self._sampler
+        )
         self._asked: dict[int, optuna.Trial] = {}
 
     def ask(self, design: Design | None = None) -> tuple[int, Design]:
@@ -88,49 +72,33 @@ class Trials:
         self._asked[trial.number] = trial
         return trial.number, suggested
 
-    def kept(self) -> set[int]:
-        """The candidates whose outcome is in Optuna's tables."""
-        with self._errors():
-            trials = self._kept.get_trials(deepcopy=False)
-        return {trial.user_attrs[_CANDIDATE] for trial in trials}
+    def tell(self, trial: int | None, found: Evaluation) -> dict[str, Any]:
+        """Report the outcome of a trial; None stands for a design outside the space.
 
-    def _state(self, found: Evaluation) -> TrialState:
-        if found.feasible and found.psnr > self._floor:
-            return TrialState.COMPLETE
-        return TrialState.FAIL if found.status == "failed" else TrialState.PRUNED
-
-    def keep(self, trial: FrozenTrial | None) -> None:
-        """Add an outcome to Optuna's tables."""
-        if trial is not None:
-            with self._errors():
-                self._kept.add_trial(trial)
-
-    def learn(self, trial: int | None, candidate: int, found: Evaluation) -> FrozenTrial | None:
-        """Report the outcome of a trial, or of a design that was not asked here, to the sampler.
-
-        Returns the finished trial; None for a design outside the space, which is not reported.
+        Returns what the sampler noted of the trial, to be given to ``remember``.
         """
-        self.learned.add(candidate)
-        state = self._state(found)
-        values = self._values(found) if state == TrialState.COMPLETE else None
-        if trial is not None:
-            asked = self._asked.pop(trial)
-            asked.set_user_attr(_CANDIDATE, candidate)
-            self._study.tell(asked, values, state=state)
-            return self._study.get_trials(deepcopy=False)[trial]
+        if trial is None:
+            return {}
+        asked = self._asked.pop(trial)
+        self._study.tell(asked, self._values(found), state=self._state(found))
+        notes = self._study.get_trials(deepcopy=False)[trial].system_attrs
+        return {key: value for key, value in notes.items() if _PASSING not in key}
+
+    def remember(self, found: Evaluation, notes: Mapping[str, Any]) -> None:
+        """Report an outcome that was not asked for here: of an earlier run, or another one."""
         if not self._space.contains(found.design):
-            return None
+            return
         fixed = FixedTrial(self._space.params(found.design))
         self._space.suggest(fixed)
-        frozen = create_trial(
-            state=state,
-            values=values,
-            params=fixed.params,
-            distributions=fixed.distributions,
-            user_attrs={_CANDIDATE: candidate},
+        self._study.add_trial(
+            create_trial(
+                state=self._state(found),
+                values=self._values(found),
+                params=fixed.params,
+                distributions=fixed.distributions,
+                system_attrs=dict(notes),
+            )
         )
-        self._study.add_trial(frozen)
-        return frozen
 
     def avoid(self, trial: int | None, excess: Mapping[str, float] | None = None) -> None:
         """Report a design that is not wanted; ``excess`` is by how much it is over each limit,
@@ -148,19 +116,15 @@ class Trials:
         if trial is not None:
             self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
 
-    def close(self) -> None:
-        self._storage.remove_session()
-        self._storage.engine.dispose()
+    def _state(self, found: Evaluation) -> TrialState:
+        if found.feasible and found.psnr > self._floor:
+            return TrialState.COMPLETE
+        return TrialState.FAIL if found.status == "failed" else TrialState.PRUNED
 
-    def _values(self, found: Evaluation) -> list[float]:
+    def _values(self, found: Evaluation) -> list[float] | None:
+        if self._state(found) != TrialState.COMPLETE:
+            return None
         return [float(getattr(found, objective)) for objective in self._objectives]
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            raise explain(self._url, error) from error
 
 
 def _fixed(
@@ -169,29 +133,3 @@ def _fixed(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         return optuna.samplers.PartialFixedSampler(dict(params), sampler)
-
-
-def _storage(url: sa.URL) -> optuna.storages.RDBStorage:
-    # Braces are placeholders to Optuna.
-    text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
-    sqlite = url.get_backend_name() == "sqlite"
-    arguments = {"connect_args": {"timeout": BUSY_SECONDS}} if sqlite else {}
-    for attempt in range(5):
-        try:
-            storage = optuna.storages.RDBStorage(text, engine_kwargs=arguments)
-            break
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            # Two processes that start one study race to create Optuna's tables.
-            if attempt == 4 or "already exists" not in str(error):
-                raise
-            time.sleep(0.2)
-        except RuntimeError as error:
-            raise UserError(
-                f"{url.render_as_string()}: its Optuna tables are of another version "
-                f"({str(error).splitlines()[0]}); upgrade bbnas"
-            ) from error
-    if sqlite:
-        storage.engine.dispose()
-        # What is lost is told again from our tables, so a commit need not wait for the disk.
-        begin_explicitly(storage.engine, ["synchronous=NORMAL"], immediate=True)
-    return storage

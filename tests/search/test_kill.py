@@ -14,7 +14,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 from quick import quick_search
 
@@ -69,9 +68,6 @@ def check(folder: Path, budget: int, lost: int) -> None:
         evaluations = database.execute("SELECT count(*) FROM bbnas_evaluations").fetchone()[0]
     assert states == [("done",)]
     assert evaluations == budget
-    kept = optuna.load_study(study_name="quick", storage=f"sqlite:///{folder}/quick.db").trials
-    assert sorted(trial.user_attrs["candidate"] for trial in kept) == list(range(budget))
-    assert all(trial.state.is_finished() for trial in kept)
 
 
 def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
@@ -135,7 +131,7 @@ def test_ctrl_c_ends_cleanly(tmp_path: Path) -> None:
 def test_a_full_disk_stops_the_search_and_loses_nothing(tmp_path: Path) -> None:
     program = (
         f"import resource, sys; sys.path.insert(0, {str(PROGRAM.parent)!r})\n"
-        "import quick, optuna\n"
+        "import quick\n"
         "from bbnas.errors import UserError\n"
         "done = []\n"
         "def fill(event):\n"
