@@ -61,24 +61,24 @@ def price(design: Design) -> Price:
 class Formula:
     """Evaluates at once, or after ``seconds``; each call adds a line to ``log``.
 
-    A design of width ``kills`` kills the process that evaluates it, the first ``deadly`` times;
-    one of width ``raises`` raises.
+    ``kills``: (width, times): a design of that width kills the process that evaluates it, so
+    often. One of width ``raises`` raises.
     """
 
     log: str = ""
     seconds: float = 0.0
     data: str = Photographs.fingerprint
     seed: int = 0
-    kills: int = 0
-    deadly: int = 0
+    kills: tuple[tuple[int, int], ...] = ()
     raises: int = 0
 
     def __call__(self, design: Design) -> Evaluation:
         if self.log:
             with Path(self.log).open("a") as log:
                 log.write(f"{design.key} {os.getpid()}\n")
-            tries = Path(self.log).read_text().count(design.key)
-            if design.width == self.kills and tries <= self.deadly:
+            if Path(self.log).read_text().count(design.key) <= dict(self.kills).get(
+                design.width, 0
+            ):
                 os.kill(os.getpid(), signal.SIGKILL)
         if design.width == self.raises:
             raise ZeroDivisionError("of the evaluator")
