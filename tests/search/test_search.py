@@ -163,9 +163,9 @@ def test_another_study_in_the_database_is_asked_before_training(tmp_path: Path) 
 def test_every_sampler_searches_and_resumes(sampler: str, tmp_path: Path) -> None:
     small = {"n_startup_trials": 4, "population_size": 4}
     options = {name: small[name] for name in small.keys() & SAMPLERS[sampler][1].keys()}
-    quick_search(tmp_path, 8, sampler=sampler, options=options)
-    result = quick_search(tmp_path, 12, sampler=sampler)
-    assert len(set(keys(result))) == 12
+    quick_search(tmp_path, 6, sampler=sampler, options=options)
+    result = quick_search(tmp_path, 8, sampler=sampler)
+    assert len(set(keys(result))) == 8
 
 
 @pytest.mark.parametrize("objectives", [("psnr",), ("params", "psnr")])
