@@ -85,6 +85,16 @@ class Design(Value):
         """A validated copy with ``changes``."""
         return self.model_validate(self.model_dump() | changes)
 
+    @property
+    def elementwise(self) -> int:
+        """Operations on each activation of a binary unit beside its convolution and residual:
+        scale 1, BatchNorm 2, RPReLU 3, other activations 1. OPs count none of them.
+        """
+        if not self.binarize:
+            return 0
+        shape = {"rprelu": 3, "none": 0}.get(self.activation, 1)
+        return self.weight_scale + 2 * (self.norm == "batchnorm") + shape
+
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""
         design = self

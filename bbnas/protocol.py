@@ -60,7 +60,7 @@ PROTOCOLS: dict[str, Protocol] = {
         iterations=500,
         batch=8,
         patch=32,
-        learning_rate=2e-3,
+        learning_rate=4e-3,
         schedule="onecycle",
         validation_side=192,
     ),

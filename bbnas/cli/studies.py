@@ -14,7 +14,7 @@ from bbnas.errors import UserError
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-    from bbnas.evaluation import Evaluation, Study
+    from bbnas.evaluation import Evaluation
     from bbnas.search import SearchResult
 
 # So many points of a front are a table that is still read.
@@ -115,13 +115,14 @@ def _print_search(result: SearchResult, budget: int) -> None:
         rows = [(*_figures(c.evaluation), c.evaluation.design.label()) for c in shown]
         title = f"front: {len(shown)} of {plural(len(points), 'point')}"
         print_table(("PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"), rows, title)
-    if any(c.evaluation.feasible and not c.baseline for c in study.candidates):
+    try:
         chosen = recommend(study)
+    except UserError as error:  # the search itself went well
+        click.echo(f"nothing is recommended: {error}")
+    else:
         click.echo(f"recommended: {chosen.candidate.evaluation.design.label()}")
         for reason in chosen.reasons:
             click.echo(f"  - {reason}")
-    else:
-        click.echo("the front is empty: every candidate failed")
     counts = result.counts
     click.echo(
         f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "
@@ -193,6 +194,7 @@ def report(
     STUDY is a name, or the path of a database.
     """
     from bbnas.analysis import recommend
+    from bbnas.analysis.pareto import useful
     from bbnas.report import write_csv, write_report
     from bbnas.search.repeats import measure_repeats
     from bbnas.store import Store, open_study, storage_url
@@ -201,7 +203,9 @@ def report(
     written = {}
     if csv is not None:
         written["csv"] = write_csv(found, csv)
-    chosen = recommend(found, pick, max_ops, max_params) if _any_feasible(found) else None
+    chosen = None
+    if any(useful(found.config, c.evaluation) and not c.baseline for c in found.candidates):
+        chosen = recommend(found, pick, max_ops, max_params)
     shown, others = None, []
     if (pictures or repeats) and chosen is not None:
         dataset = _dataset(data)
@@ -225,10 +229,6 @@ def report(
         print_json(written)
     else:
         click.echo(f"wrote {' and '.join(str(file) for file in written.values())}")
-
-
-def _any_feasible(study: Study) -> bool:
-    return any(c.evaluation.feasible and not c.baseline for c in study.candidates)
 
 
 @click.command()
