@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bbnas.analysis.pareto import front, useful
+from bbnas.analysis.pareto import front, minimised, non_dominated, useful
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.words import count, listed, plural
 from bbnas.errors import UserError
@@ -65,7 +65,16 @@ def knee_of(config: StudyConfig, front: Sequence[Evaluation]) -> int:
     return knee([e.psnr for e in front], *columns, floor=config.interpolation)
 
 
-def simplest_tie(study: Study, best: Candidate) -> Candidate:
+def knee_candidate(config: StudyConfig, candidates: Sequence[Candidate]) -> Candidate:
+    """The recommendation among useful candidates, none of them a baseline: the knee of their
+    front or, of the designs that one run cannot tell from it, the simplest.
+    """
+    points = minimised([c.evaluation for c in candidates], config.objectives)
+    found = [c for c, kept in zip(candidates, non_dominated(points), strict=True) if kept]
+    return simplest_tie(candidates, found[knee_of(config, [c.evaluation for c in found])])
+
+
+def simplest_tie(candidates: Sequence[Candidate], best: Candidate) -> Candidate:
     """The candidate that does least element-wise work of those that one run cannot tell from
     ``best``: no dearer in OPs and Params, and less than ``TIE`` below it in PSNR.
 
@@ -75,10 +84,8 @@ def simplest_tie(study: Study, best: Candidate) -> Candidate:
     top = best.evaluation
     ties = [
         c
-        for c in study.candidates
-        if c.evaluation.feasible
-        and not c.baseline
-        and c.evaluation.psnr > top.psnr - TIE
+        for c in candidates
+        if c.evaluation.psnr > top.psnr - TIE
         and c.evaluation.ops <= top.ops
         and c.evaluation.params <= top.params
     ]
@@ -111,11 +118,10 @@ def recommend(
     elif pick in ("knee", "best-psnr"):
         study = _within(study, max_ops, max_params)
         found = front(study)
-        points = [c.evaluation for c in found]
         if pick == "knee":
-            chosen = simplest_tie(study, found[knee_of(study.config, points)])
+            chosen = knee_candidate(study.config, study.candidates)
         else:
-            chosen = found[int(np.argmax([e.psnr for e in points]))]
+            chosen = max(found, key=lambda c: c.evaluation.psnr)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
     pick = "trial" if number else pick

@@ -299,6 +299,7 @@ def benefit(
         raise UserError(f"--protocol {protocol}: a study is measured under its own; leave it out")
 
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
+    from bbnas.cost import printed
     from bbnas.design import Part
     from bbnas.protocol import load_protocol
     from bbnas.search import measure_benefit, measure_study_benefit
@@ -350,5 +351,7 @@ def benefit(
         "VP (1e-3 dB/K Params)",
         "rank",
     )
+    for name in ("ops_f_m", "ops_b_m", "params_f_k", "params_b_k"):
+        table[name] = [float(printed(value, 1)) for value in table[name]]
     print_table(columns, table.itertuples(index=False, name=None), title)
     click.echo("lower VC and VP: the part is more worth binarizing")

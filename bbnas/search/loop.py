@@ -327,18 +327,18 @@ class Loop:
     def _look(self) -> None:
         """Where the front, the best PSNR and the knee are now, without baselines."""
         from bbnas.analysis.pareto import minimised, non_dominated, useful
-        from bbnas.analysis.recommend import knee_of
+        from bbnas.analysis.recommend import knee_candidate
 
         config = self.ledger.config
-        own = [c.evaluation for c in self._found if not c.baseline]
-        good = [e for e in own if useful(config, e)]
+        own = [c for c in self._found if not c.baseline]
+        good = [c for c in own if useful(config, c.evaluation)]
         if not good:
             return
-        points = minimised(good, config.objectives)
-        front = [e for e, kept in zip(good, non_dominated(points), strict=True) if kept]
-        self._front, self._best = len(front), max(e.psnr for e in good)
+        points = minimised([c.evaluation for c in good], config.objectives)
+        self._front = int(non_dominated(points).sum())
+        self._best = max(c.evaluation.psnr for c in good)
         if config.refine and len(own) >= REFINE_FROM:
-            design = front[knee_of(config, front)].design
+            design = knee_candidate(config, good).evaluation.design
             if design.key != self._knee:
                 self._knee, self._near = design.key, self.space.neighbours(design)
 
