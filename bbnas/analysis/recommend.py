@@ -76,7 +76,7 @@ def knee_candidate(config: StudyConfig, candidates: Sequence[Candidate]) -> Cand
 
 def simplest_tie(candidates: Sequence[Candidate], best: Candidate) -> Candidate:
     """The candidate that does least element-wise work of those that one run cannot tell from
-    ``best``: no dearer in OPs and Params, and less than ``TIE`` below it in PSNR.
+    ``best``: of the same OPs and Params, and less than ``TIE`` below it in PSNR.
 
     The luckiest of many runs is seldom the best design, and the paper's convention counts no
     normalisation or activation: where PSNR cannot decide, the work it leaves out does.
@@ -86,8 +86,7 @@ def simplest_tie(candidates: Sequence[Candidate], best: Candidate) -> Candidate:
         c
         for c in candidates
         if c.evaluation.psnr > top.psnr - TIE
-        and c.evaluation.ops <= top.ops
-        and c.evaluation.params <= top.params
+        and (c.evaluation.ops, c.evaluation.params) == (top.ops, top.params)
     ]
     return min(ties, key=lambda c: (c.evaluation.design.elementwise, -c.evaluation.psnr))
 

@@ -218,7 +218,7 @@ def test_of_designs_that_one_run_cannot_tell_apart_the_one_with_least_other_work
         (full, 25.30),
         (full.replace(norm="none"), 25.27),  # a tie, and two operations less
         (full.replace(norm="none", activation="none"), 25.20),  # too far below
-        (full.replace(norm="none", activation="prelu", width=80), 25.28),  # a tie, but dearer
+        (full.replace(norm="none", activation="prelu", width=80), 25.28),  # not of the same cost
     ]
     candidates = [Candidate(n, evaluated(d, psnr)) for n, (d, psnr) in enumerate(figures)]
     study = replace(synthetic_study(3), candidates=tuple(candidates))
