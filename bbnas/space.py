@@ -216,7 +216,11 @@ class Space(Value):
         return True
 
     def neighbours(self, design: Design) -> list[Design]:
-        """The distinct designs that differ from ``design`` in one axis that matters."""
+        """The distinct designs that differ from ``design`` in one axis that matters.
+
+        First those with one part more or less binarized, which decides most; last those that
+        exchange several parts at once.
+        """
         found: dict[str, Design] = {}
         for axis in _ORDER:
             if _matters(axis, design):
@@ -224,7 +228,12 @@ class Space(Value):
                     near = design.replace(**{axis: value}).canonical()
                     found[near.key] = near
         found.pop(design.key, None)
-        return [near for near in found.values() if self.contains(near)]
+
+        def rank(near: Design) -> int:
+            changed = len(set(near.binarize) ^ set(design.binarize))
+            return {0: 1, 1: 0}.get(changed, 2)
+
+        return sorted((near for near in found.values() if self.contains(near)), key=rank)
 
     def count(self) -> int:
         """The number of distinct designs, exactly."""

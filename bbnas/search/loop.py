@@ -247,8 +247,8 @@ class Loop:
         if not self.ledger.config.refine or self.ledger.counts().claimed % 2:
             return None
         seen = self.ledger.designs()
-        near = [d for d in self._near if d.key not in seen and not self._excess(d)]
-        return near[int(self.rng.integers(len(near)))] if near else None
+        fits = (d for d in self._near if d.key not in seen and not self._excess(d))
+        return next(fits, None)
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
