@@ -44,24 +44,18 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
     if pick == "best-psnr":
         return f"It has the highest PSNR of the {len(found)} designs on the front."
     psnr = [c.evaluation.psnr for c in found]
-    floor = study.config.interpolation
-    low = min(psnr) if floor is None else floor
-    spans, prices = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"], []
+    spans = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"]
     for name, unit in (("ops", "OPs"), ("params", "Params")):
         if name in study.config.objectives:
             values = [float(getattr(c.evaluation, name)) for c in found]
             spans.append(f"{count(min(values))} to {count(max(values))} {unit}")
-            if max(values) > min(values):
-                price = (max(psnr) - low) / np.log2(max(values) / min(values))
-                prices.append(f"a halving of {unit} costs {price:.2g} dB")
+    floor = study.config.interpolation
     above = "" if floor is None else f", and interpolation alone has {floor:.2f} dB"
-    text = (
+    return (
         f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}{above}, "
-        "it lies farthest above the line between the extremes, costs on logarithmic scales."
+        "it lies farthest above the line between the extremes. Costs count by their square roots, "
+        "as the width of a full-precision network that costs as much."
     )
-    if prices:
-        text += f" Over that span {listed(prices)} on average; it saves where that is cheaper."
-    return text
 
 
 def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list[str]:

@@ -41,19 +41,20 @@ def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
 
     PSNR is scaled linearly to 0..1 from ``floor`` (what interpolation gets for nothing; the
-    front's lowest without it) to the front's best, and each cost on a logarithmic scale to 0..1
-    between the front's extremes. The knee has the largest psnr_n − mean(cost_n): drawn over
-    logarithmic costs, it lies farthest above the chord between the extremes. So a saving is taken
-    exactly when it costs less PSNR, for the same factor of operations and parameters, than saving
-    does over the whole front. Ties go to the higher PSNR, then to the lower costs, then to the
-    first.
+    front's lowest without it) to the front's best, and the square root of each cost to 0..1
+    between the front's extremes. OPs and Params grow with the square of a network's width, so the
+    root is the width of a full-precision network that costs as much: what the designer would
+    otherwise narrow. The knee has the largest psnr_n − mean(cost_n): it lies farthest above the
+    chord between the extremes, and a saving is taken exactly when it costs less PSNR than
+    narrowing by as much does over the whole front. Ties go to the higher PSNR, then to the lower
+    costs, then to the first.
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = [np.asarray(cost, dtype=np.float64) for cost in costs]
     score = _scaled(quality, quality.min() if floor is None else floor)
     if prices:
-        logs = [np.log(price) for price in prices]
-        score = score - np.mean([_scaled(log, log.min()) for log in logs], axis=0)
+        widths = [np.sqrt(price) for price in prices]
+        score = score - np.mean([_scaled(width, width.min()) for width in widths], axis=0)
     # Rounded, so that the last bit of a sum does not decide a tie.
     return int(np.lexsort([*reversed(prices), -quality, -np.round(score, 12)])[0])
 

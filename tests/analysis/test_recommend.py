@@ -17,12 +17,12 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Candidate
 
 
-def test_knee_is_the_point_farthest_above_the_chord_over_logarithmic_costs():
-    # The chord runs from (1, 26) to (10,000, 28): 0.5 dB a decade. Up to 100 each brings more.
-    ops = np.array([1.0, 10.0, 100.0, 1000.0, 10000.0])
-    psnr = np.array([26.0, 26.9, 27.6, 27.8, 28.0])
-    above = psnr - (26.0 + 0.5 * np.log10(ops))
-    assert knee(psnr, ops, ops) == int(np.argmax(above)) == 2
+def test_knee_is_the_point_farthest_above_the_chord_over_roots_of_costs():
+    # The chord runs from (0, 26) to (100, 28) over the root: 0.02 dB each. Up to 30, more.
+    root = np.array([0.0, 10.0, 30.0, 60.0, 100.0])
+    psnr = np.array([26.0, 27.0, 27.6, 27.8, 28.0])
+    above = psnr - (26.0 + 0.02 * root)
+    assert knee(psnr, root**2, root**2) == int(np.argmax(above)) == 2
 
 
 def test_the_floor_is_what_psnr_is_measured_from():
@@ -60,7 +60,7 @@ def test_no_point_lies_farther_above_the_chord_than_the_knee(points):
     def scaled(x):
         return (x - x.min()) / (np.ptp(x) or 1)
 
-    score = scaled(psnr) - (scaled(np.log10(ops)) + scaled(np.log10(params))) / 2
+    score = scaled(psnr) - (scaled(np.sqrt(ops)) + scaled(np.sqrt(params))) / 2
     assert score[best] == pytest.approx(score.max())
 
 
