@@ -51,10 +51,17 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
             spans.append(f"{count(min(values))} to {count(max(values))} {unit}")
     floor = study.config.interpolation
     above = "" if floor is None else f", and interpolation alone has {floor:.2f} dB"
+    if all(c.number != chosen.number for c in found):
+        lead = (
+            "It is level with the knee of the front: of the same cost, too close in PSNR for one "
+            "run to tell them apart, and with less element-wise work"
+        )
+    else:
+        lead = "It is the knee of the front"
     return (
-        f"It is the knee of the front: of {len(found)} designs that span {listed(spans)}{above}, "
-        "it lies farthest above the line between the extremes. Costs count by their square roots, "
-        "as the width of a full-precision network that costs as much."
+        f"{lead}: of {len(found)} designs that span {listed(spans)}{above}, "
+        "the knee lies farthest above the line between the extremes. Costs count by their square "
+        "roots, as the width of a full-precision network that costs as much."
     )
 
 

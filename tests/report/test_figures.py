@@ -23,7 +23,8 @@ def test_every_candidate_is_one_dot_of_its_kind(synthetic_study):
         assert (kind == "baseline") == bool(candidate.baseline)
         assert (kind == "recommended") == (candidate.number == chosen)
     members = {c.number for c in front(study)}
-    assert {n for n, k in kinds.items() if k in ("front", "recommended")} == members
+    # A tie with the knee may be recommended, and that need not be on the front.
+    assert {n for n, k in kinds.items() if k == "front"} == members - {chosen}
 
 
 def test_the_envelope_is_the_best_psnr_for_the_ops(synthetic_study):
