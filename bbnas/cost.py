@@ -1,7 +1,8 @@
 """What a design costs: operations and parameters by part, counted by fvcore.
 
 The paper's convention (§4.1): one multiply-accumulate of a convolution is one operation; a binary
-one counts 1/64 of it and a binary weight 1/32 of a parameter; nothing else counts. The honest
+one counts 1/64 of it and a binary weight 1/32 of a parameter; nothing else counts, but for BAM's
+accumulation, which Table 1 counts: one operation and parameter an element or scale. The honest
 figures beside it hold every parameter, the element-wise work and the bytes of a packed model.
 """
 
@@ -19,7 +20,7 @@ import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
-from bbnas.binary import BinaryConv2d
+from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.design import Design
 from bbnas.networks import build
 from bbnas.tasks import Task, get_task
@@ -34,7 +35,8 @@ _TRACED = (4, 5)
 
 _ELEMENTWISE = (
     "add", "add_", "sub", "rsub", "mul", "mul_", "div", "copysign", "prelu", "relu", "leaky_relu",
-    "hardtanh", "batch_norm", "upsample_bilinear2d", "abs", "mean",
+    "hardtanh", "batch_norm", "upsample_bilinear2d", "avg_pool2d", "neg", "abs", "mean", "std",
+    "log2_", "round_", "exp2_",
 )  # fmt: skip
 # Moves data, computes nothing.
 _FREE = ("pixel_shuffle", "repeat_interleave", "upsample_nearest2d", "cat", "contiguous")
@@ -42,7 +44,9 @@ _FREE = ("pixel_shuffle", "repeat_interleave", "upsample_nearest2d", "cat", "con
 
 @dataclass(frozen=True)
 class PartCost:
-    """Counts of one part. ``*_fp`` and ``*_binary`` are of convolutions alone.
+    """Counts of one part. ``*_fp`` and ``*_binary`` are of convolutions (and of BAM's
+    accumulation) alone. A 1-bit weight on full-precision activations (Ma et al.) saves
+    parameters, not operations.
 
     ``elementwise`` counts element operations on activations, ``all_params`` every trained or
     stored number, a 1-bit weight as one; ``packed_bytes`` what they take with 1-bit weights as
@@ -118,7 +122,7 @@ def count(design: Design, task: str | Task, lq: tuple[int, int] = LQ) -> Cost:
         UserError: an unknown task.
     """
     task = get_task(task) if isinstance(task, str) else task
-    parts, unknown = _trace(design.canonical(), task)
+    parts, unknown = _trace(design.restricted(task.parts).canonical(), task)
     ratio = prod(lq) / prod(_TRACED)
     scaled = {
         name: PartCost(
@@ -147,9 +151,11 @@ class OpsAndParams(NamedTuple):
 def ops_and_params(design: Design, task: str | Task) -> OpsAndParams:
     """What a search asks before training, in microseconds for a size seen before.
 
-    Only which parts are binary, width and depth decide it, so few networks are ever traced.
+    Only method, binary parts, width and depth decide it, so few networks are ever traced.
     """
-    bare = Design(binarize=design.binarize, width=design.width, depth=design.depth)
+    bare = Design(
+        binarize=design.binarize, method=design.method, width=design.width, depth=design.depth
+    )
     cost = count(bare, task)
     return OpsAndParams(cost.ops, cost.params)
 
@@ -188,23 +194,27 @@ def _part(
     by_module: dict[str, Counter[str]],
     modules: dict[str, nn.Module],
 ) -> PartCost:
-    binary = {
-        inner: layer
-        for inner, layer in modules.items()
-        if inner.startswith(f"{name}.") and isinstance(layer, BinaryConv2d)
+    inside = {
+        inner: layer for inner, layer in modules.items() if f"{inner}.".startswith(f"{name}.")
     }
-    macs = by_module[name]["conv"]
+    binary = {inner: m for inner, m in inside.items() if isinstance(m, BinaryConv2d)}
+    sums = {inner: m for inner, m in inside.items() if isinstance(m, Accumulation)}
+    weights_only = [m for m in inside.values() if isinstance(m, BinaryWeightConv2d)]
+    macs = by_module[name]["conv"] + sum(by_module[inner]["elementwise mul"] for inner in sums)
     macs_binary = sum(by_module[inner]["conv"] for inner in binary)
-    convs = sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Conv2d))
-    bits = sum(layer.weight.numel() for layer in binary.values())
-    scales = sum(layer.weight.shape[0] for layer in binary.values() if layer.scaled)
     numbers = sum(p.numel() for p in module.parameters())
+    convs = sum(m.weight.numel() for m in inside.values() if isinstance(m, nn.Conv2d))
+    convs += sum(m.scales.numel() for m in sums.values())
+    bits = sum(layer.weight.numel() for layer in (*binary.values(), *weights_only))
+    scaled = [layer for layer in binary.values() if layer.scaled]
+    scales = sum(layer.weight.shape[0] for layer in (*scaled, *weights_only))
     return PartCost(
         macs_fp=macs - macs_binary,
         macs_binary=macs_binary,
         params_fp=convs,
         params_binary=bits,
-        elementwise=_elementwise(by_module[name]),
+        elementwise=_elementwise(by_module[name])
+        - sum(_elementwise(by_module[inner]) for inner in sums),
         all_params=numbers + scales,
         packed_bytes=-(-bits // 8) + 4 * (numbers - bits + scales),
     )
@@ -213,7 +223,7 @@ def _part(
 def _activations(name: str) -> Callable[[list[Any], list[Any]], Counter[str]]:
     def handle(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
         sizes = outputs[0].type().sizes()
-        on_weights = sizes is None or len(sizes) != 4 or list(sizes[2:]) == [3, 3]
+        on_weights = sizes is None or len(sizes) != 4 or list(sizes[2:]) in ([3, 3], [1, 1])
         return Counter({f"elementwise {name}": 0 if on_weights else prod(sizes)})
 
     return handle

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import Field, field_serializer, field_validator
 
-from bbnas.errors import unknown
+from bbnas.errors import UserError, unknown
 from bbnas.schema import Value, read_yaml, validate
+
+if TYPE_CHECKING:
+    from bbnas.tasks import Task
 
 
 class Part(StrEnum):
@@ -29,6 +32,7 @@ Norm = Literal["none", "batchnorm"]
 Activation = Literal["rprelu", "prelu", "relu", "hardtanh", "none"]
 ActivationPosition = Literal["after_addition", "residual_branch"]
 Estimator = Literal["clip", "quadratic", "ede"]
+Method = Literal["bbcu", "bnn", "xnornet", "bireal", "irnet", "btm", "bam", "ma"]
 
 
 def k_star(width: int) -> float:
@@ -39,12 +43,15 @@ def k_star(width: int) -> float:
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, and how their units are made.
 
-    The unit axes hold for every binarized part. ``k_ratio`` is the amplification factor of
+    The unit of method ``bbcu`` is made by the axes from ``norm`` to ``estimator``, the same for
+    every binarized part; other methods have theirs fixed (``bbnas.binary.methods``; ``ma``
+    binarizes weights alone) and the axes are idle. ``k_ratio`` is the amplification factor of
     residual alignment (paper Eq. 8) relative to ``k_star(width)``, so that it carries over
     between widths; None means no residual alignment.
     """
 
     binarize: tuple[Part, ...] = ()
+    method: Method = "bbcu"
     norm: Norm = "none"
     k_ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     activation: Activation = "rprelu"
@@ -85,15 +92,22 @@ class Design(Value):
         """A validated copy with ``changes``."""
         return self.model_validate(self.model_dump() | changes)
 
+    def restricted(self, parts: Collection[Part]) -> Self:
+        """The design without binarized parts that are not among ``parts``."""
+        return self.replace(binarize=[part for part in self.binarize if part in parts])
+
     @property
     def elementwise(self) -> int:
         """Operations on each activation of a binary unit beside its convolution and residual:
-        scale 1, BatchNorm 2, RPReLU 3, other activations 1. OPs count none of them.
+        scale 1 or BatchNorm, which takes the scale up, 2; RPReLU 3, other activations 1. OPs count
+        none of them.
         """
         if not self.binarize:
             return 0
+        if self.method != "bbcu":
+            return _ELEMENTWISE[self.method]
         shape = {"rprelu": 3, "none": 0}.get(self.activation, 1)
-        return self.weight_scale + 2 * (self.norm == "batchnorm") + shape
+        return (2 if self.norm == "batchnorm" else self.weight_scale) + shape
 
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""
@@ -117,6 +131,11 @@ class Design(Value):
         content = json.dumps(self.canonical().model_dump(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def _is_reactnet(self) -> bool:
+        unit = {name: getattr(self, name) for name in UNIT_FIELDS}
+        return unit == UNIT_FIELDS | METHODS["reactnet"]
+
     def same_network(self, other: Design) -> bool:
         """Whether both build the same network."""
         return self.canonical() == other.canonical()
@@ -128,6 +147,8 @@ class Design(Value):
         if not self.binarize:
             return f"full precision{k}, {size}"
         words = ["+".join(self.binarize)]
+        if self.method != "bbcu":
+            return ", ".join([*words, TITLES[self.method], size])
         if self.norm != "none":
             words.append(self.norm)
         words.append("no alignment" if self.k_ratio is None else k.removeprefix(", "))
@@ -139,7 +160,9 @@ class Design(Value):
         if self.binary(Part.BODY):
             span = self.convs_per_residual
             words.append(f"{span} per residual" if span else "no residual")
-        words += [self.estimator] + ([] if self.weight_scale else ["no scale"]) + [size]
+        words += [self.estimator] + ([] if self.weight_scale else ["no scale"])
+        words += ["= ReActNet"] if self._is_reactnet else []
+        words += [size]
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,6 +186,10 @@ def _any_binary(design: Design) -> bool:
     return bool(design.binarize)
 
 
+def _own_unit(design: Design) -> bool:
+    return bool(design.binarize) and design.method == "bbcu"
+
+
 def _has_addition(design: Design) -> bool:
     body_adds = design.binary(Part.BODY) and design.convs_per_residual > 0
     return body_adds or any(part is not Part.BODY for part in design.binarize)
@@ -170,37 +197,108 @@ def _has_addition(design: Design) -> bool:
 
 # When a choice changes the network. An axis that is not here always does.
 MATTERS: dict[str, Callable[[Design], bool]] = {
-    "norm": _any_binary,
-    "activation": _any_binary,
-    "activation_position": lambda d: d.activation != "none" and _has_addition(d),
-    "convs_per_residual": lambda d: d.binary(Part.BODY),
-    "weight_scale": _any_binary,
-    "estimator": _any_binary,
+    "method": _any_binary,
+    "k_ratio": lambda d: d.method == "bbcu" or not d.binarize,
+    "norm": _own_unit,
+    "activation": _own_unit,
+    "activation_position": lambda d: (
+        _own_unit(d) and d.activation != "none" and _has_addition(d)
+    ),
+    "convs_per_residual": lambda d: _own_unit(d) and d.binary(Part.BODY),
+    # BatchNorm divides a factor of its channel away again.
+    "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
+    "estimator": _own_unit,
 }
 
-_V4 = Design(binarize=(Part.BODY,), k_ratio=1.0)
+_V4: dict[str, Any] = {"k_ratio": 1.0}
+_V1: dict[str, Any] = {"norm": "batchnorm", "activation_position": "after_addition"}
+
+# The methods of the paper's tables, as the fields of a Design that make their unit. ReActNet's
+# unit is that of BBCU-V1 (paper Eq. 5; the two have equal figures in Tables 1 and 4).
+METHODS: dict[str, dict[str, Any]] = {
+    "bnn": {"method": "bnn"},
+    "xnornet": {"method": "xnornet"},
+    "bireal": {"method": "bireal"},
+    "irnet": {"method": "irnet"},
+    "reactnet": _V1,
+    "bam": {"method": "bam"},
+    "btm": {"method": "btm"},
+    "ma": {"method": "ma"},
+    "bbcu-v1": _V1,
+    "bbcu-v2": {"activation_position": "after_addition"},
+    "bbcu-v3": {"activation_position": "after_addition", **_V4},
+    "bbcu-v4": _V4,
+    "bbcu": _V4,
+}
+
+TITLES: dict[str, str] = {
+    "bnn": "BNN",
+    "xnornet": "XNOR-Net",
+    "bireal": "Bi-Real",
+    "irnet": "IR-Net",
+    "reactnet": "ReActNet",
+    "bam": "BAM",
+    "btm": "BTM",
+    "ma": "Ma et al.",
+    "bbcu-v1": "BBCU-V1",
+    "bbcu-v2": "BBCU-V2",
+    "bbcu-v3": "BBCU-V3",
+    "bbcu-v4": "BBCU-V4",
+    "bbcu": "BBCU",
+}
+
+# Per activation of a unit, as Design.elementwise counts (BAM's accumulation grows with depth).
+_ELEMENTWISE = {"bnn": 3, "xnornet": 4, "bireal": 2, "irnet": 2, "btm": 2, "bam": 4, "ma": 1}
+
+# The fields that a method decides.
+UNIT_FIELDS: dict[str, Any] = {
+    name: Design.model_fields[name].default
+    for name in MATTERS
+}
+
+# Backbones in full precision, by the width and the backbone's name in ``bbnas.tasks``.
+_BACKBONES = {
+    f"{name}{suffix}": (name, Design(width=width))
+    for name in ("srresnet", "dncnn", "dncnn3")
+    for suffix, width in (("", 64), ("-lite", 12))
+}
 
 PRESETS: dict[str, Design] = {
-    "srresnet": Design(),
-    "srresnet-lite": Design(width=12),
-    "bbcu-v1": _V4.replace(norm="batchnorm", k_ratio=None, activation_position="after_addition"),
-    "bbcu-v2": _V4.replace(k_ratio=None, activation_position="after_addition"),
-    "bbcu-v3": _V4.replace(activation_position="after_addition"),
-    "bbcu-v4": _V4,
-    "bbcu-l": _V4,
-    "bbcu-m": _V4.replace(binarize=(Part.BODY, Part.UPSAMPLING)),
+    **{name: full for name, (_, full) in _BACKBONES.items()},
+    **{name: Design(binarize=(Part.BODY,), **fields) for name, fields in METHODS.items()},
+    "bbcu-l": Design(binarize=(Part.BODY,), **_V4),
+    "bbcu-m": Design(binarize=(Part.BODY, Part.UPSAMPLING), **_V4),
 }
 
 
-def load_design(name_or_path: str | Path) -> Design:
-    """A preset by name, or a design from a YAML file.
+def presets(task: str | Task) -> dict[str, Design]:
+    """The presets that fit the task's backbone: at its depth, with the parts that it has."""
+    from bbnas.tasks import get_task
+
+    task = get_task(task) if isinstance(task, str) else task
+    return {
+        name: design.replace(depth=task.backbone.depth).restricted(task.parts)
+        for name, design in PRESETS.items()
+        if _BACKBONES.get(name, (task.backbone.name,))[0] == task.backbone.name
+    }
+
+
+def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
+    """A preset by name as it fits the task, or a design from a YAML file.
 
     Raises:
-        UserError: neither a preset nor a file, or the file is not a design.
+        UserError: neither a preset nor a file, the file is not a design, or the preset is the
+            backbone of other tasks.
     """
     text = str(name_or_path)
     if text in PRESETS:
-        return PRESETS[text]
+        fitting = presets(task)
+        if text not in fitting:
+            raise UserError(
+                f"preset {text!r} is not the backbone of task {getattr(task, 'name', task)}: "
+                f"use {next(iter(fitting))} there"
+            )
+        return fitting[text]
     if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
         return Design.from_yaml(text)
     raise unknown("preset (or a .yaml file)", text, PRESETS)

@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args
 
-from pydantic import Field, field_serializer, field_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from bbnas.design import (
     MATTERS,
+    METHODS,
+    UNIT_FIELDS,
     Activation,
     ActivationPosition,
     Design,
@@ -24,14 +26,14 @@ from bbnas.design import (
 from bbnas.errors import UserError, unknown
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
-from bbnas.tasks import Task
+from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
     import optuna
 
 # Chosen in this order: whether a later axis matters rests on the earlier ones only.
-_SWITCHES = ("width", "depth", "binarize", "convs_per_residual", "activation")
-_LEAVES = ("k_ratio", "norm", "activation_position", "weight_scale", "estimator")
+_SWITCHES = ("width", "depth", "binarize", "method", "convs_per_residual", "activation", "norm")
+_LEAVES = ("k_ratio", "activation_position", "weight_scale", "estimator")
 _ORDER = _SWITCHES + _LEAVES
 
 # Asked by rank, so that a sampler knows which values are neighbours.
@@ -59,10 +61,13 @@ class Ask(Protocol):
 class Axes(Value):
     """The values of each axis of a Design; an axis left out is fixed at Design's default.
 
-    Values are kept in one order whatever the file's, so equal spaces have equal keys.
+    ``method`` names whole units (``bbnas.design.METHODS``) and so decides all axes of the unit,
+    which are then left out. Values are kept in one order whatever the file's, so equal spaces
+    have equal keys.
     """
 
     binarize: tuple[tuple[Part, ...], ...] = Field(min_length=1)
+    method: tuple[str, ...] = ()
     norm: tuple[Norm, ...] = ("none",)
     k_ratio: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)] | None, ...] = (None,)
     activation: tuple[Activation, ...] = ("rprelu",)
@@ -102,10 +107,31 @@ class Axes(Value):
     def _one_value_is_a_list(cls, value: Any) -> Any:
         return value if isinstance(value, list | tuple | Mapping) else [value]
 
+    @field_validator("method")
+    @classmethod
+    def _known(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        units: dict[str, str] = {}
+        for name in values:
+            if name not in METHODS:
+                raise ValueError(str(unknown("method", name, METHODS)))
+            unit = json.dumps(METHODS[name], sort_keys=True)
+            if name != units.setdefault(unit, name):
+                raise ValueError(f"{name} is the same unit as {units[unit]}: leave one out")
+        return values
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        for axis in UNIT_FIELDS:
+            if self.method and axis != "method" and axis in self.model_fields_set:
+                default = Axes.model_fields[axis].default
+                if getattr(self, axis) != default:
+                    raise ValueError(f"method decides {axis}: leave {axis} or method out")
+        return self
+
     @field_validator("*", mode="after")
     @classmethod
     def _distinct_in_order(cls, values: tuple[Any, ...], info: Any) -> tuple[Any, ...]:
-        if not values:
+        if not values and info.field_name != "method":
             raise ValueError("must hold at least one value")
         if len(set(values)) < len(values):
             twice = next(value for value in values if values.count(value) > 1)
@@ -136,6 +162,7 @@ def _rank_subset(value: tuple[Part, ...]) -> tuple[int, list[int]]:
 
 _RANK: dict[str, Callable[[Any], Any]] = {
     "binarize": _rank_subset,
+    "method": list(METHODS).index,
     "norm": get_args(Norm).index,
     "activation": get_args(Activation).index,
     "activation_position": get_args(ActivationPosition).index,
@@ -189,20 +216,23 @@ class Space(Value):
         """
         wanted = design.canonical()
         found: dict[str, Any] = {}
-        for axis in _ORDER:
+        if not self.axes.method and wanted.method != Design().method:
+            raise UserError(f"method {wanted.method} is not in space {self.name!r}, which has none")
+        for axis in self._order:
             if not _matters(axis, wanted):
                 continue
             same = (
                 value
                 for value in getattr(self.axes, axis)
-                if wanted.replace(**{axis: value}).canonical() == wanted
+                if wanted.replace(**_fields(axis, value)).canonical() == wanted
             )
             try:
                 found |= self._answers(axis, next(same))
             except StopIteration:
                 allowed = ", ".join(_text(value) for value in getattr(self.axes, axis))
+                have = "of this unit" if axis == "method" else _text(getattr(wanted, axis))
                 raise UserError(
-                    f"{axis} {_text(getattr(wanted, axis))} is not in space {self.name!r}: "
+                    f"{axis} {have} is not in space {self.name!r}: "
                     f"it holds {allowed}"
                 ) from None
         return found
@@ -222,10 +252,10 @@ class Space(Value):
         exchange several parts at once.
         """
         found: dict[str, Design] = {}
-        for axis in _ORDER:
+        for axis in self._order:
             if _matters(axis, design):
                 for value in getattr(self.axes, axis):
-                    near = design.replace(**{axis: value}).canonical()
+                    near = design.replace(**_fields(axis, value)).canonical()
                     found[near.key] = near
         found.pop(design.key, None)
 
@@ -240,7 +270,7 @@ class Space(Value):
         total = 0
         for chosen in self._switches():
             product = 1
-            for axis in _LEAVES:
+            for axis in self._leaves:
                 product *= len(self._options(axis, chosen))
             total += product
         return total
@@ -248,9 +278,9 @@ class Space(Value):
     def enumerate(self) -> Iterator[Design]:
         """Every distinct design once, canonical."""
         for chosen in self._switches():
-            options = [self._options(axis, chosen) for axis in _LEAVES]
+            options = [self._options(axis, chosen) for axis in self._leaves]
             for values in itertools.product(*options):
-                yield chosen.replace(**dict(zip(_LEAVES, values, strict=True)))
+                yield chosen.replace(**dict(zip(self._leaves, values, strict=True))).canonical()
 
     def guided(self, order: Sequence[Part]) -> Self:
         """The same space with parts binarized in one order: none, the first, the first two …, all.
@@ -274,7 +304,8 @@ class Space(Value):
 
     def describe(self) -> dict[str, list[str]]:
         """The values of each axis in words, smallest first."""
-        return {axis: list(map(_text, getattr(self.axes, axis))) for axis in Axes.model_fields}
+        order = (axis for axis in Axes.model_fields if axis in self._order)
+        return {axis: list(map(_text, getattr(self.axes, axis))) for axis in order}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and numbers, from which ``from_dict`` makes the space again."""
@@ -291,9 +322,20 @@ class Space(Value):
         content = json.dumps(self.axes.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    @property
+    def _order(self) -> tuple[str, ...]:
+        """The axes to choose, in order: a method has the unit's decided, no method is no axis."""
+        if self.axes.method:
+            return tuple(axis for axis in _ORDER if axis == "method" or axis not in UNIT_FIELDS)
+        return tuple(axis for axis in _ORDER if axis != "method")
+
+    @property
+    def _leaves(self) -> tuple[str, ...]:
+        return tuple(axis for axis in self._order if axis in _LEAVES)
+
     def _choose(self, ask: Ask) -> Design:
         chosen = Design()
-        for axis in _ORDER:
+        for axis in self._order:
             if _matters(axis, chosen):
                 chosen = _set(chosen, axis, self._ask(axis, ask))
         return Design.model_validate(chosen.model_dump()).canonical()
@@ -342,10 +384,13 @@ class Space(Value):
             if not axes:
                 yield chosen
                 return
+            if not _matters(axes[0], chosen):
+                yield from deepen(chosen, axes[1:])
+                return
             for value in self._options(axes[0], chosen):
                 yield from deepen(_set(chosen, axes[0], value), axes[1:])
 
-        return deepen(Design(), _SWITCHES)
+        return deepen(Design(), tuple(axis for axis in self._order if axis in _SWITCHES))
 
     def _options(self, axis: str, chosen: Design) -> tuple[Any, ...]:
         """The values of an axis that make distinct networks, in canonical form."""
@@ -371,13 +416,21 @@ def _matters(axis: str, design: Design) -> bool:
     return axis not in MATTERS or MATTERS[axis](design)
 
 
+def _fields(axis: str, value: Any) -> dict[str, Any]:
+    """What a choice changes in a Design: a method all fields of the unit."""
+    return UNIT_FIELDS | METHODS[value] if axis == "method" else {axis: value}
+
+
 def _set(design: Design, axis: str, value: Any) -> Design:
     # Values of a Space are valid already; validating each step again would dominate count().
-    return design.model_copy(update={axis: value})
+    return design.model_copy(update=_fields(axis, value))
 
 
-def load_space(name_or_path: str | Path) -> Space:
+def load_space(name_or_path: str | Path, task: str | Task = "sr4") -> Space:
     """A built-in space by name, or one from a YAML file (named after the file).
+
+    In the file ``depth: {of_backbone: [0.5, 1]}`` are shares of the depth of the task's backbone;
+    no depth is that depth.
 
     Raises:
         UserError: neither a built-in space nor a file, or the file is not a valid space.
@@ -388,4 +441,25 @@ def load_space(name_or_path: str | Path) -> Space:
     path = known[text] if text in known else Path(text)
     if text not in known and not is_file:
         raise unknown("space (or a .yaml file)", text, known)
-    return Space.from_dict({"name": path.stem} | read_yaml(path), path)
+    content = {"name": path.stem} | read_yaml(path)
+    task = get_task(task) if isinstance(task, str) else task
+    if isinstance(content.get("axes"), Mapping):
+        content["axes"] = _at_depth(dict(content["axes"]), task.backbone.depth, path)
+    return Space.from_dict(content, path)
+
+
+def _at_depth(axes: dict[str, Any], depth: int, where: Path) -> dict[str, Any]:
+    """The axes with depths in convolutions."""
+    given = axes.get("depth", {"of_backbone": [1]})
+    if not isinstance(given, Mapping):
+        return axes
+    shares = given.get("of_backbone")
+    shares = shares if isinstance(shares, list) else [shares]
+    if set(given) != {"of_backbone"} or not all(
+        isinstance(share, int | float) and 0 < share <= 1 for share in shares
+    ):
+        raise UserError(
+            f"{where}: axes.depth: must be a list of convolutions, such as [16, 32], or "
+            f"{{of_backbone: [shares in 0..1]}}, not {given}"
+        )
+    return axes | {"depth": sorted({max(1, round(share * depth)) for share in shares})}

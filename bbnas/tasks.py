@@ -3,41 +3,119 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bbnas.design import Part
 from bbnas.errors import unknown
+
+Degradation = Literal["bicubic", "noise", "jpeg"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A full-precision network of the paper, whose parts a design binarizes.
+
+    ``channels`` are those of the image that it sees, ``depth`` its convolutions in the body.
+    """
+
+    name: str
+    title: str
+    parts: tuple[Part, ...]
+    channels: int
+    depth: int
+
+
+_NO_UPSAMPLING = (Part.HEAD, Part.BODY, Part.TAIL)
+
+BACKBONES: dict[str, Backbone] = {
+    backbone.name: backbone
+    for backbone in (
+        Backbone("srresnet", "SRResNet", tuple(Part), channels=3, depth=32),
+        Backbone("dncnn", "DnCNN", _NO_UPSAMPLING, channels=3, depth=18),
+        Backbone("dncnn3", "DnCNN-3", _NO_UPSAMPLING, channels=1, depth=18),
+    )
+}
 
 
 @dataclass(frozen=True)
 class Task:
     """One restoration task (paper §4.1).
 
-    ``scale`` is the upsampling factor; ``channels`` those of the image that the network sees.
-    Scores are PSNR and SSIM on Y of BT.601 with ``scale`` border pixels cropped.
+    ``level`` is the upsampling factor of ``bicubic``, the σ of ``noise`` (of 255) or the quality
+    of ``jpeg``. ``metric`` says in words how the task is scored.
     """
 
     name: str
     title: str
-    scale: int
-    channels: int
-    backbone: str
-    parts: tuple[Part, ...]
+    degradation: Degradation
+    level: int
+    backbone: Backbone
+    metric: str
     benchmarks: tuple[str, ...]
 
+    @property
+    def scale(self) -> int:
+        """The upsampling factor; 1 where HQ and LQ are of one size."""
+        return self.level if self.degradation == "bicubic" else 1
 
-_SR_BENCHMARKS = ("Set5", "Set14", "B100", "Urban100", "Manga109")
+    @property
+    def border(self) -> int:
+        """Pixels that scoring cuts from each border: ``scale`` of them in super-resolution."""
+        return self.scale if self.degradation == "bicubic" else 0
 
-TASKS: dict[str, Task] = {
-    f"sr{scale}": Task(
+    @property
+    def channels(self) -> int:
+        """Those of the image that the network sees: 3 for RGB, 1 for Y."""
+        return self.backbone.channels
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return self.backbone.parts
+
+
+def _sr(scale: int) -> Task:
+    return Task(
         name=f"sr{scale}",
         title=f"×{scale} super-resolution",
-        scale=scale,
-        channels=3,
-        backbone="srresnet",
-        parts=tuple(Part),
-        benchmarks=_SR_BENCHMARKS,
+        degradation="bicubic",
+        level=scale,
+        backbone=BACKBONES["srresnet"],
+        metric=f"PSNR and SSIM on Y, {scale} border pixels cropped",
+        benchmarks=("Set5", "Set14", "B100", "Urban100", "Manga109"),
     )
-    for scale in (2, 3, 4)
+
+
+def _denoise(sigma: int) -> Task:
+    return Task(
+        name=f"denoise{sigma}",
+        title=f"denoising, σ = {sigma}",
+        degradation="noise",
+        level=sigma,
+        backbone=BACKBONES["dncnn"],
+        metric="PSNR and SSIM on RGB",
+        benchmarks=("CBSD68", "Kodak24", "Urban100"),
+    )
+
+
+def _jpeg(quality: int) -> Task:
+    return Task(
+        name=f"jpeg{quality}",
+        title=f"JPEG deblocking, q = {quality}",
+        degradation="jpeg",
+        level=quality,
+        backbone=BACKBONES["dncnn3"],
+        metric="PSNR and SSIM on Y",
+        benchmarks=("LIVE1", "Classic5"),
+    )
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        *map(_sr, (2, 3, 4)),
+        *map(_denoise, (15, 25, 50)),
+        *map(_jpeg, (10, 20, 30, 40)),
+    )
 }
 
 

@@ -11,21 +11,27 @@ from hypothesis import strategies as st
 
 from bbnas.design import (
     MATTERS,
+    METHODS,
     PRESETS,
     Activation,
     ActivationPosition,
     Design,
     Estimator,
+    Method,
     Norm,
     Part,
     k_star,
     load_design,
+    presets,
 )
 from bbnas.errors import UserError
+from bbnas.tasks import TASKS
 
 designs = st.builds(
     Design,
     binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    # Most designs of the method whose unit has axes.
+    method=st.just("bbcu") | st.sampled_from(get_args(Method)),
     norm=st.sampled_from(get_args(Norm)),
     k_ratio=st.none() | st.floats(1e-3, 1e3) | st.sampled_from([1 / 130, 1.0]),
     activation=st.sampled_from(get_args(Activation)),
@@ -88,6 +94,16 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
         ),
         # Multiplying by k = 1 aligns nothing.
         (Design(k_ratio=1 / 130), Design(k_ratio=None)),
+        # The unit of an earlier method has no axes.
+        (
+            Design(binarize=["body"], method="bnn"),
+            Design(binarize=["body"], method="bnn", norm="batchnorm", k_ratio=4.0),
+        ),
+        # A scale per channel does not survive BatchNorm.
+        (
+            Design(binarize=["body"], norm="batchnorm"),
+            Design(binarize=["body"], norm="batchnorm", weight_scale=False),
+        ),
         # Without an activation, or without a sum, it has no position.
         (
             Design(binarize=["body"], activation="none"),
@@ -134,14 +150,31 @@ def test_presets_are_the_paper_s() -> None:
     assert PRESETS["srresnet-lite"].width == 12
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_canonical_and_loads_by_name_and_from_a_file(name, tmp_path) -> None:
-    preset = PRESETS[name]
-    assert preset.canonical() == preset
-    assert load_design(name) == preset
+@pytest.mark.parametrize("task", TASKS)
+def test_every_preset_is_canonical_and_loads_by_name_and_from_a_file(task, tmp_path) -> None:
     file = tmp_path / "design.yaml"
-    file.write_text(preset.to_yaml())
-    assert load_design(file) == preset
+    for name, preset in presets(task).items():
+        assert preset.canonical() == preset
+        assert load_design(name, task) == preset
+        assert preset.depth == TASKS[task].backbone.depth
+        file.write_text(preset.to_yaml())
+        assert load_design(file) == preset
+
+
+def test_reactnet_is_bbcu_v1_and_every_other_method_its_own() -> None:
+    keys: dict[str, set[str]] = {}
+    for name in METHODS:
+        keys.setdefault(PRESETS[name].key, set()).add(name)
+    shared = [names for names in keys.values() if len(names) > 1]
+    assert shared == [{"reactnet", "bbcu-v1"}, {"bbcu-v4", "bbcu"}]
+    assert "ReActNet" in PRESETS["reactnet"].label()
+    assert PRESETS["bnn"].label() == "body, BNN, 64×32"
+
+
+def test_a_backbone_of_other_tasks_is_no_preset() -> None:
+    with pytest.raises(UserError, match="'dncnn' is not the backbone of task sr4: use srresnet"):
+        load_design("dncnn", "sr4")
+    assert load_design("bbcu-m", "jpeg10") == load_design("bbcu-l", "jpeg10")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import itertools
 import random
 import time
 from collections import Counter
-from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -15,6 +14,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bbnas.design import (
+    METHODS,
     PRESETS,
     Activation,
     ActivationPosition,
@@ -22,6 +22,7 @@ from bbnas.design import (
     Estimator,
     Norm,
     Part,
+    presets,
 )
 from bbnas.errors import UserError
 from bbnas.space import Axes, Space, load_space
@@ -36,12 +37,13 @@ def some(values, most=3):
 
 subsets = [list(c) for n in range(5) for c in itertools.combinations(map(str, Part), n)]
 
-spaces = st.fixed_dictionaries(
+binarize = st.one_of(
+    st.lists(st.sampled_from(subsets), min_size=1, max_size=4, unique_by=tuple),
+    some([str(part) for part in Part]).map(lambda parts: {"any_of": parts}),
+)
+unit_spaces = st.fixed_dictionaries(
     {
-        "binarize": st.one_of(
-            st.lists(st.sampled_from(subsets), min_size=1, max_size=4, unique_by=tuple),
-            some([str(part) for part in Part]).map(lambda parts: {"any_of": parts}),
-        ),
+        "binarize": binarize,
         "norm": some(get_args(Norm)),
         # 1/130 is k = 1 at width 64: no alignment.
         "k_ratio": some([None, 0.25, 1.0, 4.0, 1 / 130]),
@@ -53,19 +55,40 @@ spaces = st.fixed_dictionaries(
         "width": some([16, 64], 2),
         "depth": some([4, 8, 32], 2),
     }
-).map(lambda axes: Space.from_dict({"version": 1, "name": "small", "axes": axes}))
+)
+method_spaces = st.fixed_dictionaries(
+    {
+        "binarize": binarize,
+        "method": some([name for name in METHODS if name not in ("reactnet", "bbcu-v4")], 4),
+        "width": some([16, 64], 2),
+    }
+)
+spaces = st.one_of(unit_spaces, method_spaces).map(
+    lambda axes: Space.from_dict({"version": 1, "name": "small", "axes": axes})
+)
 
 
 def brute_force(space: Space) -> dict[str, Design]:
     """Every raw combination of the axes, by canonical key."""
     axes = space.axes.model_dump()
-    raw = itertools.product(*axes.values())
-    found = (Design(**dict(zip(axes, values, strict=True))).canonical() for values in raw)
-    return {design.key: design for design in found}
+    methods = axes.pop("method")
+    if methods:
+        axes = {axis: axes[axis] for axis in ("binarize", "width", "depth")}
+    plain = [
+        Design(**dict(zip(axes, values, strict=True)))
+        for values in itertools.product(*axes.values())
+    ]
+    # A method is a choice of unit: where nothing is binarized there is none to choose.
+    found = [
+        design.replace(**METHODS[method]) if design.binarize and method else design
+        for design in plain
+        for method in methods or ("",)
+    ]
+    return {design.key: design.canonical() for design in found}
 
 
 def raw_size(space: Space) -> int:
-    return int(np.prod([len(getattr(space.axes, axis)) for axis in Axes.model_fields]))
+    return int(np.prod([len(getattr(space.axes, axis)) or 1 for axis in Axes.model_fields]))
 
 
 @given(spaces)
@@ -162,9 +185,33 @@ def test_the_built_in_space_covers_the_issue_s_axes() -> None:
     assert max(axes.k_ratio[1:]) >= 64
 
 
-@pytest.mark.parametrize("name", [n for n in PRESETS if n != "srresnet-lite"])
-def test_the_built_in_space_contains_the_paper_s_designs(name) -> None:
-    assert load_space("bbcu").contains(PRESETS[name])
+@pytest.mark.parametrize("task", ["sr4", "denoise25", "jpeg10"])
+def test_the_built_in_spaces_contain_the_paper_s_designs(task) -> None:
+    spaces = {name: load_space(name, task).restricted(TASKS[task]) for name in ("bbcu", "methods")}
+    for name, design in presets(task).items():
+        own_unit = design.method == "bbcu" and not name.endswith("-lite")
+        assert spaces["bbcu"].contains(design) == own_unit, name
+        ranked = name in METHODS and name not in ("bbcu-v2", "bbcu-v3") or name in ("bbcu-l", "bbcu-m")
+        assert spaces["methods"].contains(design) == ranked, name
+
+
+def test_a_method_decides_the_unit(tmp_path) -> None:
+    file = tmp_path / "methods.yaml"
+    file.write_text("version: 1\naxes: {binarize: [[body]], method: [bnn, reactnet, bbcu]}")
+    found = list(load_space(file, "denoise25").enumerate())
+    assert found == [presets("denoise25")[name] for name in ("bnn", "reactnet", "bbcu")]
+
+
+def test_depth_is_the_backbone_s_or_a_share_of_it(tmp_path) -> None:
+    file = tmp_path / "deep.yaml"
+    for given, sr, denoise in (
+        ("", (32,), (18,)),
+        (", depth: {of_backbone: [0.5, 1]}", (16, 32), (9, 18)),
+        (", depth: [4, 8]", (4, 8), (4, 8)),
+    ):
+        file.write_text(f"version: 1\naxes: {{binarize: [[body]]{given}}}")
+        assert load_space(file).axes.depth == sr
+        assert load_space(file, "denoise50").axes.depth == denoise
 
 
 def test_what_is_not_in_the_space_is_named() -> None:
@@ -187,13 +234,12 @@ def test_counting_a_large_space_is_quick() -> None:
 
 def test_every_part_that_the_task_has_stays() -> None:
     space = load_space("bbcu")
-    for task in TASKS.values():
-        assert space.restricted(task).key == space.key
+    for task in ("sr2", "sr3", "sr4"):
+        assert space.restricted(TASKS[task]).key == space.key
 
 
 def test_a_part_that_the_task_lacks_goes() -> None:
-    flat = replace(TASKS["sr4"], parts=(Part.HEAD, Part.BODY, Part.TAIL))
-    space = load_space("bbcu").restricted(flat)
+    space = load_space("bbcu", "denoise15").restricted(TASKS["denoise15"])
     assert len(space.axes.binarize) == 8
     assert not any(Part.UPSAMPLING in subset for subset in space.axes.binarize)
 
@@ -236,6 +282,10 @@ def test_one_value_fixes_an_axis_and_off_is_no_alignment(tmp_path) -> None:
         ("axes: {binarize: [[body]], k_ratio: []}", "at least one value"),
         ("axes: {binarize: [[body]], width: [16, 16]}", "16 twice"),
         ("axes: {binarize: [[head, body], [body, head]]}", "head+body twice"),
+        ("axes: {binarize: [[body]], method: [bn]}", "did you mean 'bnn'"),
+        ("axes: {binarize: [[body]], method: [reactnet, bbcu-v1]}", "the same unit"),
+        ("axes: {binarize: [[body]], method: [bnn], norm: [batchnorm]}", "method decides norm"),
+        ("axes: {binarize: [[body]], depth: {of_backbone: [2]}}", "shares in 0..1"),
         ("axs: {}", "did you mean 'axes'"),
         ("axes: {norm: none}", "'axes.binarize' is missing"),
         ("axes: {binarize: [[body]]}\nversion: 2", "version = 2: must be 1"),

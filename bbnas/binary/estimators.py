@@ -23,6 +23,11 @@ _JUST_OVER_1 = math.nextafter(1.0, 2.0) + 2**-24
 EDE_T_MIN, EDE_T_MAX = 1e-1, 1e1
 
 
+def identity(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
+    """1: straight through (BNN's weights)."""
+    return grad
+
+
 def clip(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
     """Straight-through inside |u| ≤ 1, else 0 (BNN, Courbariaux et al. 2016)."""
     passed: Tensor = torch.ops.aten.hardtanh_backward(grad, u, -_JUST_OVER_1, _JUST_OVER_1)
@@ -46,4 +51,9 @@ def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
     return torch.addcmul(grad, grad, tanh.square_(), value=-1.0).mul_(k * t)
 
 
-ESTIMATORS: dict[str, Estimate] = {"clip": clip, "quadratic": quadratic, "ede": ede}
+ESTIMATORS: dict[str, Estimate] = {
+    "identity": identity,
+    "clip": clip,
+    "quadratic": quadratic,
+    "ede": ede,
+}

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bbnas.binary.estimators import ESTIMATORS, clip
+from bbnas.binary.weights import WEIGHTS, mean_magnitude
 
 _ONE = torch.ones(())
 
@@ -27,10 +28,10 @@ def minus_sgn(u: Tensor) -> Tensor:
     return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
 
 
-def binarize(x: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
-    """``u`` = α − x and −sgn(x − α) for x (N, C, H, W) and thresholds α (C)."""
+def binarize(x: Tensor, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
+    """``u`` = α − x and −sgn(x − α) for x (N, C, H, W) and thresholds α (C), None for 0."""
     # + 0.0 turns a threshold of −0.0 into +0.0, which minus_sgn relies on.
-    u = (alpha + 0.0).view(1, -1, 1, 1) - x
+    u = 0.0 - x if alpha is None else (alpha + 0.0).view(1, -1, 1, 1) - x
     return u, minus_sgn(u)
 
 
@@ -40,22 +41,18 @@ def binarize_weight(weight: Tensor, channels_last: bool) -> Tensor:
     return minus.contiguous(memory_format=torch.channels_last) if channels_last else minus
 
 
-def weight_scale(weight: Tensor) -> Tensor:
-    """mean|W_o| for each output channel, (C_out) (paper Eq. 3; per channel as in the code)."""
-    return weight.abs().mean((1, 2, 3))
-
-
 def binary_conv(
-    x: Tensor, alpha: Tensor, weight: Tensor, scaled: bool
+    x: Tensor, alpha: Tensor | None, latent: Tensor, weights: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Forward of BinaryConv: the output, then u, −sgn(x − α), −sgn(W) and the scale (C_out)."""
+    """Forward of BinaryConv: the output, then u, −sgn(x − α), −sgn(V) and the scale (C_out)."""
     u, xb = binarize(x, alpha)
-    wb = binarize_weight(weight, x.is_contiguous(memory_format=torch.channels_last))
+    wb = binarize_weight(latent, x.is_contiguous(memory_format=torch.channels_last))
     y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
-    scale = weight_scale(weight) if scaled else None
-    if scale is not None:
-        y = y.mul_(scale.view(1, -1, 1, 1))
-    return y, u, xb, wb, scale
+    scale = WEIGHTS[weights].scale
+    if scale is None:
+        return y, u, xb, wb, None
+    scales = scale(latent)
+    return y.mul_(scales.view(1, -1, 1, 1)), u, xb, wb, scales
 
 
 def rprelu_add(
@@ -72,33 +69,33 @@ def rprelu_add(
 
 
 class BinaryConv(torch.autograd.Function):
-    """mean|W_o| · (sgn(x − α) ⊛ sgn(W)), 3×3, zero padding after binarization (paper Eq. 1–3).
+    """scale(V) · (sgn(x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
     The convolution adds whole numbers, exactly, as XNOR and popcount do; the scale follows it.
-    Backward: ``estimator`` for the activations; for the weights clip with the scale detached and,
-    as in the authors' code, not multiplied into the gradient.
+    ``weights`` names a WeightBinarizer, ``latent`` is its V. Backward: ``estimator`` for the
+    activations, the binarizer's own for the weights.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        alpha: Tensor,
-        weight: Tensor,
-        scaled: bool,
+        alpha: Tensor | None,
+        latent: Tensor,
+        weights: str,
         estimator: str,
         progress: float,
     ) -> Tensor:
-        y, u, xb, wb, scale = binary_conv(x, alpha, weight, scaled)
-        ctx.save_for_backward(u, xb, wb, weight, scale)
-        ctx.estimator, ctx.progress = estimator, progress
+        y, u, xb, wb, scale = binary_conv(x, alpha, latent, weights)
+        ctx.save_for_backward(u, xb, wb, latent, scale)
+        ctx.weights, ctx.estimator, ctx.progress = weights, estimator, progress
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        u, xb, wb, weight, scale = ctx.saved_tensors
-        # Minus: from −sgn(x − α) and −sgn(W) back to their arguments.
+        u, xb, wb, latent, scale = ctx.saved_tensors
+        # Minus: from −sgn(x − α) and −sgn(V) back to their arguments.
         kernel = -wb if scale is None else wb * -scale.view(-1, 1, 1, 1)
         mask = [ctx.needs_input_grad[0] or ctx.needs_input_grad[1], True, False]
         grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
@@ -107,8 +104,33 @@ class BinaryConv(torch.autograd.Function):
         grad_x = grad_alpha = None
         if grad_xb is not None:
             grad_x = ESTIMATORS[ctx.estimator](u, grad_xb, ctx.progress)
-            grad_alpha = grad_x.sum((0, 2, 3)).neg_()
-        return grad_x, grad_alpha, clip(weight, grad_wb.neg_()), None, None, None
+            if ctx.needs_input_grad[1]:
+                grad_alpha = grad_x.sum((0, 2, 3)).neg_()
+        binarizer = WEIGHTS[ctx.weights]
+        grad_latent = binarizer.estimator(latent, grad_wb.neg(), ctx.progress)
+        if binarizer.scales_gradient:
+            grad_latent = grad_latent * scale.view(-1, 1, 1, 1)
+        return grad_x, grad_alpha, grad_latent, None, None, None
+
+
+def binary_weight(weight: Tensor) -> Tensor:
+    """mean|W_o| · sgn(W) for W (C_out, C_in, 3, 3)."""
+    return binarize_weight(weight, False) * -mean_magnitude(weight).view(-1, 1, 1, 1)
+
+
+class BinaryWeight(torch.autograd.Function):
+    """``binary_weight``; backward clip, the scale not multiplied in, as in BinaryConv."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(weight)
+        return binary_weight(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (weight,) = ctx.saved_tensors
+        return clip(weight, grad)
 
 
 class RPReLUAdd(torch.autograd.Function):

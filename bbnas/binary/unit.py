@@ -1,43 +1,95 @@
-"""The basic binary convolution unit and its variants V1 to V4 (paper §3.1, Fig. 2)."""
+"""Binary convolution, RPReLU, and the unit made of them: BBCU V1 to V4 (paper §3.1, Fig. 2)."""
 
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbnas.binary.functions import BinaryConv, RPReLUAdd, binary_conv, rprelu_add
+from bbnas.binary.functions import (
+    BinaryConv,
+    BinaryWeight,
+    RPReLUAdd,
+    binary_conv,
+    binary_weight,
+    rprelu_add,
+)
+from bbnas.binary.weights import WEIGHTS
 from bbnas.design import Design
 
 
 class BinaryConv2d(nn.Module):
-    """α-thresholded 1-bit 3×3 convolution, (N, C_in, H, W) → (N, C_out, H, W), paper Eq. 1–3."""
+    """1-bit 3×3 convolution, (N, C_in, H, W) → (N, C_out, H, W), paper Eq. 1–3.
+
+    ``weights`` names a weight binarizer (``bbnas.binary.weights``), ``estimator`` that of the
+    activations; ``threshold``: whether they are compared with a learned α_c, 0 at the start, or
+    with 0.
+    """
 
     progress: float = 0.0  # e/E, set by the training loop; only EDE reads it
 
     def __init__(
-        self, c_in: int, c_out: int, *, scaled: bool = True, estimator: str = "quadratic"
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        weights: str = "scaled",
+        estimator: str = "quadratic",
+        threshold: bool = True,
     ) -> None:
         super().__init__()
-        self.scaled, self.estimator = scaled, estimator
+        self.weights, self.estimator = weights, estimator
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
-        self.alpha = nn.Parameter(torch.zeros(c_in))
+        self.alpha = nn.Parameter(torch.zeros(c_in)) if threshold else None
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
+    @property
+    def scaled(self) -> bool:
+        """Whether its outputs are multiplied by a scale per channel."""
+        return WEIGHTS[self.weights].scale is not None
+
     def forward(self, x: Tensor) -> Tensor:
+        latent = WEIGHTS[self.weights].latent
+        seen = self.weight if latent is None else latent(self.weight)
         if not torch.is_grad_enabled():
-            return binary_conv(x, self.alpha, self.weight, self.scaled)[0]
+            return binary_conv(x, self.alpha, seen, self.weights)[0]
         y: Tensor = BinaryConv.apply(  # type: ignore[no-untyped-call]
-            x, self.alpha, self.weight, self.scaled, self.estimator, self.progress
+            x, self.alpha, seen, self.weights, self.estimator, self.progress
         )
         return y
 
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """To be called after each step of the optimizer."""
+        if WEIGHTS[self.weights].clamped:
+            self.weight.clamp_(-1.0, 1.0)
+
     def extra_repr(self) -> str:
         c_out, c_in = self.weight.shape[:2]
-        return f"{c_in}, {c_out}, scaled={self.scaled}, estimator={self.estimator!r}"
+        return f"{c_in}, {c_out}, weights={self.weights!r}, estimator={self.estimator!r}"
+
+
+class BinaryWeightConv2d(nn.Module):
+    """3×3 convolution of full-precision activations with mean|W_o|·sgn(W), and a bias or none.
+
+    Ma et al. 2019, "Efficient super resolution using binarized neural network": it saves
+    memory, not operations, since it adds and subtracts full-precision numbers.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, bias: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            weight: Tensor = BinaryWeight.apply(self.weight)  # type: ignore[no-untyped-call]
+        else:
+            weight = binary_weight(self.weight)
+        return F.conv2d(x, weight, self.bias, padding=1)
 
 
 class RPReLU(nn.Module):
@@ -74,7 +126,7 @@ def activation(name: str, channels: int) -> nn.Module:
 
 
 class BinaryUnit(nn.Module):
-    """Binary convolution, normalisation, activation and the place of the residual.
+    """BBCU: binary convolution, normalisation, activation and the place of the residual.
 
     With f the activation and N the normalisation (or nothing):
     ``residual_branch`` f(N(conv(x))) + residual (V4); ``after_addition`` f(N(conv(x)) + residual)
@@ -82,10 +134,15 @@ class BinaryUnit(nn.Module):
     belongs to the network.
     """
 
+    adds: ClassVar[bool] = True
+
     def __init__(self, c_in: int, c_out: int, design: Design) -> None:
         super().__init__()
         self.conv = BinaryConv2d(
-            c_in, c_out, scaled=design.weight_scale, estimator=design.estimator
+            c_in,
+            c_out,
+            weights="scaled" if design.weight_scale else "sign",
+            estimator=design.estimator,
         )
         self.norm = nn.BatchNorm2d(c_out) if design.norm == "batchnorm" else nn.Identity()
         self.activation = activation(design.activation, c_out)
@@ -100,23 +157,3 @@ class BinaryUnit(nn.Module):
         if isinstance(self.activation, RPReLU):
             return cast("Tensor", self.activation(y, residual))
         return cast("Tensor", self.activation(y) + residual)
-
-
-class BinaryUpsample(nn.Module):
-    """BBCU-U: unit n → n·s², PixelShuffle s, residual = the input, nearest-upsampled.
-
-    Repeating each input channel s² times before the shuffle is the same as nearest upsampling
-    after it; with the activation after the addition the residual must be there before.
-    """
-
-    def __init__(self, channels: int, scale: int, design: Design) -> None:
-        super().__init__()
-        self.scale = scale
-        self.unit = BinaryUnit(channels, channels * scale**2, design)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.unit.inside:
-            y = F.pixel_shuffle(self.unit(x), self.scale)
-            return y + F.interpolate(x, scale_factor=self.scale, mode="nearest")
-        repeated = x.repeat_interleave(self.scale**2, dim=1)
-        return F.pixel_shuffle(self.unit(x, repeated), self.scale)

@@ -6,39 +6,45 @@ import torch
 from torch import Tensor
 
 from bbnas.binary import BinaryUnit
-from bbnas.design import Design, Part
+from bbnas.design import Design
+from bbnas.networks.dncnn import DnCNN
+from bbnas.networks.parts import RestorationNetwork
 from bbnas.networks.srresnet import SRResNet
 from bbnas.tasks import Task, get_task
 
-__all__ = ["SRResNet", "build", "calibrate"]
+__all__ = ["DnCNN", "RestorationNetwork", "SRResNet", "build", "calibrate"]
 
 
-def build(design: Design, task: str | Task) -> SRResNet:
+def build(design: Design, task: str | Task) -> RestorationNetwork:
     """The network of ``design`` for ``task``, freshly initialised from torch's generator.
+
+    Binarized parts that the task's backbone lacks are passed over.
 
     Raises:
         UserError: an unknown task.
     """
     task = get_task(task) if isinstance(task, str) else task
-    return SRResNet(design.canonical(), task.scale, task.channels)
+    design = design.restricted(task.parts).canonical()
+    if task.degradation == "bicubic":
+        return SRResNet(design, task.scale, task.channels)
+    return DnCNN(design, task.channels)
 
 
 @torch.no_grad()
-def calibrate(network: SRResNet, lq: Tensor) -> None:
+def calibrate(network: RestorationNetwork, lq: Tensor) -> None:
     """Start the thresholds of a binary tail at the mean of what it sees, if that is positive.
 
     A threshold of 0 would turn a positive input, as a ReLU leaves it, into a constant. ``lq`` is
     a batch (N, C, H, W).
     """
-    if not network.design.binary(Part.TAIL):
+    layer = network.tail.layer
+    if not isinstance(layer, BinaryUnit) or layer.conv.alpha is None:
         return
-    unit = network.tail.layer
-    assert isinstance(unit, BinaryUnit)
     seen: list[Tensor] = []
-    hook = unit.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    hook = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     training = network.training
     network.eval()(lq)
     network.train(training)
     hook.remove()
     if bool((seen[0] >= 0).all()):
-        unit.conv.alpha.copy_(seen[0].mean((0, 2, 3)))
+        layer.conv.alpha.copy_(seen[0].mean((0, 2, 3)))

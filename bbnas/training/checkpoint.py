@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from bbnas.errors import UserError
-from bbnas.networks import SRResNet, build
+from bbnas.networks import RestorationNetwork, build
 from bbnas.schema import Value
 from bbnas.training.recipe import Recipe
 
@@ -85,7 +85,7 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def load_checkpoint(path: str | Path) -> tuple[SRResNet, CheckpointInfo]:
+def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInfo]:
     """The network of a checkpoint, on the CPU in evaluation mode, and what it says of itself.
 
     Raises:
@@ -117,7 +117,7 @@ def load_state(path: Path, training: Training) -> CheckpointInfo:
     return info
 
 
-def _network(path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]) -> SRResNet:
+def _network(path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]) -> RestorationNetwork:
     with torch.random.fork_rng(devices=[]):
         network = build(info.recipe.protocol.trained(info.recipe.design), info.recipe.task)
     _load_weights(path, network, tensors)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from bbnas.data import Patches
     from bbnas.design import Design
-    from bbnas.networks import SRResNet
+    from bbnas.networks import RestorationNetwork
     from bbnas.protocol import Protocol
 
 
@@ -49,7 +49,7 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def initialise(design: Design, task: str, protocol: Protocol) -> SRResNet:
+def initialise(design: Design, task: str, protocol: Protocol) -> RestorationNetwork:
     """The network that ``protocol`` trains for ``design``, its weights drawn from its seed.
 
     The caller's random state is left as it was.
@@ -68,7 +68,7 @@ class Training:
     """
 
     def __init__(
-        self, network: SRResNet, patches: Patches, protocol: Protocol, device: torch.device
+        self, network: RestorationNetwork, patches: Patches, protocol: Protocol, device: torch.device
     ) -> None:
         self.network = network.to(device)
         self.patches = patches
@@ -76,7 +76,6 @@ class Training:
         self.device = device
         self.iteration = 0
         self.adam = Adam(self.network.parameters(), protocol.betas)
-        self._after_step = getattr(network, "after_step", None)
 
     @property
     def learning_rate(self) -> float:
@@ -116,8 +115,7 @@ class Training:
         loss = F.l1_loss(self.network(lq), hq)
         loss.backward()  # type: ignore[no-untyped-call]
         self.adam.step(self.iteration + 1, learning_rate(self.protocol, self.iteration))
-        if self._after_step is not None:
-            self._after_step()
+        self.network.after_step()
         return loss.detach()
 
     def check_weights(self) -> None:

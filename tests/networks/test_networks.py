@@ -13,7 +13,8 @@ from bbnas import UserError
 from bbnas.binary import BinaryConv2d, BinaryUnit
 from bbnas.design import PRESETS, Design, Part
 from bbnas.networks import build, calibrate
-from bbnas.networks.srresnet import RGB_MEAN, BinaryBlock, ResidualBlock, repeat_channels
+from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
+from bbnas.networks.srresnet import ResidualBlock
 
 designs = st.builds(
     Design,

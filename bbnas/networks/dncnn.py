@@ -1,0 +1,48 @@
+"""DnCNN (Zhang et al. 2017): denoising in colour, and deblocking on Y (DnCNN-3)."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bbnas.design import Design, Part
+from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
+
+
+class ConvBlock(nn.Module):
+    """ReLU(BN(conv)), bias-free: one layer of the full-precision body."""
+
+    def __init__(self, design: Design) -> None:
+        super().__init__()
+        self.conv = conv(design.width, design.width, design, Part.BODY, bias=False)
+        self.norm = nn.BatchNorm2d(design.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(cast("Tensor", self.norm(self.conv(x))))
+
+
+def body(design: Design) -> nn.Module:
+    """``depth`` convolutions n → n; in full precision each with BatchNorm and ReLU."""
+    if one_bit(design, Part.BODY):
+        return binary_body(design)
+    return nn.Sequential(*(ConvBlock(design) for _ in range(design.depth)))
+
+
+class DnCNN(RestorationNetwork):
+    """Bias-free, no upsampling: the output is the LQ image plus what the network finds.
+
+    The paper writes x − net(x). A convolution's sign is free, so adding is the same network.
+    """
+
+    def __init__(self, design: Design, channels: int) -> None:
+        super().__init__(design, 1, channels)
+        self.head = Head(channels, design, bias=False, slope=0.0)
+        self.body = body(design)
+        self.tail = Tail(channels, design, bias=False)
+
+    @property
+    def reach(self) -> int:
+        """Head, body and tail."""
+        return self.design.depth + 2
