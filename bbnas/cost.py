@@ -194,7 +194,7 @@ def _part(
     by_module: dict[str, Counter[str]],
     modules: dict[str, nn.Module],
 ) -> PartCost:
-    inside = {
+    inside: dict[str, nn.Module] = {
         inner: layer for inner, layer in modules.items() if f"{inner}.".startswith(f"{name}.")
     }
     binary = {inner: m for inner, m in inside.items() if isinstance(m, BinaryConv2d)}
@@ -205,9 +205,10 @@ def _part(
     numbers = sum(p.numel() for p in module.parameters())
     convs = sum(m.weight.numel() for m in inside.values() if isinstance(m, nn.Conv2d))
     convs += sum(m.scales.numel() for m in sums.values())
-    bits = sum(layer.weight.numel() for layer in (*binary.values(), *weights_only))
-    scaled = [layer for layer in binary.values() if layer.scaled]
-    scales = sum(layer.weight.shape[0] for layer in (*scaled, *weights_only))
+    one_bit: list[BinaryConv2d | BinaryWeightConv2d] = [*binary.values(), *weights_only]
+    bits = sum(layer.weight.numel() for layer in one_bit)
+    unscaled = {layer for layer in binary.values() if not layer.scaled}
+    scales = sum(layer.weight.shape[0] for layer in one_bit if layer not in unscaled)
     return PartCost(
         macs_fp=macs - macs_binary,
         macs_binary=macs_binary,

@@ -201,9 +201,7 @@ MATTERS: dict[str, Callable[[Design], bool]] = {
     "k_ratio": lambda d: d.method == "bbcu" or not d.binarize,
     "norm": _own_unit,
     "activation": _own_unit,
-    "activation_position": lambda d: (
-        _own_unit(d) and d.activation != "none" and _has_addition(d)
-    ),
+    "activation_position": lambda d: _own_unit(d) and d.activation != "none" and _has_addition(d),
     "convs_per_residual": lambda d: _own_unit(d) and d.binary(Part.BODY),
     # BatchNorm divides a factor of its channel away again.
     "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
@@ -251,10 +249,7 @@ TITLES: dict[str, str] = {
 _ELEMENTWISE = {"bnn": 3, "xnornet": 4, "bireal": 2, "irnet": 2, "btm": 2, "bam": 4, "ma": 1}
 
 # The fields that a method decides.
-UNIT_FIELDS: dict[str, Any] = {
-    name: Design.model_fields[name].default
-    for name in MATTERS
-}
+UNIT_FIELDS: dict[str, Any] = {name: Design.model_fields[name].default for name in MATTERS}
 
 # Backbones in full precision, by the width and the backbone's name in ``bbnas.tasks``.
 _BACKBONES = {

@@ -217,7 +217,9 @@ class Space(Value):
         wanted = design.canonical()
         found: dict[str, Any] = {}
         if not self.axes.method and wanted.method != Design().method:
-            raise UserError(f"method {wanted.method} is not in space {self.name!r}, which has none")
+            raise UserError(
+                f"method {wanted.method} is not in space {self.name!r}, which has none"
+            )
         for axis in self._order:
             if not _matters(axis, wanted):
                 continue
@@ -232,8 +234,7 @@ class Space(Value):
                 allowed = ", ".join(_text(value) for value in getattr(self.axes, axis))
                 have = "of this unit" if axis == "method" else _text(getattr(wanted, axis))
                 raise UserError(
-                    f"{axis} {have} is not in space {self.name!r}: "
-                    f"it holds {allowed}"
+                    f"{axis} {have} is not in space {self.name!r}: it holds {allowed}"
                 ) from None
         return found
 

@@ -191,7 +191,7 @@ def test_the_built_in_spaces_contain_the_paper_s_designs(task) -> None:
     for name, design in presets(task).items():
         own_unit = design.method == "bbcu" and not name.endswith("-lite")
         assert spaces["bbcu"].contains(design) == own_unit, name
-        ranked = name in METHODS and name not in ("bbcu-v2", "bbcu-v3") or name in ("bbcu-l", "bbcu-m")
+        ranked = name in {*METHODS, "bbcu-l", "bbcu-m"} - {"bbcu-v2", "bbcu-v3"}
         assert spaces["methods"].contains(design) == ranked, name
 
 
@@ -204,12 +204,12 @@ def test_a_method_decides_the_unit(tmp_path) -> None:
 
 def test_depth_is_the_backbone_s_or_a_share_of_it(tmp_path) -> None:
     file = tmp_path / "deep.yaml"
-    for given, sr, denoise in (
+    for written, sr, denoise in (
         ("", (32,), (18,)),
         (", depth: {of_backbone: [0.5, 1]}", (16, 32), (9, 18)),
         (", depth: [4, 8]", (4, 8), (4, 8)),
     ):
-        file.write_text(f"version: 1\naxes: {{binarize: [[body]]{given}}}")
+        file.write_text(f"version: 1\naxes: {{binarize: [[body]]{written}}}")
         assert load_space(file).axes.depth == sr
         assert load_space(file, "denoise50").axes.depth == denoise
 

@@ -52,7 +52,5 @@ WEIGHTS: dict[str, WeightBinarizer] = {
     # multiplied into the gradient.
     "scaled": WeightBinarizer(clip, scale=mean_magnitude),
     # IR-Net (Qin et al. 2020).
-    "libra": WeightBinarizer(
-        ede, scale=power_of_two, latent=standardized, scales_gradient=True
-    ),
+    "libra": WeightBinarizer(ede, scale=power_of_two, latent=standardized, scales_gradient=True),
 }

@@ -165,6 +165,8 @@ class RestorationNetwork(nn.Module):
     head: Head
     body: nn.Module
     tail: Tail
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, design: Design, scale: int, channels: int) -> None:
         super().__init__()
@@ -191,7 +193,7 @@ class RestorationNetwork(nn.Module):
         x = (x - self.mean) / self.std if standardised else x * self.design.k
         # Channels last: convolution and per-channel arithmetic are both faster on a CPU.
         x = x.contiguous(memory_format=torch.channels_last)
-        y = self.tail(self.features(x), self.residual(x))
+        y: Tensor = self.tail(self.features(x), self.residual(x))
         return y * self.std + self.mean if standardised else y / self.design.k
 
     def set_progress(self, progress: float) -> None:

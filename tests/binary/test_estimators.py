@@ -13,6 +13,10 @@ from bbnas.binary import ESTIMATORS
 from bbnas.binary.functions import minus_sgn
 
 
+def identity(x: float, progress: float) -> float:
+    return 1.0
+
+
 def clip(x: float, progress: float) -> float:
     return 1.0 if abs(x) <= 1 else 0.0
 
@@ -26,7 +30,7 @@ def ede(x: float, progress: float) -> float:
     return max(1 / t, 1) * t * (1 - math.tanh(t * x) ** 2)
 
 
-FORMULAS = {"clip": clip, "quadratic": quadratic, "ede": ede}
+FORMULAS = {"identity": identity, "clip": clip, "quadratic": quadratic, "ede": ede}
 
 values = st.floats(-3, 3, width=32)
 

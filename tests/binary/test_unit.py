@@ -41,10 +41,11 @@ def test_forward_is_what_a_1_bit_machine_computes(
     c_in: int, c_out: int, h: int, w: int, scaled: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    conv = BinaryConv2d(c_in, c_out, scaled=scaled)
+    conv = BinaryConv2d(c_in, c_out, weights="scaled" if scaled else "sign")
     # Small whole numbers: values equal to their threshold, and weights of exactly 0, are common.
     x = torch.randint(-2, 3, (2, c_in, h, w)).float()
     with torch.no_grad():
+        assert conv.alpha is not None
         conv.alpha.copy_(torch.randint(-1, 2, (c_in,)))
         conv.weight.copy_(torch.randint(-2, 3, conv.weight.shape) / 4)
     counts = popcount_convolution(x, conv.alpha, conv.weight).float()

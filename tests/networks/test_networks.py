@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bbnas import UserError
-from bbnas.binary import BinaryConv2d, BinaryUnit
-from bbnas.design import PRESETS, Design, Part
+from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryWeightConv2d
+from bbnas.design import PRESETS, Design, Part, presets
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
 from bbnas.networks.srresnet import ResidualBlock
+from bbnas.tasks import TASKS
 
 designs = st.builds(
     Design,
@@ -58,19 +59,20 @@ def test_equal_keys_build_the_same_function(design: Design) -> None:
     assert torch.equal(*outputs)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_exactly_the_named_parts_are_binary(name: str) -> None:
-    design = PRESETS[name].replace(width=6, depth=4)
-    network = build(design, "sr4")
-    for part in Part:
-        convs = [
-            layer
-            for layer in network.get_submodule(part).modules()
-            if isinstance(layer, BinaryConv2d | nn.Conv2d)
-        ]
-        binary = [isinstance(layer, BinaryConv2d) for layer in convs]
-        assert binary == [design.binary(part)] * len(convs)
-        assert len(convs) == {"head": 1, "body": 4, "upsampling": 3, "tail": 1}[part]
+@pytest.mark.parametrize("task", ["sr4", "denoise25", "jpeg10"])
+def test_exactly_the_named_parts_are_binary(task: str) -> None:
+    for name, preset in presets(task).items():
+        design = preset.replace(width=6, depth=4)
+        network = build(design, task)
+        for part in TASKS[task].parts:
+            kinds = [
+                type(layer)
+                for layer in network.get_submodule(part).modules()
+                if isinstance(layer, BinaryConv2d | BinaryWeightConv2d | nn.Conv2d)
+            ]
+            binary = BinaryWeightConv2d if name == "ma" else BinaryConv2d
+            assert set(kinds) == {binary if design.binary(part) else nn.Conv2d}, name
+            assert len(kinds) == {"head": 1, "body": 4, "upsampling": 3, "tail": 1}[part]
 
 
 def test_residuals_span_the_convolutions_they_should() -> None:
