@@ -23,6 +23,7 @@ _PUBLIC = {
     "Space": "bbnas.space",
     "load_space": "bbnas.space",
     "build": "bbnas.networks",
+    "evaluate": "bbnas.training",
     "count": "bbnas.cost",
 }
 

@@ -84,8 +84,8 @@ class StudyConfig:
     """What a study is: a change of any of it is another study.
 
     ``refine``: every second candidate is a neighbour of the knee found so far.
-    ``interpolation`` is the PSNR (dB) of the network's own global skip on the validation images:
-    what costs no operation and no parameter, and so what a candidate must beat. None if unknown.
+    ``skip_psnr`` is the PSNR (dB) of the network's own global skip on the validation images: what
+    costs no operation and no parameter, and so what a candidate must beat. None if unknown.
     """
 
     name: str
@@ -102,7 +102,7 @@ class StudyConfig:
     seed: int = 0
     max_ops: float | None = None
     max_params: float | None = None
-    interpolation: float | None = None
+    skip_psnr: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,85 +16,118 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Pixels = NDArray[np.uint8]
-Y = NDArray[np.float64]
+Values = NDArray[np.float64]
+Planes = Callable[[NDArray[Any]], NDArray[Any]]
 
 _BT601 = np.array([65.481, 128.553, 24.966])
 
 
-def to_y(image: NDArray[Any], grey: bool = False) -> Y:
+def to_y(image: NDArray[Any], grey: bool = False) -> Values:
     """Y of BT.601, 16…235 and not rounded, of an H×W×3 RGB image (uint8, or float in 0..1).
 
     Of an image whose file was ``grey`` (its values replicated) Y is the values themselves,
-    0…255: the same weights without the studio range. An H×W image is Y in 0…255 already.
+    0…255: the same weights without the studio range.
     """
-    if image.ndim == 2:
-        return image.astype(np.float64)
     weights, black = (_BT601 * (255.0 / _BT601.sum()), 0.0) if grey else (_BT601, 16.0)
     if image.dtype == np.uint8:
         weights = weights / 255.0
     return np.asarray(image.astype(np.float64) @ weights + black)
 
 
-def psnr_y(a: NDArray[Any], b: NDArray[Any], crop: int, grey: bool = False) -> float:
-    """PSNR in dB on Y, with ``crop`` pixels cut from each border; inf for equal images.
+def psnr(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:
+    """PSNR in dB of two H×W or H×W×C images in 0…255, over all channels; inf for equal images.
+
+    ``crop`` pixels are cut from each border. ``on`` gives the values that are compared instead
+    of the images', such as :func:`to_y`.
 
     Raises:
         UserError: the sizes differ, or nothing is left after the crop.
     """
-    y_a, y_b = _pair(a, b, crop, grey, least=1)
-    error = float(np.mean((y_a - y_b) ** 2))
-    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+    a, b = _inside(a, b, crop, least=1)
+    total, count = 0.0, 0
+    for rows in bands(a.shape[0]):
+        error = np.asarray(on(a[rows]), np.float64) - on(b[rows])
+        total += float(np.sum(error * error))
+        count += error.size
+    return math.inf if total == 0 else 10 * math.log10(255**2 * count / total)
 
 
-def ssim_y(a: NDArray[Any], b: NDArray[Any], crop: int, grey: bool = False) -> float:
-    """SSIM on Y (Wang et al. 2004), with ``crop`` pixels cut from each border.
+def ssim(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:
+    """SSIM (Wang et al. 2004) of two H×W or H×W×C images in 0…255, the mean over the channels.
 
     11×11 Gaussian window with σ = 1.5, only where it lies wholly inside; K1 = 0.01, K2 = 0.03,
-    data range 255, population covariance.
+    data range 255, population covariance. ``crop`` and ``on`` as for :func:`psnr`.
 
     Raises:
         UserError: the sizes differ, or fewer than 11 pixels a side are left after the crop.
     """
-    y_a, y_b = _pair(a, b, crop, grey, least=_WINDOW.size)
+    a, b = _inside(a, b, crop, least=_WINDOW.size)
+    total, count = 0.0, 0
+    overlap = _WINDOW.size - 1
+    for rows in bands(a.shape[0] - overlap):
+        seen = slice(rows.start, rows.stop + overlap)
+        channels_a, channels_b = _channels(on(a[seen])), _channels(on(b[seen]))
+        for one, other in zip(channels_a, channels_b, strict=True):
+            similarity = _similarity(one, other)
+            total += float(np.sum(similarity))
+            count += similarity.size
+    return total / count
+
+
+def _similarity(a: Values, b: Values) -> Values:
+    """The SSIM map of two H×W channels, at every place where the window fits."""
     mean_a, mean_b, square_a, square_b, product = (
-        _blurred(values) for values in (y_a, y_b, y_a * y_a, y_b * y_b, y_a * y_b)
+        _blurred(values) for values in (a, b, a * a, b * b, a * b)
     )
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     means = mean_a * mean_b
     powers = mean_a**2 + mean_b**2
     structure = (2 * (product - means) + c2) / (square_a + square_b - powers + c2)
-    return float(np.mean((2 * means + c1) / (powers + c1) * structure))
+    return np.asarray((2 * means + c1) / (powers + c1) * structure)
 
 
 _WINDOW = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
 _WINDOW /= _WINDOW.sum()
 
 
-def _blurred(values: Y) -> Y:
+def _blurred(values: Values) -> Values:
     """The Gaussian window at every place where it fits."""
-    for _ in range(2):
-        rows = values.shape[0] - _WINDOW.size + 1
-        total = np.zeros((rows, values.shape[1]))
-        for start, weight in enumerate(_WINDOW):
-            total += weight * values[start : start + rows]
-        values = total.T
-    return values
+    from scipy.ndimage import correlate1d
+
+    cut = _WINDOW.size // 2
+    rows = correlate1d(values, _WINDOW, axis=0, mode="constant")[cut:-cut]
+    return np.asarray(correlate1d(rows, _WINDOW, axis=1, mode="constant")[:, cut:-cut])
 
 
-def _pair(a: NDArray[Any], b: NDArray[Any], crop: int, grey: bool, least: int) -> tuple[Y, Y]:
+def bands(rows: int, most: int = 256) -> Iterator[slice]:
+    """``rows`` cut into bands of at most ``most``: float64 copies of a large photograph whole
+    would need gigabytes.
+    """
+    return (slice(*ends) for ends in pairwise([*range(0, rows, most), rows]))
+
+
+def _inside(
+    a: NDArray[Any], b: NDArray[Any], crop: int, least: int
+) -> tuple[NDArray[Any], NDArray[Any]]:
     if a.shape != b.shape:
         raise UserError(f"images of {a.shape} and {b.shape} cannot be compared: give equal sizes")
-    inside = np.s_[crop : a.shape[0] - crop, crop : a.shape[1] - crop]
     if min(a.shape[:2]) - 2 * crop < least:
         raise UserError(
             f"an image of {a.shape[1]}×{a.shape[0]} is too small to score with {crop} pixels "
             f"cut from each border: {least} must be left"
         )
-    return to_y(a[inside], grey), to_y(b[inside], grey)
+    inside = np.s_[crop : a.shape[0] - crop, crop : a.shape[1] - crop]
+    return a[inside], b[inside]
+
+
+def _channels(image: NDArray[Any]) -> Values:
+    """C×H×W, one channel after another, of H×W×C or H×W."""
+    values = image.astype(np.float64)
+    return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
 
 
 def quantize(image: Tensor) -> Pixels:
-    """A restored 3×H×W tensor in 0..1 as uint8 H×W×3: clamped and rounded; NaN becomes 0."""
+    """A restored C×H×W tensor in 0..1 as uint8 H×W×C: clamped and rounded; NaN becomes 0."""
     import torch
 
     values = torch.nan_to_num(image.detach().float(), nan=0.0, posinf=1.0, neginf=0.0)

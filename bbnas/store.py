@@ -321,6 +321,8 @@ def study_config(content: Mapping[str, Any]) -> StudyConfig:
     fields = dict(content)
     fields["protocol"] = Protocol.model_validate(fields["protocol"])
     fields["objectives"] = tuple(fields["objectives"])
+    if "interpolation" in fields:  # its name when super-resolution was the only task
+        fields["skip_psnr"] = fields.pop("interpolation")
     return StudyConfig(**fields)
 
 

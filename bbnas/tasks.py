@@ -72,6 +72,11 @@ class Task:
     def parts(self) -> tuple[Part, ...]:
         return self.backbone.parts
 
+    @property
+    def skip(self) -> str:
+        """In words, what a network returns that adds nothing to its global skip."""
+        return "plain interpolation" if self.scale > 1 else "the degraded image as it is"
+
 
 def _sr(scale: int) -> Task:
     return Task(

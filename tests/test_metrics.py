@@ -11,7 +11,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from bbnas.errors import UserError
-from bbnas.metrics import psnr_y, quantize, ssim_y, to_y
+from bbnas.metrics import bands, psnr, quantize, ssim, to_y
 
 SEEDS = st.integers(0, 10**6)
 
@@ -40,38 +40,69 @@ def test_the_values_of_a_grey_image_are_its_y() -> None:
     replicated = np.dstack([values] * 3)
     np.testing.assert_allclose(to_y(replicated, grey=True), values, atol=1e-9)
     np.testing.assert_allclose(to_y(replicated / 255.0, grey=True), values, atol=1e-9)
-    np.testing.assert_array_equal(to_y(values), values)
 
 
 @given(SEEDS, st.integers(0, 8))
 def test_psnr_is_that_of_scikit_image(seed: int, crop: int) -> None:
     a, b = pair(seed)
     inside = np.s_[crop : 40 - crop, crop : 52 - crop]
+    expected = peak_signal_noise_ratio(a[inside], b[inside], data_range=255)
+    assert psnr(a, b, crop) == pytest.approx(expected, abs=1e-9)
     y_a, y_b = rgb2ycbcr(a)[..., 0][inside], rgb2ycbcr(b)[..., 0][inside]
     expected = peak_signal_noise_ratio(y_a, y_b, data_range=255)
-    assert psnr_y(a, b, crop) == pytest.approx(expected, abs=1e-9)
+    assert psnr(a, b, crop, to_y) == pytest.approx(expected, abs=1e-9)
+
+
+def reference_ssim(a: np.ndarray, b: np.ndarray) -> float:
+    """Wang's SSIM of two channels, by scikit-image."""
+    return structural_similarity(
+        a,
+        b,
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+    )
 
 
 @given(SEEDS, st.integers(0, 8), st.booleans())
 def test_ssim_is_that_of_scikit_image(seed: int, crop: int, grey: bool) -> None:
     a, b = pair(seed)
     inside = np.s_[crop : 40 - crop, crop : 52 - crop]
-    expected = structural_similarity(
-        to_y(a, grey)[inside],
-        to_y(b, grey)[inside],
-        data_range=255,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-    )
-    assert ssim_y(a, b, crop, grey) == pytest.approx(expected, abs=1e-9)
+    expected = reference_ssim(to_y(a, grey)[inside], to_y(b, grey)[inside])
+    found = ssim(a, b, crop, lambda image: to_y(image, grey))
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+@given(SEEDS)
+def test_ssim_of_colours_is_the_mean_over_channels(seed: int) -> None:
+    a, b = pair(seed)
+    channels = [reference_ssim(a[..., c] * 1.0, b[..., c] * 1.0) for c in range(3)]
+    assert ssim(a, b) == pytest.approx(np.mean(channels), abs=1e-9)
+    assert ssim(a[..., :1], b[..., :1]) == pytest.approx(channels[0], abs=1e-9)
+    assert ssim(a[..., 0], b[..., 0]) == pytest.approx(channels[0], abs=1e-9)
+
+
+def test_an_image_of_several_bands_is_scored_as_one() -> None:
+    a, b = pair(0, height=601)
+    expected = reference_ssim(a[..., 0] * 1.0, b[..., 0] * 1.0)
+    assert ssim(a[..., 0], b[..., 0]) == pytest.approx(expected, abs=1e-9)
+    expected = peak_signal_noise_ratio(a, b, data_range=255)
+    assert psnr(a, b) == pytest.approx(expected, abs=1e-9)
+
+
+@given(st.integers(0, 2000), st.integers(1, 300))
+def test_bands_cover_all_rows_once(rows: int, most: int) -> None:
+    covered = [row for band in bands(rows, most) for row in range(rows)[band]]
+    assert covered == list(range(rows))
+    assert all(0 < band.stop - band.start <= most for band in bands(rows, most))
 
 
 def test_psnr_of_a_known_error() -> None:
     a = np.full((12, 12, 3), 100, np.uint8)
-    assert psnr_y(a, a + np.uint8(10), 2, grey=True) == pytest.approx(10 * math.log10(650.25))
-    assert psnr_y(a, a, 2) == math.inf
-    assert ssim_y(a, a, 0) == 1.0
+    assert psnr(a, a + np.uint8(10), 2) == pytest.approx(10 * math.log10(650.25))
+    assert psnr(a, a, 2) == math.inf
+    assert ssim(a, a) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_only_what_is_inside_the_border_counts() -> None:
@@ -79,21 +110,21 @@ def test_only_what_is_inside_the_border_counts() -> None:
     b = a.copy()
     b[:3] = b[-3:] = 0
     b[:, :3] = b[:, -3:] = 0
-    assert psnr_y(a, b, 3) == math.inf
-    assert ssim_y(a, b, 3) == pytest.approx(1.0)
-    assert psnr_y(a, b, 2) < 60
+    assert psnr(a, b, 3) == math.inf
+    assert ssim(a, b, 3) == pytest.approx(1.0)
+    assert psnr(a, b, 2) < 60
 
 
 def test_images_that_cannot_be_compared() -> None:
     a, b = pair(0)
-    for metric in (psnr_y, ssim_y):
+    for metric in (psnr, ssim):
         with pytest.raises(UserError, match="equal sizes"):
             metric(a, b[1:], 0)
         with pytest.raises(UserError, match="too small"):
             metric(a, b, 20)
     with pytest.raises(UserError, match="too small"):
-        ssim_y(a[:14], b[:14], 2)
-    assert math.isfinite(psnr_y(a[:14], b[:14], 2))
+        ssim(a[:14], b[:14], 2)
+    assert math.isfinite(psnr(a[:14], b[:14], 2))
 
 
 def test_quantize_inverts_the_division_by_255() -> None:

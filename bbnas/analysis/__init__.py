@@ -7,15 +7,12 @@ from bbnas.analysis.effects import effects
 from bbnas.analysis.fidelity import agreement, seed_noise
 from bbnas.analysis.frame import frame
 from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
-from bbnas.analysis.paper import PUBLISHED, Published, published
 from bbnas.analysis.pareto import front, non_dominated
 from bbnas.analysis.recommend import Recommendation, knee, recommend
 
 __all__ = [
-    "PUBLISHED",
     "BenefitRow",
     "Box",
-    "Published",
     "Recommendation",
     "agreement",
     "benefit",
@@ -27,7 +24,6 @@ __all__ = [
     "hypervolume_curve",
     "knee",
     "non_dominated",
-    "published",
     "ranking",
     "recommend",
     "seed_noise",

@@ -35,8 +35,8 @@ def benefit(
     """VC (Eq. 10) and VP (Eq. 11) of one part, full precision (f) against binarized (b).
 
     PSNR in dB; OPs and Params as plain counts, of the part or of the whole network: only their
-    differences matter. NaN where a PSNR is NaN or nothing is saved. Table 6's inputs give its
-    printed VC and VP but for one unit in the last digit: 11.90, printed 11.91, for the head.
+    differences matter. NaN where a PSNR is NaN or nothing is saved. Table 6's printed costs and
+    PSNRs give its VC and VP to the digit, rounded by way of three digits (``cost.printed``).
     """
     loss, mega_ops, kilo_params = (
         psnr_f - psnr_b,

@@ -44,8 +44,8 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
 
 
 def useful(config: StudyConfig, evaluation: Evaluation) -> bool:
-    """Whether it has a PSNR, and a better one than interpolation, which costs nothing."""
-    floor = -np.inf if config.interpolation is None else config.interpolation
+    """Whether it has a PSNR, and a better one than the global skip, which costs nothing."""
+    floor = -np.inf if config.skip_psnr is None else config.skip_psnr
     return evaluation.feasible and evaluation.psnr > floor
 
 
@@ -54,10 +54,10 @@ def front(
 ) -> list[Candidate]:
     """The feasible candidates that no other dominates, cheapest (OPs) first.
 
-    ``objectives`` are the study's own unless given. Plain interpolation costs nothing, so it
-    dominates whatever has no more PSNR, where the study knows its figure. Baselines were put in
-    by hand, not found, so they neither enter the front nor push anything off it unless
-    ``baselines``.
+    ``objectives`` are the study's own unless given. The network's global skip alone costs
+    nothing, so it dominates whatever has no more PSNR, where the study knows its figure.
+    Baselines were put in by hand, not found, so they neither enter the front nor push anything
+    off it unless ``baselines``.
     """
     candidates = [
         candidate

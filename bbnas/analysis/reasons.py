@@ -49,8 +49,8 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
         if name in study.config.objectives:
             values = [float(getattr(c.evaluation, name)) for c in found]
             spans.append(f"{count(min(values))} to {count(max(values))} {unit}")
-    floor = study.config.interpolation
-    above = "" if floor is None else f", and interpolation alone has {floor:.2f} dB"
+    floor = study.config.skip_psnr
+    above = "" if floor is None else f", and {get_task(study.config.task).skip} has {floor:.2f} dB"
     if all(c.number != chosen.number for c in found):
         lead = (
             "It is level with the knee of the front: of the same cost, too close in PSNR for one "

@@ -15,6 +15,7 @@ from bbnas.analysis.reasons import reasons
 from bbnas.analysis.words import count, listed, plural
 from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
+from bbnas.tasks import get_task
 
 # dB: twice the standard deviation between seeds, some 0.03 dB for the default proxy
 # (docs/measurements.md).
@@ -40,7 +41,7 @@ class Recommendation:
 def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
 
-    PSNR is scaled linearly to 0..1 from ``floor`` (what interpolation gets for nothing; the
+    PSNR is scaled linearly to 0..1 from ``floor`` (what the global skip gets for nothing; the
     front's lowest without it) to the front's best, and the square root of each cost to 0..1
     between the front's extremes. OPs and Params grow with the square of a network's width, so the
     root is the width of a full-precision network that costs as much: what the designer would
@@ -63,7 +64,7 @@ def knee_of(config: StudyConfig, front: Sequence[Evaluation]) -> int:
     """The index of the knee among the evaluations of a study's front."""
     costs = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
     columns = [[getattr(e, name) for e in front] for name in costs]
-    return knee([e.psnr for e in front], *columns, floor=config.interpolation)
+    return knee([e.psnr for e in front], *columns, floor=config.skip_psnr)
 
 
 def knee_candidate(config: StudyConfig, candidates: Sequence[Candidate]) -> Candidate:
@@ -156,8 +157,8 @@ def _nothing(study: Study) -> UserError:
     if any(c.evaluation.feasible for c in own):
         return UserError(
             f"{name} has nothing to recommend: none of {plural(len(own), 'candidate')} beats "
-            f"plain interpolation ({study.config.interpolation:.2f} dB); extend the search with "
-            "a larger --budget"
+            f"{get_task(study.config.task).skip} ({study.config.skip_psnr:.2f} dB); extend the "
+            "search with a larger --budget"
         )
     diverged = sum(c.evaluation.status == "diverged" for c in own)
     return UserError(

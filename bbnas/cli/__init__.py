@@ -12,8 +12,10 @@ import click
 
 from bbnas import __version__
 from bbnas.cli.console import guarded
+from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space
 from bbnas.cli.networks import bench, evaluate, restore, train
+from bbnas.cli.paper import paper
 from bbnas.cli.studies import benefit, export, report, search
 
 
@@ -55,8 +57,10 @@ for _command in (
     restore,
     benefit,
     cost,
+    paper,
     space,
     design,
+    data,
     bench,
 ):
     cli.add_command(_command)

@@ -74,7 +74,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))
     # In a file or a pipe nothing is cut or wrapped to a terminal that is not there.
-    console = Console(width=None if sys.stdout.isatty() else 200)
+    console = Console(width=None if sys.stdout.isatty() else 400)
     if title:
         click.echo(title)
     console.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import click
@@ -51,24 +52,65 @@ def train(
 
 @click.command()
 @click.argument("checkpoint", type=click.Path())
-@click.option("--benchmark", required=True, help="A name such as Set5, or a folder of HQ images.")
-@click.option("--task", help="Only for the CHECKPOINT 'bicubic'.")
+@click.option(
+    "--benchmark",
+    "benchmarks",
+    multiple=True,
+    required=True,
+    help="A name such as Set5, or a folder of HQ images, several times if need be; or all.",
+)
+@click.option("--task", help="Of 'bicubic', 'identity' or a preset.")
+@click.option("--weights", type=click.Path(), help="Of a preset: a safetensors state dict.")
+@click.option("--data-root", type=click.Path(), help="Holds benchmarks. [default: $BBNAS_DATA]")
+@click.option("--csv", "csv_file", type=click.Path(), help="Write the rows to this file as well.")
+@click.option("--save-images", type=click.Path(), help="Folder for the restored images, as PNG.")
 @options.device
 @options.as_json
 def evaluate(
-    checkpoint: str, benchmark: str, task: str | None, device: str, as_json: bool
+    checkpoint: str,
+    benchmarks: tuple[str, ...],
+    task: str | None,
+    weights: str | None,
+    data_root: str | None,
+    csv_file: str | None,
+    save_images: str | None,
+    device: str,
+    as_json: bool,
 ) -> None:
-    """Print PSNR and SSIM of a CHECKPOINT (or of 'bicubic') on each image and their mean."""
-    from bbnas.training import evaluate_checkpoint
+    """Print PSNR and SSIM of a CHECKPOINT on each image of benchmarks, and their means.
 
-    *rows, mean = evaluate_checkpoint(checkpoint, benchmark, task, device)
+    Instead of a checkpoint: 'bicubic' (super-resolution), 'identity' (denoising, deblocking), or
+    a preset with --weights.
+    """
+    from bbnas.training import Score, evaluate_checkpoint
+
+    def show(benchmark: str, rows: list[Score]) -> None:
+        lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in rows]
+        print_table(("image", "PSNR (dB)", "SSIM"), lines, f"{checkpoint} on {benchmark}")
+
+    scores = evaluate_checkpoint(
+        checkpoint,
+        benchmarks,
+        task,
+        weights,
+        device,
+        data_root,
+        save_images,
+        on_benchmark=None if as_json else show,
+    )
+    if csv_file is not None:
+        with Path(csv_file).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("benchmark", "image", "psnr", "ssim"))
+            writer.writerows((name, *row) for name, rows in scores.items() for row in rows)
     if as_json:
-        images = [row._asdict() for row in rows]
-        content = {"checkpoint": checkpoint, "benchmark": benchmark, "images": images}
-        print_json(content | {"psnr": mean.psnr, "ssim": mean.ssim})
-        return
-    lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in [*rows, mean]]
-    print_table(("image", "PSNR-Y (dB)", "SSIM-Y"), lines, f"{checkpoint} on {benchmark}")
+        found = []
+        for name, (*rows, mean) in scores.items():
+            images = [row._asdict() for row in rows]
+            found.append(
+                {"benchmark": name, "images": images, "psnr": mean.psnr, "ssim": mean.ssim}
+            )
+        print_json({"checkpoint": checkpoint, "benchmarks": found})
 
 
 @click.command()

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from bbnas.data.sets import Work
     from bbnas.search.loop import Event
     from bbnas.training import Progress
 
@@ -105,6 +108,56 @@ def training_progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None
                 click.echo(f"{now.iteration}/{now.iterations} {_words(now)}", err=True)
 
         yield line
+
+
+@contextmanager
+def work_progress(quiet: bool) -> Iterator[Callable[[Work], None] | None]:
+    """Shows each Work on data that is passed to what it yields, with the time left."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            tasks: dict[str, TaskID] = {}
+
+            def show(now: Work) -> None:
+                if now.what not in tasks:
+                    for finished in tasks.values():
+                        bar.update(finished, visible=False)
+                    tasks[now.what] = bar.add_task("", completed=now.done)
+                words = f"{now.what}: {_amount(now)}"
+                bar.update(tasks[now.what], total=now.total, completed=now.done, description=words)
+
+            yield show
+    else:
+        shown = started = time.monotonic()
+        doing = ""
+
+        def line(now: Work) -> None:
+            nonlocal shown, started, doing
+            time_now = time.monotonic()
+            if now.what != doing:
+                doing, started = now.what, time_now
+            if time_now - shown < LINE_SECONDS:
+                return
+            shown = time_now
+            left = ""
+            if now.total and now.done:
+                seconds = (time_now - started) * (now.total / now.done - 1)
+                left = f", {duration(seconds)} left"
+            click.echo(f"{now.what}: {_amount(now)}{left}", err=True)
+
+        yield line
+
+
+def _amount(now: Work) -> str:
+    scale, unit = (1e6, " MB") if now.in_bytes else (1, "")
+    of = f" of {now.total / scale:,.0f}" if now.total is not None else ""
+    return f"{now.done / scale:,.0f}{of}{unit}"
 
 
 def _words(now: Progress) -> str:

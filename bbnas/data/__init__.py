@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from bbnas.data.datasets import Dataset, find_benchmark, load_dataset
 from bbnas.data.degradation import (
     bicubic_downscale,
@@ -9,10 +12,13 @@ from bbnas.data.degradation import (
     bicubic_upscale,
     crop_to_multiple,
     degrade,
+    target,
 )
 from bbnas.data.images import ImageSet, load_images
-from bbnas.data.patches import Patches, lq_images, validation_pairs
 from bbnas.data.reading import read_image
+
+if TYPE_CHECKING:
+    from bbnas.data.patches import Patches, hq_images, lq_images, validation_pairs
 
 __all__ = [
     "Dataset",
@@ -24,9 +30,20 @@ __all__ = [
     "crop_to_multiple",
     "degrade",
     "find_benchmark",
+    "hq_images",
     "load_dataset",
     "load_images",
     "lq_images",
     "read_image",
+    "target",
     "validation_pairs",
 ]
+
+# Loaded on first use: they need torch, which listing and checking sets do not wait for.
+_OF_PATCHES = ("Patches", "hq_images", "lq_images", "validation_pairs")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_PATCHES:
+        return getattr(import_module("bbnas.data.patches"), name)
+    raise AttributeError(f"module 'bbnas.data' has no attribute {name!r}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import os
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -14,7 +15,18 @@ import numpy as np
 
 from bbnas.data.folders import split_of
 from bbnas.data.images import ImageSet, decode, load_images
+from bbnas.data.sets import (
+    SETS,
+    KnownSet,
+    data_roots,
+    find_set,
+    folders_below,
+    high_resolution,
+    known_set,
+)
 from bbnas.errors import UserError
+
+_log = logging.getLogger(__name__)
 
 MIN_SIDE = 96  # pixels; what is smaller holds too few patches to learn from or to score
 _MOST_HELD_OUT = 16
@@ -153,38 +165,57 @@ _MIN_BENCHMARK_SIDE = 32  # pixels; SSIM needs 11 within the cropped border
 def find_benchmark(name_or_dir: str | Path, data_root: str | Path | None = None) -> ImageSet:
     """A benchmark set by name, or the images of any folder.
 
-    A name is looked for below ``data_root`` and $BBNAS_DATA as ``Set5/`` or
-    ``benchmark/Set5/``, with or without ``HR/`` inside; low-resolution copies are not taken.
+    A name, in any case and by any of its aliases (``data/sets.py``), is looked for below
+    ``data_root`` and $BBNAS_DATA as ``Set5/`` or ``benchmark/Set5/``, with or without ``HR/``
+    inside; low-resolution copies are not taken. A warning says if images of a known set are
+    missing.
 
     Raises:
         UserError: no such set, saying where it was looked for.
     """
     direct = Path(name_or_dir)
     if direct.is_dir():
-        return load_images(_high_resolution(direct), _MIN_BENCHMARK_SIDE)
+        return load_images(high_resolution(direct), _MIN_BENCHMARK_SIDE)
     if direct.is_file() or direct.is_absolute() or len(direct.parts) != 1:
         raise UserError(f"{direct}: no such folder; give a folder of images or a benchmark's name")
-    given = [data_root, os.environ.get("BBNAS_DATA")]
-    roots = [Path(root) for root in given if root]
-    sets = {}
-    for root in roots:
-        for parent in (root / "benchmark", root):
-            if parent.is_dir():
-                sets.update({d.name.lower(): d for d in parent.iterdir() if d.is_dir()})
-    wanted = str(name_or_dir).lower()
-    if wanted in sets:
-        return load_images(_high_resolution(sets[wanted]), _MIN_BENCHMARK_SIDE)
-    near = difflib.get_close_matches(wanted, sets, n=1)
-    hint = f" (did you mean {sets[near[0]].name!r}?)" if near else ""
-    looked = f"not in {' or '.join(map(str, roots))}{hint}" if roots else "BBNAS_DATA is not set"
-    raise UserError(
-        f"benchmark {str(name_or_dir)!r} not found: {looked}; set BBNAS_DATA to the folder that "
-        f"holds {name_or_dir}/ or give a folder of images"
+    name, roots = str(name_or_dir), data_roots(data_root)
+    known = known_set(name)
+    folder = find_set(name, roots)
+    if folder is None:
+        raise _not_found(name, known, roots)
+    images = load_images(folder, _MIN_BENCHMARK_SIDE)
+    if known is not None and len(images) != len(known.images):
+        _log.warning(
+            "%s: %d images where %s has %d; see: bbnas data check %s",
+            folder,
+            len(images),
+            known.name,
+            len(known.images),
+            known.name,
+        )
+    return images
+
+
+def _not_found(name: str, known: KnownSet | None, roots: Sequence[Path]) -> UserError:
+    looked = "BBNAS_DATA is not set"
+    if roots:
+        looked = f"not in {' or '.join(map(str, roots))}"
+        present = [place.name for place in folders_below(roots).values()]
+        near = [_nearest(name, choices) for choices in (present, SETS)]  # what is there is nearer
+        if any(near) and known is None:
+            looked += f" (did you mean {near[0] or near[1]!r}?)"
+    fetch = ""
+    if known is not None:
+        fetch = f", get it by: bbnas data fetch {known.name}"
+        if known.source is None:
+            fetch = f", ask for it at {known.page}"
+    return UserError(
+        f"benchmark {name!r} not found: {looked}; set BBNAS_DATA to the folder that holds {name}/"
+        f"{fetch} or give a folder of images"
     )
 
 
-def _high_resolution(folder: Path) -> Path:
-    for name in ("HR", "GT", "original"):
-        if (folder / name).is_dir():
-            return folder / name
-    return folder
+def _nearest(name: str, choices: Iterable[str]) -> str:
+    by_key = {choice.lower(): choice for choice in choices}
+    near = difflib.get_close_matches(name.lower(), by_key, n=1)
+    return by_key[near[0]] if near else ""

@@ -2,27 +2,80 @@
 
 from __future__ import annotations
 
+import io
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bbnas.errors import UserError
-from bbnas.metrics import to_y
+from bbnas.metrics import bands, to_y
 from bbnas.tasks import Task
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
+Lq = NDArray[np.uint8] | NDArray[np.float32]
 
 
-def degrade(task: Task, hq: Pixels) -> Pixels:
-    """The LQ image of ``hq`` (uint8, H×W×3, sides already a multiple of the task's scale).
+def target(task: Task, image: Pixels, grey: bool = False) -> Pixels:
+    """What a network of ``task`` has to restore of a photograph (uint8 H×W×3): H×W×C, uint8.
+
+    RGB, cropped to a multiple of the scale (a view); or, for networks of one channel, Y of
+    BT.601 rounded to 8 bits, and of a ``grey`` file its values.
+    """
+    if task.channels == 3:
+        return crop_to_multiple(image, task.scale)
+    y = np.empty((*image.shape[:2], 1), np.uint8)
+    for rows in bands(len(image)):
+        y[rows, :, 0] = _rounded(to_y(image[rows], grey))
+    return y
+
+
+def degrade(task: Task, hq: Pixels) -> Lq:
+    """The LQ image of a target (uint8, H×W×C): what scoring shows to a network.
+
+    - ``bicubic``: :func:`bicubic_downscale`, uint8.
+    - ``noise``: :func:`noisy`, float32 in 0..1 but for the noise.
+    - ``jpeg``: :func:`jpeg`, uint8.
+
+    Each task has one fixed level. (The authors' code trains denoising and deblocking blind: σ
+    drawn up to 75, quality drawn up to q. [ours: a network for each level])
 
     Raises:
         UserError: a side is no multiple of the scale.
     """
-    return bicubic_downscale(hq, task.scale)
+    match task.degradation:
+        case "bicubic":
+            return bicubic_downscale(hq, task.scale)
+        case "noise":
+            return noisy(hq, task.level)
+        case "jpeg":
+            return jpeg(hq, task.level)
+
+
+def noisy(hq: Pixels, sigma: float) -> NDArray[np.float32]:
+    """HQ/255 + N(0, (σ/255)²), float32, neither clipped nor rounded.
+
+    Every image gets the values of ``numpy.random.RandomState(0).normal(0, sigma / 255, shape)``
+    in the order of rows, columns, channels, as the field's public test code draws them (KAIR,
+    which holds the published DnCNN weights: ``np.random.seed(0)`` before each image).
+    """
+    random = np.random.RandomState(0)
+    lq = np.empty(hq.shape, np.float32)
+    for rows in bands(len(hq)):  # in parts the same values come as at once
+        clean = (hq[rows] / 255.0).astype(np.float32)
+        lq[rows] = clean + random.normal(0, sigma / 255.0, clean.shape)
+    return lq
+
+
+def jpeg(y: Pixels, quality: int) -> Pixels:
+    """``y`` (uint8, H×W×1) after baseline JPEG of this ``quality`` (libjpeg, one channel)."""
+    content = io.BytesIO()
+    Image.fromarray(y[..., 0]).save(content, "JPEG", quality=quality)
+    with Image.open(content) as image:
+        return np.asarray(image)[..., None]
 
 
 def crop_to_multiple(image: Pixels, scale: int) -> Pixels:

@@ -52,7 +52,9 @@ def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]
             if suffix in _OTHER_SUFFIXES:
                 skipped.append((_name(path, root), "not PNG, JPEG, WebP, BMP or TIFF"))
             elif suffix in SUFFIXES and _beside_its_original(path, names):
-                skipped.append((_name(path, root), "low-resolution copy"))
+                skipped.append(
+                    (_name(path, root), "low-resolution copy, or a result of some method")
+                )
             elif suffix in SUFFIXES:
                 files.append((_name(path, root), path))
     files.sort()
@@ -60,9 +62,10 @@ def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]
 
 
 def _beside_its_original(path: Path, names: list[str]) -> bool:
-    """Whether this is img_001_SRF_4_LR.png beside img_001_SRF_4_HR.png."""
-    stem = path.stem
-    return stem.endswith("_LR") and f"{stem.removesuffix('_LR')}_HR{path.suffix}" in names
+    """Whether this is img_001_SRF_4_LR.png, or …_SRCNN.png, beside img_001_SRF_4_HR.png."""
+    image, _, kind = path.stem.rpartition("_")
+    copy = kind == "LR" or (kind != "HR" and re.search(r"_SRF_\d$", image) is not None)
+    return copy and f"{image}_HR{path.suffix}" in names
 
 
 def split_of(name: str) -> str:

@@ -21,6 +21,7 @@ from bbnas.data.pack import (
     Shape,
     cache_folder,
     finish,
+    made_once,
     map_in_order,
     temporary_file,
 )
@@ -140,7 +141,8 @@ def decode(files: Sequence[tuple[str, Path]], min_side: int = 1) -> ImageSet:
         return cached
     with reader_warnings():
         try:
-            return _to_cache(files, min_side, folder, index)
+            with made_once(index):
+                return _from_cache(index) or _to_cache(files, min_side, folder, index)
         except OSError as error:
             _log.warning(
                 "image cache %s cannot be written (%s): images are held in memory; "

@@ -9,9 +9,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,16 @@ class Pack:
         )
 
 
+def file_behind(array: NDArray[Any]) -> Path | None:
+    """The file that an array's memory is mapped from, or None."""
+    base: Any = array
+    while base is not None:
+        if isinstance(base, np.memmap):
+            return Path(base.filename) if base.filename else None
+        base = getattr(base, "base", None)
+    return None
+
+
 def cache_folder() -> Path:
     """$BBNAS_CACHE, or the user's cache folder of the platform. It may be deleted at any time."""
     import platformdirs
@@ -100,6 +111,26 @@ def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
         path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def made_once(final: Path) -> Iterator[None]:
+    """Holds off others who are about to make ``final``: look inside whether they have.
+
+    Raises:
+        OSError: its folder cannot be made or written.
+    """
+    from filelock import FileLock
+
+    final.parent.mkdir(parents=True, exist_ok=True)
+    lock = final.with_name(f"{final.name}.lock")
+    with FileLock(lock):
+        try:
+            yield
+        finally:
+            # Who waits for the removed file and who makes a new one may both go on. They find
+            # what was made; if it was not, it is made twice, which only wastes time.
+            lock.unlink(missing_ok=True)
+
+
 def finish(file: BinaryIO, temporary: Path, final: Path) -> None:
     """Gives a written temporary file its name, whole or not at all."""
     file.flush()
@@ -109,16 +140,30 @@ def finish(file: BinaryIO, temporary: Path, final: Path) -> None:
 
 A = TypeVar("A")
 B = TypeVar("B")
+_watcher: ContextVar[Callable[[], None] | None] = ContextVar("watcher", default=None)
+
+
+@contextlib.contextmanager
+def watched(on_item: Callable[[], None]) -> Iterator[None]:
+    """Calls ``on_item`` after each item that ``map_in_order`` yields, however far down that is."""
+    token = _watcher.set(on_item)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """``map`` on threads, in order, with few results waiting: they may be large."""
     threads = min(8, os.cpu_count() or 1)
     waiting: deque[Future[B]] = deque()
+    on_item = _watcher.get() or (lambda: None)
     with ThreadPoolExecutor(threads) as pool:
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > 2 * threads:
                 yield waiting.popleft().result()
+                on_item()
         while waiting:
             yield waiting.popleft().result()
+            on_item()

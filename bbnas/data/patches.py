@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bbnas.data.degradation import crop_to_multiple, degrade
+from bbnas.data.degradation import Lq, crop_to_multiple, degrade, target
 from bbnas.data.images import ImageSet
-from bbnas.data.pack import Pack, Pixels, finish, map_in_order, temporary_file
+from bbnas.data.pack import Pack, Pixels, Shape, finish, made_once, map_in_order, temporary_file
 from bbnas.errors import UserError
 from bbnas.tasks import Task
 
 _log = logging.getLogger(__name__)
-_DEGRADATION = 1  # raise it when degrade changes: caches of older LQ images are then not used
+_DEGRADATION = 1  # raise it when degrade or target changes: older caches are then not used
 
 
 class Patches:
@@ -27,6 +28,7 @@ class Patches:
     generator state. Each patch is drawn from an image chosen uniformly, whatever its size: how
     varied the patches are is a matter of how many photographs, not pixels, they come from. The
     LQ patch is cut from the LQ image of the whole photograph; both are flipped and turned alike.
+    Noise is drawn for each batch anew, of the task's one σ (the authors' code draws σ as well).
 
     ``patch`` is the side of the HQ patch in pixels, reduced to a multiple of the scale.
 
@@ -48,7 +50,7 @@ class Patches:
                     f"{name} has {width}×{height} pixels, fewer than the patch of {self.patch}: "
                     "choose a smaller patch or take the image out"
                 )
-        self.lq = lq_images(images, task)
+        self.hq, self.lq = hq_images(images, task), lq_images(images, task)
         side = self.patch // task.scale
         # How many places an LQ patch has in each image.
         self._places = np.array([np.subtract(lq.shape[:2], side - 1) for lq in self.lq])
@@ -57,25 +59,30 @@ class Patches:
         return Patches, (self.images, self.task, self.patch, self.batch, self.seed)
 
     def batch_at(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """LQ and HQ of batch ``iteration``: float32, N×3×H×W, in 0..1."""
-        key = np.array([self.seed, iteration], np.uint64)
-        draw = np.random.Generator(np.random.Philox(key=key)).random((self.batch, 5))
+        """LQ and HQ of batch ``iteration``: float32, N×C×H×W, in 0..1 (LQ but for its noise)."""
+        stream = np.random.Philox(key=np.array([self.seed, iteration], np.uint64))
+        draw = np.random.Generator(stream).random((self.batch, 5))
         chosen = (draw[:, 0] * len(self.lq)).astype(np.int64)
         corners = (draw[:, 1:3] * self._places[chosen]).astype(np.int64)
         turns = (draw[:, 3] * 4).astype(np.int64)
         flips = draw[:, 4] < 0.5
 
-        scale, patch = self.task.scale, self.patch
+        scale, patch, channels = self.task.scale, self.patch, self.task.channels
         side = patch // scale
-        lq = np.empty((self.batch, side, side, 3), np.uint8)
-        hq = np.empty((self.batch, patch, patch, 3), np.uint8)
+        lq = np.empty((self.batch, side, side, channels), np.uint8)
+        hq = np.empty((self.batch, patch, patch, channels), np.uint8)
         for i, (index, (y, x)) in enumerate(zip(chosen.tolist(), corners.tolist(), strict=True)):
             low = self.lq[index][y : y + side, x : x + side]
             top, left = y * scale, x * scale
-            high = self.images.images[index][top : top + patch, left : left + patch]
+            high = self.hq[index][top : top + patch, left : left + patch]
             lq[i] = _turned(low, int(turns[i]), bool(flips[i]))
             hq[i] = _turned(high, int(turns[i]), bool(flips[i]))
-        return _to_tensor(lq), _to_tensor(hq)
+        seen = _to_tensor(lq)
+        if self.task.degradation == "noise":
+            # 2^128 draws further on: another stream, which leaves the draws above as they are.
+            noise = np.random.Generator(stream.jumped()).standard_normal(seen.shape, np.float32)
+            seen.add_(torch.from_numpy(noise), alpha=self.task.level / 255)
+        return seen, _to_tensor(hq)
 
 
 def _turned(image: Pixels, turns: int, flip: bool) -> Pixels:
@@ -94,26 +101,61 @@ def _to_tensor(batch: Pixels) -> Tensor:
     return torch.from_numpy(planes).float().div_(255)
 
 
+def hq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
+    """What HQ patches are cut from: the images, H×W×3, or their Y, H×W×1, which is made once."""
+    if task.channels == 3:
+        return images.images
+
+    def made() -> Iterator[Pixels]:
+        return map_in_order(lambda pair: target(task, *pair), _with_grey(images))
+
+    shapes = [(*image.shape[:2], 1) for image in images.images]
+    return _cached(images, f"y-{_greys(images)}", shapes, made)
+
+
 def lq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
-    """The LQ image of each whole HQ image (cropped to a multiple of the scale).
+    """What LQ patches are cut from: the LQ image of each whole image, h×w×C, which is made once.
 
-    They are made once, and lie beside the pack of the HQ images if those lie in one.
+    For ``noise`` these are the HQ images: each batch adds its own.
     """
+    hq, scale = hq_images(images, task), task.scale
+    if task.degradation == "noise":
+        return hq
 
-    def made(image: Pixels) -> Pixels:
-        return degrade(task, crop_to_multiple(image, task.scale))
+    def made() -> Iterator[Pixels]:
+        cropped = (crop_to_multiple(image, scale) for image in hq)
+        return map_in_order(lambda image: cast("Pixels", degrade(task, image)), cropped)
 
+    shapes = [(i.shape[0] // scale, i.shape[1] // scale, i.shape[2]) for i in hq]
+    name = task.name if task.channels == 3 else f"{task.name}-{_greys(images)}"
+    return _cached(images, name, shapes, made)
+
+
+def _with_grey(images: ImageSet) -> Iterator[tuple[Pixels, bool]]:
+    return zip(images.images, images.grey, strict=True)
+
+
+def _greys(images: ImageSet) -> str:
+    """Names which files were grey: the same pixels in a colour file have another Y."""
+    return hashlib.sha256(bytes(images.grey)).hexdigest()[:8]
+
+
+def _cached(
+    images: ImageSet, name: str, shapes: Iterable[Shape], made: Callable[[], Iterator[Pixels]]
+) -> tuple[Pixels, ...]:
+    """The arrays of ``made``, from a pack beside that of ``images`` if those lie in one."""
     if images.pack is None:
-        return tuple(map_in_order(made, images.images))
-    name = f"{images.fingerprint}-{task.name}-{_DEGRADATION}.rgb"
-    shapes = ((i.shape[0] // task.scale, i.shape[1] // task.scale, 3) for i in images.images)
-    pack = Pack.of_shapes(images.pack.path.with_name(name), shapes)
+        return tuple(made())
+    path = images.pack.path.with_name(f"{images.fingerprint}-{name}-{_DEGRADATION}.rgb")
+    pack = Pack.of_shapes(path, shapes)
     if not pack.whole():
         try:
-            _write(pack, map_in_order(made, images.images))
+            with made_once(path):
+                if not pack.whole():
+                    _write(pack, made())
         except OSError as error:
-            _log.warning("%s cannot be written (%s): held in memory", pack.path, error.strerror)
-            return tuple(map_in_order(made, images.images))
+            _log.warning("%s cannot be written (%s): held in memory", path, error.strerror)
+            return tuple(made())
     return pack.arrays()
 
 
@@ -124,18 +166,19 @@ def _write(pack: Pack, images: Iterable[Pixels]) -> None:
         finish(file, temporary, pack.path)
 
 
-def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Pixels, Pixels]]:
-    """(LQ, HQ) of the centre crop of each image, uint8 H×W×3; the LQ is made from the crop.
+def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Lq, Pixels]]:
+    """(LQ, HQ) of the centre crop of each image, (h, w, C) and (H, W, C); LQ is of the crop.
 
-    ``side`` is that of the crop in HQ pixels, reduced to a multiple of the scale and to what
-    the image holds; 0 takes the whole image, cropped to a multiple of the scale.
+    HQ is uint8; LQ as well, but that of ``noise`` float32 in 0..1. ``side`` is that of the crop
+    in HQ pixels, reduced to a multiple of the scale and to what the image holds; 0 takes the
+    whole image, cropped to a multiple of the scale.
 
     Raises:
         UserError: nothing is left of an image.
     """
     pairs = []
-    for name, image in zip(images.names, images.images, strict=True):
-        hq = crop_to_multiple(_centre(image, side) if side else image, task.scale)
+    for name, (image, grey) in zip(images.names, _with_grey(images), strict=True):
+        hq = target(task, _centre(image, side) if side else image, grey)
         if not hq.size:
             raise UserError(
                 f"{name}: a crop of {side or min(image.shape[:2])} pixels is below the scale "

@@ -101,7 +101,7 @@ def search(
     - ``seed``: of the sampler and of every training (it replaces the protocol's).
     - ``workers``: processes; as many as there are cores by default. 1 is this process.
     - ``baselines``: presets or YAML files by name, or designs by label, evaluated first and
-      marked as such; they may lie outside the space.
+      marked as such; they may lie outside the space. Of equal networks the first is taken.
     - ``max_ops``, ``max_params``: plain counts; a design over them is rejected before training.
     - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
     - ``refine``: every second candidate differs in one choice from the knee found so far.
@@ -117,11 +117,11 @@ def search(
     limits = _limits(max_ops, max_params)
     workers = _checked(budget, seed, workers, objectives, guide)
     protocol = protocol.model_copy(update={"seed": seed})
-    named = _named(baselines)
+    named = _named(baselines, task)
     space = space.restricted(task)
-    interpolation = None
+    skip = None
     if evaluate is None:
-        interpolation = _interpolation(task, dataset, protocol)
+        skip = _skip_psnr(task, dataset, protocol)
         evaluate = Training(task.name, protocol, dataset, device)
     url = _url(valid_name(name), storage)
     store = Store(url, create=True)
@@ -142,7 +142,7 @@ def search(
         seed=seed,
         max_ops=max_ops,
         max_params=max_params,
-        interpolation=interpolation,
+        skip_psnr=skip,
     )
     if cost is None:
         from bbnas.cost import ops_and_params
@@ -247,7 +247,7 @@ def _loop(
         config.sampler_options,
         config.seed,
         resumed_at=claimed,
-        floor=config.interpolation,
+        floor=config.skip_psnr,
     )
     return Loop(
         ledger=ledger,
@@ -269,7 +269,8 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
         return ledger.store.find_evaluation(design, config.task, config.protocol, config.data)
 
     found = measure(benefit_designs(task, space), find, ledger.refer, workers)
-    return space.guided(binarization_order(found))
+    ever = {part for subset in space.axes.binarize for part in subset}
+    return space.guided([part for part in binarization_order(found) if part in ever])
 
 
 def _url(name: str, storage: str | None) -> str:
@@ -285,16 +286,21 @@ def _url(name: str, storage: str | None) -> str:
     return default_url(name)
 
 
-def _interpolation(task: Task, dataset: Dataset, protocol: Protocol) -> float:
-    from bbnas.training.scoring import interpolation_psnr
+def _skip_psnr(task: Task, dataset: Dataset, protocol: Protocol) -> float:
+    from bbnas.training.scoring import skip_psnr
 
-    return interpolation_psnr(task.name, dataset.validation, protocol.validation_side)
+    return skip_psnr(task, dataset.validation, protocol.validation_side)
 
 
-def _named(baselines: Sequence[str] | Mapping[str, Design]) -> Mapping[str, Design]:
-    if isinstance(baselines, Mapping):
-        return baselines
-    return {baseline: load_design(baseline) for baseline in baselines}
+def _named(
+    baselines: Sequence[str] | Mapping[str, Design], task: Task
+) -> dict[str, Design]:
+    """The distinct networks among the baselines by their first names, as they fit the task."""
+    if not isinstance(baselines, Mapping):
+        baselines = {baseline: load_design(baseline, task) for baseline in baselines}
+    fitting = {name: d.restricted(task.parts).canonical() for name, d in baselines.items()}
+    first = {design.key: name for name, design in reversed(fitting.items())}
+    return {name: design for name, design in fitting.items() if first[design.key] == name}
 
 
 def _limits(max_ops: float | None, max_params: float | None) -> dict[str, float]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from bbnas.design import PRESETS, Design, Part
+from bbnas.design import Design, Part, load_design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Study
 from bbnas.protocol import Protocol
@@ -26,9 +26,9 @@ def benefit_designs(task: Task, space: Space | None = None) -> dict[str, Design]
     """The designs to compare: ``none`` is full precision, the others bear their part's name.
 
     The unit is BBCU (V4, aligned at k*), at the largest width and depth of ``space``, or the
-    paper's without one.
+    paper's for the task's backbone without one.
     """
-    unit = PRESETS["bbcu-v4"]
+    unit = load_design("bbcu-v4", task)
     if space is not None:
         unit = unit.replace(width=max(space.axes.width), depth=max(space.axes.depth))
     designs = {REFERENCE: Design(width=unit.width, depth=unit.depth)}

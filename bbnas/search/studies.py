@@ -63,7 +63,7 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
             f"{old.data_description} ({old.data[:12]})",
             f"{new.data_description} ({new.data[:12]})",
         )
-    compared = {"name", "space", "protocol", "data", "data_description", "interpolation"}
+    compared = {"name", "space", "protocol", "data", "data_description", "skip_psnr"}
     for field in fields(StudyConfig):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in compared and before != after:

@@ -7,16 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bbnas.data import Patches, bicubic_upscale, validation_pairs
 from bbnas.design import Design
-from bbnas.metrics import psnr_y
-from bbnas.report.pictures import BICUBIC, FULL_PRECISION, HQ, RECOMMENDED, Crop, Pictures
-from bbnas.tasks import get_task
+from bbnas.metrics import psnr, quantize
+from bbnas.report.pictures import (
+    BICUBIC,
+    DEGRADED,
+    FULL_PRECISION,
+    HQ,
+    RECOMMENDED,
+    Crop,
+    Pictures,
+)
+from bbnas.tasks import Task, get_task
 from bbnas.training.device import resolve_device
 from bbnas.training.loop import Diverged, Training, initialise
-from bbnas.training.scoring import WHOLE, score
-from bbnas.training.tiling import restore
+from bbnas.training.scoring import compared, score, skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
 
     from bbnas.data import Dataset
     from bbnas.evaluation import Candidate, Study
+    from bbnas.networks import RestorationNetwork
 
     Image = NDArray[np.uint8]
 
@@ -35,9 +44,10 @@ SIDE = 96
 def restored_crops(
     study: Study, candidate: Candidate, dataset: Dataset, device: str = "cpu"
 ) -> Pictures:
-    """Validation images restored by ``candidate``, full precision of its size, and bicubic.
+    """Validation images restored by ``candidate``, full precision of its size, and a baseline.
 
-    A study keeps figures, not networks: both are trained again under the study's protocol, a few
+    The baseline is bicubic, or for denoising and deblocking the degraded image as it is. A study
+    keeps figures, not networks: both are trained again under the study's protocol, a few
     seconds each, which on the same machine gives the same weights. From up to four images the
     96×96 pixels with most detail in HQ are shown. ``dataset`` is the study's.
 
@@ -46,24 +56,31 @@ def restored_crops(
     """
     config, place = study.config, resolve_device(device)
     task, side = get_task(config.task), config.protocol.validation_side
-    design = candidate.evaluation.design
-    methods: dict[str, Callable[[Image], Image]] = {
-        BICUBIC: partial(bicubic_upscale, scale=task.scale)
-    }
-    means = {BICUBIC: score(methods[BICUBIC], task.name, dataset.validation, side=side)[-1].psnr}
+    validation = dataset.validation
+    means: dict[str, float] = {}
+    restored: dict[str, dict[str, Image]] = {}
+
+    def run(name: str, model: RestorationNetwork | Callable[[Tensor], Tensor]) -> None:
+        images: dict[str, Image] = {}
+        rows = score(model, task, validation, place, side, keep=images.__setitem__)
+        means[name], restored[name] = rows[-1].psnr, images
+
+    if task.degradation == "bicubic":
+        run(BICUBIC, partial(_bicubic, scale=task.scale))
+    else:
+        run(DEGRADED, skip(task))
     lost = []
+    design = candidate.evaluation.design
     full = Design(width=design.width, depth=design.depth)
     for name, wanted in ((FULL_PRECISION, full), (RECOMMENDED, design)):
         try:
-            method = _trained(study, wanted, dataset, place)
-            means[name] = score(method, task.name, dataset.validation, place, side)[-1].psnr
-            methods[name] = method
+            run(name, _trained(study, wanted, dataset, place))
         except (Diverged, FloatingPointError) as error:
             lost.append(f"{name} is missing: {error}")
-    pairs = validation_pairs(dataset.validation, task, side)[:IMAGES]
+    shown = validation.select(range(min(IMAGES, len(validation))))
     crops = [
-        _crop(name, {method: run(lq) for method, run in methods.items()}, hq)
-        for name, (lq, hq) in zip(dataset.validation.names, pairs, strict=False)
+        _crop(name, {method: images[name] for method, images in restored.items()}, hq, task)
+        for name, (_, hq) in zip(shown.names, validation_pairs(shown, task, side), strict=True)
     ]
     note = f"Trained again under the study's protocol ({config.protocol.name}) for these pictures."
     return Pictures(
@@ -71,9 +88,14 @@ def restored_crops(
     )
 
 
+def _bicubic(lq: Tensor, scale: int) -> Tensor:
+    image = bicubic_upscale(quantize(lq[0]), scale)
+    return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+
+
 def _trained(
     study: Study, design: Design, dataset: Dataset, device: torch.device
-) -> Callable[[Image], Image]:
+) -> RestorationNetwork:
     task, protocol = study.config.task, study.config.protocol
     patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
     training = Training(initialise(design, task, protocol), patches, protocol, device)
@@ -84,18 +106,24 @@ def _trained(
         training.advance(protocol.iterations)
     finally:
         torch.set_num_threads(threads)
-    return partial(restore, training.network, device=device, tile=WHOLE)
+    return training.network
 
 
-def _crop(name: str, restored: dict[str, Image], hq: Image) -> Crop:
+def _crop(name: str, restored: dict[str, Image], hq: Image, task: Task) -> Crop:
     height, width = (min(SIDE, length) for length in hq.shape[:2])
     y, x = most_detailed(hq, height, width)
     window = (slice(y, y + height), slice(x, x + width))
     images = {method: image[window] for method, image in (*restored.items(), (HQ, hq))}
-    psnr = {
-        method: psnr_y(image, hq[window], 0) for method, image in images.items() if method != HQ
+    figures = {
+        method: psnr(image, images[HQ], on=compared(task))
+        for method, image in images.items()
+        if method != HQ
     }
-    return Crop(name, images, psnr)
+    colours = {
+        method: image.repeat(3, axis=2) if image.shape[2] == 1 else image
+        for method, image in images.items()
+    }
+    return Crop(name, colours, figures)
 
 
 def most_detailed(image: Image, height: int, width: int) -> tuple[int, int]:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from bbnas.data import bicubic_upscale
+from bbnas.data import bicubic_upscale, target
 from bbnas.data.reading import SUFFIXES, read_image
 from bbnas.errors import UserError
+from bbnas.tasks import Task, get_task
 from bbnas.training.checkpoint import disk_message, load_checkpoint, write_atomically
 from bbnas.training.device import resolve_device
 from bbnas.training.tiling import TILE, restore
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from bbnas.networks import SRResNet
+    from bbnas.networks import RestorationNetwork
 
 
 class Restored(NamedTuple):
@@ -43,8 +44,9 @@ def restore_files(
     """Restore image files, and all images in folders, one at a time.
 
     ``output`` is a folder, in which each image is a PNG of its input's name (in the folders it
-    lay in), or for one input file an image file. Transparency is upscaled bicubically, a grey
-    image stays grey. A file that cannot be read yields its error; the others are done.
+    lay in), or for one input file an image file. A grey image stays grey; transparency is
+    upscaled bicubically, where there is something to upscale. Deblocking restores Y and keeps
+    Cb and Cr. A file that cannot be read yields its error; the others are done.
 
     Raises:
         UserError: before any work: no such input, no image in it, an output that is an input or
@@ -52,19 +54,20 @@ def restore_files(
     """
     plan = _plan([Path(name) for name in inputs], Path(output))
     place = resolve_device(device)
-    network, _ = load_checkpoint(checkpoint)
-    for source, target in plan:
+    network, info = load_checkpoint(checkpoint)
+    task = get_task(info.recipe.task)
+    for source, file in plan:
         try:
-            image = _restore_one(network, source, place, tile)
+            image = _restore_one(network, task, source, place, tile)
         except (UserError, FloatingPointError) as error:
             text = str(error)
             yield Restored(source, None, text if str(source) in text else f"{source}: {text}")
             continue
         try:
-            _write(image, target)
+            _write(image, file)
         except OSError as error:
-            raise UserError(f"{disk_message(error, target)} or name another --output") from error
-        yield Restored(source, target)
+            raise UserError(f"{disk_message(error, file)} or name another --output") from error
+        yield Restored(source, file)
 
 
 def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
@@ -87,16 +90,22 @@ def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
             raise UserError(f"{output} is one file for {len(found)} images: name a folder")
         plan = [(found[0][0], output)]
     else:
-        plan = _named(found, output)
+        plan = png_names(found, output)
     sources = {source.resolve() for source, _ in plan}
-    for _, target in plan:
-        if target.resolve() in sources:
-            raise UserError(f"{target} is an input: name another output, nothing is overwritten")
+    for _, file in plan:
+        if file.resolve() in sources:
+            raise UserError(f"{file} is an input: name another output, nothing is overwritten")
     return plan
 
 
-def _named(found: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
-    """``a.jpg`` becomes ``a.png``; beside an ``a.webp``, both keep their suffix as well."""
+def png_names(found: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
+    """(source, file in ``folder``) of (source, relative name) pairs.
+
+    ``a.jpg`` becomes ``a.png``; beside an ``a.webp``, both keep their suffix as well.
+
+    Raises:
+        UserError: two would become one file.
+    """
     stems = Counter(name.with_suffix("") for _, name in found)
     plan: dict[Path, Path] = {}
     for source, name in found:
@@ -110,7 +119,9 @@ def _named(found: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Pat
     return [(source, target) for target, source in plan.items()]
 
 
-def _restore_one(network: SRResNet, source: Path, device: torch.device, tile: int) -> Image.Image:
+def _restore_one(
+    network: RestorationNetwork, task: Task, source: Path, device: torch.device, tile: int
+) -> Image.Image:
     pixels, grey = read_image(source)
     with Image.open(source) as opened:
         profile = opened.info.get("icc_profile")
@@ -119,7 +130,11 @@ def _restore_one(network: SRResNet, source: Path, device: torch.device, tile: in
             # read_image lays transparent images over white; here colour and alpha stay apart.
             layers = np.asarray(ImageOps.exif_transpose(opened).convert("RGBA"))
             pixels, alpha = layers[..., :3], layers[..., 3]
-    image = Image.fromarray(restore(network, pixels, device, tile))
+    if task.channels == 1:
+        restored = _with_restored_y(network, task, pixels, grey, device, tile)
+    else:
+        restored = restore(network, pixels, device, tile)
+    image = Image.fromarray(restored)
     if grey:
         image = image.convert("L")
     if alpha is not None:
@@ -129,12 +144,31 @@ def _restore_one(network: SRResNet, source: Path, device: torch.device, tile: in
     return image
 
 
-def _write(image: Image.Image, target: Path) -> None:
+def _with_restored_y(
+    network: RestorationNetwork,
+    task: Task,
+    pixels: np.ndarray,
+    grey: bool,
+    device: torch.device,
+    tile: int,
+) -> np.ndarray:
+    """RGB (H, W, 3) uint8 whose Y is restored and whose Cb and Cr are those of ``pixels``.
+
+    Of BT.601's inverse only Y matters then: R, G and B each change by 255/219 of its change.
+    """
+    before = target(task, pixels, grey)
+    change = restore(network, before, device, tile).astype(np.int16) - before
+    if not grey:
+        change = np.rint(change * np.float32(255 / 219)).astype(np.int16)
+    return np.asarray(np.clip(pixels + change, 0, 255), np.uint8)
+
+
+def _write(image: Image.Image, file: Path) -> None:
     content = io.BytesIO()
-    kind = Image.registered_extensions()[target.suffix.lower()]
+    kind = Image.registered_extensions()[file.suffix.lower()]
     if kind == "JPEG" or (kind == "BMP" and image.mode == "LA"):
         image = image.convert("RGB" if image.mode in ("RGB", "RGBA") else "L")
     quality = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
     image.save(content, kind, icc_profile=image.info.get("icc_profile"), **quality)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(target, content.getvalue())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(file, content.getvalue())

@@ -2,77 +2,124 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from bbnas.errors import UserError
 from bbnas.metrics import quantize
+from bbnas.networks import RestorationNetwork
 from bbnas.training.device import resolve_device
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from bbnas.networks import SRResNet
+    from numpy.typing import NDArray
 
 # LQ pixels a side, overlap included. A ×4 network of width 64 then needs about 1 GB.
 TILE = 256
 
 
-def reach(network: SRResNet) -> int:
-    """How far, in LQ pixels, an input pixel can change the output: one a 3×3 convolution.
+class Model(NamedTuple):
+    """Anything that restores: from an LQ tensor (1, C, h, w), float in 0..1, to an HQ tensor
+    (1, C, s·h, s·w).
 
-    Head, body, upsampling (at most two convolutions), conv_hr, tail and the bilinear skip.
+    ``scale`` is s. ``reach``: how far, in LQ pixels, an input pixel can change the output; None
+    if that is not known, and the model has to see an image whole.
     """
-    return network.design.depth + 6
+
+    run: Callable[[Tensor], Tensor]
+    scale: int
+    reach: int | None
+
+    @classmethod
+    def of(cls, network: RestorationNetwork) -> Model:
+        return cls(network, network.scale, network.reach)
+
+    def to(self, device: torch.device) -> Model:
+        """Itself, a network moved to ``device`` and put into evaluation mode."""
+        if isinstance(self.run, nn.Module):
+            self.run.to(device).eval()
+        return self
 
 
 def restore(
-    network: SRResNet, image: np.ndarray, device: str | torch.device = "cpu", tile: int = TILE
-) -> np.ndarray:
-    """The restored image: (H, W, 3) uint8 → (s·H, s·W, 3) uint8, for any H, W ≥ 1.
+    model: Model | RestorationNetwork,
+    image: NDArray[Any],
+    device: str | torch.device = "cpu",
+    tile: int | None = TILE,
+) -> NDArray[np.uint8]:
+    """The restored image: (H, W, C) → (s·H, s·W, C) uint8, for any H, W ≥ 1.
 
-    ``tile`` bounds the side in LQ pixels of what the network sees at once (but for tiles smaller
-    than twice their overlap), so memory does not grow with the image. Tiles overlap by the
-    receptive field, so the seams are exact but for rounding. The network is left in evaluation
-    mode on ``device``.
+    ``image`` is uint8, or float in 0..1. ``tile`` bounds the side in LQ pixels of what the model
+    sees at once (but for tiles smaller than twice their overlap), so memory does not grow with
+    the image; None shows it whole. Tiles overlap by the receptive field, so the seams are exact
+    but for rounding. A network is left in evaluation mode on ``device``.
 
     Raises:
-        FloatingPointError: the network's output is not finite.
+        UserError: tiles of a model whose reach is not known; an output that is no tensor of the
+            right shape.
+        FloatingPointError: the output is not finite.
     """
-    output = forward(network, _to_tensor(image, resolve_device(device)), tile)[0]
-    if not bool(output.isfinite().all()):
-        raise FloatingPointError("the network's output is not finite")
-    return quantize(output)
+    if isinstance(model, RestorationNetwork):
+        model = Model.of(model)
+    place = resolve_device(device)
+    model.to(place)
+    height, width, channels = image.shape
+    restored = np.empty((height * model.scale, width * model.scale, channels), np.uint8)
+    for rows, columns, output in tiles(model, image, place, tile):
+        if not bool(output.isfinite().all()):
+            raise FloatingPointError("the network's output is not finite")
+        restored[rows, columns] = quantize(output[0])
+    return restored
 
 
-def _to_tensor(image: np.ndarray, device: torch.device) -> Tensor:
-    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-    return planes.unsqueeze(0).to(device).float().div_(255)
+def tiles(
+    model: Model, image: NDArray[Any], device: torch.device, tile: int | None
+) -> Iterator[tuple[slice, slice, Tensor]]:
+    """(rows, columns, output there) of the restored image, (1, C, h, w), not clamped."""
+    height, width = image.shape[:2]
+    if tile is None or max(height, width) <= tile:
+        margin, inner = 0, max(height, width)
+    elif model.reach is None:
+        raise UserError(
+            f"a model of unknown receptive field cannot see {width}×{height} pixels in tiles of "
+            f"{tile}: give its reach in LQ pixels, or tile=None to show images whole"
+        )
+    else:
+        margin = model.reach
+        # Wide networks of great depth: never let the overlap eat the tile.
+        inner = max(tile - 2 * margin, tile // 4, 1)
+    s = model.scale
+    for (top, bottom), (left, right) in product(_spans(height, inner), _spans(width, inner)):
+        y, x = max(top - margin, 0), max(left - margin, 0)
+        seen = image[y : bottom + margin, x : right + margin]
+        output = _run(model, _to_tensor(seen, device))
+        yield (
+            slice(top * s, bottom * s),
+            slice(left * s, right * s),
+            output[..., (top - y) * s : (bottom - y) * s, (left - x) * s : (right - x) * s],
+        )
 
 
 @torch.inference_mode()
-def forward(network: SRResNet, lq: Tensor, tile: int = TILE) -> Tensor:
-    """The network's output (1, C, s·H, s·W), not clamped, for ``lq`` (1, C, H, W) by tiles."""
-    network.to(lq.device).eval()
-    height, width = lq.shape[-2:]
-    if max(height, width) <= tile:
-        return cast("Tensor", network(lq))
-    s, margin = network.scale, reach(network)
-    # Wide networks of great depth: never let the overlap eat the tile.
-    inner = max(tile - 2 * margin, tile // 4)
-    out = lq.new_empty((*lq.shape[:-2], height * s, width * s))
-    for (top, bottom), (left, right) in product(_spans(height, inner), _spans(width, inner)):
-        y, x = max(top - margin, 0), max(left - margin, 0)
-        seen = network(lq[..., y : bottom + margin, x : right + margin])
-        rows = slice((top - y) * s, (bottom - y) * s)
-        out[..., top * s : bottom * s, left * s : right * s] = seen[
-            ..., rows, (left - x) * s : (right - x) * s
-        ]
-    return out
+def _run(model: Model, lq: Tensor) -> Tensor:
+    output = model.run(lq)
+    shape = (*lq.shape[:2], lq.shape[2] * model.scale, lq.shape[3] * model.scale)
+    if not isinstance(output, Tensor) or output.shape != shape:
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise UserError(
+            f"the model makes {got} of {tuple(lq.shape)}: it must return a tensor of {shape}"
+        )
+    return output
+
+
+def _to_tensor(image: NDArray[Any], device: torch.device) -> Tensor:
+    planes = torch.from_numpy(image.transpose(2, 0, 1).copy())
+    values = planes.unsqueeze(0).to(device).float()
+    return values.div_(255) if image.dtype == np.uint8 else values
 
 
 def _spans(length: int, inner: int) -> Iterator[tuple[int, int]]:

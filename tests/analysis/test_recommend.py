@@ -236,3 +236,15 @@ def test_of_designs_that_one_run_cannot_tell_apart_the_one_with_least_other_work
 )
 def test_elementwise_operations_of_a_unit(choices, operations):
     assert PRESETS["bbcu-m"].replace(**choices).elementwise == operations
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("sr4", "plain interpolation"), ("denoise25", "the degraded image as it is")],
+)
+def test_what_costs_nothing_is_named_as_the_task_has_it(task, words, synthetic_study):
+    study = synthetic_study(20, task=task, skip_psnr=20.0)
+    reasons = " ".join(recommend(study).reasons)
+    assert f"and {words} has 20.00 dB" in reasons
+    with pytest.raises(UserError, match=rf"beats {words} \(99.00 dB\)"):
+        recommend(synthetic_study(20, task=task, skip_psnr=99.0))

@@ -191,7 +191,8 @@ def test_export_train_evaluate_restore(run, tmp_path) -> None:
     Image.fromarray(pixels).save(images / "a.png")
     code, out, _ = run("evaluate", checkpoint, "--benchmark", str(images), "--json")
     assert code == 0
-    scores = json.loads(out)
+    (scores,) = json.loads(out)["benchmarks"]
+    assert scores["benchmark"] == "images"
     assert [row["name"] for row in scores["images"]] == ["a.png"]
     assert scores["psnr"] == scores["images"][0]["psnr"]
 

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import pickle
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,16 @@ from hypothesis import strategies as st
 from bbnas.data import (
     ImageSet,
     Patches,
-    crop_to_multiple,
     degrade,
+    hq_images,
     load_dataset,
     load_images,
     lq_images,
+    target,
     validation_pairs,
 )
 from bbnas.errors import UserError
-from bbnas.tasks import TASKS, get_task
+from bbnas.tasks import get_task
 
 torch.set_num_threads(1)
 
@@ -46,13 +49,18 @@ def as_pixels(batch: torch.Tensor) -> np.ndarray:
     return (batch * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
-@pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
-def test_every_patch_is_a_symmetry_of_crops_at_one_place(task, images: ImageSet) -> None:
-    lows = [degrade(task, crop_to_multiple(image, task.scale)) for image in images.images]
+@pytest.mark.parametrize("name", ["sr2", "sr3", "sr4", "denoise25", "jpeg10", "jpeg40"])
+def test_every_patch_is_a_symmetry_of_crops_at_one_place(name: str, images: ImageSet) -> None:
+    task = get_task(name)
+    highs = [target(task, image, grey=False) for image in images.images]
+    lows = highs if task.degradation == "noise" else [degrade(task, high) for high in highs]
     patches = Patches(images, task, 36, 4, seed=3)
     side = 36 // task.scale
     found = set()
-    for lq, hq in zip(*map(as_pixels, patches.batch_at(5)), strict=True):
+    batch_lq, batch_hq = patches.batch_at(5)
+    if task.degradation == "noise":  # what is under it is found by the HQ patch
+        batch_lq = batch_hq
+    for lq, hq in zip(as_pixels(batch_lq), as_pixels(batch_hq), strict=True):
         match = [
             (n, y, x, t)
             for n, low in enumerate(lows)
@@ -64,9 +72,56 @@ def test_every_patch_is_a_symmetry_of_crops_at_one_place(task, images: ImageSet)
         assert len(match) == 1
         n, y, x, t = match[0]
         y, x = y * task.scale, x * task.scale
-        assert np.array_equal(symmetry(images.images[n][y : y + 36, x : x + 36], t), hq)
+        assert np.array_equal(symmetry(highs[n][y : y + 36, x : x + 36], t), hq)
         found.add(match[0])
     assert len(found) == 4
+
+
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_noise_is_drawn_anew_for_each_batch(sigma: int, images: ImageSet) -> None:
+    task = get_task(f"denoise{sigma}")
+    patches, again = (Patches(images, task, 48, 16, seed=3) for _ in range(2))
+    drawn = []
+    for iteration in (0, 1, 300_000):
+        lq, hq = patches.batch_at(iteration)
+        assert torch.equal(lq, again.batch_at(iteration)[0])
+        assert lq.dtype == torch.float32
+        drawn.append(((lq - hq) * 255 / sigma).double())
+    noise = torch.cat(drawn).flatten()
+    # 331,776 values of N(0, 1): mean and variance within four standard errors.
+    assert abs(float(noise.mean())) < 4 / len(noise) ** 0.5
+    assert abs(float(noise.var()) - 1) < 4 * (2 / len(noise)) ** 0.5
+    inside = float((noise.abs() < 1).double().mean())
+    assert inside == pytest.approx(0.6827, abs=0.005)
+    for one, other in ((drawn[0], drawn[1]), (drawn[0], drawn[2])):
+        assert abs(float((one * other).mean())) < 0.02
+    # Not of one patch the copy of another, and not the same for each channel.
+    assert abs(float((drawn[0][0] * drawn[0][1]).mean())) < 0.06
+    assert abs(float((drawn[0][:, 0] * drawn[0][:, 1]).mean())) < 0.03
+
+
+def test_places_do_not_depend_on_the_degradation(images: ImageSet) -> None:
+    """Every task of scale 1 sees the same places in the same order, noise or not."""
+    first, second = (
+        Patches(images, get_task(name), 24, 6, seed=9).batch_at(4)[1]
+        for name in ("denoise15", "denoise50")
+    )
+    assert torch.equal(first, second)
+    y = Patches(images, get_task("jpeg20"), 24, 6, seed=9).batch_at(4)[1]
+    expected = [target(get_task("jpeg20"), image) for image in as_pixels(first)]
+    assert np.array_equal(as_pixels(y), np.stack(expected))
+
+
+def test_super_resolution_sees_the_batches_that_it_always_saw() -> None:
+    """A change of them would make stored evaluations incomparable with new ones."""
+    rng = np.random.default_rng(0)
+    photos = [rng.integers(0, 256, (60, 70, 3), np.uint8) for _ in range(3)]
+    patches = Patches(ImageSet.from_arrays(["a", "b", "c"], photos), get_task("sr4"), 32, 4, 7)
+    seen = hashlib.sha256()
+    for iteration in range(20):
+        for tensor in patches.batch_at(iteration):
+            seen.update(tensor.numpy().tobytes())
+    assert seen.hexdigest()[:16] == "5015e9bde011899c"
 
 
 def symmetry(image: np.ndarray, t: int) -> np.ndarray:
@@ -155,6 +210,25 @@ def test_lq_images_lie_in_the_cache_once(folder_of: Callable[..., Path], cache: 
         assert np.array_equal(low, degrade(task, image[:120, :138]))
 
 
+def test_y_and_its_jpeg_lie_in_the_cache_once(folder_of: Callable[..., Path], cache: Path) -> None:
+    images = load_images(folder_of("a.png", "b.png"))
+    task = get_task("jpeg20")
+    highs, lows = hq_images(images, task), lq_images(images, task)
+    assert hq_images(images, get_task("denoise25")) is images.images
+    for high, low, image in zip(highs, lows, images.images, strict=True):
+        assert np.array_equal(high, target(task, image))
+        assert np.array_equal(low, degrade(task, high))
+    assert len(list(cache.glob(f"{images.fingerprint}-*.rgb"))) == 2
+    hq_images(images, get_task("jpeg40"))
+    assert len(list(cache.glob(f"{images.fingerprint}-*.rgb"))) == 2  # one Y for all qualities
+    # The same names and pixels, but of grey files: their values are another Y.
+    greys = replace(images, grey=(True, True))
+    assert greys.fingerprint == images.fingerprint
+    assert not np.array_equal(hq_images(greys, task)[0], highs[0])
+    sent = pickle.dumps(Patches(images, task, 48, 2, 0))
+    assert len(sent) < 10_000  # no pixels are copied to a worker
+
+
 def test_a_batch_takes_less_than_a_millisecond() -> None:
     patches = Patches(load_dataset().train, get_task("sr4"), 48, 8, 0)
     patches.batch_at(0)
@@ -166,7 +240,7 @@ def test_a_batch_takes_less_than_a_millisecond() -> None:
     assert min(times) < 1e-3  # the least: others may use this machine
 
 
-@given(st.sampled_from(["sr2", "sr3", "sr4"]), st.integers(0, 80))
+@given(st.sampled_from(["sr2", "sr3", "sr4", "denoise50", "jpeg10"]), st.integers(0, 80))
 def test_validation_pairs_are_centre_crops(name: str, side: int) -> None:
     task = get_task(name)
     rng = np.random.default_rng(side)
@@ -181,7 +255,8 @@ def test_validation_pairs_are_centre_crops(name: str, side: int) -> None:
     assert (height, width) == tuple(
         min(side or 99, length) // task.scale * task.scale for length in (53, 67)
     )
-    assert lq.shape == (height // task.scale, width // task.scale, 3)
+    assert lq.shape == (height // task.scale, width // task.scale, task.channels)
+    assert lq.dtype == (np.float32 if task.degradation == "noise" else np.uint8)
     assert np.array_equal(lq, degrade(task, hq))
     top, left = (53 - min(side or 53, 53)) // 2, (67 - min(side or 67, 67)) // 2
-    assert np.array_equal(hq, full[top : top + height, left : left + width])
+    assert np.array_equal(hq, target(task, full[top : top + height, left : left + width]))

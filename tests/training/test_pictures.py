@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from bbnas.data import bicubic_upscale, validation_pairs
-from bbnas.design import PRESETS
+from bbnas.design import PRESETS, load_design
 from bbnas.evaluation import Candidate, Study, StudyConfig
-from bbnas.metrics import psnr_y
+from bbnas.metrics import psnr, to_y
 from bbnas.tasks import get_task
-from bbnas.training import evaluate_design
+from bbnas.training import evaluate_design, skip_psnr
 from bbnas.training.pictures import most_detailed, restored_crops
 
 
@@ -39,7 +39,7 @@ def test_the_networks_of_the_study_come_back(study, dataset):
     assert pictures.mean_psnr["recommended"] == pytest.approx(study.candidates[0].evaluation.psnr)
     task = get_task("sr4")
     pairs = validation_pairs(dataset.validation, task, study.config.protocol.validation_side)
-    bicubic = [psnr_y(bicubic_upscale(lq, 4), hq, 4) for lq, hq in pairs]
+    bicubic = [psnr(bicubic_upscale(lq, 4), hq, 4, to_y) for lq, hq in pairs]
     assert pictures.bicubic == pytest.approx(np.mean(bicubic))
 
 
@@ -49,9 +49,27 @@ def test_crops_are_of_one_place_and_scored_there(study, dataset):
     for crop in pictures.crops:
         assert list(crop.images) == ["bicubic", "full precision", "recommended", "HQ"]
         assert {image.shape for image in crop.images.values()} == {(64, 64, 3)}
-        for method, psnr in crop.psnr.items():
-            assert psnr == psnr_y(crop.images[method], crop.images["HQ"], 0)
-            assert psnr > 10  # they do show the same place
+        for method, figure in crop.psnr.items():
+            assert figure == psnr(crop.images[method], crop.images["HQ"], on=to_y)
+            assert figure > 10  # they do show the same place
+
+
+@pytest.mark.parametrize("task", ["denoise25", "jpeg10"])
+def test_other_tasks_show_the_degraded_image(task, quick, dataset):
+    protocol = quick.model_copy(update={"iterations": 5})
+    evaluation = evaluate_design(load_design("bbcu", task), task, protocol, dataset)
+    config = StudyConfig("tiny", {}, task, protocol, dataset.fingerprint, dataset.description)
+    pictures = restored_crops(
+        Study(config, "", (Candidate(0, evaluation),)), Candidate(0, evaluation), dataset
+    )
+    assert list(pictures.mean_psnr) == ["degraded", "full precision", "recommended"]
+    assert pictures.bicubic is None
+    skip = skip_psnr(task, dataset.validation, protocol.validation_side)
+    assert pictures.mean_psnr["degraded"] == skip
+    for crop in pictures.crops:
+        assert {image.shape for image in crop.images.values()} == {(64, 64, 3)}
+        for method, figure in crop.psnr.items():
+            assert figure == pytest.approx(psnr(crop.images[method], crop.images["HQ"]))
 
 
 def test_a_network_that_diverges_is_left_out_and_named(study, dataset):

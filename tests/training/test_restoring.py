@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.color import rgb2ycbcr
 
 from bbnas.data import Dataset, bicubic_upscale
+from bbnas.design import load_design
 from bbnas.errors import UserError
 from bbnas.training import Recipe, load_checkpoint, restore, restore_files
 from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
+from bbnas.training.loop import initialise
 from tests.training.test_checkpoint import trained
 
 
@@ -138,3 +142,50 @@ def test_a_large_image_is_restored_by_tiles(checkpoint: Path, tmp_path: Path) ->
         with Image.open(done.output or "") as image:
             images.append(torch.from_numpy(np.asarray(image).astype(int)))
     assert (images[0] - images[1]).abs().max() <= 1
+
+
+def checkpoint_of(task: str, recipe: Recipe, folder: Path) -> Path:
+    """An untrained network of the task."""
+    design = load_design("bbcu-v4", task).replace(width=6, depth=2)
+    other = recipe.model_copy(update={"design": design, "task": task})
+    training = SimpleNamespace(network=initialise(design, task, other.protocol))
+    info = CheckpointInfo(recipe=other, iteration=0, data="abc", environment={})
+    path = folder / f"{task}.safetensors"
+    save_checkpoint(path, training, info, state=False)
+    return path
+
+
+def test_denoising_keeps_size_and_transparency(recipe: Recipe, tmp_path: Path) -> None:
+    path = checkpoint_of("denoise25", recipe, tmp_path)
+    layers = noise(30, 41, 4)
+    Image.fromarray(layers).save(tmp_path / "clear.png")
+    (done,) = restore_files(path, [tmp_path / "clear.png"], tmp_path / "out")
+    network, _ = load_checkpoint(path)
+    with Image.open(done.output or "") as image:
+        out = np.asarray(image)
+    assert np.array_equal(out[..., 3], layers[..., 3])
+    assert np.array_equal(out[..., :3], restore(network, np.ascontiguousarray(layers[..., :3])))
+
+
+def test_deblocking_restores_y_and_keeps_cb_and_cr(recipe: Recipe, tmp_path: Path) -> None:
+    path = checkpoint_of("jpeg10", recipe, tmp_path)
+    network, _ = load_checkpoint(path)
+    pixels = np.clip(noise(40, 33, 3), 60, 190)  # nothing is clipped at black or white
+    Image.fromarray(pixels).save(tmp_path / "colour.png")
+    values = noise(40, 33)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    list(restore_files(path, [tmp_path / "colour.png", tmp_path / "grey.png"], tmp_path / "out"))
+    with Image.open(tmp_path / "out" / "grey.png") as image:
+        assert image.mode == "L"
+        assert np.array_equal(np.asarray(image), restore(network, values[..., None])[..., 0])
+    with Image.open(tmp_path / "out" / "colour.png") as image:
+        assert image.mode == "RGB"
+        out = np.asarray(image)
+    before, after = rgb2ycbcr(pixels), rgb2ycbcr(out)
+    y = np.floor(before[..., :1] + 0.5).astype(np.uint8)
+    restored = restore(network, y)
+    assert not np.array_equal(restored, y)
+    # Y changes by what the network changed, Cb and Cr not at all, but for 8 bits of RGB.
+    change = restored[..., 0].astype(float) - y[..., 0]
+    assert np.abs(after[..., 0] - before[..., 0] - change).max() <= 0.5
+    assert np.abs(after[..., 1:] - before[..., 1:]).max() < 1e-9
