@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bbnas.paper import TABLES
 from bbnas.resources import builtin
 
 ROOT = Path(__file__).parents[1]
@@ -33,6 +34,7 @@ def test_the_wheel_carries_every_built_in_file_and_no_database(tmp_path) -> None
         expected = {f"bbnas/{kind}/{path.name}" for path in builtin(kind).values()}
         assert {name for name in inside if name.startswith(f"bbnas/{kind}/")} == expected
     assert "bbnas/space.py" in inside
+    assert {f"bbnas/paper/{table.file}" for table in TABLES.values()} <= set(inside)
     assert not [name for name in inside if name.startswith(("tests/", "studies/"))]
     assert not [name for name in inside if name.endswith((".db", ".pyc"))]
 

@@ -15,7 +15,14 @@ from bbnas.database import SCHEMA_VERSION
 from bbnas.design import PRESETS
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
-from bbnas.store import Store, default_url, open_study, storage_url, valid_name
+from bbnas.store import (
+    Store,
+    default_url,
+    open_study,
+    storage_url,
+    study_config,
+    valid_name,
+)
 
 Evaluated = Callable[..., Evaluation]
 DESIGN = PRESETS["bbcu-m"]
@@ -226,3 +233,9 @@ def test_reading_needs_neither_optuna_nor_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
+
+
+def test_a_study_of_an_earlier_version_keeps_its_floor(synthetic_study):
+    content = synthetic_study(2, skip_psnr=24.48).config.to_dict()
+    content["interpolation"] = content.pop("skip_psnr")
+    assert study_config(content).skip_psnr == 24.48

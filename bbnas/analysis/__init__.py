@@ -7,12 +7,14 @@ from bbnas.analysis.effects import effects
 from bbnas.analysis.fidelity import agreement, seed_noise
 from bbnas.analysis.frame import frame
 from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
+from bbnas.analysis.methods import MethodRanking, methods_frame, rank_methods
 from bbnas.analysis.pareto import front, non_dominated
 from bbnas.analysis.recommend import Recommendation, knee, recommend
 
 __all__ = [
     "BenefitRow",
     "Box",
+    "MethodRanking",
     "Recommendation",
     "agreement",
     "benefit",
@@ -24,6 +26,8 @@ __all__ = [
     "hypervolume_curve",
     "knee",
     "non_dominated",
+    "methods_frame",
+    "rank_methods",
     "ranking",
     "recommend",
     "seed_noise",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.design import MATTERS, Design, Part
+from bbnas.analysis.pareto import useful
+from bbnas.design import MATTERS, TITLES, UNIT_FIELDS, Design, Part
 from bbnas.evaluation import Study
 from bbnas.tasks import get_task
 
@@ -38,11 +39,15 @@ class Effect(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """Main effects over ``candidates`` candidates; ``r2`` is the share of variance explained."""
+    """Main effects over ``candidates`` candidates; ``r2`` is the share of variance explained.
+
+    ``left_out`` are candidates that have a PSNR, but none above the network's own global skip.
+    """
 
     effects: tuple[Effect, ...]
     candidates: int
     r2: float
+    left_out: int = 0
 
     def part(self, part: Part) -> Effect | None:
         """The effect of binarizing ``part``, where the data can tell it."""
@@ -59,24 +64,37 @@ def effects(study: Study) -> pd.DataFrame:
 def fit_effects(study: Study) -> Fit:
     """The effect of every choice on PSNR in dB against its axis's reference choice.
 
-    One least-squares fit of main effects over all feasible candidates, so that choices that tend
-    to come together are told apart; an axis counts only in designs where it changes the network.
-    The reference is the axis's default, or its commonest choice where that was never made. The
-    intervals are HC3: they hold where the spread differs between designs. A choice is left out
-    where it or its reference has fewer than three candidates, or where the data cannot tell it
-    from another.
+    One least-squares fit of main effects over all candidates that beat the network's own global
+    skip, so that choices that tend to come together are told apart; an axis counts only in
+    designs where it changes the network. (What collapsed is not a few tenths of a dB worse, but
+    broken: fitted with the others it would swamp them.) In a space of methods the method is one
+    axis, against BBCU, instead of the axes of the unit. The reference is the axis's default, or
+    its commonest choice where that was never made. The intervals are HC3: they hold where the
+    spread differs between designs. A choice is left out where it or its reference has fewer than
+    three candidates, or where the data cannot tell it from another.
     """
-    evaluations = [c.evaluation for c in study.candidates if c.evaluation.feasible]
+    feasible = [c.evaluation for c in study.candidates if c.evaluation.feasible]
+    evaluations = [e for e in feasible if useful(study.config, e)]
+    left_out = len(feasible) - len(evaluations)
+    if not searches_methods(study):  # a baseline of another method makes no choice on any axis
+        evaluations = [e for e in evaluations if e.design.method == "bbcu"]
     if not evaluations:
-        return Fit((), 0, 0.0)
+        return Fit((), 0, 0.0, left_out)
     designs = [e.design.canonical() for e in evaluations]
     psnr = np.array([e.psnr for e in evaluations])
     found, r2 = _least_squares(_axes(study, designs), psnr)
-    return Fit(tuple(found), len(evaluations), r2)
+    return Fit(tuple(found), len(evaluations), r2, left_out)
+
+
+def searches_methods(study: Study) -> bool:
+    """Whether the study's space is one of methods, rather than of the axes of one unit."""
+    return bool(study.config.space.get("axes", {}).get("method"))
 
 
 def axis_choice(design: Design, axis: str) -> str | None:
     """The choice of ``design`` on an ``axis`` of ``effects`` (not a part); None where idle."""
+    if axis == _METHOD:
+        return TITLES.get(design.published)
     for field, name, choice in _CHOICES:
         if name == axis and _matters(field, design):
             return choice(getattr(design, field))
@@ -84,6 +102,7 @@ def axis_choice(design: Design, axis: str) -> str | None:
 
 
 _BINARY, _FULL = "1-bit", "full precision"
+_METHOD = "method"
 
 
 def _plain(value: Any) -> str:
@@ -142,7 +161,13 @@ def _axes(study: Study, designs: Sequence[Design]) -> list[_Axis]:
     for part in get_task(study.config.task).parts:
         made: list[str | None] = [_BINARY if d.binary(part) else _FULL for d in designs]
         axes.append(_axis(str(part), _FULL, [_FULL, _BINARY], made))
+    by_method = searches_methods(study)
+    if by_method:
+        made = [axis_choice(d, _METHOD) for d in designs]
+        axes.append(_axis(_METHOD, TITLES["bbcu"], list(TITLES.values()), made))
     for field, name, choice in _CHOICES:
+        if by_method and field in UNIT_FIELDS:
+            continue  # decided by the method
         active = [getattr(d, field) for d in designs if _matters(field, d)]
         values = sorted(set(active), key=lambda value: (value is not None, value))
         order = list(dict.fromkeys(choice(value) for value in values))

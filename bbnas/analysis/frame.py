@@ -34,8 +34,9 @@ def frame(study: Study) -> pd.DataFrame:
 
     ``psnr`` is in dB, ``ops`` and ``params`` are plain counts (paper's convention), ``seconds``
     is wall time. There is one column per design axis: ``binarize`` as ``body+upsampling`` or
-    ``none``, ``k_ratio`` NaN without residual alignment. An axis that is idle in a design shows
-    its canonical value.
+    ``none``, ``method`` as the published method whose unit it is (empty for any other unit),
+    ``k_ratio`` NaN without residual alignment. An axis that is idle in a design shows its
+    canonical value.
     """
     import pandas as pd
 
@@ -50,6 +51,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
     design = evaluation.design.canonical()
     axes = design.to_dict()
     axes["binarize"] = "+".join(design.binarize) or "none"
+    axes["method"] = design.published
     return {
         "number": candidate.number,
         "key": design.key,

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
+from bbnas.analysis.pareto import useful
 from bbnas.analysis.words import count, decibel, interval, listed, plural, share
 from bbnas.design import Design, Part
 from bbnas.evaluation import Candidate, Evaluation, Study
@@ -107,15 +108,16 @@ class Evidence(NamedTuple):
 
 
 def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation]]:
-    """Pairs (full precision, 1-bit) of feasible evaluations that differ only in ``part``."""
+    """Pairs (full precision, 1-bit) of useful evaluations that differ only in ``part``."""
     own = [c.evaluation for c in study.candidates]
-    feasible = {e.design.key: e for e in [*study.references, *own] if e.feasible}
+    known = [*study.references, *own]
+    found = {e.design.key: e for e in known if useful(study.config, e)}
     pairs = []
-    for evaluation in feasible.values():
+    for evaluation in found.values():
         design = evaluation.design
         if design.binary(part):
             kept = [p for p in design.binarize if p is not part]
-            twin = feasible.get(design.replace(binarize=kept).key)
+            twin = found.get(design.replace(binarize=kept).key)
             if twin:
                 pairs.append((twin, evaluation))
     return pairs

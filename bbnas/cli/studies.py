@@ -24,7 +24,7 @@ SKIPPED_NAMES = 20
 
 @click.command()
 @click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
-@click.option("--task", default="sr4", show_default=True, help="Such as sr4: ×4 super-resolution.")
+@click.option("--task", default="sr4", show_default=True, help="See: bbnas tasks.")
 @click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
 @click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
 @options.storage
@@ -41,7 +41,7 @@ SKIPPED_NAMES = 20
     type=Names(),
     is_flag=False,
     flag_value="all",
-    help="Evaluate these presets first, marked as such; without a value, all of them.",
+    help="Evaluate these presets first, marked as such; without a value, all that fit the task.",
 )
 @click.option("--guide", help="vcvp: binarize parts in the order of VC and VP; none: any subset.")
 @click.option(
@@ -73,16 +73,17 @@ def search(
     from bbnas.space import load_space
     from bbnas.tasks import get_task
 
-    chosen_space, chosen_task = load_space(space), get_task(task)
+    chosen_task = get_task(task)
+    chosen_space = load_space(space, chosen_task)
     chosen_protocol = load_protocol(protocol)
 
-    from bbnas.design import PRESETS
+    from bbnas.design import presets
     from bbnas.search import search as run_search
     from bbnas.search import summary
     from bbnas.training import resolve_device
 
     if baselines:
-        others["baselines"] = tuple(PRESETS) if baselines == ("all",) else baselines
+        others["baselines"] = presets(chosen_task) if baselines == ("all",) else baselines
     with search_progress(quiet) as on_event:
         result = run_search(
             chosen_space,

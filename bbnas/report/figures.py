@@ -12,10 +12,10 @@ import numpy as np
 
 from bbnas.analysis.benefit import BenefitRow
 from bbnas.analysis.effects import Fit
-from bbnas.analysis.paper import Published, published
 from bbnas.analysis.pareto import front
 from bbnas.analysis.words import count, decibel, interval, signed
 from bbnas.evaluation import Candidate, Study
+from bbnas.paper import Published, published
 
 T = TypeVar("T")
 Kind = Literal["beaten", "front", "recommended", "baseline", "infeasible"]

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bbnas.analysis.words import count, listed
+from bbnas.analysis.pareto import useful
+from bbnas.analysis.words import count, decibel, listed
 from bbnas.design import Design
 from bbnas.evaluation import Study
 from bbnas.tasks import get_task
 
-_SCORE = (
-    "PSNR and SSIM on Y of BT.601, {} border pixels cropped, outputs rounded to 8 bits, "
-    "mean over the validation images"
-)
+_SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
 _OPS = (
     "multiply-accumulates of convolutions at full width and depth on a 320×180 LQ image; "
     "1-bit ones count 1/64"
@@ -34,6 +32,10 @@ def tally(study: Study) -> dict[str, int]:
         "feasible": sum(c.evaluation.feasible for c in study.candidates),
         "diverged": statuses["diverged"],
         "failed": statuses["failed"],
+        "useless": sum(
+            c.evaluation.feasible and not useful(study.config, c.evaluation)
+            for c in study.candidates
+        ),
         "baselines": sum(bool(c.baseline) for c in study.candidates),
         "duplicates": study.duplicates,
         "rejected": study.rejected,
@@ -63,10 +65,11 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         (
             "Task and data",
             [
-                ("task", f"{task.name}: {task.title}, backbone {task.backbone}"),
+                ("task", f"{task.name}: {task.title}, backbone {task.backbone.title}"),
                 ("data", config.data_description),
                 ("data fingerprint", config.data),
-                ("score", _SCORE.format(task.scale)),
+                ("score", _SCORE.format(task.metric)),
+                ("to beat", _floor(study)),
             ],
         ),
         ("Protocol", _protocol(study)),
@@ -91,6 +94,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("of these feasible", f"{numbers['feasible']:,}"),
                 ("diverged", f"{numbers['diverged']:,}"),
                 ("failed", f"{numbers['failed']:,}"),
+                (f"no better than {task.skip}", f"{numbers['useless']:,}"),
                 ("baselines, put in by hand", f"{numbers['baselines']:,}"),
                 ("suggested again, not trained again", f"{numbers['duplicates']:,}"),
                 ("over a limit, not trained", f"{numbers['rejected']:,}"),
@@ -103,9 +107,15 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
     ]
 
 
+def _floor(study: Study) -> str:
+    task, skip = get_task(study.config.task), study.config.skip_psnr
+    known = "not recorded" if skip is None else decibel(skip)
+    return f"{task.skip}, which costs nothing: {known}"
+
+
 def _protocol(study: Study) -> list[tuple[str, str]]:
     protocol = study.config.protocol
-    whole = Design(width=64, depth=32)
+    whole = Design(width=64, depth=get_task(study.config.task).backbone.depth)
     proxy = protocol.trained(whole)
     halved = f"halved every {protocol.halve_every:,} iterations"
     schedule = halved if protocol.schedule == "halve" else "one cycle"

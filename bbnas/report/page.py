@@ -26,6 +26,7 @@ from bbnas.analysis.recommend import Recommendation
 from bbnas.analysis.words import count, decibel, plural, share
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.paper import published
 from bbnas.report import draw, figures
 from bbnas.report.measured import duration, measured, tally
 from bbnas.report.pictures import Pictures, data_uri
@@ -153,6 +154,7 @@ def render(
         curves=curves,
         rows=_rows(study, members, number),
         pictures=pictures,
+        publishable=bool(published(study.config.task)),
         measured=measured(study),
         noise=seed_noise(study, fidelity),
         agreement=agreement(study, fidelity),

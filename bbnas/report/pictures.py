@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BICUBIC = "bicubic"
+DEGRADED = "degraded"
 FULL_PRECISION = "full precision"
 RECOMMENDED = "recommended"
 HQ = "HQ"

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from bbnas.analysis.words import listed, plural
-from bbnas.design import Design, Part, k_star
+from bbnas.design import TITLES, Design, Part, k_star
 from bbnas.tasks import Task
 
 
 def describe(design: Design, task: Task) -> list[str]:
     """What the design is, a sentence a choice; idle choices are not mentioned."""
     design = design.canonical()
+    if design.binarize and design.method != "bbcu":
+        return [_parts(design, task), _UNITS[design.method]]
     return [_parts(design, task), *([_unit(design)] if design.binarize else []), _aligned(design)]
 
 
 def headline(design: Design) -> str:
-    """The design in a few words: ``1-bit body and upsampling, 64 × 32``."""
+    """The design in a few words: ``1-bit body and upsampling (BBCU), 64 channels × …``."""
     size = f"{design.width} channels × {design.depth} body convolutions"
     if not design.binarize:
         return f"Full precision, {size}"
-    return f"1-bit {listed([str(part) for part in design.binarize])}, {size}"
+    parts = listed([str(part) for part in design.binarize])
+    by = f" ({TITLES[design.published]})" if design.published else ""
+    return f"1-bit {parts}{by}, {size}"
 
 
 def _parts(design: Design, task: Task) -> str:
@@ -55,6 +59,8 @@ def _unit(design: Design) -> str:
         "weights scaled per channel" if design.weight_scale else "weights of ±1 without a scale"
     )
     words.append(f"the {design.estimator} estimator for sgn's gradient")
+    if design.published:
+        return f"Its 1-bit units are those of {TITLES[design.published]}: {listed(words)}."
     return f"Its 1-bit units have {listed(words)}."
 
 
@@ -70,3 +76,23 @@ def _aligned(design: Design) -> str:
 
 
 _NAMES = {"rprelu": "RPReLU", "prelu": "PReLU", "relu": "ReLU", "hardtanh": "Hardtanh"}
+
+# What the units of other methods are (bbnas.binary.methods).
+_UNITS = {
+    "bnn": "Its 1-bit units are those of BNN: weights and activations of ±1 without a scale, "
+    "BatchNorm and Hardtanh after each convolution, no residual connections.",
+    "xnornet": "Its 1-bit units are those of XNOR-Net: BatchNorm before each convolution, weights "
+    "scaled per channel, ReLU after it and no residual connections.",
+    "bireal": "Its 1-bit units are those of Bi-Real: weights scaled per channel, the quadratic "
+    "estimator, BatchNorm after each convolution and a residual connection around it.",
+    "irnet": "Its 1-bit units are those of IR-Net: standardised weights scaled by powers of two, "
+    "the ede estimator, BatchNorm after each convolution and a residual connection around it.",
+    "btm": "Its 1-bit units are those of BTM: weights scaled per channel, PReLU, no BatchNorm and "
+    "a residual connection around every 2 body convolutions. The LQ image is standardised before "
+    "the head, which the output undoes.",
+    "bam": "Its 1-bit units are those of BAM: BatchNorm after each convolution and, in place of a "
+    "full-precision residual, the 1-bit features of all earlier layers, each with a learned "
+    "scale.",
+    "ma": "Its 1-bit parts are those of Ma et al.: weights alone are 1-bit, scaled per channel; "
+    "activations stay in full precision, in the residual blocks of the backbone.",
+}

@@ -292,9 +292,7 @@ def _skip_psnr(task: Task, dataset: Dataset, protocol: Protocol) -> float:
     return skip_psnr(task, dataset.validation, protocol.validation_side)
 
 
-def _named(
-    baselines: Sequence[str] | Mapping[str, Design], task: Task
-) -> dict[str, Design]:
+def _named(baselines: Sequence[str] | Mapping[str, Design], task: Task) -> dict[str, Design]:
     """The distinct networks among the baselines by their first names, as they fit the task."""
     if not isinstance(baselines, Mapping):
         baselines = {baseline: load_design(baseline, task) for baseline in baselines}

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal, Protocol
 
 import numpy as np
 
-from bbnas.design import Design
+from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
@@ -215,6 +216,8 @@ class Loop:
         return None
 
     def _suggested(self) -> Job | None:
+        if not self._within_limits:
+            self._exhaust()
         fruitless = 0
         while not self.exhausted and self.ledger.counts().claimed < self.budget:
             if fruitless < PATIENCE:
@@ -222,8 +225,7 @@ class Loop:
             else:
                 unseen = self._unseen()
                 if unseen is None:
-                    self.exhausted, self.note = True, self._why_exhausted()
-                    self._emit("message", text=self.note)
+                    self._exhaust()
                     return None
                 trial, design = self.trials.ask(unseen)
             if excess := self._excess(design):
@@ -293,19 +295,32 @@ class Loop:
             if fits(design := self.space.sample(self.rng)):
                 return design
         if self._remaining is None:
-            if self.limits and not any(not self._excess(size) for size in self._sizes()):
-                return None
             self._remaining = self.space.enumerate()
         # What was passed over once is seen, or over a limit, for good.
         return next((design for design in self._remaining if fits(design)), None)
 
-    def _sizes(self) -> Iterator[Design]:
-        """Designs of every cost in the space: no other axis changes a convolution."""
+    @cached_property
+    def _within_limits(self) -> bool:
+        """Whether any design keeps the limits.
+
+        Every design costs at least as much, in OPs and in Params, as one of its method that has
+        all parts 1-bit that can be, at the smallest width and depth.
+        """
         axes = self.space.axes
-        for binarize in axes.binarize:
-            for width in axes.width:
-                for depth in axes.depth:
-                    yield Design(binarize=binarize, width=width, depth=depth)
+        subsets = [set(subset) for subset in axes.binarize]
+        largest = [s for s in subsets if not any(s < other for other in subsets)]
+        width, depth = min(axes.width), min(axes.depth)
+        over = [
+            self._excess(Design(binarize=tuple(subset), width=width, depth=depth, **unit))
+            for subset in largest
+            for unit in [METHODS[method] for method in axes.method] or [{}]
+        ]
+        return not all(over)
+
+    def _exhaust(self) -> None:
+        if not self.exhausted:
+            self.exhausted, self.note = True, self._why_exhausted()
+            self._emit("message", text=self.note)
 
     def _why_exhausted(self) -> str:
         name, done = self.space.name, self.ledger.counts().claimed

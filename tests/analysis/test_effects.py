@@ -8,7 +8,7 @@ from scipy.stats import t
 
 from bbnas.analysis import effects
 from bbnas.analysis.effects import fit_effects
-from bbnas.design import Design, Part
+from bbnas.design import TITLES, Design, Part, load_design
 from bbnas.evaluation import Candidate
 
 
@@ -89,7 +89,7 @@ def test_fewer_than_three_are_not_spoken_of(evaluated, synthetic_study):
 
 def test_choices_that_always_come_together_are_not_told_apart(evaluated, synthetic_study):
     plain = Design(binarize=(Part.BODY,), k_ratio=1.0)
-    both = plain.replace(norm="batchnorm", weight_scale=False)
+    both = plain.replace(norm="batchnorm", estimator="ede")
     candidates = tuple(
         Candidate(i, evaluated(d, psnr=26 - 0.1 * i)) for i, d in enumerate([plain, both] * 5)
     )
@@ -150,3 +150,30 @@ def test_nothing_feasible_has_no_effects(synthetic_study):
     assert fit_effects(study).candidates == 0
     assert list(effects(study).columns)[:3] == ["axis", "choice", "reference"]
     assert effects(study).empty
+
+
+def test_in_a_space_of_methods_each_is_told_against_bbcu(evaluated, synthetic_study):
+    rng = np.random.default_rng(2)
+    planted = {"bbcu": 0.0, "reactnet": -0.25, "bnn": -4.0, "irnet": -0.4}
+    evaluations = [
+        evaluated(
+            load_design(method, "sr4").replace(width=width),
+            psnr=26.5 + worth + width / 100 + rng.normal(0, 0.01),
+        )
+        for method, worth in planted.items()
+        for width in (32, 48, 64)
+        for _ in range(3)
+    ]
+    study = replace(
+        synthetic_study(1),
+        candidates=tuple(Candidate(i, e) for i, e in enumerate(evaluations)),
+    )
+    space = {"name": "methods", "axes": {"method": list(planted)}}
+    table = effects(replace(study, config=replace(study.config, space=space)))
+    assert set(table["axis"]) == {"method", "width"}
+    for method, worth in planted.items():
+        if method != "bbcu":
+            found = row(table, "method", TITLES[method])
+            assert found["reference"] == "BBCU"
+            assert found["low"] < worth < found["high"]
+    assert not any(effects(study)["axis"] == "method")

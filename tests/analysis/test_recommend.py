@@ -229,7 +229,7 @@ def test_of_designs_that_one_run_cannot_tell_apart_the_one_with_least_other_work
     ("choices", "operations"),
     [
         ({}, 4),
-        ({"norm": "batchnorm"}, 6),
+        ({"norm": "batchnorm"}, 5),
         ({"activation": "prelu", "weight_scale": False}, 1),
         ({"binarize": ()}, 0),
     ],

@@ -60,3 +60,11 @@ def test_moments_are_in_utc(synthetic_study, created):
 
 def test_duration():
     assert [duration(s) for s in (4.2, 89, 600, 7200)] == ["4 s", "89 s", "10 min", "2.0 h"]
+
+
+def test_a_study_of_another_task_says_its_own_backbone_and_score(synthetic_study):
+    topics = dict(measured(synthetic_study(1, task="denoise25")))
+    task = dict(topics["Task and data"])
+    assert task["task"] == "denoise25: denoising, σ = 25, backbone DnCNN"
+    assert task["score"].startswith("PSNR and SSIM on RGB; outputs rounded")
+    assert "64×18 is trained as 16×" in dict(topics["Protocol"])["network trained"]

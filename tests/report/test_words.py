@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from bbnas.design import PRESETS, Design, Part
+from bbnas.design import PRESETS, Design, Part, load_design
 from bbnas.report.words import describe, headline
 from bbnas.tasks import get_task
 
@@ -49,3 +49,12 @@ def test_idle_choices_are_not_mentioned():
     one = " ".join(describe(Design(binarize=(Part.TAIL,)), SR4))
     assert "residual connection around" not in one
     assert "tail is 1-bit, head, body and upsampling stay in full precision" in one
+
+
+def test_a_published_method_is_named_and_its_idle_axes_are_not():
+    task = get_task("denoise25")
+    design = load_design("bnn", task)
+    assert headline(design) == "1-bit body (BNN), 64 channels × 18 body convolutions"
+    parts, unit = describe(design, task)
+    assert parts.endswith("body is 1-bit, head and tail stay in full precision.")
+    assert unit == "Its 1-bit units are those of BNN."

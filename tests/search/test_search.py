@@ -4,6 +4,7 @@ import json
 import math
 import sqlite3
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -343,7 +344,10 @@ def test_refinement_tries_the_neighbours_of_the_knee(tmp_path: Path) -> None:
         near = {design.key for design in Space.from_dict(study.config.space).neighbours(knee)}
         return len(near & {c.evaluation.design.key for c in study.candidates}) / len(near)
 
-    refined = share(quick_search(tmp_path, 80).study)
-    plain = share(quick_search(tmp_path, 80, name="plain", refine=False).study)
-    assert refined == 1.0
-    assert plain < 0.5
+    def searched(seed: int, refine: bool) -> float:
+        name = f"{seed}-{refine}"
+        return share(quick_search(tmp_path, 80, name=name, seed=seed, refine=refine).study)
+
+    assert searched(0, refine=True) == 1.0
+    # How many of them a sampler happens upon is chance: over three seeds, fewer than half.
+    assert fmean(searched(seed, refine=False) for seed in range(3)) < 0.5

@@ -1,0 +1,116 @@
+"""The command on the paper's tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_table
+from bbnas.errors import UserError
+
+if TYPE_CHECKING:
+    from bbnas.paper import PaperTable, Scored
+
+RUNS = "runs"
+SUFFIXES = {".csv": "csv", ".html": "html", ".htm": "html", ".md": "markdown", ".json": "json"}
+
+
+@click.command()
+@click.argument("table")
+@click.option("--runs", help=f"Folder of trained checkpoints and their scores. [default: {RUNS}]")
+@click.option("--study", "studies", multiple=True, help="Also a study's PSNR; may be repeated.")
+@options.storage
+@click.option(
+    "--live", is_flag=True, help="Score the bicubic row now, on the sets that are there."
+)
+@click.option("--data-root", help="Where benchmark sets lie. [default: $BBNAS_DATA]")
+@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@click.option("--html", "form", flag_value="html", help="Print a self-contained page.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
+@click.option("--json", "form", flag_value="json", help="Print one JSON object.")
+@click.option("-o", "--output", type=click.Path(), help="Write to a file instead.")
+def paper(
+    table: str,
+    runs: str | None,
+    studies: tuple[str, ...],
+    storage: str | None,
+    live: bool,
+    data_root: str | None,
+    form: str | None,
+    output: str | None,
+) -> None:
+    """Print a TABLE of the paper (table1 to table6), its figures beside ours.
+
+    Costs are counted now. PSNR and SSIM of ours are those that bbnas evaluate left beside trained
+    checkpoints.
+    """
+    from bbnas.paper.printed import records
+
+    records(table)
+    if live and table != "table1":
+        raise UserError(f"--live scores bicubic, which {table} has no row for: leave it out")
+    if output is not None and form is None:
+        form = SUFFIXES.get(Path(output).suffix.lower())
+        if form is None:
+            raise UserError(f"-o {output}: say --csv, --html, --markdown or --json")
+
+    from bbnas.paper import FORMATS, live_bicubic, paper_table
+    from bbnas.store import open_study
+
+    found = paper_table(
+        table,
+        _scores(runs),
+        [open_study(study, storage) for study in studies],
+        live_bicubic(data_root) if live else None,
+    )
+    if form is None:
+        _print(found)
+    elif output is None:
+        click.echo(FORMATS[form](found), nl=False)
+    else:
+        path = Path(output)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(FORMATS[form](found), encoding="utf-8")
+        click.echo(f"wrote {path}")
+
+
+def _scores(runs: str | None) -> list[Scored]:
+    from bbnas.paper import find_scores
+
+    if runs is None and not Path(RUNS).is_dir():
+        return []
+    found, skipped = find_scores(runs or RUNS)
+    for reason in skipped:
+        click.echo(f"skipped: {reason}", err=True)
+    return found
+
+
+def _print(table: PaperTable) -> None:
+    heads: list[str] = []
+    columns: list[list[str]] = []
+    plain: list[str] = []
+    for i, column in enumerate(table.columns):
+        cells = [row[i] for row in table.rows]
+        width = max(len(cell.text) for cell in cells)
+        # The digits stand below each other, whatever mark follows them.
+        texts = [(c.text or "–").rjust(width) if column.source else c.text for c in cells]
+        if column.figure == "SSIM":  # in one column with its PSNR, as in the paper's Table 3
+            heads[-1] = heads[-1].replace("PSNR", "PSNR/SSIM")
+            columns.pop()
+            pairs = zip(plain, texts, cells, strict=True)
+            texts = [f"{psnr}/{ssim}" if cell.text else psnr for psnr, ssim, cell in pairs]
+        else:
+            lines = [*column.group.split(), column.figure, column.source]
+            heads.append(_marked("\n".join(filter(None, lines)), column.notes))
+        plain = texts
+        columns.append([_marked(t, c.notes) for t, c in zip(texts, cells, strict=True)])
+    print_table(heads, zip(*columns, strict=True), table.title)
+    for number, note in enumerate(table.notes, 1):
+        click.echo(f"[{number}] {note}")
+
+
+def _marked(text: str, notes: tuple[int, ...]) -> str:
+    return " ".join([text, *(f"[{n}]" for n in notes)])

@@ -1,0 +1,160 @@
+"""Our scores: what ``bbnas evaluate`` leaves beside checkpoints, and bicubic scored now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.protocol import Protocol
+from bbnas.tasks import get_task
+
+FORMAT = 1
+SUFFIX = ".scores.json"
+
+
+class BenchmarkScore(BaseModel):
+    """The mean over a benchmark's images: PSNR in dB (None: infinite), SSIM, when it was made."""
+
+    psnr: float | None = Field(allow_inf_nan=False)
+    ssim: float = Field(allow_inf_nan=False)
+    images: int
+    date: str = ""
+
+
+class _Content(BaseModel):
+    design: Design
+    task: str
+    protocol: Protocol
+    iteration: int
+    data: str
+    benchmarks: dict[str, BenchmarkScore]
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One checkpoint's scores. ``data`` is the fingerprint of the images it was trained on."""
+
+    checkpoint: Path
+    design: Design
+    task: str
+    protocol: Protocol
+    iteration: int
+    data: str
+    benchmarks: dict[str, BenchmarkScore]
+
+    @cached_property
+    def key(self) -> str:
+        """That of the design."""
+        return self.design.key
+
+    @property
+    def whole(self) -> bool:
+        """Whether the network was trained at the design's own width and depth."""
+        return self.protocol.width_scale == self.protocol.depth_scale == 1
+
+    def words(self) -> str:
+        """Where the figures come from, in one line."""
+        p = self.protocol
+        size = (
+            f" at width × {p.width_scale:g}, depth × {p.depth_scale:g}" if not self.whole else ""
+        )
+        return (
+            f"ours, {self.task}: {self.checkpoint}, trained by protocol {p.name!r} ({p.key})"
+            f"{size} for {self.iteration:,} of {p.iterations:,} iterations on data {self.data}; "
+            f"{get_task(self.task).metric}"
+        )
+
+
+def read_scores(path: Path) -> Scored:
+    """The scores in one file.
+
+    Raises:
+        UserError: it cannot be read, is of a newer bbnas, or is damaged.
+    """
+    try:
+        content: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not valid JSON ({error}); evaluate the checkpoint again"
+        ) from error
+    form = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(form, int) or form > FORMAT:
+        raise UserError(
+            f"{path}: format {form!r} is not one that this bbnas reads ({FORMAT}); evaluate the "
+            "checkpoint again, or upgrade bbnas"
+        )
+    try:
+        found = _Content.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {key}: {first['msg']}; evaluate the checkpoint again") from error
+    fields = {name: getattr(found, name) for name in _Content.model_fields}
+    return Scored(**fields | {"checkpoint": path.parent / found.checkpoint})
+
+
+def find_scores(folder: str | Path) -> tuple[list[Scored], list[str]]:
+    """All scores below a folder, and one line for each file that cannot be used.
+
+    Raises:
+        UserError: no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; give the one that bbnas train wrote to")
+    found, skipped = [], []
+    for path in sorted(folder.rglob(f"*{SUFFIX}")):
+        try:
+            found.append(read_scores(path))
+        except UserError as error:
+            skipped.append(str(error))
+    return found, skipped
+
+
+def best_trained(
+    scores: Iterable[Scored], design: Design, task: str, dataset: str
+) -> Scored | None:
+    """Of those that scored this network on this benchmark, the one trained longest.
+
+    At full size before one of reduced size, then by iterations, then the latest: never by the
+    score itself, which would choose on the test set.
+    """
+    key = design.key
+    matching = [s for s in scores if s.task == task and dataset in s.benchmarks and s.key == key]
+    return max(
+        matching,
+        key=lambda s: (s.whole, s.iteration, s.benchmarks[dataset].date, str(s.checkpoint)),
+        default=None,
+    )
+
+
+def live_bicubic(
+    data_root: str | Path | None = None,
+) -> Callable[[str, str], tuple[float, float] | None]:
+    """(task, benchmark) → mean PSNR in dB and SSIM of bicubic; None where the set is not there.
+
+    Sets are looked for as :func:`bbnas.data.find_benchmark` does.
+    """
+    from bbnas.data import find_benchmark
+    from bbnas.training.scoring import score_baseline
+
+    def score(task: str, dataset: str) -> tuple[float, float] | None:
+        try:
+            images = find_benchmark(dataset, data_root)
+        except UserError:
+            return None
+        mean = score_baseline("bicubic", task, images)[-1]
+        return mean.psnr, mean.ssim
+
+    return score

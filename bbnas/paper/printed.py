@@ -1,0 +1,171 @@
+"""What the paper prints (BBCU, ICLR 2023), from the CSV files beside this module.
+
+Figures stay texts, as printed: a computed figure can then be compared with them to the digit.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from bbnas.errors import unknown
+
+_HERE = Path(__file__).parent
+
+
+class TableFile(NamedTuple):
+    """Where a table's figures lie, and what it is."""
+
+    file: str
+    title: str
+
+
+TABLES: dict[str, TableFile] = {
+    "table1": TableFile("table1_sr.csv", "Table 1: super-resolution"),
+    "table2": TableFile("table2_denoise.csv", "Table 2: denoising"),
+    "table3": TableFile("table3_jpeg.csv", "Table 3: JPEG artifact reduction"),
+    "table4": TableFile("table4_units.csv", "Table 4: four units of BBCU, ×4"),
+    "table5": TableFile("table5_breakpoint.csv", "Table 5: residual broken at one position, ×4"),
+    "table6": TableFile("table6_parts.csv", "Table 6: benefit of binarizing each part, ×4"),
+}
+
+# The paper's row label → the preset that is that row. A label that is not here is no network.
+PRESET_OF: dict[str, str] = {
+    "SRResNet": "srresnet",
+    "SRResNet-Lite": "srresnet-lite",
+    "DnCNN": "dncnn",
+    "DnCNN-Lite": "dncnn-lite",
+    "DnCNN-3": "dncnn3",
+    "DnCNN-3-Lite": "dncnn3-lite",
+    "BNN": "bnn",
+    "Bi-Real": "bireal",
+    "BAM": "bam",
+    "IRNet": "irnet",
+    "BTM": "btm",
+    "ReActNet": "reactnet",
+    "BBCU": "bbcu",
+    "BBCU-L": "bbcu-l",
+    "BBCU-M": "bbcu-m",
+    "BBCU-V1": "bbcu-v1",
+    "BBCU-V2": "bbcu-v2",
+    "BBCU-V3": "bbcu-v3",
+    "BBCU-V4": "bbcu-v4",
+    "none": "bbcu-l",  # Table 5: no residual broken
+}
+
+
+class Result(NamedTuple):
+    """PSNR (dB) and SSIM as printed on one benchmark; empty where the paper has none."""
+
+    dataset: str
+    task: str
+    psnr: str
+    ssim: str
+
+
+@dataclass(frozen=True)
+class PrintedRow:
+    """A row of Tables 1 to 5: OPs in G and Params in K as printed, empty where there are none.
+
+    ``task`` is that of the first result: the row's others differ from it in level only, and cost
+    the same.
+    """
+
+    label: str
+    ops: str
+    params: str
+    results: tuple[Result, ...]
+
+    @property
+    def task(self) -> str:
+        return self.results[0].task
+
+    @property
+    def preset(self) -> str | None:
+        """The preset that is this row, or None for one without a network (Bicubic)."""
+        return PRESET_OF.get(self.label)
+
+
+def records(table: str) -> list[dict[str, str]]:
+    """The lines of a table's CSV file, by column.
+
+    Raises:
+        UserError: no such table.
+    """
+    if table not in TABLES:
+        raise unknown("table", table, TABLES)
+    with (_HERE / TABLES[table].file).open(encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+@cache
+def printed_rows(table: str) -> tuple[PrintedRow, ...]:
+    """The rows of one of Tables 1 to 5, in the paper's order.
+
+    Raises:
+        UserError: no such table.
+    """
+    groups: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for record in records(table):
+        label = record.get("method") or record.get("unit") or record["position"]
+        groups.setdefault((record.get("scale", ""), label), []).append(record)
+    return tuple(
+        PrintedRow(
+            label=label,
+            ops=lines[0].get("ops_g", ""),
+            params=lines[0].get("params_k", ""),
+            results=tuple(_result(line) for line in lines),
+        )
+        for (_, label), lines in groups.items()
+    )
+
+
+def _result(record: dict[str, str]) -> Result:
+    if "psnr_urban100_db" in record:
+        return Result("Urban100", "sr4", record["psnr_urban100_db"], "")
+    if "sigma" in record:
+        task = f"denoise{record['sigma']}"
+    elif "quality" in record:
+        task = f"jpeg{record['quality']}"
+    else:
+        task = f"sr{record.get('scale', 4)}"
+    return Result(record["dataset"], task, record["psnr_db"], record.get("ssim", ""))
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published super-resolution design, trained in full: plain counts, and dB on Set5.
+
+    ``gain`` is its PSNR above the bicubic row of the same table: what a study's PSNR, measured on
+    other images, can be shown beside.
+    """
+
+    method: str
+    ops: float
+    params: float
+    psnr: float
+    gain: float
+
+
+def published(task: str) -> list[Published]:
+    """The designs of Table 1 for ``task``.
+
+    Empty where the paper does not say what the degraded images score themselves: in denoising, in
+    deblocking, and for ×3, which it does not report.
+    """
+    on_set5 = {
+        row: float(result.psnr)
+        for row in printed_rows("table1")
+        for result in row.results
+        if (result.dataset, result.task) == ("Set5", task)
+    }
+    bicubic = [psnr for row, psnr in on_set5.items() if row.label == "Bicubic"]
+    return [
+        Published(row.label, float(row.ops) * 1e9, float(row.params) * 1e3, psnr, psnr - low)
+        for low in bicubic
+        for row, psnr in on_set5.items()
+        if row.ops
+    ]
