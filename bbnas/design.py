@@ -132,23 +132,30 @@ class Design(Value):
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
-    def _is_reactnet(self) -> bool:
-        unit = {name: getattr(self, name) for name in UNIT_FIELDS}
-        return unit == UNIT_FIELDS | METHODS["reactnet"]
+    def published(self) -> str:
+        """The name in ``METHODS`` of its unit; empty in full precision and for other units."""
+        if not self.binarize or self.method != "bbcu":
+            return self.method if self.binarize else ""
+        mine = self.canonical()
+
+        def same(name: str) -> bool:
+            return self.replace(**UNIT_FIELDS | METHODS[name]).canonical() == mine
+
+        return next(filter(same, _BY_AXES), "")
 
     def same_network(self, other: Design) -> bool:
         """Whether both build the same network."""
         return self.canonical() == other.canonical()
 
     def label(self) -> str:
-        """A short name for tables and hovers, such as ``body+upsampling, k 1 k*, rprelu …``."""
+        """A short name for tables and hovers: ``body, BBCU, 64×32``, or with the unit's axes."""
         size = f"{self.width}×{self.depth}"
         k = "" if self.k_ratio is None else f", k {self.k_ratio:.3g} k*"
         if not self.binarize:
             return f"full precision{k}, {size}"
         words = ["+".join(self.binarize)]
-        if self.method != "bbcu":
-            return ", ".join([*words, TITLES[self.method], size])
+        if self.published:
+            return ", ".join([*words, TITLES[self.published], size])
         if self.norm != "none":
             words.append(self.norm)
         words.append("no alignment" if self.k_ratio is None else k.removeprefix(", "))
@@ -161,7 +168,6 @@ class Design(Value):
             span = self.convs_per_residual
             words.append(f"{span} per residual" if span else "no residual")
         words += [self.estimator] + ([] if self.weight_scale else ["no scale"])
-        words += ["= ReActNet"] if self._is_reactnet else []
         words += [size]
         return ", ".join(words)
 
@@ -244,6 +250,9 @@ TITLES: dict[str, str] = {
     "bbcu-v4": "BBCU-V4",
     "bbcu": "BBCU",
 }
+
+# The methods whose unit axes make; of those with one unit, the name that it goes by.
+_BY_AXES = ("bbcu", "reactnet", "bbcu-v2", "bbcu-v3")
 
 # Per activation of a unit, as Design.elementwise counts (BAM's accumulation grows with depth).
 _ELEMENTWISE = {"bnn": 3, "xnornet": 4, "bireal": 2, "irnet": 2, "btm": 2, "bam": 4, "ma": 1}

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from bbnas.design import Design
 from bbnas.errors import unknown
 from bbnas.schema import Value, read_yaml, validate
+
+if TYPE_CHECKING:
+    from bbnas.tasks import Task
 
 
 class Protocol(Value):
@@ -73,6 +76,15 @@ PROTOCOLS: dict[str, Protocol] = {
         learning_rate=1e-4,
         validate_every=5_000,
     ),
+    # The same for DnCNN and DnCNN-3, by the paper's batch and patch.
+    "paper-dncnn": Protocol(
+        name="paper-dncnn",
+        iterations=300_000,
+        batch=32,
+        patch=64,
+        learning_rate=1e-4,
+        validate_every=5_000,
+    ),
 }
 
 
@@ -81,6 +93,11 @@ def get_protocol(name: str) -> Protocol:
     if name not in PROTOCOLS:
         raise unknown("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def paper_protocol(task: Task) -> Protocol:
+    """The paper's schedule for the task's backbone."""
+    return PROTOCOLS["paper" if task.backbone.name == "srresnet" else "paper-dncnn"]
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:

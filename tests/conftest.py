@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from bbnas.design import PRESETS, Design, Part
+from bbnas.design import PRESETS, Design, Part, load_design
 from bbnas.evaluation import Candidate, Evaluation, Study, StudyConfig
 from bbnas.protocol import PROTOCOLS
+from bbnas.space import load_space
+from bbnas.tasks import get_task
 
 # One thread a process, as search workers run: tests may share a small machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -159,6 +161,47 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
             duplicates=17,
             rejected=3,
             created=start,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def methods_study() -> Callable[..., Study]:
+    """A study of methods.yaml on one of the ten tasks; ``psnr`` (dB) is by (method, width)."""
+
+    def make(
+        psnr: dict[tuple[str, int], float], task: str = "denoise25", **config: object
+    ) -> Study:
+        candidates = []
+        for number, ((method, width), value) in enumerate(psnr.items()):
+            design = load_design(method, task).replace(width=width).canonical()
+            evaluation = Evaluation(
+                design=design,
+                task=task,
+                protocol=PROXY,
+                data="fingerprint",
+                status="ok" if np.isfinite(value) else "diverged",
+                psnr=value,
+                ssim=value / 40,
+                ops=1e5 * width**2,
+                params=100.0 * width,
+                seconds=2.0,
+                curve=((100, 0.1), (500, 0.05)),
+            )
+            candidates.append(Candidate(number, evaluation))
+        settings = {
+            "name": "methods",
+            "space": load_space("methods", task).restricted(get_task(task)).to_dict(),
+            "task": task,
+            "protocol": PROXY,
+            "data": "fingerprint",
+            "data_description": "12 photographs",
+        }
+        return Study(
+            config=StudyConfig(**(settings | config)),  # type: ignore[arg-type]
+            storage="sqlite:///studies/methods.db",
+            candidates=tuple(candidates),
         )
 
     return make

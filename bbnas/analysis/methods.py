@@ -100,9 +100,7 @@ def methods_frame(ranking: MethodRanking) -> pd.DataFrame:
         "sizes compared": [row.pairs for row in ranking.rows],
         "best (dB)": [row.best for row in ranking.rows],
     }
-    by_size = {
-        str(size): [row.psnr.get(size, math.nan) for row in ranking.rows] for size in sizes
-    }
+    by_size = {str(size): [row.psnr.get(size, math.nan) for row in ranking.rows] for size in sizes}
     return pd.DataFrame(table | by_size)
 
 

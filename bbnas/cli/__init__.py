@@ -13,7 +13,7 @@ import click
 from bbnas import __version__
 from bbnas.cli.console import guarded
 from bbnas.cli.data import data
-from bbnas.cli.designs import cost, design, space
+from bbnas.cli.designs import cost, design, space, tasks
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
 from bbnas.cli.studies import benefit, export, report, search
@@ -58,6 +58,7 @@ for _command in (
     benefit,
     cost,
     paper,
+    tasks,
     space,
     design,
     data,

@@ -1,11 +1,16 @@
-"""Commands on what need not be trained: spaces, designs and their cost."""
+"""Commands on what need not be trained: tasks, spaces, designs and their cost."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import Size, print_json, print_table
+
+if TYPE_CHECKING:
+    from bbnas.space import Space
 
 
 @click.group()
@@ -14,13 +19,13 @@ def space() -> None:
 
 
 @space.command("list")
+@options.task
 @options.as_json
-def space_list(as_json: bool) -> None:
+def space_list(task: str, as_json: bool) -> None:
     """List the built-in spaces."""
     from bbnas.resources import builtin
-    from bbnas.space import load_space
 
-    spaces = [load_space(name) for name in builtin("search_spaces")]
+    spaces = [_space(name, task) for name in builtin("search_spaces")]
     if as_json:
         keys = ("name", "description", "key")
         rows = [{key: getattr(s, key) for key in keys} | {"designs": s.count()} for s in spaces]
@@ -32,12 +37,14 @@ def space_list(as_json: bool) -> None:
 
 @space.command("show")
 @click.argument("name")
+@options.task
 @options.as_json
-def space_show(name: str, as_json: bool) -> None:
-    """Print the axes of a space (a built-in NAME or a YAML file) and its size."""
-    from bbnas.space import load_space
+def space_show(name: str, task: str, as_json: bool) -> None:
+    """Print the axes of a space (a built-in NAME or a YAML file) and its size.
 
-    found = load_space(name)
+    Parts and depth are those of the task's backbone.
+    """
+    found = _space(name, task)
     if as_json:
         print_json(found.to_dict() | {"designs": found.count(), "key": found.key})
         return
@@ -48,19 +55,100 @@ def space_show(name: str, as_json: bool) -> None:
     )
 
 
+def _space(name: str, task: str) -> Space:
+    """The space as a search of the task draws from it."""
+    from bbnas.space import load_space
+    from bbnas.tasks import get_task
+
+    restored = get_task(task)
+    return load_space(name, restored).restricted(restored)
+
+
+@click.command()
+@options.as_json
+def tasks(as_json: bool) -> None:
+    """List the tasks: degradation, backbone, metric and benchmark sets."""
+    from bbnas.tasks import TASKS
+
+    if as_json:
+        print_json({"tasks": list(TASKS.values())})
+        return
+    rows = [
+        (
+            task.name,
+            _DEGRADATIONS[task.degradation].format(task.level),
+            task.backbone.title,
+            task.metric,
+            ", ".join(task.benchmarks),
+        )
+        for task in TASKS.values()
+    ]
+    print_table(("task", "degradation", "backbone", "metric", "benchmarks"), rows)
+
+
+_DEGRADATIONS = {
+    "bicubic": "bicubic ÷{}",
+    "noise": "Gaussian noise, σ = {}",
+    "jpeg": "JPEG on Y, quality {}",
+}
+
+
 @click.group()
 def design() -> None:
     """Single designs: the presets of the paper, or YAML files."""
 
 
+@design.command("list")
+@options.task
+@options.as_json
+def design_list(task: str, as_json: bool) -> None:
+    """List the presets that fit a task, with what they cost."""
+    from bbnas.design import presets
+    from bbnas.tasks import get_task
+
+    restored = get_task(task)
+
+    from bbnas.cost import ops_and_params, printed
+
+    found = {name: d.canonical() for name, d in presets(restored).items()}
+    costs = {name: ops_and_params(d, restored) for name, d in found.items()}
+    if as_json:
+        rows = [
+            {
+                "name": name,
+                "key": d.key,
+                "label": d.label(),
+                "ops": costs[name].ops,
+                "params": costs[name].params,
+            }
+            for name, d in found.items()
+        ]
+        print_json({"task": task, "presets": rows})
+        return
+    rows_ = [
+        (
+            name,
+            d.label(),
+            float(printed(costs[name].ops, 1e9)),
+            float(printed(costs[name].params, 1e3)),
+        )
+        for name, d in found.items()
+    ]
+    columns = ("preset", "design", "OPs (G)", "Params (K)")
+    print_table(columns, rows_, f"{restored.name}: {restored.title}, LQ 320×180")
+
+
 @design.command("show")
 @click.argument("name")
+@options.task
 @options.as_json
-def design_show(name: str, as_json: bool) -> None:
+def design_show(name: str, task: str, as_json: bool) -> None:
     """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
     from bbnas.design import load_design
+    from bbnas.tasks import get_task
 
-    found = load_design(name).canonical()
+    restored = get_task(task)
+    found = load_design(name, restored).restricted(restored.parts).canonical()
     if as_json:
         print_json({"key": found.key, "label": found.label(), "design": found.to_dict()})
     else:
@@ -69,7 +157,7 @@ def design_show(name: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("design")
-@click.option("--task", default="sr4", show_default=True)
+@options.task
 @click.option("--lq", type=Size(), default="320x180", show_default=True, help="LQ image size.")
 @options.as_json
 def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
@@ -77,7 +165,8 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     from bbnas.design import load_design
     from bbnas.tasks import get_task
 
-    chosen, restored = load_design(design), get_task(task)
+    restored = get_task(task)
+    chosen = load_design(design, restored).restricted(restored.parts)
 
     from bbnas.cost import count, printed
 

@@ -12,6 +12,7 @@ from bbnas.cli.console import Count
 F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+task = click.option("--task", default="sr4", show_default=True, help="See: bbnas tasks.")
 quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
 device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."

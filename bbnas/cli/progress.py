@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
     from bbnas.data.sets import Work
@@ -30,24 +31,35 @@ def duration(seconds: float) -> str:
 
 
 @contextmanager
+def _counted() -> Iterator[Bar]:
+    """A bar of how many of how many, with words behind."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        bar.add_task("", total=None)
+        yield bar
+
+
+def _count(bar: Bar, done: int, total: int, words: str) -> None:
+    bar.update(bar.task_ids[0], total=total, completed=done, description=words)
+
+
+@contextmanager
 def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
     """Shows each Event of ``bbnas.search.search`` that is passed to what it yields."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=None)
+        with _counted() as bar:
 
             def show(now: Event) -> None:
                 if now.kind == "message":
                     bar.console.print(now.text, markup=False, highlight=False)
                 words = ", ".join(_tally(now))
-                bar.update(task, total=now.budget, completed=now.counts.done, description=words)
+                _count(bar, now.counts.done, now.budget, words)
 
             yield show
     else:
@@ -84,17 +96,10 @@ def training_progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None
     if quiet:
         yield None
     elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=None)
+        with _counted() as bar:
 
             def show(now: Progress) -> None:
-                words = _words(now)
-                bar.update(task, total=now.iterations, completed=now.iteration, description=words)
+                _count(bar, now.iteration, now.iterations, _words(now))
 
             yield show
     else:

@@ -24,7 +24,7 @@ SKIPPED_NAMES = 20
 
 @click.command()
 @click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
-@click.option("--task", default="sr4", show_default=True, help="See: bbnas tasks.")
+@options.task
 @click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
 @click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
 @options.storage
@@ -105,7 +105,7 @@ def search(
 
 
 def _print_search(result: SearchResult, budget: int) -> None:
-    from bbnas.analysis import front, recommend
+    from bbnas.analysis import front, methods_frame, rank_methods, recommend
     from bbnas.analysis.words import plural
 
     study, name = result.study, result.study.config.name
@@ -116,6 +116,11 @@ def _print_search(result: SearchResult, budget: int) -> None:
         rows = [(*_figures(c.evaluation), c.evaluation.design.label()) for c in shown]
         title = f"front: {len(shown)} of {plural(len(points), 'point')}"
         print_table(("PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"), rows, title)
+    if ranking := rank_methods(study):
+        table = methods_frame(ranking)
+        rows = list(table.itertuples(index=False, name=None))
+        title = "methods at equal parts, width and depth: PSNR (dB), one run each"
+        print_table(tuple(table.columns), rows, title)
     try:
         chosen = recommend(study)
     except UserError as error:  # the search itself went well

@@ -1,7 +1,8 @@
 """Plotly figures, as the plain dictionaries that Plotly's JavaScript reads.
 
 Each is ``{"data": [traces], "layout": {…}}``. What the page's own script needs of a trace is in
-its ``meta``: ``mode`` (``always``, ``params``, ``parts`` or ``published``: when it is shown).
+its ``meta``: ``mode`` (``always``, ``params``, ``parts``, ``methods`` or ``published``: when it
+is shown).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from bbnas.analysis.hypervolume import Curve as VolumeCurve
 from bbnas.analysis.words import count, decibel
+from bbnas.design import TITLES
 from bbnas.report.figures import Curve, Dot, FrontFigure
 
 INK, MUTED, GRID = "#1b2230", "#667085", "#e8ebf1"
@@ -25,6 +27,27 @@ PARTS = {
     "upsampling": "#f08c00",
     "body and upsampling": "#0ca678",
 }
+METHODS = dict(
+    zip(
+        dict.fromkeys(TITLES.values()),
+        (
+            ("#868e96", "hourglass"),
+            ("#495057", "cross"),
+            ("#1c7ed6", "triangle-up"),
+            ("#15aabf", "triangle-down"),
+            ("#7048e8", "square"),
+            ("#a0522d", "star-triangle-up"),
+            ("#f08c00", "diamond"),
+            ("#2f9e44", "pentagon"),
+            ("#b197fc", "hexagon"),
+            ("#e599f7", "hexagon2"),
+            ("#f783ac", "octagon"),
+            ("#d6336c", "circle"),
+            ("#d6336c", "circle"),
+        ),
+        strict=True,
+    )
+) | {"": ("#adb5bd", "circle")}
 SYMBOLS = {
     (False, False): "circle",
     (True, False): "triangle-up",
@@ -63,7 +86,7 @@ def _layout(x: str, y: str, height: int, **changes: Any) -> Spec:
 
 
 def draw_front(figure: FrontFigure) -> Spec:
-    """PSNR over OPs (log), coloured by Params or by parts, with all that stands out."""
+    """PSNR over OPs (log), coloured by each of the figure's ``colours``, with what stands out."""
     groups: dict[str, list[Dot]] = {}
     for dot in figure.dots:
         groups.setdefault(dot.kind, []).append(dot)
@@ -100,8 +123,11 @@ def draw_front(figure: FrontFigure) -> Spec:
             size=12,
             line={"color": FRONT, "width": 1.5},
         ),
-        *_by_parts(coloured),
     ]
+    if "parts" in figure.colours:
+        traces += _by_parts(coloured)
+    if "methods" in figure.colours:
+        traces += _by_methods(coloured)
     traces += [
         _dots(
             "diverged or failed",
@@ -133,6 +159,8 @@ def draw_front(figure: FrontFigure) -> Spec:
         ),
         _published(figure),
     ]
+    for trace in traces:
+        trace.setdefault("visible", trace["meta"]["mode"] in ("always", figure.colours[0]))
     logs = [math.log10(dot.params) for dot in coloured or figure.dots]
     decades = range(math.ceil(min(logs)), math.floor(max(logs)) + 1)
     ticks = list(map(float, decades)) if len(decades) > 1 else sorted({min(logs), max(logs)})
@@ -156,6 +184,7 @@ def draw_front(figure: FrontFigure) -> Spec:
                 "cmin": min(logs),
                 "cmax": max(logs),
                 "colorbar": bar,
+                "showscale": figure.colours[0] == "params",
             },
         ),
     }
@@ -174,7 +203,6 @@ def _dots(
         "customdata": [dot.number for dot in dots],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": marker,
-        "visible": mode != "parts",
         "meta": {"mode": mode},
         "legendgroup": name,
         "showlegend": mode == "always",
@@ -190,7 +218,6 @@ def _key(name: str, mode: str, **marker: Any) -> Spec:
         "x": [None],
         "y": [None],
         "marker": marker,
-        "visible": mode != "parts",
         "hoverinfo": "skip",
         "meta": {"mode": mode},
         "legendgroup": name,
@@ -203,23 +230,43 @@ def _by_parts(dots: Sequence[Dot]) -> list[Spec]:
     for name, colour in PARTS.items():
         wanted = {part for part in ("body", "upsampling") if part in name.split(" and ")}
         mine = [dot for dot in dots if wanted == set(dot.parts) & {"body", "upsampling"}]
-        # The front last, so that it is drawn on top.
-        mine.sort(key=lambda dot: dot.kind == "front")
-        on_front = [dot.kind == "front" for dot in mine]
-        traces.append(_key(name, "parts", color=colour, size=9))
-        traces.append(
-            _dots(
-                name,
-                mine,
-                "parts",
-                color=colour,
-                symbol=[SYMBOLS["head" in dot.parts, "tail" in dot.parts] for dot in mine],
-                size=[12 if on else 7 for on in on_front],
-                opacity=[1.0 if on else 0.5 for on in on_front],
-                line={"color": FRONT, "width": [1.5 if on else 0 for on in on_front]},
-            )
-        )
+        if mine:
+            symbols = [SYMBOLS["head" in dot.parts, "tail" in dot.parts] for dot in mine]
+            traces += _group(name, mine, "parts", colour, symbols)
     return traces
+
+
+def _by_methods(dots: Sequence[Dot]) -> list[Spec]:
+    """Colour and symbol: the method."""
+    traces = []
+    for title, (colour, symbol) in METHODS.items():
+        mine = [dot for dot in dots if dot.method == title]
+        if mine:
+            name = title or "full precision or a unit of its own"
+            traces += _group(name, mine, "methods", colour, [symbol] * len(mine))
+    return traces
+
+
+def _group(
+    name: str, dots: Sequence[Dot], mode: str, colour: str, symbols: Sequence[str]
+) -> list[Spec]:
+    """Dots of one colour, those of the front larger and on top, and their entry in the legend."""
+    pairs = sorted(zip(dots, symbols, strict=True), key=lambda pair: pair[0].kind == "front")
+    on_front = [dot.kind == "front" for dot, _ in pairs]
+    one = symbols[0] if len(set(symbols)) == 1 else "circle"
+    return [
+        _key(name, mode, color=colour, size=9, symbol=one),
+        _dots(
+            name,
+            [dot for dot, _ in pairs],
+            mode,
+            color=colour,
+            symbol=[symbol for _, symbol in pairs],
+            size=[12 if on else 8 for on in on_front],
+            opacity=[1.0 if on else 0.6 for on in on_front],
+            line={"color": FRONT, "width": [1.5 if on else 0 for on in on_front]},
+        ),
+    ]
 
 
 def _published(figure: FrontFigure) -> Spec:

@@ -11,14 +11,16 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from bbnas.analysis.benefit import BenefitRow
-from bbnas.analysis.effects import Fit
+from bbnas.analysis.effects import Fit, searches_methods
 from bbnas.analysis.pareto import front
 from bbnas.analysis.words import count, decibel, interval, signed
+from bbnas.design import TITLES
 from bbnas.evaluation import Candidate, Study
 from bbnas.paper import Published, published
 
 T = TypeVar("T")
 Kind = Literal["beaten", "front", "recommended", "baseline", "infeasible"]
+Colour = Literal["params", "parts", "methods"]
 
 FAINT_CURVES = 60
 BOLD_CURVES = 12
@@ -28,7 +30,10 @@ CURVE_POINTS = 64
 
 @dataclass(frozen=True)
 class Dot:
-    """One candidate on the front's figure. ``psnr`` is NaN where it is infeasible."""
+    """One candidate on the front's figure. ``psnr`` is NaN where it is infeasible.
+
+    ``method`` is a title; empty in full precision and for a unit that was not published.
+    """
 
     number: int
     kind: Kind
@@ -36,6 +41,7 @@ class Dot:
     params: float
     psnr: float
     parts: tuple[str, ...]
+    method: str
     hover: str
 
 
@@ -46,6 +52,8 @@ class FrontFigure:
     ``bottom`` is where the PSNR axis starts so that the front is not squeezed, ``below`` how many
     candidates lie under it. ``overlay`` holds the published designs, and ``bicubic`` the PSNR on
     the study's own images that they are compared through; without it there is no overlay.
+    ``colours`` names what may colour the dots, the first at the start: ``params``, ``parts`` and,
+    in a space of several methods, ``methods``.
     """
 
     dots: tuple[Dot, ...]
@@ -55,6 +63,7 @@ class FrontFigure:
     below: int
     overlay: tuple[Published, ...]
     bicubic: float | None
+    colours: tuple[Colour, ...] = ("params",)
 
 
 def front_figure(
@@ -72,6 +81,7 @@ def front_figure(
             params=c.evaluation.params,
             psnr=c.evaluation.psnr if c.evaluation.feasible else math.nan,
             parts=tuple(map(str, c.evaluation.design.binarize)),
+            method=TITLES.get(c.evaluation.design.published, ""),
             hover=hover(c),
         )
         for c in study.candidates
@@ -91,7 +101,15 @@ def front_figure(
         below=int(np.sum(psnr < low - 2 * margin)),
         overlay=tuple(published(study.config.task)) if bicubic is not None else (),
         bicubic=bicubic,
+        colours=_colours(study, feasible),
     )
+
+
+def _colours(study: Study, dots: Sequence[Dot]) -> tuple[Colour, ...]:
+    own = [dot for dot in dots if dot.kind != "baseline"]
+    parts: tuple[Colour, ...] = ("parts",) if len({dot.parts for dot in own}) > 1 else ()
+    several = searches_methods(study) and len({dot.method for dot in own}) > 1
+    return ("methods", "params", *parts) if several else ("params", *parts)
 
 
 def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:

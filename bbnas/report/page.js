@@ -33,7 +33,7 @@
   function connectFront(plot) {
     const psnr = plot.data.map((trace) => trace.y);
     const range = plot.layout.yaxis.range.slice();
-    let colour = "params";
+    let colour = document.querySelector("[data-colour][aria-pressed=true]").dataset.colour;
     let overlay = false;
     const show = () => {
       const modes = plot.data.map((trace) => trace.meta.mode);

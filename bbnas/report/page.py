@@ -8,22 +8,26 @@ import math
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bbnas.analysis import (
     agreement,
     frame,
     front,
     hypervolume_curve,
+    methods_frame,
+    rank_methods,
     recommend,
     seed_noise,
     study_benefit,
 )
-from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.effects import fit_effects, searches_methods
+from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.recommend import Recommendation
-from bbnas.analysis.words import count, decibel, plural, share
+from bbnas.analysis.words import count, decibel, plural, share, signed
+from bbnas.design import TITLES
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, Study
 from bbnas.paper import published
@@ -106,6 +110,7 @@ def render(
     volume = hypervolume_curve(study)
     curves = figures.curves(study, number)
     fit = fit_effects(study)
+    noise = seed_noise(study, fidelity)
     members = {c.number for c in front(study)}
     drawn = {
         "front": draw.draw_front(plot) if plot else None,
@@ -135,7 +140,6 @@ def render(
         plural=plural,
         share=share,
         uri=data_uri,
-        ratio=ratio,
         unbroken=unbroken,
     )
     return environment.get_template("page.html.j2").render(
@@ -152,11 +156,13 @@ def render(
         fit=fit,
         benefit=_benefit(study),
         curves=curves,
+        columns=_columns(study),
         rows=_rows(study, members, number),
         pictures=pictures,
         publishable=bool(published(study.config.task)),
         measured=measured(study),
-        noise=seed_noise(study, fidelity),
+        noise=noise,
+        methods=_methods(study, noise),
         agreement=agreement(study, fidelity),
         data=embed(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
@@ -237,6 +243,53 @@ def _benefit(study: Study) -> list[dict[str, Any]]:
     ]
 
 
+class Column(NamedTuple):
+    """A column of the table of candidates: its heading, and a row of the frame as its text.
+
+    ``sorts`` names what the rows are sorted by where the text does not say it.
+    """
+
+    heading: str
+    text: Callable[[dict[str, Any]], str]
+    numeric: bool = True
+    sorts: str = ""
+
+
+def _columns(study: Study) -> list[Column]:
+    """Those that tell a design, and what was measured of it; of methods, not their axes."""
+    unit = [
+        Column("k / k*", _k, sorts="k_ratio"),
+        Column("norm", lambda r: r["norm"], numeric=False),
+        Column("activation", lambda r: r["activation"], numeric=False),
+        Column("position", lambda r: r["activation_position"].replace("_", " "), numeric=False),
+        Column("convs / residual", lambda r: str(r["convs_per_residual"])),
+        Column("scale", lambda r: "on" if r["weight_scale"] else "off", False),
+        Column("estimator", lambda r: r["estimator"], numeric=False),
+    ]
+    return [
+        Column("trial", lambda r: str(r["number"])),
+        Column("place", lambda r: r["place"], numeric=False),
+        Column("PSNR", lambda r: _known(r, f"{r['psnr']:.2f}"), sorts="psnr"),
+        Column("SSIM", lambda r: _known(r, f"{r['ssim']:.4f}")),
+        Column("OPs", lambda r: count(r["ops"]), sorts="ops"),
+        Column("Params", lambda r: count(r["params"]), sorts="params"),
+        Column("1-bit", lambda r: r["binarize"], numeric=False),
+        Column("method", lambda r: TITLES.get(r["method"], ""), numeric=False),
+        *([] if searches_methods(study) else unit),
+        Column("width", lambda r: str(r["width"])),
+        Column("depth", lambda r: str(r["depth"])),
+        Column("seconds", lambda r: f"{r['seconds']:.1f}"),
+    ]
+
+
+def _known(row: dict[str, Any], text: str) -> str:
+    return text if row["feasible"] else "–"
+
+
+def _k(row: dict[str, Any]) -> str:
+    return "off" if math.isnan(row["k_ratio"]) else ratio(row["k_ratio"])
+
+
 def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict[str, Any]]:
     """The table's rows: the frame's own values, and what a reader sees of them."""
     places = {c.number: _place(c, members, recommended) for c in study.candidates}
@@ -244,6 +297,37 @@ def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict
         {str(name): value for name, value in row.items()} | {"place": places[row["number"]]}
         for row in frame(study).to_dict(orient="records")
     ]
+
+
+def _methods(study: Study, noise: SeedNoise | None) -> dict[str, Any] | None:
+    """The ranking of methods as texts; the best PSNR at each size is marked."""
+    ranking = rank_methods(study)
+    if ranking is None:
+        return None
+    table = methods_frame(ranking)
+    sizes = list(table.columns[4:])
+    rows = []
+    for row, values in zip(ranking.rows, table.to_dict(orient="records"), strict=True):
+        # One run each: the mean of n differences has sqrt(2 / n) of the noise of a run.
+        chance = 1.96 * noise.sd * math.sqrt(2 / row.pairs) if noise and row.pairs else None
+        own = row.title == ranking.reference
+        cells = [(_psnr(values[size]), bool(values[size] == table[size].max())) for size in sizes]
+        rows.append(
+            {
+                "title": row.title,
+                "best": _psnr(row.best),
+                "against": "" if own else signed(row.against) if row.pairs else "–",
+                "chance": "" if own or chance is None else f"± {chance:.2f}",
+                "pairs": row.pairs,
+                "cells": cells,
+                "collapsed": row.collapsed,
+            }
+        )
+    return {"reference": ranking.reference, "sizes": sizes, "rows": rows}
+
+
+def _psnr(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "–"
 
 
 def ratio(value: float) -> str:

@@ -68,10 +68,15 @@ def _aligned(design: Design) -> str:
     if design.k_ratio is None:
         return "No residual alignment."
     k = f"{design.k:,.0f}" if design.k >= 100 else f"{design.k:.3g}"
+    star = f"{k_star(design.width):.3g}"
+    which = (
+        "the paper's k* for this width"
+        if abs(design.k_ratio - 1.0) < 1e-9
+        else f"{design.k_ratio:.3g} times the paper's k* = {star} for this width"
+    )
     return (
-        f"Residual alignment: the LQ image is multiplied by k = {k} before the head "
-        f"and the output divided by it, {design.k_ratio:.3g} times the paper's "
-        f"k* = {k_star(design.width):.3g} for this width."
+        f"Residual alignment: the LQ image is multiplied by k = {k} before the head and the "
+        f"output divided by it, {which}."
     )
 
 

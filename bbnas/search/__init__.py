@@ -181,7 +181,11 @@ def search(
 
 
 def summary(study: Study, result: SearchResult) -> dict[str, Any]:
-    """A search in plain values, as ``--json`` prints it; ``recommended`` may be None."""
+    """A search in plain values, as ``--json`` prints it; ``recommended`` may be None.
+
+    ``methods`` are those of :func:`bbnas.analysis.rank_methods`, best first: the mean difference
+    ``against`` BBCU in dB at the ``sizes`` that both have, and the ``best`` PSNR.
+    """
     from bbnas.analysis import front, recommend
 
     try:
@@ -202,8 +206,19 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "complete": result.complete,
         "recommended": recommended,
+        "methods": _methods(study),
         "front": [_point(candidate.evaluation) for candidate in front(study)],
     }
+
+
+def _methods(study: Study) -> list[dict[str, Any]]:
+    from bbnas.analysis import rank_methods
+
+    ranking = rank_methods(study)
+    return [
+        {"method": row.method, "against": row.against, "sizes": row.pairs, "best": row.best}
+        for row in (ranking.rows if ranking else ())
+    ]
 
 
 def _point(found: Evaluation) -> dict[str, Any]:

@@ -117,7 +117,9 @@ def load_state(path: Path, training: Training) -> CheckpointInfo:
     return info
 
 
-def _network(path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]) -> RestorationNetwork:
+def _network(
+    path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]
+) -> RestorationNetwork:
     with torch.random.fork_rng(devices=[]):
         network = build(info.recipe.protocol.trained(info.recipe.design), info.recipe.task)
     _load_weights(path, network, tensors)

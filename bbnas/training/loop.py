@@ -68,7 +68,11 @@ class Training:
     """
 
     def __init__(
-        self, network: RestorationNetwork, patches: Patches, protocol: Protocol, device: torch.device
+        self,
+        network: RestorationNetwork,
+        patches: Patches,
+        protocol: Protocol,
+        device: torch.device,
     ) -> None:
         self.network = network.to(device)
         self.patches = patches

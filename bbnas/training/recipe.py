@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from bbnas.design import Design, load_design
 from bbnas.errors import UserError
 from bbnas.evaluation import environment
-from bbnas.protocol import PROTOCOLS, Protocol, get_protocol
+from bbnas.protocol import Protocol, get_protocol, paper_protocol
 from bbnas.schema import Value, read_yaml, validate
 from bbnas.tasks import get_task
 
@@ -38,24 +39,30 @@ class Provenance(Value):
     date: datetime
 
 
+def _schedule(found: dict[str, Any]) -> Protocol:
+    # Without a task, validation has failed already: whatever stands here is never used.
+    return paper_protocol(get_task(found.get("task", "sr4")))
+
+
 class Recipe(Value):
     """A design at full width and depth, and how it is trained.
 
     ``data`` is a folder of images, None the embedded photographs. In YAML, ``design`` may be a
-    preset's name and ``protocol`` a protocol's. Residual alignment needs no adjusting: a Design
+    preset's name, which fits itself to the task, and ``protocol`` a protocol's; without one it is
+    the paper's for the task's backbone. Residual alignment needs no adjusting: a Design
     holds k relative to k*(width), which carries over from the width that the proxy trained.
     """
 
+    task: str  # first: it decides what a preset's name means, and the default of the protocol
     design: Design
-    task: str
-    protocol: Protocol = PROTOCOLS["paper"]
+    protocol: Protocol = Field(default_factory=_schedule)
     data: str | None = None
     provenance: Provenance | None = Field(default=None)
 
     @field_validator("design", mode="before")
     @classmethod
-    def _preset(cls, value: Any) -> Any:
-        return _named(load_design, value)
+    def _preset(cls, value: Any, info: ValidationInfo) -> Any:
+        return _named(partial(load_design, task=info.data.get("task", "sr4")), value)
 
     @field_validator("protocol", mode="before")
     @classmethod

@@ -46,6 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]:
         "from bbnas.cli import main; main(['--help'])",
         "from bbnas.cli import main; main(['search', '--help'])",
         "from bbnas.cli import main; main(['space', 'show', 'bbcu'])",
+        "from bbnas.cli import main; main(['tasks'])",
     ],
 )
 def test_nothing_heavy_is_imported_before_it_is_used(code: str) -> None:
@@ -88,8 +89,55 @@ def test_space_show_counts_distinct_designs(capsys) -> None:
 
     _, table, _ = run(capsys, "space", "show", "bbcu")
     assert f"{found['designs']:,} distinct designs" in table
-    for axis in Design.model_fields:
+    for axis in set(Design.model_fields) - {"method"}:
         assert axis in table
+
+
+def test_a_space_is_shown_as_the_task_has_it(capsys) -> None:
+    found = json.loads(run(capsys, "space", "show", "methods", "--task", "jpeg10", "--json")[1])
+    assert found["axes"]["binarize"] == [["body"]]  # DnCNN-3 has no upsampling
+    assert found["axes"]["depth"] == [18]
+    assert found["designs"] == len(found["axes"]["method"]) * len(found["axes"]["width"])
+    listed = json.loads(run(capsys, "space", "list", "--task", "jpeg10", "--json")[1])["spaces"]
+    assert {s["name"]: s["designs"] for s in listed}["methods"] == found["designs"]
+
+
+def test_tasks_are_listed_with_how_they_are_measured(capsys) -> None:
+    code, out, _ = run(capsys, "tasks", "--json")
+    found = {task["name"]: task for task in json.loads(out)["tasks"]}
+    assert code == 0
+    assert list(found) == [
+        *("sr2", "sr3", "sr4"),
+        *("denoise15", "denoise25", "denoise50"),
+        *("jpeg10", "jpeg20", "jpeg30", "jpeg40"),
+    ]
+    _, table, _ = run(capsys, "tasks")
+    lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}
+    for name, task in found.items():
+        for told in (task["backbone"]["title"], task["metric"], str(task["level"])):
+            assert told in lines[name]
+        assert all(benchmark in lines[name] for benchmark in task["benchmarks"])
+
+
+def test_presets_are_listed_with_the_printed_costs(capsys) -> None:
+    code, out, _ = run(capsys, "design", "list", "--task", "denoise25")
+    assert code == 0
+    lines = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    # Table 2.
+    assert lines["dncnn"][-2:] == ["38.42", "667.01"]
+    assert lines["bbcu"][-2:] == ["0.80", "24.19"]
+    assert "srresnet" not in lines
+    found = json.loads(run(capsys, "design", "list", "--task", "jpeg10", "--json")[1])
+    costs = {row["name"]: (row["ops"], row["params"]) for row in found["presets"]}
+    # 18 body convolutions in 1-bit, head and tail of one image channel in full precision.
+    assert costs["bbcu"][1] == 2 * 9 * 64 + 18 * 9 * 64**2 / 32
+    assert costs["bbcu"][0] == (2 * 9 * 64 + 18 * 9 * 64**2 / 64) * 320 * 180
+
+
+def test_a_preset_is_shown_as_it_fits_the_task(capsys) -> None:
+    found = json.loads(run(capsys, "design", "show", "bbcu-m", "--task", "jpeg10", "--json")[1])
+    assert (found["design"]["binarize"], found["design"]["depth"]) == (["body"], 18)
+    assert found["label"] == "body, BBCU, 64×18"
 
 
 def test_space_list_names_the_built_in_spaces(capsys) -> None:
@@ -141,6 +189,9 @@ def test_cost_grows_with_the_image(capsys) -> None:
         (["design", "show", "bbcu-w4"], "did you mean 'bbcu-v4'"),
         (["cost", "srresnt"], "did you mean 'srresnet'"),
         (["cost", "bbcu-m", "--task", "sr44"], "did you mean 'sr4'"),
+        (["cost", "srresnet", "--task", "jpeg10"], "use dncnn3 there"),
+        (["design", "list", "--task", "jpg10"], "did you mean 'jpeg10'"),
+        (["space", "show", "bbcu", "--task", "denoise2"], "did you mean 'denoise25'"),
         (["cost", "bbcu-m", "--lq", "320"], "320x180"),
         (["cost", "bbcu-m", "--lq", "0x180"], "320x180"),
         (["cost", "bbcu-m", "--tsk", "sr4"], "Did you mean '--task'"),

@@ -125,6 +125,65 @@ def test_benefit_prints_the_paper_s_columns_and_keeps_what_it_measured(run) -> N
         assert row["vc"] == pytest.approx((row["psnr_f"] - row["psnr_b"]) / saved * 1e6)
 
 
+@pytest.mark.parametrize(
+    ("task", "backbone", "title"),
+    [("denoise25", "dncnn", "denoising, σ = 25"), ("jpeg10", "dncnn3", "JPEG deblocking, q = 10")],
+)
+def test_other_tasks_from_search_to_recipe(run, tmp_path, task, backbone, title) -> None:
+    """Methods against each other, with all presets of the task as baselines."""
+    methods = {"method": ["bnn", "reactnet", "bbcu"], "width": [16, 32]}
+    space = {"version": 1, "axes": {"binarize": [["body"], ["body", "upsampling"]], **methods}}
+    Path("methods.yaml").write_text(yaml.safe_dump(space))
+    Path("short.yaml").write_text(yaml.safe_dump(PROTOCOL | {"iterations": 60}))
+    search = ("search", "--space", "methods.yaml", "--task", task, "--protocol", "short.yaml")
+    search = (*search, "--workers", "1", "--name", task)
+    code, out, err = run(*search, "--baselines", f"{backbone}-lite,bnn", "--budget", "8")
+    assert code == 0, err
+    # Six designs of the space, a part that DnCNN lacks left out, and the two baselines.
+    assert "8 designs evaluated" in out
+    assert "against BBCU (dB)" in out
+    for said in ("body, BBCU, 32×18", "body, ReActNet, 16×18", "full precision, 12×18"):
+        assert said in out + err
+    found = json.loads(run(*search, "--budget", "8", "--json")[1])
+    assert {row["method"] for row in found["methods"]} == {"bbcu", "reactnet", "bnn"}
+    assert {point["design"]["depth"] for point in found["front"]} == {18}
+
+    html, csv = tmp_path / "r.html", tmp_path / "r.csv"
+    code, out, err = run("report", task, "-o", str(html), "--csv", str(csv), "--repeats", "1")
+    assert (code, err) == (0, "")
+    text = html.read_text().split('id="data"')[0]
+    assert title in text
+    assert "Methods at equal parts and size" in text
+    pictures = text[text.index('<section id="pictures">') :]
+    assert pictures.count("data:image/png;base64,") == 16  # four photographs in four ways
+    assert "degraded" in pictures
+    assert "bicubic" not in text
+    assert "± " in text  # the seed noise beside the ranking
+
+    code, out, err = run("benefit", task, "--json")
+    assert code == 0
+    assert [row["part"] for row in json.loads(out)["parts"]] == ["head", "body", "tail"]
+
+    recipe = tmp_path / "mine.yaml"
+    assert run("export", task, "-o", str(recipe))[0] == 0
+    content = yaml.safe_load(recipe.read_text())
+    assert (content["task"], content["design"]["depth"]) == (task, 18)
+    assert content["protocol"]["name"] == "paper-dncnn"
+
+
+def test_all_presets_that_fit_are_the_baselines_without_a_value(run) -> None:
+    Path("one.yaml").write_text(yaml.safe_dump(PROTOCOL | {"iterations": 1}))
+    code, out, _ = run(
+        *("search", "--task", "jpeg20", "--protocol", "one.yaml", "--workers", "1"),
+        *("--budget", "13", "--baselines", "--name", "presets", "--json"),
+    )
+    assert code == 0
+    found = json.loads(out)
+    assert found["evaluated"] == 13  # two backbones and eleven units, equal ones once
+    assert found["front"] == []  # nothing but baselines
+    assert len(found["methods"]) == 11
+
+
 def test_benefit_wants_a_study_or_a_task(run) -> None:
     for args in (["benefit"], ["benefit", "first", "--task", "sr4"]):
         code, out, err = run(*args)

@@ -4,6 +4,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bbnas.analysis import hypervolume_curve, recommend
+from bbnas.design import TITLES
 from bbnas.report import draw, figures
 
 
@@ -34,6 +35,24 @@ def test_each_dot_is_drawn_once_in_each_colouring(synthetic_study):
             for number in trace["customdata"]
         ]
         assert sorted(numbers) == [c.number for c in study.candidates]
+
+
+def test_methods_are_colours_of_their_own_and_come_first(methods_study):
+    study = methods_study({(m, w): 25.0 + w / 64 for m in TITLES for w in (32, 64)})
+    figure = figures.front_figure(study, None)
+    assert figure.colours == ("methods", "params")  # of denoising all have one 1-bit part
+    spec = draw.draw_front(figure)
+    go.Figure(spec)
+    shown = [trace for trace in spec["data"] if trace["visible"]]
+    assert {trace["meta"]["mode"] for trace in shown} == {"always", "methods"}
+    assert not spec["layout"]["coloraxis"]["showscale"]
+    drawn = {t["name"]: t["customdata"] for t in shown if "customdata" in t}
+    assert sorted(n for numbers in drawn.values() for n in numbers) == list(range(2 * len(TITLES)))
+    for candidate in study.candidates:
+        title = TITLES[candidate.evaluation.design.published]
+        assert candidate.number in drawn[title]
+    styles = [(t["marker"]["color"], t["marker"]["symbol"][0]) for t in shown if "customdata" in t]
+    assert len(set(styles)) == len(styles)
 
 
 def test_published_designs_are_hidden_until_asked_for(synthetic_study):

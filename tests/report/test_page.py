@@ -91,6 +91,46 @@ def test_seed_noise_and_agreement_are_told(synthetic_study, tmp_path):
     assert "Kendall τ 1.00 with “long” over 20 designs" in text
 
 
+METHODS = {
+    (method, width): psnr + width / 64
+    for method, psnr in {"bbcu": 25.7, "reactnet": 24.0, "bireal": 23.0, "bnn": 19.0}.items()
+    for width in (32, 48, 64)
+}
+
+
+@pytest.mark.parametrize("task", ["denoise25", "jpeg10"])
+def test_a_study_of_methods_ranks_them_and_speaks_of_its_own_task(methods_study, tmp_path, task):
+    study = methods_study(METHODS, task=task, skip_psnr=20.5)
+    first = study.candidates[0].evaluation
+    seeds = [
+        replace(first, protocol=first.protocol.model_copy(update={"seed": s}), psnr=first.psnr + e)
+        for s, e in ((1, 0.1), (2, -0.1))
+    ]
+    found = page(study, tmp_path / "report.html", fidelity=seeds)
+    assert "methods" in found.ids
+    words = re.sub(r"[\s\u00a0]+", " ", found.text)
+    ranked = words[words.index("Methods at equal parts") : words.index("Hypervolume over")]
+    titles = ("BBCU", "ReActNet", "Bi-Real", "BNN")
+    body = ranked[ranked.index("best, dB") :]
+    assert tuple(re.findall("BBCU|ReActNet|Bi-Real|BNN", body)[:4]) == titles
+    # −1.7 dB on all three widths; of three differences chance makes 1.96 · 0.1 · sqrt(2/3).
+    assert "−1.70" in ranked
+    assert "± 0.16" in ranked
+    assert "BNN: 3 designs no better than the degraded image as it is" in ranked
+    assert "(3 more are left out, no better than the degraded image as it is" in words
+    assert "1\u2011bit body (BBCU), 32 channels × 18 body convolutions" in words
+    for foreign in ("bicubic", "interpolation", "upsampling", "set5", "srresnet"):
+        assert foreign not in words.lower()
+    assert ("on RGB" in words) == (task == "denoise25")
+    assert ("on Y" in words) == (task == "jpeg10")
+    backbone = {"denoise25": "DnCNN", "jpeg10": "DnCNN-3"}[task]
+    assert re.search(rf"backbone {backbone}\s*data", words)
+    assert "64×18 is trained as 16×4" in words
+    # The axes of a unit say nothing of methods.
+    table = words[words.index("All candidates") :]
+    assert re.search(r"1-bit\s*method\s*width\s*depth\s*seconds", table)
+
+
 def test_another_pick_is_what_the_page_recommends(synthetic_study, tmp_path):
     study = synthetic_study(60, diverged=0)
     found = page(study, tmp_path / "r.html", recommendation=recommend(study, "trial 11"))
@@ -184,6 +224,7 @@ const use = async () => {
   const headings = [...byId("table").querySelectorAll("thead button")];
   const sorted = (name) => {
     const i = headings.findIndex((h) => h.textContent.trim() === name);
+    if (i < 0) return null;
     headings[i].click();
     return column(i);
   };
@@ -208,15 +249,17 @@ const use = async () => {
   const plot = byId("plot-front");
   const before = plot.data.map((t) => t.y);
   const shown = () => plot.data.filter((t) => t.visible).map((t) => t.meta.mode);
-  document.querySelector("[data-colour=parts]").click();
+  out.start = shown();
+  out.colours = [...document.querySelectorAll("[data-colour]")].map((b) => b.dataset.colour);
+  document.querySelector("[data-colour=parts]")?.click();
   await wait(50);
   out.parts = shown();
-  byId("overlay").click();
+  byId("overlay")?.click();
   await wait(50);
   out.overlay = shown();
   const first = plot.data.findIndex((t) => t.meta.mode === "params");
   out.shift = before[first][0] - plot.data[first].y[0];
-  byId("overlay").click();
+  byId("overlay")?.click();
   document.querySelector("[data-colour=params]").click();
   await wait(50);
   out.again = plot.data[first].y[0] === before[first][0] && shown().includes("params");
@@ -310,6 +353,17 @@ def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pic
     assert len(out["drawn"]) == 3
     # 2 s is what a user is promised on an idle machine; tests share theirs.
     assert max(out["ready"], *out["drawn"]) < 10_000
+
+
+@needs_browser
+def test_in_a_browser_methods_are_told_apart_first(methods_study, visit):
+    out = visit(methods_study(METHODS, skip_psnr=20.5))
+    assert (out["faults"], out["console"], out["fetched"]) == ([], [], [])
+    assert out["colours"] == ["methods", "params"]
+    assert set(out["start"]) == {"always", "methods"}
+    assert out["again"]  # by Params, once asked for
+    assert out["rows"] == len(METHODS)
+    assert out["names"] is None  # no column of activations
 
 
 @needs_browser

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bbnas.design import PRESETS, k_star
+from bbnas.design import PRESETS, k_star, load_design
 from bbnas.errors import UserError
 from bbnas.evaluation import Study
 from bbnas.protocol import PROTOCOLS
@@ -26,6 +26,11 @@ def test_presets_and_protocols_go_by_name(tmp_path: Path) -> None:
     assert recipe.design == PRESETS["bbcu-m"]
     assert recipe.protocol == PROTOCOLS["paper"]
     assert recipe.data is None
+    other = Recipe.from_yaml(written(tmp_path / "d.yaml", "design: bbcu-m\ntask: denoise25\n"))
+    assert other.design == load_design("bbcu", "denoise25")  # of DnCNN's depth and parts
+    # Paper §4.1: DnCNN by batches of 32 patches of 64, as long as the others.
+    schedule = (other.protocol.batch, other.protocol.patch, other.protocol.iterations)
+    assert schedule == (32, 64, 300_000)
     text = "design: bbcu-m\ntask: sr4\nprotocol: proxy\n"
     assert Recipe.from_yaml(written(tmp_path / "p.yaml", text)).protocol == PROTOCOLS["proxy"]
 
