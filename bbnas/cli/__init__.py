@@ -14,6 +14,7 @@ from bbnas import __version__
 from bbnas.cli.console import guarded
 from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space, tasks
+from bbnas.cli.engine import doctor, pack
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
 from bbnas.cli.studies import benefit, export, report, search
@@ -55,6 +56,7 @@ for _command in (
     train,
     evaluate,
     restore,
+    pack,
     benefit,
     cost,
     paper,
@@ -63,5 +65,6 @@ for _command in (
     design,
     data,
     bench,
+    doctor,
 ):
     cli.add_command(_command)

@@ -128,7 +128,7 @@ def restore(
     device: str,
     as_json: bool,
 ) -> None:
-    """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT."""
+    """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT or a packed .bbn."""
     from bbnas.training import Restored, restore_files
 
     size = {} if tile is None else {"tile": tile}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 
 from bbnas.data import bicubic_upscale, target
@@ -16,12 +17,10 @@ from bbnas.errors import UserError
 from bbnas.tasks import Task, get_task
 from bbnas.training.checkpoint import disk_message, load_checkpoint, write_atomically
 from bbnas.training.device import resolve_device
-from bbnas.training.tiling import TILE, restore
+from bbnas.training.tiling import TILE, Model, restore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import torch
 
     from bbnas.networks import RestorationNetwork
 
@@ -43,6 +42,7 @@ def restore_files(
 ) -> Iterator[Restored]:
     """Restore image files, and all images in folders, one at a time.
 
+    ``checkpoint`` may be a model that ``bbnas pack`` wrote (.bbn), which runs on the CPU.
     ``output`` is a folder, in which each image is a PNG of its input's name (in the folders it
     lay in), or for one input file an image file. A grey image stays grey; transparency is
     upscaled bicubically, where there is something to upscale. Deblocking restores Y and keeps
@@ -50,12 +50,17 @@ def restore_files(
 
     Raises:
         UserError: before any work: no such input, no image in it, an output that is an input or
-            is that of two inputs, not a checkpoint. Later: the disk is full.
+            is that of two inputs, not a checkpoint or model. Later: the disk is full.
     """
     plan = _plan([Path(name) for name in inputs], Path(output))
     place = resolve_device(device)
-    network, info = load_checkpoint(checkpoint)
-    task = get_task(info.recipe.task)
+    network: RestorationNetwork | Model
+    if Path(checkpoint).suffix == ".bbn":
+        network, task = _packed(Path(checkpoint))
+        place = torch.device("cpu")
+    else:
+        network, info = load_checkpoint(checkpoint)
+        task = get_task(info.recipe.task)
     for source, file in plan:
         try:
             image = _restore_one(network, task, source, place, tile)
@@ -68,6 +73,17 @@ def restore_files(
         except OSError as error:
             raise UserError(f"{disk_message(error, file)} or name another --output") from error
         yield Restored(source, file)
+
+
+def _packed(path: Path) -> tuple[Model, Task]:
+    """A model that bbnas pack wrote, on all cores."""
+    from bbnas.engine import load
+
+    model = load(path, threads=0)
+    task = get_task(model.program.task)
+    if (task.scale, task.channels) != (model.scale, model.channels):
+        raise UserError(f"{path}: made for another task than {task.name}; pack it again")
+    return Model(model.restore_tensor, model.scale, model.reach), task
 
 
 def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
@@ -120,7 +136,7 @@ def png_names(found: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, 
 
 
 def _restore_one(
-    network: RestorationNetwork, task: Task, source: Path, device: torch.device, tile: int
+    network: RestorationNetwork | Model, task: Task, source: Path, device: torch.device, tile: int
 ) -> Image.Image:
     pixels, grey = read_image(source)
     with Image.open(source) as opened:
@@ -145,7 +161,7 @@ def _restore_one(
 
 
 def _with_restored_y(
-    network: RestorationNetwork,
+    network: RestorationNetwork | Model,
     task: Task,
     pixels: np.ndarray,
     grey: bool,
