@@ -2,7 +2,7 @@
 
 The paper's convention (§4.1): one multiply-accumulate of a convolution is one operation; a binary
 one counts 1/64 of it and a binary weight 1/32 of a parameter; nothing else counts, but for BAM's
-accumulation, which Table 1 counts: one operation and parameter an element or scale. The honest
+accumulation, which Table 1 counts. The honest
 figures beside it hold every parameter, the element-wise work and the bytes of a packed model.
 """
 
@@ -184,7 +184,9 @@ def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str
     modules = dict(network.named_modules())
     parts = {name: _part(name, modules[name], by_module, modules) for name in map(str, task.parts)}
     inside = sum(part.elementwise for part in parts.values())
-    parts["skip"] = PartCost(elementwise=_elementwise(by_module[""]) - inside)
+    sums = (name for name, module in modules.items() if isinstance(module, Accumulation))
+    counted = sum(_elementwise(by_module[name]) for name in sums)  # as operations, in their part
+    parts["skip"] = PartCost(elementwise=_elementwise(by_module[""]) - counted - inside)
     return parts, unknown
 
 
@@ -200,18 +202,20 @@ def _part(
     binary = {inner: m for inner, m in inside.items() if isinstance(m, BinaryConv2d)}
     sums = {inner: m for inner, m in inside.items() if isinstance(m, Accumulation)}
     weights_only = [m for m in inside.values() if isinstance(m, BinaryWeightConv2d)]
-    macs = by_module[name]["conv"] + sum(by_module[inner]["elementwise mul"] for inner in sums)
+    added = sum(by_module[inner]["elementwise mul"] for inner in sums)
+    macs = by_module[name]["conv"]
     macs_binary = sum(by_module[inner]["conv"] for inner in binary)
     numbers = sum(p.numel() for p in module.parameters())
     convs = sum(m.weight.numel() for m in inside.values() if isinstance(m, nn.Conv2d))
-    convs += sum(m.scales.numel() for m in sums.values())
+    convs += sum(p.numel() for m in sums.values() for p in m.parameters())
     one_bit: list[BinaryConv2d | BinaryWeightConv2d] = [*binary.values(), *weights_only]
     bits = sum(layer.weight.numel() for layer in one_bit)
     unscaled = {layer for layer in binary.values() if not layer.scaled}
     scales = sum(layer.weight.shape[0] for layer in one_bit if layer not in unscaled)
     return PartCost(
-        macs_fp=macs - macs_binary,
-        macs_binary=macs_binary,
+        # Accumulation: an element and layer one comparison to a bit, and one multiply-accumulate.
+        macs_fp=macs - macs_binary + added,
+        macs_binary=macs_binary + added,
         params_fp=convs,
         params_binary=bits,
         elementwise=_elementwise(by_module[name])

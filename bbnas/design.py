@@ -128,7 +128,10 @@ class Design(Value):
     @property
     def key(self) -> str:
         """16 hexadecimal digits, equal for designs that build the same network."""
-        content = json.dumps(self.canonical().model_dump(), sort_keys=True)
+        fields = self.canonical().model_dump()
+        if fields["method"] == "bbcu":
+            del fields["method"]  # younger than the databases that hold such keys
+        content = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
@@ -287,8 +290,16 @@ def presets(task: str | Task) -> dict[str, Design]:
     }
 
 
+def _task_of(preset: str) -> str:
+    from bbnas.tasks import TASKS
+
+    return next(t.name for t in TASKS.values() if t.backbone.name == _BACKBONES[preset][0])
+
+
 def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
     """A preset by name as it fits the task, or a design from a YAML file.
+
+    Without a depth in the file it is that of the task's backbone.
 
     Raises:
         UserError: neither a preset nor a file, the file is not a design, or the preset is the
@@ -300,9 +311,17 @@ def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
         if text not in fitting:
             raise UserError(
                 f"preset {text!r} is not the backbone of task {getattr(task, 'name', task)}: "
-                f"use {next(iter(fitting))} there"
+                f"use {next(iter(fitting))} there, or --task {_task_of(text)}"
             )
         return fitting[text]
     if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
-        return Design.from_yaml(text)
+        return Design.from_dict(at_depth(read_yaml(text), task), text)
     raise unknown("preset (or a .yaml file)", text, PRESETS)
+
+
+def at_depth(content: Mapping[str, Any], task: str | Task) -> dict[str, Any]:
+    """The fields of a design, with the depth of the task's backbone where they have none."""
+    from bbnas.tasks import get_task
+
+    task = get_task(task) if isinstance(task, str) else task
+    return {"depth": task.backbone.depth} | dict(content)

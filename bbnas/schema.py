@@ -54,7 +54,13 @@ def validate(model: type[M], content: Mapping[str, Any], where: str | Path) -> M
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:
     # An unknown key first: it is often the misspelling of one reported missing.
-    found = sorted(error.errors(include_url=False), key=lambda e: e["type"] != "extra_forbidden")
+    # A default that rests on a faulty field is no fault of its own.
+    faults = [
+        fault
+        for fault in error.errors(include_url=False)
+        if fault["type"] != "default_factory_not_called"
+    ]
+    found = sorted(faults, key=lambda e: e["type"] != "extra_forbidden")
     first, *others = found
     key = ".".join(str(part) for part in first["loc"]) or "content"
     if first["type"] == "extra_forbidden":

@@ -20,7 +20,7 @@ Estimate = Callable[[Tensor, Tensor, float], Tensor]
 # that |u| ≤ 1.
 _JUST_OVER_1 = math.nextafter(1.0, 2.0) + 2**-24
 
-EDE_T_MIN, EDE_T_MAX = 1e-1, 1e1
+EDE_T_MIN, EDE_T_MAX = 1e-3, 1e1
 
 
 def identity(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
@@ -40,9 +40,9 @@ def quadratic(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
 
 
 def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
-    """k·t·(1 − tanh²(t·u)), t from 0.1 to 10 on a log scale over training, k = max(1/t, 1).
+    """k·t·(1 − tanh²(t·u)), t from 0.001 to 10 on a log scale over training, k = max(1/t, 1).
 
-    IR-Net (Qin et al. 2020), with t_min = 0.1 of the paper; its public code starts at 0.001.
+    IR-Net (Qin et al. 2020), with t_min of its public code; the paper starts at 0.1.
     """
     low, high = math.log10(EDE_T_MIN), math.log10(EDE_T_MAX)
     t = 10.0 ** (low + progress * (high - low))

@@ -86,7 +86,7 @@ class IRNet(Unit):
     """BN(sgn(x) ⊛ 2^s·sgn(Ŵ)) + x: IR-Net (Qin et al. 2020), Ŵ standardised, EDE for both.
 
     Published for classification, it ends in Hardtanh(· + x); that clamps the residual stream of
-    a restoration network, which carries the image, so it is left out [ours].
+    a restoration network, which carries the image, so it is left out on every task [ours].
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:
@@ -134,21 +134,28 @@ class BAM(Unit):
 
 
 class Accumulation(nn.Module):
-    """Σ_j s_j · b_j over the 1-bit maps b_j of ``layers`` layers, scales s_j learned (BAM).
+    """Σ_j s_j · sgn(x_j − t_j) over ``layers`` layers' inputs, s_j and t_j learned (BAM).
 
-    One multiply-accumulate an element and map: what BAM adds to the operations of Table 1.
-    s_j = 1/layers at the start, so that the sum starts within the ±1 that clip lets pass.
+    A comparison to one bit and a multiply-accumulate an element and layer, two parameters a
+    layer [ours]: counted as such, 32 layers give the operations and parameters that Table 1
+    prints for BAM. s_j = 1/layers at the start, so that the sum starts within the ±1 that clip
+    lets pass, and t_j = 0.
     """
 
     def __init__(self, layers: int) -> None:
         super().__init__()
         self.scales = nn.Parameter(torch.full((layers,), 1.0 / layers))
+        self.thresholds = nn.Parameter(torch.zeros(layers))
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        total = maps[0] * self.scales[0]
-        for bits, scale in zip(maps[1:], self.scales[1:], strict=True):
-            total = total + bits * scale
-        return total
+    def forward(self, inputs: list[Tensor]) -> Tensor:
+        terms = [
+            sign(x - threshold) * scale
+            for x, threshold, scale in zip(inputs, self.thresholds, self.scales, strict=True)
+        ]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        return cast("Tensor", total)
 
 
 class Sign(torch.autograd.Function):

@@ -33,6 +33,7 @@ def train(
     as_json: bool,
 ) -> None:
     """Train a RECIPE in full; checkpoints and a TensorBoard log go to a folder."""
+    from bbnas.tasks import get_task
     from bbnas.training import Recipe
     from bbnas.training import train as train_recipe
 
@@ -43,10 +44,11 @@ def train(
     if as_json:
         print_json({"output": folder, **info.model_dump(mode="json")})
         return
+    benchmark = get_task(parsed.task).benchmarks[0]
     psnr = "" if info.psnr is None else f", validation {info.psnr:.2f} dB"
     click.echo(
         f"{info.iteration:,} iterations{psnr}\nwrote {folder}; score it with: "
-        f"bbnas evaluate {folder / 'best.safetensors'} --benchmark Set5"
+        f"bbnas evaluate {folder / 'best.safetensors'} --benchmark {benchmark}"
     )
 
 
@@ -83,10 +85,16 @@ def evaluate(
     a preset with --weights.
     """
     from bbnas.training import Score, evaluate_checkpoint
+    from bbnas.training.evaluating import load_subject
+
+    if csv_file is not None and not Path(csv_file).parent.is_dir():
+        raise UserError(f"--csv {csv_file}: no such folder; make it, or name another file")
+    scored = load_subject(checkpoint, task, weights).task
 
     def show(benchmark: str, rows: list[Score]) -> None:
         lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in rows]
-        print_table(("image", "PSNR (dB)", "SSIM"), lines, f"{checkpoint} on {benchmark}")
+        title = f"{checkpoint} on {benchmark}, {scored.title}: {scored.metric}"
+        print_table(("image", "PSNR (dB)", "SSIM"), lines, title)
 
     scores = evaluate_checkpoint(
         checkpoint,
@@ -110,7 +118,10 @@ def evaluate(
             found.append(
                 {"benchmark": name, "images": images, "psnr": mean.psnr, "ssim": mean.ssim}
             )
-        print_json({"checkpoint": checkpoint, "benchmarks": found})
+        measured = {"checkpoint": checkpoint, "task": scored.name, "metric": scored.metric}
+        # One benchmark is what most ask for: its figures without a list.
+        single = found[0] if len(found) == 1 else {}
+        print_json(measured | single | {"benchmarks": found})
 
 
 @click.command()

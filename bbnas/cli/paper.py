@@ -27,10 +27,10 @@ SUFFIXES = {".csv": "csv", ".html": "html", ".htm": "html", ".md": "markdown", "
     "--live", is_flag=True, help="Score the bicubic row now, on the sets that are there."
 )
 @click.option("--data-root", help="Where benchmark sets lie. [default: $BBNAS_DATA]")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
-@click.option("--html", "form", flag_value="html", help="Print a self-contained page.")
-@click.option("--markdown", "form", flag_value="markdown", help="Print Markdown.")
-@click.option("--json", "form", flag_value="json", help="Print one JSON object.")
+@click.option("--csv", is_flag=True, help="Print CSV.")
+@click.option("--html", is_flag=True, help="Print a self-contained page.")
+@click.option("--markdown", is_flag=True, help="Print Markdown.")
+@click.option("--json", is_flag=True, help="Print one JSON object.")
 @click.option("-o", "--output", type=click.Path(), help="Write to a file instead.")
 def paper(
     table: str,
@@ -39,8 +39,8 @@ def paper(
     storage: str | None,
     live: bool,
     data_root: str | None,
-    form: str | None,
     output: str | None,
+    **forms: bool,
 ) -> None:
     """Print a TABLE of the paper (table1 to table6), its figures beside ours.
 
@@ -52,10 +52,7 @@ def paper(
     records(table)
     if live and table != "table1":
         raise UserError(f"--live scores bicubic, which {table} has no row for: leave it out")
-    if output is not None and form is None:
-        form = SUFFIXES.get(Path(output).suffix.lower())
-        if form is None:
-            raise UserError(f"-o {output}: say --csv, --html, --markdown or --json")
+    form = _form([name for name, asked in forms.items() if asked], output)
 
     from bbnas.paper import FORMATS, live_bicubic, paper_table
     from bbnas.store import open_study
@@ -75,6 +72,17 @@ def paper(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(FORMATS[form](found), encoding="utf-8")
         click.echo(f"wrote {path}")
+
+
+def _form(asked: list[str], output: str | None) -> str | None:
+    if len(asked) > 1:
+        raise UserError(f"--{' and --'.join(asked)}: name one form at a time")
+    by_name = None if output is None else SUFFIXES.get(Path(output).suffix.lower())
+    if not asked and output is not None and by_name is None:
+        raise UserError(f"-o {output}: say --csv, --html, --markdown or --json")
+    if asked and by_name not in (None, *asked):
+        raise UserError(f"-o {output} is {by_name} by its name: leave out --{asked[0]}")
+    return asked[0] if asked else by_name
 
 
 def _scores(runs: str | None) -> list[Scored]:

@@ -20,7 +20,6 @@ from bbnas.binary import (
     BinaryWeightConv2d,
     Unit,
     residual_span,
-    sign,
     unit,
 )
 from bbnas.design import Design, Part
@@ -116,10 +115,10 @@ class AccumulatingBody(nn.Module):
         self.accumulations = nn.ModuleList(Accumulation(layer + 1) for layer in range(depth))
 
     def forward(self, x: Tensor) -> Tensor:
-        maps: list[Tensor] = []
+        inputs: list[Tensor] = []
         for layer, accumulate in zip(self.units, self.accumulations, strict=True):
-            maps.append(sign(x))
-            x = layer(x, accumulate(maps))
+            inputs.append(x)
+            x = layer(x, accumulate(inputs))
         return x
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
 from bbnas.design import PRESETS, load_design
-from bbnas.errors import UserError
+from bbnas.errors import UserError, unknown
 from bbnas.networks import RestorationNetwork, build
 from bbnas.tasks import Task, get_task
 from bbnas.training.checkpoint import (
@@ -58,7 +58,8 @@ def evaluate(
     checkpoint, ``bicubic`` or ``identity``. ``images`` is a benchmark's name such as ``Set5``
     (found under $BBNAS_DATA), a folder, an ImageSet, or a list of HQ images: uint8, H×W×3 RGB or
     H×W grey. ``task`` may be None for a checkpoint, which knows its own. The protocol, ``tile``
-    and ``reach`` are those of :func:`bbnas.training.score`.
+    and ``reach`` are those of :func:`bbnas.training.score`: of a model whose reach is not told,
+    images are restored whole, however large.
 
     A published DnCNN-3, loaded by its own code::
 
@@ -164,6 +165,8 @@ def load_subject(
         if weights is None:
             return Subject(text, text, wanted)
         return Subject(text, _with_weights(text, wanted, Path(weights)), wanted)
+    if not Path(text).exists() and Path(text).name == text and not Path(text).suffix:
+        raise unknown("checkpoint, preset or baseline", text, (*BASELINES, *PRESETS))
     network, info = load_checkpoint(text)
     if wanted is not None and wanted.name != info.recipe.task:
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import Field, ValidationInfo, field_validator
 
-from bbnas.design import Design, load_design
+from bbnas.design import Design, at_depth, load_design
 from bbnas.errors import UserError
 from bbnas.evaluation import environment
 from bbnas.protocol import Protocol, get_protocol, paper_protocol
@@ -62,7 +63,10 @@ class Recipe(Value):
     @field_validator("design", mode="before")
     @classmethod
     def _preset(cls, value: Any, info: ValidationInfo) -> Any:
-        return _named(partial(load_design, task=info.data.get("task", "sr4")), value)
+        task = info.data.get("task", "sr4")
+        if isinstance(value, Mapping):
+            return at_depth(value, task)
+        return _named(partial(load_design, task=task), value)
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -86,7 +90,7 @@ class Recipe(Value):
     def shortened(self, iterations: int) -> Recipe:
         """The recipe over so many iterations, its halving points at the same shares of them.
 
-        Validation keeps its interval, but happens at least four times.
+        Validation keeps its interval, but happens at least four times (twice in a handful).
 
         Raises:
             UserError: ``iterations`` is not positive.
@@ -97,11 +101,12 @@ class Recipe(Value):
         if iterations == protocol.iterations:
             return self
         share = iterations / protocol.iterations
+        quarter = max(1, iterations // 4, min(4, iterations // 2))
         shorter = protocol.model_copy(
             update={
                 "iterations": iterations,
                 "halve_every": max(1, round(protocol.halve_every * share)),
-                "validate_every": min(protocol.validate_every, max(1, iterations // 4)),
+                "validate_every": min(protocol.validate_every, quarter),
             }
         )
         return self.model_copy(update={"protocol": shorter})

@@ -26,7 +26,7 @@ def quadratic(x: float, progress: float) -> float:
 
 
 def ede(x: float, progress: float) -> float:
-    t = 10 ** (-1 + progress * 2)
+    t = 10 ** (-3 + progress * 4)
     return max(1 / t, 1) * t * (1 - math.tanh(t * x) ** 2)
 
 

@@ -20,7 +20,6 @@ from bbnas.binary import (
     BinaryUnit,
     BinaryWeightConv2d,
     Unit,
-    sign,
     unit,
 )
 from bbnas.binary.methods import XNORNet
@@ -83,7 +82,7 @@ def weight_gradient(name: str, weight: Tensor, arrived: Tensor, progress: float)
     else:
         v = (w - w.mean((1, 2, 3), keepdim=True)) / w.std((1, 2, 3), keepdim=True)
         scale = 2.0 ** v.detach().abs().mean((1, 2, 3), keepdim=True).log2().round()
-        t = 10 ** (-1 + 2 * progress)
+        t = 10 ** (-3 + 4 * progress)
         surrogate = max(1 / t, 1) * torch.tanh(t * v)
     (surrogate * scale * arrived.double()).sum().backward()
     assert w.grad is not None
@@ -221,14 +220,19 @@ def test_accumulation_is_the_weighted_sum_of_signs() -> None:
     layer = Accumulation(3)
     with torch.no_grad():
         layer.scales.copy_(torch.tensor([0.5, -1.0, 2.0]))
+        layer.thresholds.copy_(torch.tensor([0.0, 0.3, -0.2]))
     inputs = [torch.randn(1, 2, 3, 3, requires_grad=True) for _ in range(3)]
     with torch.no_grad():
         inputs[0][0, 0, 0, 0] = 0.0
-    out = layer([sign(x) for x in inputs])
-    a, b, c = (torch.where(x > 0, 1.0, -1.0) for x in inputs)
+    out = layer(inputs)
+    x, y, z = inputs
+    a, b, c = (torch.where(seen > 0, 1.0, -1.0) for seen in (x, y - 0.3, z + 0.2))
     torch.testing.assert_close(out, 0.5 * a - b + 2 * c)
     out.sum().backward()
-    torch.testing.assert_close(inputs[2].grad, 2.0 * (inputs[2].abs() <= 1).float())
+    expected = 2.0 * ((z + 0.2).abs() <= 1).float()
+    torch.testing.assert_close(z.grad, expected)
+    assert layer.thresholds.grad is not None
+    torch.testing.assert_close(layer.thresholds.grad[2], -expected.sum())
 
 
 def test_binary_weights_alone_convolve_full_precision() -> None:

@@ -17,9 +17,6 @@ METHOD_TABLES = ("table1", "table2", "table3", "table4")
 # (table, row, task, figure): printed, computed. All else agrees to the digit.
 ODD = {
     ("table1", "SRResNet", "sr4", "OPs (G)"): ("146.14", "146.08"),
-    ("table1", "BAM", "sr2", "OPs (G)"): ("20.52", "20.49"),
-    ("table1", "BAM", "sr4", "OPs (G)"): ("81.17", "81.14"),
-    ("table1", "BAM", "sr2", "Params (K)"): ("226", "225"),
 }
 CELLS = [
     (table, i, figure)
@@ -75,15 +72,19 @@ def test_costs_are_counted_now_and_kept_unrounded(tables):
     assert cell(table, last, "Params (K) (computed)").value == cost.params
 
 
-def test_bam_says_both_figures(tables):
-    (note,) = [note for note in tables["table1"].notes if "BAM" in note and "81.17" in note]
-    assert "printed 81.17 G and 373 K" in note
-    # 528 earlier maps, a scale each: 528 · 64 MACs on each of 320 · 180 pixels.
-    extra = 528 * 64 * 320 * 180
+def test_bam_s_accumulation_is_what_the_print_adds_and_said_to_be_ours():
+    # 528 pairs of a layer and an earlier one: a MAC and a comparison to a bit an element, a scale
+    # and a threshold each.
     bbcu, bam = (count(load_design(name, "sr4"), "sr4") for name in ("bbcu-l", "bam"))
-    assert bam.ops - bbcu.ops == extra
-    assert bam.params - bbcu.params == 528
-    assert "gives 81.14 G and 372.62 K" in note
+    assert bam.ops - bbcu.ops == 528 * 64 * 320 * 180 * (1 + 1 / 64)
+    assert bam.params - bbcu.params == 2 * 528
+
+
+def test_bam_is_marked(tables):
+    table = tables["table1"]
+    labels = [row[0] for row in table.rows]
+    marked = {label.text for label in labels if "could not be verified" in noted(table, label)}
+    assert marked == {"BAM"}
 
 
 @pytest.mark.parametrize("row", records("table6"), ids=lambda row: row["part"])
@@ -122,7 +123,7 @@ def test_table_6_says_what_unrounded_costs_give(tables):
 
 def test_known_oddities_are_all_that_is_noted_without_scores(tables):
     assert {name: len(table.notes) for name, table in tables.items()} == {
-        "table1": 4,  # bicubic, SRResNet ×4, BAM ×2 and ×4
+        "table1": 3,  # bicubic, SRResNet ×4, BAM
         "table2": 0,
         "table3": 1,  # DnCNN-3 on Classic5
         "table4": 0,
