@@ -1,0 +1,47 @@
+"""The engine: trained binary networks run by 1-bit operations, from one packed file.
+
+``compile_network`` makes a :class:`Program` of a network, ``write_program`` a .bbn file of it,
+``load`` a :class:`Model` that restores images with it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+# Loaded on first use: packing needs torch, running does not.
+_PUBLIC = {
+    "Model": "bbnas.engine.model",
+    "OpTime": "bbnas.engine.model",
+    "load": "bbnas.engine.model",
+    "Program": "bbnas.engine.program",
+    "Op": "bbnas.engine.program",
+    "Tensor": "bbnas.engine.program",
+    "check": "bbnas.engine.program",
+    "compile_network": "bbnas.engine.compile",
+    "read_program": "bbnas.engine.file",
+    "write_program": "bbnas.engine.file",
+    "explain": "bbnas.engine.file",
+    "isas": "bbnas.engine.native",
+}
+
+__all__ = [
+    "Model",
+    "Op",
+    "OpTime",
+    "Program",
+    "Tensor",
+    "check",
+    "compile_network",
+    "explain",
+    "isas",
+    "load",
+    "read_program",
+    "write_program",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'bbnas.engine' has no attribute {name!r}")

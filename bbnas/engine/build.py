@@ -1,0 +1,116 @@
+"""Compiles the library, from a checkout, a wheel's build or by hand: python -m bbnas.engine.build.
+
+Imports nothing of bbnas: the build of the package runs it before there is one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().with_name("src")
+LIBRARY = Path(__file__).resolve().with_name("_engine.so")
+COMPILERS = ("c++", "g++", "clang++")
+
+# No fused multiply-add but where the source says so: all instruction sets give the same bits.
+FLAGS = (
+    "-O3", "-std=c++17", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
+    "-pthread",
+)  # fmt: skip
+_AVX2 = ("-mavx2", "-mfma")
+_AVX512 = tuple(f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "vpopcntdq"))
+KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
+    "x86_64": {"kernels_avx2": _AVX2, "kernels_avx512": (*_AVX2, *_AVX512)},
+    "aarch64": {"kernels_neon": ()},
+}
+
+
+class NotBuiltError(Exception):
+    """Why there is no library."""
+
+
+def compiler() -> str | None:
+    """$CXX, or the first C++ compiler that is found."""
+    return next(
+        (
+            found
+            for name in (os.environ.get("CXX"), *COMPILERS)
+            if name and (found := shutil.which(name))
+        ),
+        None,
+    )
+
+
+def machine() -> str:
+    name = platform.machine().lower()
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
+
+
+def sanitized() -> bool:
+    """$BBNAS_SANITIZE=1: with the sanitizers that tests/engine/fuzz.py wants."""
+    return os.environ.get("BBNAS_SANITIZE") == "1"
+
+
+def fingerprint() -> str:
+    """Of the sources, flags and machine: a library that carries another is out of date."""
+    digest = hashlib.sha256(repr((FLAGS, KERNELS, machine(), sanitized())).encode())
+    for source in sorted(SOURCES.iterdir()):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def build(library: Path = LIBRARY) -> bool:
+    """Compile the library if its sources changed; returns whether there was anything to do.
+
+    Raises:
+        NotBuiltError: no compiler, not this platform, or it failed.
+    """
+    stamp = library.with_suffix(".stamp")
+    wanted = fingerprint()
+    if library.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return False
+    if os.name != "posix":
+        raise NotBuiltError(f"the library is not made for {platform.system()}")
+    program = compiler()
+    if program is None:
+        raise NotBuiltError("no C++ compiler was found (c++, g++, clang++ or $CXX)")
+    extra = ("-O1", "-fsanitize=address,undefined", "-g") if sanitized() else ()
+    units = {"engine": (), "kernels_portable": (), **KERNELS.get(machine(), {})}
+    with tempfile.TemporaryDirectory() as folder:
+        objects = {name: str(Path(folder) / f"{name}.o") for name in units}
+
+        def compile_unit(name: str) -> None:
+            source = str(SOURCES / f"{name}.cpp")
+            _run([program, *FLAGS, *extra, *units[name], "-c", source, "-o", objects[name]])
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            list(pool.map(compile_unit, units))
+        # Moved into place whole: a process that has the old one loaded keeps it.
+        draft = library.with_name(f".{library.name}.{os.getpid()}")
+        _run([program, "-shared", "-pthread", *extra, *objects.values(), "-o", str(draft)])
+        draft.replace(library)
+    stamp.write_text(wanted)
+    return True
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        lines = done.stderr.strip().splitlines()
+        raise NotBuiltError(
+            f"{Path(command[0]).name} failed: {lines[0] if lines else 'no message'}"
+        )
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{LIBRARY}: {'built' if build() else 'up to date'}")
+    except NotBuiltError as error:
+        sys.exit(f"error: {error}")

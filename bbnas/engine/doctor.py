@@ -1,0 +1,51 @@
+"""What the engine runs on here, and why."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from bbnas.engine import build
+from bbnas.engine.native import ISAS, LIBRARY, choose_isa, isas, library
+from bbnas.errors import UserError
+
+
+def examine() -> dict[str, Any]:
+    """Path in use (``native`` or ``torch``) with its reason, instruction sets, compiler, cores."""
+    found = library()
+    reason = found if isinstance(found, str) else f"{LIBRARY.name} is compiled and loads"
+    try:
+        isa = choose_isa()
+    except UserError as error:
+        isa, reason = "", str(error)
+    forced = os.environ.get("BBNAS_ISA")
+    if forced and not isinstance(found, str) and reason.endswith("loads"):
+        reason = f"BBNAS_ISA={forced}"
+    stamp = LIBRARY.with_suffix(".stamp")
+    current = None
+    if LIBRARY.exists() and stamp.exists():
+        current = stamp.read_text() == build.fingerprint()
+    return {
+        "path": "native" if isa else "torch",
+        "reason": reason,
+        "isa": isa or None,
+        "isas": {name: name in isas() for name in ISAS},
+        "library": LIBRARY if LIBRARY.exists() else None,
+        "current": current,
+        "compiler": build.compiler(),
+        "machine": platform.machine(),
+        "cpu": _cpu(),
+        "cores": os.cpu_count(),
+    }
+
+
+def _cpu() -> str | None:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or None

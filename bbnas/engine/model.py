@@ -1,0 +1,171 @@
+"""Model: a program ready to restore images."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.engine.native import Native, choose_isa
+from bbnas.engine.program import Program, check
+from bbnas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Pixels = NDArray[np.uint8]
+
+# Image sides that the library's arithmetic is made for.
+MAX_SIDE, MAX_PIXELS = 1 << 17, 1 << 28
+
+
+@dataclass(frozen=True)
+class OpTime:
+    """CPU time of one operation in a profiled run, in seconds over all threads."""
+
+    index: int
+    part: str
+    kind: str
+    seconds: float
+
+
+class Model:
+    """Restores images with a packed network, by 1-bit operations.
+
+    ``isa`` names the instruction set (avx512, avx2, neon, portable, or torch for the path without
+    a compiled library); by default $BBNAS_ISA or the best one. ``threads``: 0 for all cores. All
+    give the same output, but torch, whose full-precision sums are in another order.
+
+    Raises:
+        UserError: an unknown instruction set, or one that cannot be run here.
+    """
+
+    def __init__(self, program: Program, isa: str | None = None, threads: int = 1) -> None:
+        check(program)
+        if threads < 0:
+            raise UserError(f"threads {threads}: give a number of threads, or 0 for all cores")
+        self.program = program
+        self.threads = threads or os.cpu_count() or 1
+        self.isa = choose_isa(isa) or "torch"
+        self._native = Native(program, self.isa) if self.isa != "torch" else None
+
+    @property
+    def scale(self) -> int:
+        return self.program.scale
+
+    @property
+    def channels(self) -> int:
+        return self.program.channels
+
+    @property
+    def reach(self) -> int:
+        """How far, in LQ pixels, an input pixel can change the output."""
+        return self.program.reach
+
+    @property
+    def peak_bytes(self) -> int:
+        """Bytes that the last run needed beside its input, its output and the weights."""
+        return 0 if self._native is None else self._native.peak_bytes
+
+    def __call__(self, image: NDArray[Any], tile: int | None = None) -> Pixels:
+        """The restored image: (H, W, C) or, for C = 1, (H, W) → s times that size, uint8.
+
+        ``image`` is uint8, or float in 0..1. ``tile`` bounds the side in LQ pixels of what is
+        worked on at once, with the same result; None takes the image whole.
+
+        Raises:
+            UserError: another number of channels or type, or no pixels.
+            FloatingPointError: the output is not finite (checked of tiles only).
+        """
+        whole = self._checked(image)
+        if tile is not None and max(whole.shape[:2]) > tile:
+            from bbnas.training import tiling
+
+            model = tiling.Model(self.restore_tensor, self.scale, self.reach)
+            restored = tiling.restore(model, whole, "cpu", tile)
+        else:
+            restored = np.empty(self._size(whole), np.uint8)
+            self._run(whole, restored)
+        return restored[..., 0] if image.ndim == 2 else restored
+
+    def run(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """As a call, but float32, not clamped and not rounded."""
+        whole = self._checked(image)
+        out = np.empty(self._size(whole), np.float32)
+        self._run(whole, out)
+        return out[..., 0] if image.ndim == 2 else out
+
+    def restore_tensor(self, lq: torch.Tensor) -> torch.Tensor:
+        """(1, C, H, W) float32 in 0..1 → (1, C, s·H, s·W), as a network of bbnas is called."""
+        import torch
+
+        image = lq[0].permute(1, 2, 0).contiguous().numpy()
+        return torch.from_numpy(self.run(image)).permute(2, 0, 1).unsqueeze(0)
+
+    def profile(self, height: int, width: int, runs: int = 3) -> list[OpTime]:
+        """The time of each operation on an image of that size: the fastest of ``runs``.
+
+        Raises:
+            UserError: there is no compiled library.
+        """
+        if self._native is None:
+            raise UserError("the PyTorch path has no profile: install bbnas with a C++ compiler")
+        image = np.random.default_rng(0).random((height, width, self.channels), np.float32)
+        out = np.empty(self._size(self._checked(image)), np.uint8)
+        best = [math.inf] * len(self.program.ops)
+        for _ in range(runs + 1):  # the first one warms up
+            self._native.run(image, out, self.threads, profile=True)
+            best = [min(pair) for pair in zip(best, self._native.times, strict=True)]
+        ops = enumerate(zip(self.program.ops, best, strict=True))
+        return [OpTime(i, op.part, op.kind, seconds) for i, (op, seconds) in ops]
+
+    def _size(self, image: NDArray[Any]) -> tuple[int, int, int]:
+        return image.shape[0] * self.scale, image.shape[1] * self.scale, self.channels
+
+    def _checked(self, image: NDArray[Any]) -> NDArray[Any]:
+        image = np.asarray(image)
+        if image.ndim == 2 and self.channels == 1:
+            image = image[..., None]
+        if image.ndim != 3 or image.shape[2] != self.channels or 0 in image.shape:
+            raise UserError(
+                f"an image of shape {image.shape}: the model takes (H, W, {self.channels})"
+            )
+        height, width = image.shape[:2]
+        if max(height, width) > MAX_SIDE or height * width > MAX_PIXELS:
+            raise UserError(
+                f"an image of {width}×{height} pixels: restore parts of at most {MAX_SIDE} a side"
+            )
+        if image.dtype != np.uint8:
+            if not np.issubdtype(image.dtype, np.floating):
+                raise UserError(f"an image of {image.dtype}: give uint8, or float in 0..1")
+            image = image.astype(np.float32, copy=False)
+        return image
+
+    def _run(self, image: NDArray[Any], out: NDArray[Any]) -> None:
+        if self._native is not None:
+            self._native.run(image, out, self.threads)
+            return
+        import torch
+
+        from bbnas.engine import reference
+        from bbnas.metrics import quantize
+
+        lq = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float()
+        hq = reference.run(self.program, lq / 255 if image.dtype == np.uint8 else lq)[0]
+        out[:] = quantize(hq) if out.dtype == np.uint8 else hq.permute(1, 2, 0).numpy()
+
+
+def load(path: str | Path, isa: str | None = None, threads: int = 1) -> Model:
+    """The model of a .bbn file.
+
+    Raises:
+        UserError: as :func:`bbnas.engine.file.read_program` and :class:`Model`.
+    """
+    from bbnas.engine.file import read_program
+
+    return Model(read_program(Path(path)), isa, threads)

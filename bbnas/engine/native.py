@@ -1,0 +1,296 @@
+"""The compiled library, by ctypes: a checked Program in, a handle that runs it out."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+from ctypes import c_float, c_int, c_int32, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.engine.program import (
+    ACTIVATIONS,
+    KINDS,
+    OPS,
+    PER_CHANNEL,
+    PLACES,
+    Array,
+    Op,
+    Program,
+    full_precision,
+)
+from bbnas.errors import UserError, unknown
+
+# $BBNAS_LIBRARY: another one, such as that with sanitizers which tests/engine/fuzz.py builds.
+LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_engine.so"))
+ISAS = ("avx512", "avx2", "neon", "portable")  # best first
+LANES = 16  # channels are padded to whole vectors of 16
+VERSION = 1
+
+_FLOATS = (
+    "bias", "scale", "norm_a", "norm_b", "gamma", "beta", "zeta", "pack_a", "pack_b",
+    "mean", "std", "factors",
+)  # fmt: skip
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = [(name, c_int32) for name in ("kind", "channels", "scale")]
+
+
+class _Op(ctypes.Structure):
+    _fields_ = [
+        *(
+            (name, c_int32)
+            for name in (
+                "kind", "input", "output", "bits", "residual", "in_channels", "channels",
+                "shuffle", "activation", "place", "zeta_first", "packing", "standardise", "inputs",
+            )
+        ),
+        ("factor", c_float),
+        *((name, c_void_p) for name in ("weight", "border", "more", *_FLOATS)),
+    ]  # fmt: skip
+
+
+class _Image(ctypes.Structure):
+    _fields_ = [
+        ("data", c_void_p),
+        ("bytes", c_int32),
+        ("row", c_int64),
+        ("pixel", c_int64),
+        ("channel", c_int64),
+    ]
+
+
+@cache
+def library() -> ctypes.CDLL | str:
+    """The library, or why there is none."""
+    if not LIBRARY.exists():
+        return "not compiled: no C++ compiler was found when bbnas was installed"
+    try:
+        found = ctypes.CDLL(str(LIBRARY))
+        found.bbn_sizes.restype = c_int64
+        sizes = ctypes.sizeof(_Op) << 32 | ctypes.sizeof(_Tensor) << 16 | ctypes.sizeof(_Image)
+        if found.bbn_version() != VERSION or found.bbn_sizes() != sizes:
+            return f"{LIBRARY.name} is of another version: install bbnas again"
+    except (OSError, AttributeError) as error:
+        return f"{LIBRARY.name} cannot be loaded ({error})"
+    found.bbn_create.restype = c_void_p
+    found.bbn_create.argtypes = [c_void_p, c_int, c_void_p, c_int, c_int, ctypes.c_char_p]
+    found.bbn_destroy.argtypes = [c_void_p]
+    found.bbn_run.argtypes = [c_void_p, c_void_p, c_void_p, c_int, c_int, c_int, c_int]
+    found.bbn_peak_bytes.restype = c_int64
+    found.bbn_peak_bytes.argtypes = [c_void_p]
+    found.bbn_times.argtypes = [c_void_p, c_void_p]
+    return found
+
+
+def isas() -> tuple[str, ...]:
+    """The instruction sets that this machine and library can run, best first."""
+    found = library()
+    if isinstance(found, str):
+        return ()
+    return tuple(isa for isa in ISAS if found.bbn_can(isa.encode()))
+
+
+def choose_isa(isa: str | None = None) -> str:
+    """The instruction set to run: the one named, $BBNAS_ISA, or the best; "" for PyTorch.
+
+    Raises:
+        UserError: an unknown one, or one that this machine or library cannot run.
+    """
+    wanted = isa or os.environ.get("BBNAS_ISA") or None
+    able = isas()
+    if wanted is None:
+        return able[0] if able else ""
+    if wanted == "torch":
+        return ""
+    if wanted not in ISAS:
+        raise unknown("instruction set", wanted, (*ISAS, "torch"))
+    if wanted not in able:
+        reason = library() if isinstance(library(), str) else "this machine cannot run it"
+        choices = ", ".join((*able, "torch"))
+        raise UserError(f"instruction set {wanted!r}: {reason}; choose from {choices}")
+    return wanted
+
+
+class Native:
+    """A program in the library, on one instruction set. ``program`` has been checked."""
+
+    def __init__(self, program: Program, isa: str) -> None:
+        found = library()
+        if isinstance(found, str):
+            raise UserError(f"the engine has no compiled library: {found}")
+        self._library = found
+        self._keep: list[Any] = []  # arrays that the library reads
+        self._handle: int | None = None
+        tensors = (_Tensor * len(program.tensors))(
+            *(_Tensor(KINDS.index(t.kind), t.channels, t.scale) for t in program.tensors)
+        )
+        ops = (_Op * len(program.ops))(*(self._op(program, op) for op in program.ops))
+        self._handle = found.bbn_create(
+            tensors, len(tensors), ops, len(ops), program.scale, isa.encode()
+        )
+        if not self._handle:
+            raise MemoryError("the engine could not be set up")
+        self._count = len(ops)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.bbn_destroy(self._handle)
+
+    def run(self, image: Array, out: Array, threads: int, profile: bool = False) -> None:
+        """(H, W, C) → ``out`` (s·H, s·W, C), each uint8 or float32, of any strides.
+
+        Raises:
+            MemoryError: there is not enough of it.
+        """
+        height, width = image.shape[:2]
+        failed = self._library.bbn_run(
+            self._handle,
+            ctypes.byref(_image(image)),
+            ctypes.byref(_image(out)),
+            height,
+            width,
+            threads,
+            int(profile),
+        )
+        if failed:
+            raise MemoryError(f"no memory for {width}×{height} pixels: restore in smaller tiles")
+
+    @property
+    def peak_bytes(self) -> int:
+        return int(self._library.bbn_peak_bytes(self._handle))
+
+    @property
+    def times(self) -> list[float]:
+        """Seconds of each operation in the last profiled run."""
+        seconds = np.zeros(self._count)
+        self._library.bbn_times(self._handle, seconds.ctypes.data)
+        return [float(s) for s in seconds]
+
+    # ---- the layout that the kernels read -----------------------------------------------------
+
+    def _op(self, program: Program, op: Op) -> _Op:
+        made = op.output if op.output >= 0 else op.bits
+        channels = program.tensors[made].channels if made >= 0 else program.channels
+        source = program.tensors[op.inputs[0]] if op.inputs else None
+        arrays = dict(op.arrays)
+        fields: dict[str, Any] = {}
+        if op.kind == "binary":
+            words, border = _binary(arrays["weight"], op.shuffle)
+            fields |= {"weight": self._pointer(words), "border": self._pointer(border)}
+        elif op.kind == "conv":
+            fields["weight"] = self._pointer(_conv(full_precision(op), op.shuffle))
+        elif op.kind == "narrow":
+            fields["weight"] = self._pointer(_narrow(full_precision(op)))
+        for laid_out in ("weight", "magnitude"):
+            arrays.pop(laid_out, None)
+        affine = "pack_b" in arrays
+        if "threshold" in arrays:
+            # Where there is no channel no bit is set.
+            fill = 0.0 if affine else math.inf
+            arrays["pack_a"] = _padded(arrays.pop("threshold"), 1, fill)
+        if affine:
+            arrays["pack_b"] = _padded(arrays["pack_b"], 1)
+        for name, array in arrays.items():
+            whole = _padded(array, op.shuffle) if name in PER_CHANNEL else array
+            fields[name] = self._pointer(np.ascontiguousarray(whole, np.float32))
+        if op.kind == "accumulate":
+            fields["more"] = self._pointer(np.array(op.inputs, np.int32))
+        return _Op(
+            kind=OPS.index(op.kind),
+            input=op.inputs[0] if op.inputs else -1,
+            output=op.output,
+            bits=op.bits,
+            residual=op.residual,
+            in_channels=0 if source is None else source.channels,
+            channels=channels,
+            shuffle=op.shuffle,
+            activation=ACTIVATIONS.index(op.activation),
+            place=PLACES.index(op.place),
+            zeta_first=int(op.zeta_first),
+            packing=0 if op.bits < 0 else 2 if affine else 1,
+            standardise=int("mean" in op.arrays),
+            inputs=len(op.inputs),
+            factor=op.factor,
+            **fields,
+        )
+
+    def _pointer(self, array: Array) -> int:
+        self._keep.append(array)
+        return int(array.ctypes.data)
+
+
+def _image(array: Array) -> _Image:
+    size = array.itemsize
+    row, pixel, channel = (stride // size for stride in array.strides)
+    return _Image(array.ctypes.data, size, row, pixel, channel)
+
+
+def _up(channels: int) -> int:
+    return -(-channels // LANES) * LANES
+
+
+def _shuffled(array: Array, shuffle: int) -> Array:
+    """(s²·C, …) → (s², C padded, …): by position in PixelShuffle's square."""
+    parts = array.reshape(-1, shuffle**2, *array.shape[1:]).swapaxes(0, 1)
+    out = np.zeros((shuffle**2, _up(parts.shape[1]), *array.shape[1:]), array.dtype)
+    out[:, : parts.shape[1]] = parts
+    return out
+
+
+def _padded(array: Array, shuffle: int, fill: float = 0.0) -> NDArray[np.float32]:
+    out = _shuffled(np.asarray(array, np.float32), shuffle)
+    out[:, array.shape[0] // shuffle**2 :] = fill
+    return np.ascontiguousarray(out)
+
+
+def _conv(weight: Array, shuffle: int) -> Array:
+    """(s², 3, 3, C_in, C_out padded)."""
+    return np.ascontiguousarray(_shuffled(weight, shuffle).transpose(0, 3, 4, 2, 1))
+
+
+def _narrow(weight: Array) -> Array:
+    """(3, 3, C_in padded / 16, C_out, 16)."""
+    out, channels = weight.shape[:2]
+    wide = np.zeros((out, _up(channels), 3, 3), np.float32)
+    wide[:, :channels] = weight
+    return np.ascontiguousarray(
+        wide.reshape(out, -1, LANES, 3, 3).transpose(3, 4, 1, 0, 2), np.float32
+    )
+
+
+def _binary(weight: Array, shuffle: int) -> tuple[Array, Array]:
+    """Words (s², 3, words, 3, C_out padded) of 32 input channels, and the borders.
+
+    The words are, of each column of taps, those of the upper two and the parity of all three.
+
+    Over all nine taps the kernel counts P = popcount(x XOR w), where a tap beyond the image has
+    x = 0 and so counts the ones of its weights. The true sum, over the v taps within, is
+    v·C_in + 2·(those ones) − 2·P: the first two terms, by which of the four borders the pixel
+    touches, are (s², 16, C_out padded).
+    """
+    out, channels = weight.shape[:2]
+    words = -(-channels // 32)
+    wide = np.zeros((out, words * 32, 3, 3), np.uint8)
+    wide[:, :channels] = weight
+    packed = np.packbits(wide.transpose(0, 2, 3, 1), axis=-1, bitorder="little").view("<u4")
+    packed[:, 2] ^= packed[:, 0] ^ packed[:, 1]
+    laid = _shuffled(packed.astype(np.uint32), shuffle).transpose(0, 3, 4, 2, 1)
+    # Pad outputs see a sum too, which their scale of 0 takes away.
+    ones = _shuffled(weight.sum(1, dtype=np.int32), shuffle)  # (s², C_out padded, 3, 3)
+    border = np.empty((shuffle**2, 16, ones.shape[1]), np.int32)
+    for edge in range(16):
+        outside = np.zeros((3, 3), bool)
+        outside[0] |= bool(edge & 1)
+        outside[2] |= bool(edge & 2)
+        outside[:, 0] |= bool(edge & 4)
+        outside[:, 2] |= bool(edge & 8)
+        within = 9 - int(outside.sum())
+        border[:, edge] = within * channels + 2 * ones[:, :, outside].sum(-1)
+    return np.ascontiguousarray(laid), border

@@ -1,0 +1,73 @@
+// What the executor (engine.cpp) and the kernels of each instruction set share.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace bbnas {
+
+// Channels are handled in vectors of 16 on every instruction set. Arrays over channels are padded
+// to a multiple of it with values that keep the padding of activations at 0 and their bits at 0.
+constexpr int LANES = 16;
+
+enum Activation { ACT_NONE, ACT_PRELU, ACT_HARDTANH };
+enum Place { PLACE_NONE, PLACE_BEFORE, PLACE_AFTER };  // of the residual: before the activation
+enum Packing { PACK_NONE, PACK_ABOVE, PACK_AFFINE };
+
+// What follows a convolution on each of its outputs, in the order of PyTorch's operations, so that
+// equal inputs give equal bits: no product here is fused with a sum.
+struct Epilogue {
+    const float *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
+    int activation, place, zeta_first, packing;
+    int half;  // the channel whose vector of bits is followed by 16 that nobody writes; or -1
+};
+
+struct Layer {
+    int in;       // channels of a full-precision input; words of 32 channels of a 1-bit one
+    int vectors;  // of 16 outputs
+    int narrow;   // outputs of a narrow convolution (1 to 4)
+    const void* weight;     // conv [9][in][16·vectors]; binary [3][in][3][16·vectors] words:
+                            // of the rows above and at the pixel, and the parity of all three;
+                            // narrow [9][in/16][narrow][16]
+    const float* bias;      // or null
+    const int32_t* border;  // binary: what 2·popcount is taken from, [16 borders][16·vectors]
+    Epilogue epilogue;
+};
+
+// One row of an image; strides in elements. A pixel before and one after the row can be read.
+struct Row {
+    int n;     // pixels
+    int edge;  // borders of the image: 1 top, 2 bottom, 4 left of the first pixel, 8 right of last
+    const void* in[3];  // the rows above, at and below, at the first pixel
+    ptrdiff_t in_pixel, in_channel;
+    const float* residual;
+    ptrdiff_t residual_pixel, residual_channel;
+    float* out;  // null: only the bits are wanted
+    ptrdiff_t out_pixel, out_channel;
+    uint16_t* bits;  // of the outputs, or null
+    ptrdiff_t bits_pixel;
+};
+
+struct Kernels {
+    void (*binary)(const Layer&, const Row&);
+    void (*conv)(const Layer&, const Row&);
+    void (*narrow)(const Layer&, const Row&);
+    // bits of x (n pixels, full precision or planes) by the layer's packing alone
+    void (*pack)(const Layer&, const Row&);
+    // out = Σ_j scale_j · (±1 by bit j), (n, 16·vectors) of `count` rows of bits
+    void (*accumulate)(const uint16_t* const* bits, ptrdiff_t bits_pixel, const float* scales,
+                       int count, int n, int vectors, float* out);
+    // one row of one plane, bilinearly: (1 − t)·upper + t·lower, `scale` outputs a pixel
+    void (*bilinear)(const float* upper, const float* lower, float t, int scale, int first, int n,
+                     int width, float* out);
+    // clamped to 0..1, times 255, rounded to even; NaN is 0
+    void (*quantize)(const float* in, int n, uint8_t* out);
+};
+
+extern const Kernels kernels_portable;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2, kernels_avx512;
+#elif defined(__aarch64__)
+extern const Kernels kernels_neon;
+#endif
+
+}  // namespace bbnas

@@ -1,0 +1,64 @@
+"""Networks whose every parameter matters, and what to compare of two outputs."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bbnas.design import Design
+from bbnas.metrics import psnr
+from bbnas.networks import RestorationNetwork, build
+
+
+def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
+    """As after a training: thresholds, biases and statistics are not at their start."""
+    torch.manual_seed(seed)
+    net = build(design, task).eval()
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(like: torch.Tensor) -> torch.Tensor:
+        return torch.randn(like.shape, generator=generator)
+
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.rsplit(".", 1)[-1] in {
+                "alpha",
+                "gamma",
+                "beta",
+                "zeta",
+                "bias",
+                "scales",
+                "thresholds",
+            }:
+                parameter.add_(noise(parameter), alpha=0.2)
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.weight.mul_(1 + 0.5 * noise(module.weight))  # some of them negative
+                module.running_mean += noise(module.running_mean)
+                module.running_var.mul_(1 + 20 * noise(module.running_var).abs())
+    return net
+
+
+def picture(net: RestorationNetwork, height: int, width: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (height, width, net.channels), np.uint8)
+
+
+@torch.inference_mode()
+def in_pytorch(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
+    """What the network makes of uint8 (H, W, C), float32 and not clamped."""
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    return np.ascontiguousarray(net(lq)[0].permute(1, 2, 0).numpy())
+
+
+def levels(values: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+
+
+def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """Within one level of 255, and above 60 dB."""
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.astype(int) - theirs).max() <= 1
+    assert psnr(ours, theirs) > 60

@@ -1,0 +1,169 @@
+"""Whole networks: the same pixels as PyTorch's, whatever the machine, the threads or the cache."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bbnas.design import METHODS, Design, Part, presets
+from bbnas.engine import Model, compile_network, isas
+from bbnas.errors import UserError
+from tests.engine.networks import assert_same_pixels, in_pytorch, levels, network, picture
+
+ISAS = [*isas(), "torch"]
+CASES = [
+    (task, name) for task in ("sr2", "sr3", "sr4", "denoise25", "jpeg10") for name in presets(task)
+]
+
+
+@pytest.mark.parametrize(("task", "name"), CASES)
+def test_every_preset_on_every_backbone(task: str, name: str) -> None:
+    net = network(presets(task)[name].replace(width=20, depth=5), task)
+    image = picture(net, 13, 22)
+    expected = levels(in_pytorch(net, image))
+    program = compile_network(net, task)
+    for isa in ISAS:
+        assert_same_pixels(Model(program, isa)(image), expected)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("task", ["sr4", "denoise25"])
+def test_every_method_in_every_part(task: str, method: str) -> None:
+    design = Design(binarize=tuple(Part), width=16, depth=3, **METHODS[method])
+    net = network(design, task)
+    image = picture(net, 9, 11)
+    expected = levels(in_pytorch(net, image))
+    for isa in ISAS:
+        assert_same_pixels(Model(compile_network(net), isa)(image), expected)
+
+
+@pytest.mark.parametrize("preset", ["bbcu-l", "bbcu-m"])
+def test_at_full_width_and_depth(preset: str) -> None:
+    net = network(presets("sr4")[preset], "sr4")
+    image = picture(net, 24, 33)
+    assert_same_pixels(Model(compile_network(net))(image), levels(in_pytorch(net, image)))
+
+
+designs = st.builds(
+    Design,
+    binarize=st.sets(st.sampled_from(list(Part)), min_size=1).map(tuple),
+    norm=st.sampled_from(["none", "batchnorm"]),
+    k_ratio=st.sampled_from([None, 0.25, 1.0, 4.0]),
+    activation=st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    activation_position=st.sampled_from(["after_addition", "residual_branch"]),
+    convs_per_residual=st.integers(0, 32),
+    weight_scale=st.booleans(),
+    width=st.integers(3, 70),
+    depth=st.integers(1, 8),
+)
+
+
+@given(
+    design=designs,
+    task=st.sampled_from(["sr2", "sr3", "sr4", "denoise50", "jpeg40"]),
+    height=st.integers(1, 12),
+    width=st.integers(1, 20),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_random_designs(design: Design, task: str, height: int, width: int, seed: int) -> None:
+    net = network(design, task, seed)
+    image = picture(net, height, width, seed)
+    program = compile_network(net, task)
+    ours = [Model(program, isa, n).run(image) for isa, n in zip(ISAS, itertools.cycle((1, 2, 3)))]
+    expected = in_pytorch(net, image)
+    for found in ours:
+        # Unscaled sums of a unit may be far beyond 0..1: then 8 bits say little.
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
+        assert_same_pixels(levels(found), levels(expected))
+    for one, other in itertools.pairwise(ours[:-1]):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [("sr4", "bbcu-m"), ("sr4", "bam"), ("sr3", "btm"), ("sr2", "srresnet"), ("denoise25", "bnn")],
+)
+def test_instruction_sets_threads_and_cache_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, task: str, name: str
+) -> None:
+    """A small cache cuts the network into many segments and strips."""
+    net = network(presets(task)[name].replace(depth=9), task)
+    image = picture(net, 19, 150)
+    program = compile_network(net)
+    expected = Model(program, isas()[0]).run(image)
+    for cache in ("1", "60000", "300000", "1000000000"):
+        monkeypatch.setenv("BBNAS_CACHE", cache)
+        for isa, threads in ((isas()[0], 1), (isas()[:2][-1], 2), (isas()[0], 5)):
+            np.testing.assert_array_equal(Model(program, isa, threads).run(image), expected)
+
+
+@pytest.mark.parametrize("isa", [ISAS[0], "torch"])
+@pytest.mark.parametrize(("task", "name"), [("sr4", "bbcu-m"), ("jpeg10", "reactnet")])
+def test_tiles_equal_the_whole(isa: str, task: str, name: str) -> None:
+    net = network(presets(task)[name].replace(width=16, depth=4), task)
+    model = Model(compile_network(net, task), isa, threads=2)
+    image = picture(net, 75, 120)
+    whole, tiled = model(image), model(image, tile=40)
+    assert (
+        np.array_equal(whole, tiled) if isa != "torch" else np.ptp(whole - tiled.astype(int)) <= 1
+    )
+
+
+def test_one_model_restores_images_of_any_size_in_turn() -> None:
+    net = network(presets("sr2")["bbcu-m"].replace(width=18, depth=3), "sr2")
+    model = Model(compile_network(net), threads=2)
+    for height, width in [(1, 1), (40, 3), (1, 50), (33, 64), (2, 2), (40, 3)]:
+        image = picture(net, height, width)
+        assert_same_pixels(model(image), levels(in_pytorch(net, image)))
+
+
+def test_images_of_other_kinds() -> None:
+    net = network(presets("jpeg10")["bbcu"].replace(width=8, depth=2), "jpeg10")
+    model = Model(compile_network(net))
+    image = picture(net, 12, 15)
+    expected = model(image)
+    assert np.array_equal(model(image[..., 0]), expected[..., 0])
+    assert np.array_equal(model(image / np.float32(255)), expected)
+    assert np.array_equal(model(np.asfortranarray(image)), expected)
+    wide = picture(net, 24, 30)
+    assert np.array_equal(model(wide[::2, ::2]), model(wide[::2, ::2].copy()))
+    with pytest.raises(UserError, match=r"shape \(12, 15, 3\): the model takes \(H, W, 1\)"):
+        model(np.zeros((12, 15, 3), np.uint8))
+    with pytest.raises(UserError, match="image of int64"):
+        model(np.zeros((12, 15), np.int64))
+    with pytest.raises(UserError, match="shape"):
+        model(np.zeros((0, 15), np.uint8))
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+def test_memory_does_not_grow_with_the_depth() -> None:
+    """Features stream through rings of rows; unfused, one map of 64 channels is 15 MB."""
+    peaks = []
+    for depth in (8, 32):
+        net = network(presets("sr4")["bbcu-m"].replace(depth=depth), "sr4")
+        model = Model(compile_network(net))
+        model(picture(net, 180, 320))
+        peaks.append(model.peak_bytes)
+    assert peaks[0] <= peaks[1] < 50e6
+    assert sum(op.seconds for op in model.profile(20, 30, runs=1)) > 0
+
+
+def test_an_instruction_set_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = network(presets("sr2")["bbcu"].replace(width=8, depth=1), "sr2")
+    program = compile_network(net)
+    for isa in ISAS:
+        monkeypatch.setenv("BBNAS_ISA", isa)
+        assert Model(program).isa == isa
+    monkeypatch.setenv("BBNAS_ISA", "avx51")
+    with pytest.raises(UserError, match="did you mean 'avx512'"):
+        Model(program)
+    monkeypatch.delenv("BBNAS_ISA")
+    missing = {"neon", "avx2"} - set(isas())
+    with pytest.raises(UserError, match="choose from"):
+        Model(program, missing.pop())
