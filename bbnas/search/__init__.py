@@ -25,7 +25,7 @@ from bbnas.search.benefit import (
 )
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
-from bbnas.search.samplers import SAMPLERS, sampler_options
+from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
 from bbnas.store import STUDIES, Store, default_url, storage_url, valid_name
@@ -116,6 +116,7 @@ def search(
     task = get_task(task) if isinstance(task, str) else task
     limits = _limits(max_ops, max_params)
     workers = _checked(budget, seed, workers, objectives, guide)
+    make_sampler(sampler, sampler_options(sampler, options), seed)  # else a database for nothing
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines, task)
     space = space.restricted(task)

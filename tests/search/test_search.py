@@ -309,6 +309,7 @@ def test_options_are_those_of_the_study_when_it_resumes(tmp_path: Path) -> None:
 def test_bad_arguments(bad: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said):
         quick_search(tmp_path, **({"budget": 3} | bad))
+    assert not list(tmp_path.glob("*.db"))
 
 
 def test_an_error_of_the_evaluator_is_a_failed_candidate(tmp_path: Path) -> None:
