@@ -141,6 +141,10 @@ def binarization_order(found: Mapping[str, Evaluation]) -> list[Part]:
     return ranking(benefit_rows(reference, singles))
 
 
+def _title(name: str) -> str:
+    return "full precision" if name == REFERENCE else f"{name} binarized"
+
+
 class References:
     """A Work of named designs that are kept as references, not as candidates."""
 
@@ -175,10 +179,10 @@ class References:
         self._keep(found)
         self.found[job.baseline] = found
         psnr = f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else found.status
-        self._say(f"reference {job.baseline} binarized: {psnr}")
+        self._say(f"{_title(job.baseline)}: {psnr}")
 
     def failed(self, job: Job, reason: str) -> None:
-        raise UserError(f"the reference with {job.baseline} binarized failed: {reason}")
+        raise UserError(f"the reference ({_title(job.baseline)}) failed: {reason}")
 
     def died(self, job: Job, reason: str) -> None:
         self._deaths += 1
