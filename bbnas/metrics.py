@@ -19,7 +19,7 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Planes = Callable[[NDArray[Any]], NDArray[Any]]
 
-_BT601 = np.array([65.481, 128.553, 24.966])
+_BT601 = np.array([65481.0, 128553.0, 24966.0])  # thousandths
 
 
 def to_y(image: NDArray[Any], grey: bool = False) -> Values:
@@ -27,11 +27,14 @@ def to_y(image: NDArray[Any], grey: bool = False) -> Values:
 
     Of an image whose file was ``grey`` (its values replicated) Y is the values themselves,
     0…255: the same weights without the studio range.
+
+    Of uint8 the weighted sum is a whole number and so exact: where Y lies halfway between two
+    levels, rounding depends on no order of summation.
     """
-    weights, black = (_BT601 * (255.0 / _BT601.sum()), 0.0) if grey else (_BT601, 16.0)
+    white, black = (_BT601.sum() / 255.0, 0.0) if grey else (1000.0, 16.0)
     if image.dtype == np.uint8:
-        weights = weights / 255.0
-    return np.asarray(image.astype(np.float64) @ weights + black)
+        white = white * 255.0
+    return np.asarray(image.astype(np.float64) @ _BT601 / white + black)
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:

@@ -20,8 +20,10 @@ def examine() -> dict[str, Any]:
         isa = choose_isa()
     except UserError as error:
         isa, reason = "", str(error)
+    if not isa and not isinstance(found, str) and reason.endswith("loads"):
+        reason = "no AVX-512 VPOPCNTDQ, AVX2 or NEON here; PyTorch is faster than portable code"
     forced = os.environ.get("BBNAS_ISA")
-    if forced and not isinstance(found, str) and reason.endswith("loads"):
+    if forced and isa == ("" if forced == "torch" else forced):
         reason = f"BBNAS_ISA={forced}"
     stamp = LIBRARY.with_suffix(".stamp")
     current = None

@@ -79,7 +79,7 @@ class Model:
         worked on at once, with the same result; None takes the image whole.
 
         Raises:
-            UserError: another number of channels or type, or no pixels.
+            UserError: another number of channels or type, no pixels, or no memory for them.
             FloatingPointError: the output is not finite (checked of tiles only).
         """
         whole = self._checked(image)

@@ -100,13 +100,16 @@ def isas() -> tuple[str, ...]:
 def choose_isa(isa: str | None = None) -> str:
     """The instruction set to run: the one named, $BBNAS_ISA, or the best; "" for PyTorch.
 
+    Portable code runs only where it is asked for: where a machine has no vector unit that the
+    engine knows, PyTorch's full-precision convolutions are faster by far.
+
     Raises:
         UserError: an unknown one, or one that this machine or library cannot run.
     """
     wanted = isa or os.environ.get("BBNAS_ISA") or None
     able = isas()
     if wanted is None:
-        return able[0] if able else ""
+        return next((name for name in able if name != "portable"), "")
     if wanted == "torch":
         return ""
     if wanted not in ISAS:
@@ -136,7 +139,7 @@ class Native:
             tensors, len(tensors), ops, len(ops), program.scale, isa.encode()
         )
         if not self._handle:
-            raise MemoryError("the engine could not be set up")
+            raise UserError("no memory for the model: close other programs")
         self._count = len(ops)
 
     def __del__(self) -> None:
@@ -147,7 +150,7 @@ class Native:
         """(H, W, C) → ``out`` (s·H, s·W, C), each uint8 or float32, of any strides.
 
         Raises:
-            MemoryError: there is not enough of it.
+            UserError: there is not enough memory.
         """
         height, width = image.shape[:2]
         failed = self._library.bbn_run(
@@ -160,7 +163,9 @@ class Native:
             int(profile),
         )
         if failed:
-            raise MemoryError(f"no memory for {width}×{height} pixels: restore in smaller tiles")
+            raise UserError(
+                f"no memory for {width}×{height} pixels at once: restore in smaller tiles"
+            )
 
     @property
     def peak_bytes(self) -> int:

@@ -98,7 +98,7 @@ def test_instruction_sets_threads_and_cache_change_nothing(
     program = compile_network(net)
     expected = Model(program, isas()[0]).run(image)
     for cache in ("1", "60000", "300000", "1000000000"):
-        monkeypatch.setenv("BBNAS_CACHE", cache)
+        monkeypatch.setenv("BBNAS_L2", cache)
         for isa, threads in ((isas()[0], 1), (isas()[:2][-1], 2), (isas()[0], 5)):
             np.testing.assert_array_equal(Model(program, isa, threads).run(image), expected)
 
@@ -152,6 +152,14 @@ def test_memory_does_not_grow_with_the_depth() -> None:
         peaks.append(model.peak_bytes)
     assert peaks[0] <= peaks[1] < 50e6
     assert sum(op.seconds for op in model.profile(20, 30, runs=1)) > 0
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+def test_more_memory_than_there_is_is_an_error() -> None:
+    net = network(presets("denoise25")["dncnn"].replace(width=1024, depth=1), "denoise25")
+    model = Model(compile_network(net))
+    with pytest.raises(UserError, match="no memory for 131072×400 pixels at once"):
+        model(np.broadcast_to(np.zeros(3, np.uint8), (400, 131072, 3)))
 
 
 def test_an_instruction_set_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:

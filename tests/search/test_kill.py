@@ -74,7 +74,7 @@ def test_kill_9_at_ten_random_moments(tmp_path: Path) -> None:
     rng = random.Random(7)
     before: dict[int, str] = {}
     for kill in range(10):
-        process = start(tmp_path, 60)
+        process = start(tmp_path, 60, formula={"seconds": 0.1})
         # Half of them once it evaluates, wherever it then is; half of them anywhere from start.
         begun = sum(evaluated(tmp_path).values())
         while kill % 2 and sum(evaluated(tmp_path).values()) <= begun and process.poll() is None:

@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <cstdio>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -138,8 +137,9 @@ struct Aligned {
     }
 };
 
+// $BBNAS_L2: another size of the cache, for tests; it changes times, not results.
 size_t cache_bytes() {
-    if (const char* text = std::getenv("BBNAS_CACHE")) {
+    if (const char* text = std::getenv("BBNAS_L2")) {
         const long long value = std::atoll(text);
         if (value > 0) return static_cast<size_t>(value);
     }
@@ -148,6 +148,11 @@ size_t cache_bytes() {
     l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
 #endif
     return (l2 > 0 ? static_cast<size_t>(l2) : size_t{512} << 10) / 8 * 7;
+}
+
+size_t physical_bytes() {
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    return pages > 0 && size > 0 ? static_cast<size_t>(pages) * static_cast<size_t>(size) : SIZE_MAX;
 }
 
 class Model {
@@ -257,7 +262,10 @@ class Model {
         if (op.residual >= 0) visit(op.residual, over);
     }
 
-    // By tensor, what of it is made for a task of segment [begin, end).
+    // By tensor, what of it is made for a task of segment [begin, end). Of a whole image two tasks
+    // may make the same pixels, where operations of this segment read beyond their part. Each reads
+    // only what it wrote itself, and both write the same: so an operation stores each value of its
+    // output once, and nothing else before it.
     std::vector<Region> regions(int begin, int end, const Region& task) const {
         std::vector<Region> made(tensors_.size());
         std::vector<bool> wanted(tensors_.size(), false);
@@ -544,16 +552,18 @@ class Model {
         for (int i = 0; i < count; i++)
             reads(ops_[i], {0, 1}, [&](int t, Range) { last_use_[t] = i, readers_[t]++; });
         cut_into_segments(threads);
-        place_frames();
         size_t ring = 0, zero = 0;
         for (const Segment& segment : segments_) ring = std::max(ring, segment.ring_bytes);
         for (size_t t = 0; t < tensors_.size(); t++)
             zero = std::max(zero, shape(static_cast<int>(t)).row_bytes(width * tensors_[t].scale));
+        peak_ = place_frames() + zero + ring * threads;
+        // Asked for more, the system may grant it and end the process later.
+        if (peak_ / 4 * 5 > physical_bytes()) throw std::bad_alloc();
+        frames_.reserve(frame_bytes_), zero_.reserve(zero);
         for (int i = 0; i < threads; i++) rings_[i]->reserve(ring);
-        zero_.reserve(zero);
-        peak_ = frames_.bytes + zero_.bytes + ring * threads;
+        for (size_t t = 0; t < tensors_.size(); t++)
+            if (frame_of_[t].row_bytes) frame_of_[t].base = frames_.data + frame_offset_[t];
         threads_ = threads;
-        if(getenv("DBG")) for(auto&g:segments_) fprintf(stderr,"seg %d-%d tasks %zu ring %zu\n",g.begin,g.end,g.tasks.size(),g.ring_bytes);
     }
 
     int segment_of(int op) const {
@@ -562,8 +572,8 @@ class Model {
         return 0;
     }
 
-    // First fit: two whole images share memory when they do not live at once.
-    void place_frames() {
+    // First fit: two whole images share memory when they do not live at once. Returns the bytes.
+    size_t place_frames() {
         std::vector<Frame> placed;
         size_t total = 0;
         frame_of_.assign(tensors_.size(), View());
@@ -584,13 +594,15 @@ class Model {
             placed.push_back({static_cast<int>(t), first, last, offset, bytes});
             total = std::max(total, offset + bytes);
         }
-        frames_.reserve(total);
+        frame_offset_.assign(tensors_.size(), 0);
         for (const Frame& f : placed) {
             const Shape form = shape(f.tensor);
             const int s = tensors_[f.tensor].scale;
-            frame_of_[f.tensor] = {frames_.data + f.offset, form.row_bytes(width_ * s), height_ * s,
-                                   0, form.pixel_bytes, width_ * s + 2};
+            frame_offset_[f.tensor] = f.offset;
+            frame_of_[f.tensor] = {nullptr, form.row_bytes(width_ * s), height_ * s,
+                                   0,       form.pixel_bytes,           width_ * s + 2};
         }
+        return frame_bytes_ = total;
     }
 
     // ---- running ------------------------------------------------------------------------------
@@ -713,18 +725,19 @@ class Model {
             for (int c = 0; c < model.tensors_[op.output].channels; c++) {
                 float* to = reinterpret_cast<float*>(out.at(row, columns.lo)) + c * out.plane;
                 const int64_t from = row * image.row + columns.lo * image.pixel + c * image.channel;
-                const int n = columns.hi - columns.lo;
+                // Stored once: a neighbouring task may be reading this value (regions()).
+                const auto store = [&](auto value) {
+                    for (int x = 0; x < columns.hi - columns.lo; x++)
+                        to[x] = op.standardise ? (value(x) - op.mean[c]) / op.std[c]
+                                               : value(x) * op.factor;
+                };
                 if (image.bytes == 1) {
                     const uint8_t* p = static_cast<const uint8_t*>(image.data) + from;
-                    for (int x = 0; x < n; x++) to[x] = static_cast<float>(p[x * image.pixel]) / 255;
+                    store([&](int x) { return static_cast<float>(p[x * image.pixel]) / 255; });
                 } else {
                     const float* p = static_cast<const float*>(image.data) + from;
-                    for (int x = 0; x < n; x++) to[x] = p[x * image.pixel];
+                    store([&](int x) { return p[x * image.pixel]; });
                 }
-                if (op.standardise)
-                    for (int x = 0; x < n; x++) to[x] = (to[x] - op.mean[c]) / op.std[c];
-                else
-                    for (int x = 0; x < n; x++) to[x] *= op.factor;
             }
         }
 
@@ -817,6 +830,8 @@ class Model {
     int height_ = 0, width_ = 0, threads_ = 0;
     std::vector<Segment> segments_;
     std::vector<View> frame_of_;
+    std::vector<size_t> frame_offset_;
+    size_t frame_bytes_ = 0;
     Aligned frames_, zero_;
     std::vector<std::unique_ptr<Aligned>> rings_;
     size_t peak_ = 0;

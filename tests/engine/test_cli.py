@@ -1,0 +1,71 @@
+"""From a checkpoint to a packed model to restored files, by the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bbnas.cli import main
+from bbnas.design import load_design
+from bbnas.training import Recipe
+from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
+from tests.engine.networks import assert_same_pixels, network
+
+
+@pytest.fixture(params=["sr2", "jpeg10"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    recipe = Recipe(
+        task=request.param, design=load_design("bbcu", request.param).replace(width=8, depth=2)
+    )
+    holder = SimpleNamespace(network=network(recipe.design, recipe.task))
+    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
+    save_checkpoint(tmp_path / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
+    return tmp_path / "best.safetensors"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    code = main([str(word) for word in words])
+    return code, *capsys.readouterr()
+
+
+def test_a_checkpoint_is_packed_and_restores(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "model.bbn"
+    code, out, _ = run(capsys, "pack", checkpoint, "-o", model, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["bytes"] == model.stat().st_size
+    assert sum(row["bytes"] for row in found["content"][:-1]) == found["bytes"]
+    code, out, _ = run(capsys, "pack", checkpoint, "-o", model, "--explain")
+    assert code == 0
+    assert "1-bit weights" in out
+
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    restored = []
+    for source, folder in ((model, "packed"), (checkpoint, "network")):
+        words = ("restore", source, tmp_path / "a.png", "-o", tmp_path / folder, "--tile", 24)
+        assert run(capsys, *words)[0] == 0
+        with Image.open(tmp_path / folder / "a.png") as image:
+            restored.append(np.asarray(image))
+    assert_same_pixels(restored[0], restored[1])
+
+
+def test_bad_input_is_one_line(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.bbn"
+    broken.write_bytes(checkpoint.read_bytes())
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
+    words = ("restore", broken, tmp_path / "a.png", "-o", tmp_path / "out")
+    code, _, err = run(capsys, *words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "not a readable .bbn model" in err
+    code, _, err = run(capsys, "pack", tmp_path / "none.safetensors", "-o", tmp_path / "x.bbn")
+    assert (code, err.count("\n")) == (2, 1)
