@@ -89,6 +89,24 @@ references = sa.Table(
     sa.Column("study_id", sa.ForeignKey(studies.c.id), primary_key=True),
     sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id), primary_key=True),
 )
+# How long a design takes, by design and by setting; ``shape`` is shared by designs whose networks
+# differ in their numbers alone.
+latencies = sa.Table(
+    "bbnas_latencies",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("design_key", sa.String(16), nullable=False),
+    sa.Column("task", sa.String(32), nullable=False),
+    sa.Column("setting_key", sa.String(16), nullable=False),
+    sa.Column("shape", sa.String(16), nullable=False),
+    sa.Column("setting", sa.JSON, nullable=False),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("ratio", sa.Double, nullable=False),
+    sa.Column("reference", sa.Double, nullable=False),
+    sa.Column("spread", sa.Double, nullable=False),
+    sa.Column("runs", sa.Integer, nullable=False),
+    sa.UniqueConstraint("design_key", "task", "setting_key"),
+)
 
 
 def _readable(url: sa.URL) -> sa.URL:

@@ -18,7 +18,10 @@ OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
     "psnr": "maximize",
     "ops": "minimize",
     "params": "minimize",
+    "latency": "minimize",
 }
+# What a search weighs unless told otherwise: latency holds for one machine only.
+DEFAULT_OBJECTIVES = ("psnr", "ops", "params")
 
 Status = Literal["ok", "diverged", "failed"]
 
@@ -40,6 +43,51 @@ def _versions() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
+class LatencySetting:
+    """What two latencies must share to be compared.
+
+    ``lq`` is (width, height) of the image in pixels; ``engine`` identifies the code that ran:
+    the compiled library, or the version of torch where there is none.
+    """
+
+    lq: tuple[int, int]
+    threads: int
+    isa: str
+    cpu: str
+    engine: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"lq": list(self.lq)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> LatencySetting:
+        return cls(**{**content, "lq": tuple(content["lq"])})
+
+    def words(self) -> str:
+        """``320×180 LQ pixels, 1 thread, avx2, AMD EPYC``."""
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return f"{self.lq[0]}×{self.lq[1]} LQ pixels, {threads}, {self.isa}, {self.cpu}"
+
+
+@dataclass(frozen=True)
+class Latency:
+    """The time that a design takes on the engine (bbnas.engine.latency measures it).
+
+    ``seconds`` is ``ratio``, the median over ``runs`` of the design's time by that of a reference
+    workload run beside it, times ``reference``, the reference's time on the quiet machine: so
+    what slows both does not count. ``spread`` is half the range of the middle half of the ratios,
+    relative to ``ratio``.
+    """
+
+    seconds: float
+    ratio: float
+    reference: float
+    spread: float
+    runs: int
+    setting: LatencySetting
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One design trained and scored under one protocol, with its figures and its circumstances.
 
@@ -47,7 +95,8 @@ class Evaluation:
     width and depth; ``psnr`` (dB) and ``ssim`` are NaN unless ``status`` is ``ok``. ``curve``
     holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did.
     ``data`` is the fingerprint of the images; ``seconds`` is the wall time of training and
-    scoring.
+    scoring. ``latency`` (seconds) is that of the full design in the setting of a study that asks
+    for it, else NaN: it is measured beside training, and kept by design.
     """
 
     design: Design
@@ -63,6 +112,7 @@ class Evaluation:
     curve: tuple[tuple[int, float], ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
+    latency: float = math.nan
 
     @property
     def feasible(self) -> bool:
@@ -86,6 +136,8 @@ class StudyConfig:
     ``refine``: every second candidate is a neighbour of the knee found so far.
     ``skip_psnr`` is the PSNR (dB) of the network's own global skip on the validation images: what
     costs no operation and no parameter, and so what a candidate must beat. None if unknown.
+    ``latency`` is the setting in which latencies are measured, as a plain mapping, where the
+    study asks for them.
     """
 
     name: str
@@ -94,7 +146,7 @@ class StudyConfig:
     protocol: Protocol
     data: str
     data_description: str
-    objectives: tuple[str, ...] = ("psnr", "ops", "params")
+    objectives: tuple[str, ...] = DEFAULT_OBJECTIVES
     sampler: str = "tpe"
     sampler_options: Mapping[str, Any] = field(default_factory=dict)
     guide: str = "none"
@@ -102,7 +154,9 @@ class StudyConfig:
     seed: int = 0
     max_ops: float | None = None
     max_params: float | None = None
+    max_latency: float | None = None
     skip_psnr: float | None = None
+    latency: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)
@@ -118,6 +172,7 @@ class Study:
     ``duplicates`` and ``rejected`` count suggestions that cost no training (already evaluated;
     over a cost limit). ``references`` are evaluations under the study's protocol that are not
     candidates (the full-precision reference and single binarized parts of ``benefit``).
+    ``latency`` is the setting in which the latencies of its evaluations were measured, if any.
     """
 
     config: StudyConfig
@@ -127,3 +182,4 @@ class Study:
     duplicates: int = 0
     rejected: int = 0
     created: datetime | None = None
+    latency: LatencySetting | None = None

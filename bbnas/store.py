@@ -5,6 +5,8 @@ Reading a study needs neither Optuna nor torch.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +23,7 @@ from bbnas.database import (
     candidates,
     evaluations,
     explain,
+    latencies,
     make_engine,
     metadata,
     references,
@@ -30,7 +33,7 @@ from bbnas.database import (
 )
 from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.evaluation import Candidate, Evaluation, Study, StudyConfig
+from bbnas.evaluation import Candidate, Evaluation, Latency, LatencySetting, Study, StudyConfig
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
@@ -129,6 +132,8 @@ class Store:
                         f"{self}: written by a newer bbnas (schema {version}, this one reads "
                         f"{SCHEMA_VERSION}); upgrade bbnas"
                     )
+                if create:
+                    latencies.create(connection, checkfirst=True)  # younger than the others
             elif found:
                 raise UserError(
                     f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"
@@ -168,8 +173,11 @@ class Store:
         with self.read() as connection:
             return list(connection.scalars(sa.select(studies.c.name).order_by(studies.c.id)))
 
-    def load_study(self, name: str | None = None) -> Study:
+    def load_study(self, name: str | None = None, setting: LatencySetting | None = None) -> Study:
         """A study with all its candidates; ``None`` is the only one in the database.
+
+        Latencies are those of the study's own setting or, where it has none, of ``setting`` or
+        else of the last one measured in, as far as they are known.
 
         Raises:
             UserError: no study of that name, or no name and not exactly one study.
@@ -204,14 +212,25 @@ class Store:
                 .where(references.c.study_id == row.id)
                 .order_by(evaluations.c.id)
             ).all()
+            config = study_config(row.config)
+            if config.latency is not None:
+                setting = LatencySetting.from_dict(config.latency)
+            setting = setting or _last_setting(connection, config.task)
+            times = {} if setting is None else _seconds(connection, config.task, setting)
         return Study(
-            config=study_config(row.config),
+            config=config,
             storage=str(self),
             candidates=tuple(
-                Candidate(r.number, evaluation(r), r.baseline, r.finished.replace(tzinfo=UTC))
+                Candidate(
+                    r.number,
+                    evaluation(r, times.get(r.design_key, math.nan)),
+                    r.baseline,
+                    r.finished.replace(tzinfo=UTC),
+                )
                 for r in finished
             ),
-            references=tuple(evaluation(r) for r in referred),
+            references=tuple(evaluation(r, times.get(r.design_key, math.nan)) for r in referred),
+            latency=setting,
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
             created=row.created.replace(tzinfo=UTC),
@@ -224,6 +243,53 @@ class Store:
         with self.read() as connection:
             row = known(connection, design, task, protocol, data)
         return None if row is None else evaluation(row)
+
+    def find_latency(
+        self, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
+    ) -> Latency | None:
+        """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
+        which = (
+            latencies.c.shape == shape if design is None else latencies.c.design_key == design.key
+        )
+        query = sa.select(latencies).where(which, *_measured(setting, task))
+        with self.read() as connection:
+            row = connection.execute(query.limit(1)).first()
+        if row is None:
+            return None
+        numbers = (row.seconds, row.ratio, row.reference, row.spread, row.runs)
+        return Latency(*numbers, LatencySetting.from_dict(row.setting))
+
+    def reference_time(self, setting: LatencySetting) -> float | None:
+        """The reference workload's time (s) by which latencies of ``setting`` were scaled."""
+        query = sa.select(latencies.c.reference).where(
+            latencies.c.setting_key == _setting_key(setting)
+        )
+        with self.read() as connection:
+            found = connection.scalar(query.order_by(latencies.c.id).limit(1))
+        return None if found is None else float(found)
+
+    def add_latency(self, design: Design, task: str, shape: str, found: Latency) -> None:
+        """Keep a measurement; the first one of a design in a setting stays."""
+        with self.write() as connection:
+            held = sa.select(latencies.c.id).where(
+                latencies.c.design_key == design.key, *_measured(found.setting, task)
+            )
+            if connection.scalar(held) is not None:
+                return
+            connection.execute(
+                sa.insert(latencies).values(
+                    design_key=design.key,
+                    task=task,
+                    setting_key=_setting_key(found.setting),
+                    shape=shape,
+                    setting=found.setting.to_dict(),
+                    seconds=found.seconds,
+                    ratio=found.ratio,
+                    reference=found.reference,
+                    spread=found.spread,
+                    runs=found.runs,
+                )
+            )
 
     def add_evaluation(self, added: Evaluation) -> int:
         """Keep an evaluation; the first one that did not fail stays. Returns the row's id."""
@@ -287,7 +353,31 @@ def refer(connection: sa.Connection, study_id: int, found: Evaluation) -> None:
         connection.execute(sa.insert(references).values(row))
 
 
-def evaluation(row: sa.Row[Any]) -> Evaluation:
+def _setting_key(setting: LatencySetting) -> str:
+    content = json.dumps(setting.to_dict(), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _measured(setting: LatencySetting, task: str) -> Sequence[sa.ColumnElement[bool]]:
+    return latencies.c.setting_key == _setting_key(setting), latencies.c.task == task
+
+
+def _last_setting(connection: sa.Connection, task: str) -> LatencySetting | None:
+    if not sa.inspect(connection).has_table(latencies.name):  # the database is older
+        return None
+    query = sa.select(latencies.c.setting).where(latencies.c.task == task)
+    found = connection.scalar(query.order_by(latencies.c.id.desc()).limit(1))
+    return None if found is None else LatencySetting.from_dict(found)
+
+
+def _seconds(connection: sa.Connection, task: str, setting: LatencySetting) -> dict[str, float]:
+    """Latencies by the key of the design."""
+    query = sa.select(latencies.c.design_key, latencies.c.seconds)
+    rows = connection.execute(query.where(*_measured(setting, task))).all()
+    return {row.design_key: float(row.seconds) for row in rows}
+
+
+def evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
     """A row of ``evaluations`` as the value it was."""
     return Evaluation(
         design=Design.model_validate(row.design),
@@ -303,6 +393,7 @@ def evaluation(row: sa.Row[Any]) -> Evaluation:
         curve=tuple((step, _number(loss)) for step, loss in row.curve),
         environment=row.environment,
         error=row.error,
+        latency=latency,
     )
 
 

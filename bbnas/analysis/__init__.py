@@ -7,6 +7,7 @@ from bbnas.analysis.effects import effects
 from bbnas.analysis.fidelity import agreement, seed_noise
 from bbnas.analysis.frame import frame
 from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
+from bbnas.analysis.latency import TimeAgreement, time_agreement
 from bbnas.analysis.methods import MethodRanking, methods_frame, rank_methods
 from bbnas.analysis.pareto import front, non_dominated
 from bbnas.analysis.recommend import Recommendation, knee, recommend
@@ -16,6 +17,7 @@ __all__ = [
     "Box",
     "MethodRanking",
     "Recommendation",
+    "TimeAgreement",
     "agreement",
     "benefit",
     "benefit_rows",
@@ -32,4 +34,5 @@ __all__ = [
     "recommend",
     "seed_noise",
     "study_benefit",
+    "time_agreement",
 ]

@@ -22,6 +22,7 @@ COLUMNS: tuple[str, ...] = (
     "ssim",
     "ops",
     "params",
+    "latency",
     "seconds",
     "finished",
     *AXES,
@@ -33,16 +34,16 @@ def frame(study: Study) -> pd.DataFrame:
     """One row a candidate, in the order in which they finished.
 
     ``psnr`` is in dB, ``ops`` and ``params`` are plain counts (paper's convention), ``seconds``
-    is wall time. There is one column per design axis: ``binarize`` as ``body+upsampling`` or
-    ``none``, ``method`` as the published method whose unit it is (empty for any other unit),
-    ``k_ratio`` NaN without residual alignment. An axis that is idle in a design shows its
-    canonical value.
+    is the wall time of training, ``latency`` (s) is NaN where it was not measured. There is one
+    column per design axis: ``binarize`` as ``body+upsampling`` or ``none``, ``method`` as the
+    published method whose unit it is (empty for any other unit), ``k_ratio`` NaN without residual
+    alignment. An axis that is idle in a design shows its canonical value.
     """
     import pandas as pd
 
     rows = [_row(candidate) for candidate in study.candidates]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = ["psnr", "ssim", "ops", "params", "seconds", "k_ratio"]
+    numbers = ["psnr", "ssim", "ops", "params", "latency", "seconds", "k_ratio"]
     return table.astype(dict.fromkeys(numbers, "float64"))
 
 
@@ -63,6 +64,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
         "ssim": evaluation.ssim,
         "ops": evaluation.ops,
         "params": evaluation.params,
+        "latency": evaluation.latency,
         "seconds": evaluation.seconds,
         "finished": candidate.finished,
         **axes,

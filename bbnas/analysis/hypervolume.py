@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import front, minimised, non_dominated
-from bbnas.analysis.words import count
+from bbnas.analysis.words import COSTS
 from bbnas.evaluation import Evaluation, Study
 
 _MARGIN = 0.05
 
 
 def hypervolume(points: ArrayLike) -> float:
-    """The volume that ``points`` (n, d), d = 1, 2 or 3, dominate towards the origin.
+    """The volume that ``points`` (n, d) dominate towards the origin.
 
     Every column is maximised and counted from the reference point 0: the union of the boxes from
     0 to each point. Rows with a coordinate at or below 0 add nothing. Exact, by slabs.
@@ -46,7 +46,7 @@ def hypervolume(points: ArrayLike) -> float:
 class Box:
     """The frame that hypervolume is measured in: per objective, the reference and the ideal.
 
-    PSNR is linear in dB; OPs and Params are in decades (−log10), so that from 100 G to 10 G
+    PSNR is linear in dB; costs are in decades (−log10), so that from 100 G to 10 G
     counts as much as from 10 G to 1 G. Scaled by its own front's box, a hypervolume is a share
     of 0 to 1; to compare searches, measure them in one box.
     """
@@ -76,15 +76,12 @@ class Box:
         """The reference point, for a caption: ``26.10 dB, 146 G OPs, 1.52 M Params``."""
         texts = []
         for name, value in zip(self.objectives, self.reference, strict=True):
-            costs = {"ops": "OPs", "params": "Params"}
-            texts.append(
-                f"{count(10**-value)} {costs[name]}" if name in costs else f"{value:.2f} dB"
-            )
+            texts.append(COSTS[name].words(10**-value) if name in COSTS else f"{value:.2f} dB")
         return ", ".join(texts)
 
 
 def _in_units(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> NDArray[np.float64]:
-    """(n, d) in the box's units: dB, −log10 OPs, −log10 Params; larger is better."""
+    """(n, d) in the box's units: dB, −log10 of costs; larger is better."""
     values = minimised(evaluations, objectives)
     columns = [
         -values[:, i] if name == "psnr" else -np.log10(values[:, i])

@@ -33,7 +33,7 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
     """(n, d) objective values, signs turned so that smaller is better.
 
     Raises:
-        UserError: an objective that is none of psnr, ops, params.
+        UserError: an unknown objective.
     """
     for name in objectives:
         if name not in OBJECTIVES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,7 +10,16 @@ import numpy as np
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
 from bbnas.analysis.pareto import useful
-from bbnas.analysis.words import count, decibel, interval, listed, plural, share
+from bbnas.analysis.words import (
+    COSTS,
+    count,
+    decibel,
+    interval,
+    listed,
+    milliseconds,
+    plural,
+    share,
+)
 from bbnas.design import Design, Part
 from bbnas.evaluation import Candidate, Evaluation, Study
 from bbnas.tasks import get_task
@@ -46,10 +56,10 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
         return f"It has the highest PSNR of the {len(found)} designs on the front."
     psnr = [c.evaluation.psnr for c in found]
     spans = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"]
-    for name, unit in (("ops", "OPs"), ("params", "Params")):
+    for name, cost in COSTS.items():
         if name in study.config.objectives:
             values = [float(getattr(c.evaluation, name)) for c in found]
-            spans.append(f"{count(min(values))} to {count(max(values))} {unit}")
+            spans.append(f"{cost.amount(min(values))} to {cost.words(max(values))}")
     floor = study.config.skip_psnr
     above = "" if floor is None else f", and {get_task(study.config.task).skip} has {floor:.2f} dB"
     if all(c.number != chosen.number for c in found):
@@ -73,16 +83,22 @@ def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list
         texts.append(
             f"Against the best PSNR of the front (trial {best.number}, {decibel(there.psnr)}) it "
             f"gives up {decibel(there.psnr - here.psnr)} and needs {_times(there.ops, here.ops)} "
-            f"OPs and {_times(there.params, here.params)} Params."
+            f"OPs and {_times(there.params, here.params)} Params{_time(there, here)}."
         )
     if cheaper := alternatives.get("next cheaper"):
         there = cheaper.evaluation
         texts.append(
             f"The next cheaper design (trial {cheaper.number}) saves another "
             f"{count(here.ops - there.ops)} OPs ({share(1 - there.ops / here.ops)}) for "
-            f"{decibel(there.psnr - here.psnr, sign=True)}."
+            f"{decibel(there.psnr - here.psnr, sign=True)}{_time(there, here)}."
         )
     return texts
+
+
+def _time(there: Evaluation, here: Evaluation) -> str:
+    if not math.isfinite(there.latency + here.latency):
+        return ""
+    return f" ({milliseconds(there.latency)} there, {milliseconds(here.latency)} here)"
 
 
 def _times(there: float, here: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bbnas.analysis.pareto import front, minimised, non_dominated, useful
 from bbnas.analysis.reasons import reasons
-from bbnas.analysis.words import count, listed, plural
+from bbnas.analysis.words import COSTS, listed, plural
 from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
 from bbnas.tasks import get_task
@@ -103,11 +102,13 @@ def recommend(
     pick: str = "knee",
     max_ops: float | None = None,
     max_params: float | None = None,
+    max_latency: float | None = None,
 ) -> Recommendation:
     """The design to train in full.
 
     ``pick`` is ``knee`` (see :func:`knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
-    ``max_params`` (plain counts) filter first. Baselines are never picked, except by number.
+    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. Baselines are never
+    picked, except by number.
 
     Raises:
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
@@ -117,7 +118,7 @@ def recommend(
         chosen = _by_number(study, int(number[1]))
         found = front(study)
     elif pick in ("knee", "best-psnr"):
-        study = _within(study, max_ops, max_params)
+        study = _within(study, ops=max_ops, params=max_params, latency=max_latency)
         found = front(study)
         if pick == "knee":
             chosen = knee_candidate(study.config, study.candidates)
@@ -168,23 +169,26 @@ def _nothing(study: Study) -> UserError:
     )
 
 
-def _within(study: Study, max_ops: float | None, max_params: float | None) -> Study:
+def _within(study: Study, **given: float | None) -> Study:
     """``study`` with the feasible candidates of its own that keep the limits; at least one."""
     feasible = [
         c for c in study.candidates if useful(study.config, c.evaluation) and not c.baseline
     ]
     if not feasible:
         raise _nothing(study)
-    limits = {
-        "ops": math.inf if max_ops is None else max_ops,
-        "params": math.inf if max_params is None else max_params,
-    }
+    limits = {name: limit for name, limit in given.items() if limit is not None}
+    if "latency" in limits and study.latency is None:
+        raise UserError(
+            f"study {study.config.name!r} knows no latencies: measure them with "
+            f"bbnas report {study.config.name} --latency, or search with --max-latency"
+        )
     allowed = [c for c in feasible if all(getattr(c.evaluation, n) <= limits[n] for n in limits)]
     if not allowed:
-        names = {"ops": "OPs", "params": "Params"}
-        asked = [f"{count(limits[n])} {names[n]}" for n in limits if math.isfinite(limits[n])]
+        asked = [COSTS[name].words(limit) for name, limit in limits.items()]
         least = [
-            f"{count(min(getattr(c.evaluation, n) for c in feasible))} {names[n]}" for n in limits
+            cost.words(min(getattr(c.evaluation, name) for c in feasible))
+            for name, cost in COSTS.items()
+            if name != "latency" or study.latency is not None
         ]
         raise UserError(
             f"no candidate has at most {listed(asked)}: the smallest found are {listed(least)}; "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import NamedTuple
 
 
 def count(value: float) -> str:
@@ -13,6 +15,33 @@ def count(value: float) -> str:
         if abs(value) >= limit * 0.9995:
             return f"{value / limit:.{_decimals(value / limit)}f}{prefix}"
     return f"{value:.0f}"
+
+
+def milliseconds(seconds: float) -> str:
+    """A time with three digits: ``5.23 ms``, ``523 ms``; a dash where it is not known."""
+    if not math.isfinite(seconds):
+        return "–"
+    return f"{seconds * 1e3:,.{_decimals(seconds * 1e3)}f} ms"
+
+
+class CostWords(NamedTuple):
+    """How a cost is named, and its values told."""
+
+    title: str
+    amount: Callable[[float], str]
+    unit: str
+
+    def words(self, value: float) -> str:
+        """``3.95 G OPs``, ``51 K Params``, ``5.23 ms``."""
+        return f"{self.amount(value)} {self.unit}".strip()
+
+
+# The costs that a search can weigh, in the order of tables.
+COSTS: dict[str, CostWords] = {
+    "ops": CostWords("OPs", count, "OPs"),
+    "params": CostWords("Params", count, "Params"),
+    "latency": CostWords("latency", milliseconds, ""),
+}
 
 
 def _decimals(value: float) -> int:

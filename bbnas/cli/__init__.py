@@ -14,7 +14,7 @@ from bbnas import __version__
 from bbnas.cli.console import guarded
 from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space, tasks
-from bbnas.cli.engine import doctor, pack
+from bbnas.cli.engine import doctor, pack, profile
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
 from bbnas.cli.studies import benefit, export, report, search
@@ -59,6 +59,7 @@ for _command in (
     pack,
     benefit,
     cost,
+    profile,
     paper,
     tasks,
     space,

@@ -34,6 +34,19 @@ class Count(click.ParamType[float]):
         return number
 
 
+class Duration(click.ParamType[float]):
+    """A time above 0 with its unit, in seconds: ``50ms``, ``0.2s``."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        match = re.fullmatch(r"(\d+\.?\d*)\s*(ms|s)", str(value).lower().strip())
+        seconds = float(match[1]) * (1e-3 if match[2] == "ms" else 1.0) if match else 0.0
+        if not 0 < seconds < math.inf:
+            self.fail(f"{value!r} is not a time above 0, such as 50ms or 0.2s", param, ctx)
+        return seconds
+
+
 class Size(click.ParamType[tuple[int, int]]):
     """WIDTHxHEIGHT in pixels."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import Size, print_json, print_table
+from bbnas.cli.console import print_json, print_table
 
 if TYPE_CHECKING:
     from bbnas.space import Space
@@ -158,9 +158,12 @@ def design_show(name: str, task: str, as_json: bool) -> None:
 @click.command()
 @click.argument("design")
 @options.task
-@click.option("--lq", type=Size(), default="320x180", show_default=True, help="LQ image size.")
+@click.option("--latency", is_flag=True, help="Measure its time on this machine too.")
+@options.latency_setting
 @options.as_json
-def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
+def cost(
+    design: str, task: str, latency: bool, lq: tuple[int, int], threads: int, as_json: bool
+) -> None:
     """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
     from bbnas.design import load_design
     from bbnas.tasks import get_task
@@ -171,8 +174,14 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
     from bbnas.cost import count, printed
 
     found = count(chosen, restored, lq)
+    timed = None
+    if latency:
+        from bbnas.engine.latency import Stopwatch, program_of, setting
+
+        timed = Stopwatch(setting(lq, threads)).measure(program_of(chosen, restored))
     if as_json:
-        print_json({"design": design, "task": task, "key": chosen.key} | found.to_dict())
+        content = {"design": design, "task": task, "key": chosen.key} | found.to_dict()
+        print_json(content | ({} if timed is None else {"latency": timed}))
         return
     rows = [
         (
@@ -208,5 +217,13 @@ def cost(design: str, task: str, lq: tuple[int, int], as_json: bool) -> None:
         "every parameter and the element-wise work; "
         f"{found.packed_bytes / 1024:.0f} KiB packed"
     )
+    if timed is not None:
+        from bbnas.analysis.words import milliseconds, plural
+
+        click.echo(
+            f"{milliseconds(timed.seconds)} (± {timed.spread:.1%} over {plural(timed.runs, 'run')}"
+            f") on {timed.setting.words()}: {timed.ratio:.3g} times the reference workload run "
+            f"beside it, which takes {milliseconds(timed.reference)} undisturbed"
+        )
     for operator, times in found.unknown.items():
         click.echo(f"not counted: {operator}, {times} times", err=True)

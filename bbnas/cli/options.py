@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bbnas.cli.console import Count
+from bbnas.cli.console import Count, Duration, Size
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,8 +22,30 @@ workers = click.option("--workers", type=int, help="Processes. [default: cores]"
 storage = click.option("--storage", help="Database URL. [default: sqlite:///studies/STUDY.db]")
 
 
+def latency_setting(command: F) -> F:
+    """``--lq`` and ``--threads``: what latency is measured on."""
+    lq = click.option(
+        "--lq",
+        type=Size(),
+        default="320x180",
+        show_default=True,
+        help="The LQ image that costs are told for.",
+    )
+    threads = click.option(
+        "--threads",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Threads that latency is measured on.",
+    )
+    return lq(threads(command))
+
+
 def limits(command: F) -> F:
-    """``--max-ops`` and ``--max-params``."""
+    """``--max-ops``, ``--max-params`` and ``--max-latency``."""
     ops = click.option("--max-ops", type=Count(), help="At most so many OPs, such as 5G.")
     params = click.option("--max-params", type=Count(), help="At most so many Params: 100K.")
-    return ops(params(command))
+    latency = click.option(
+        "--max-latency", type=Duration(), help="At most so long on this machine: 50ms, 0.2s."
+    )
+    return ops(params(latency(command)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from bbnas.errors import UserError
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-    from bbnas.evaluation import Evaluation
+    from bbnas.evaluation import Evaluation, Study
     from bbnas.search import SearchResult
 
 # So many points of a front are a table that is still read.
@@ -34,8 +35,11 @@ SKIPPED_NAMES = 20
 @options.data
 @options.device
 @click.option("--protocol", default="proxy", show_default=True, help="A name, or a YAML file.")
-@click.option("--objectives", type=Names(), help="[default: psnr,ops,params]")
+@click.option(
+    "--objectives", type=Names(), help="Of psnr, ops, params, latency. [default: psnr,ops,params]"
+)
 @options.limits
+@options.latency_setting
 @click.option(
     "--baselines",
     type=Names(),
@@ -61,6 +65,8 @@ def search(
     device: str,
     protocol: str,
     baselines: tuple[str, ...] | None,
+    lq: tuple[int, int],
+    threads: int,
     quiet: bool,
     as_json: bool,
     **others: Any,
@@ -82,6 +88,10 @@ def search(
     from bbnas.search import summary
     from bbnas.training import resolve_device
 
+    if "latency" in (others["objectives"] or ()) or others["max_latency"] is not None:
+        from bbnas.engine.latency import setting
+
+        others["latency"] = setting(lq, threads)
     if baselines:
         others["baselines"] = presets(chosen_task) if baselines == ("all",) else baselines
     with search_progress(quiet) as on_event:
@@ -113,9 +123,15 @@ def _print_search(result: SearchResult, budget: int) -> None:
     if points:
         step = max(1, -(-len(points) // FRONT_ROWS))
         shown = points[::-1][::step][::-1]
-        rows = [(*_figures(c.evaluation), c.evaluation.design.label()) for c in shown]
+        timed = study.latency is not None
+        rows = [(*_figures(c.evaluation, timed), c.evaluation.design.label()) for c in shown]
         title = f"front: {len(shown)} of {plural(len(points), 'point')}"
-        print_table(("PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"), rows, title)
+        columns = ["PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "latency (ms)", "design"]
+        if not timed:
+            columns.remove("latency (ms)")
+        print_table(columns, rows, title)
+        if study.latency is not None:
+            click.echo(f"latency: {study.latency.words()}")
     if ranking := rank_methods(study):
         table = methods_frame(ranking)
         rows = list(table.itertuples(index=False, name=None))
@@ -143,8 +159,9 @@ def _print_search(result: SearchResult, budget: int) -> None:
         click.echo(f"complete: extend it by a larger --budget, or go on with: bbnas report {name}")
 
 
-def _figures(found: Evaluation) -> tuple[float, str, float, float]:
-    return found.psnr, f"{found.ssim:.4f}", found.ops / 1e9, found.params / 1e3
+def _figures(found: Evaluation, timed: bool) -> tuple[float | str, ...]:
+    figures = (found.psnr, f"{found.ssim:.4f}", found.ops / 1e9, found.params / 1e3)
+    return (*figures, found.latency * 1e3) if timed else figures
 
 
 def _dataset(data: str | None) -> Dataset:
@@ -178,6 +195,10 @@ def _dataset(data: str | None) -> Dataset:
     show_default=True,
     help="Train the recommended design with so many other seeds, to know the seed noise.",
 )
+@click.option(
+    "--latency", is_flag=True, help="Measure the latency of every candidate that has none."
+)
+@options.latency_setting
 @click.option("--data", help="The study's folder of images. [default: the embedded photographs]")
 @options.device
 @options.as_json
@@ -189,6 +210,10 @@ def report(
     pick: str,
     max_ops: float | None,
     max_params: float | None,
+    max_latency: float | None,
+    latency: bool,
+    lq: tuple[int, int],
+    threads: int,
     pictures: bool,
     repeats: int,
     data: str | None,
@@ -206,12 +231,14 @@ def report(
     from bbnas.store import Store, open_study, storage_url
 
     found = open_study(study, storage)
+    if latency:
+        found = _with_latencies(found, storage, lq, threads)
     written = {}
     if csv is not None:
         written["csv"] = write_csv(found, csv)
     chosen = None
     if any(useful(found.config, c.evaluation) and not c.baseline for c in found.candidates):
-        chosen = recommend(found, pick, max_ops, max_params)
+        chosen = recommend(found, pick, max_ops, max_params, max_latency)
     shown, others = None, []
     if (pictures or repeats) and chosen is not None:
         dataset = _dataset(data)
@@ -237,6 +264,23 @@ def report(
         click.echo(f"wrote {' and '.join(str(file) for file in written.values())}")
 
 
+def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:
+    """``study`` with every candidate's latency, measured where the database has none."""
+    from bbnas.engine.latency import setting
+    from bbnas.search.prices import Clock
+    from bbnas.store import Store, storage_url
+
+    store = Store(study.storage if storage is None else storage_url(storage), create=True)
+    where = study.latency or setting(lq, threads)
+    clock = Clock(store, study.config.task, where)
+    with click.progressbar(
+        study.candidates, label="latency", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as candidates:
+        for candidate in candidates:
+            clock(candidate.evaluation.design)
+    return store.load_study(study.config.name, where)
+
+
 @click.command()
 @click.argument("study")
 @options.storage
@@ -252,6 +296,7 @@ def export(
     pick: str,
     max_ops: float | None,
     max_params: float | None,
+    max_latency: float | None,
     data: str | None,
     output: str | None,
     force: bool,
@@ -262,7 +307,7 @@ def export(
     from bbnas.training import export as export_recipe
 
     found = open_study(study, storage)
-    recipe = export_recipe(found, pick, max_ops, max_params, data)
+    recipe = export_recipe(found, pick, max_ops, max_params, max_latency, data)
     path = Path(output or f"recipes/{found.config.name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists: replace it by --force, or name another by -o")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,25 @@ def examine() -> dict[str, Any]:
         "current": current,
         "compiler": build.compiler(),
         "machine": platform.machine(),
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cores": os.cpu_count(),
     }
 
 
-def _cpu() -> str | None:
+def cpu() -> str:
+    """The processor's name, as far as the system tells it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
         pass
-    return platform.processor() or None
+    return platform.processor() or platform.machine()
+
+
+def engine(isa: str) -> str:
+    """What runs models on ``isa``: the compiled library's fingerprint, or torch's version."""
+    if isa == "torch":
+        return f"torch {version('torch')}"
+    stamp = LIBRARY.with_suffix(".stamp")
+    return stamp.read_text(encoding="utf-8")[:12] if stamp.exists() else "unknown"

@@ -16,7 +16,7 @@ from typing import Any
 from bbnas.analysis.hypervolume import Curve as VolumeCurve
 from bbnas.analysis.words import count, decibel
 from bbnas.design import TITLES
-from bbnas.report.figures import Curve, Dot, FrontFigure
+from bbnas.report.figures import Curve, Dot, FrontFigure, Time
 
 INK, MUTED, GRID = "#1b2230", "#667085", "#e8ebf1"
 RECOMMENDED, FRONT, BASELINE, LOST = "#d9480f", "#1b2230", "#7a1fa2", "#98a2b3"
@@ -291,6 +291,48 @@ def _published(figure: FrontFigure) -> Spec:
         },
         "visible": False,
         "meta": {"mode": "published"},
+    }
+
+
+def draw_times(times: Sequence[Time]) -> Spec:
+    """Measured milliseconds over OPs, both in decades; colour: whether body and upsampling are
+    1-bit.
+    """
+    traces = []
+    for name, colour in PARTS.items():
+        wanted = {part for part in ("body", "upsampling") if part in name.split(" and ")}
+        mine = [t for t in times if wanted == set(t.parts) & {"body", "upsampling"}]
+        if mine:
+            traces.append(_times(name, mine, color=colour, size=9, opacity=0.75))
+    best = [t for t in times if t.recommended]
+    if best:
+        white = {"color": "#fff", "width": 1.5}
+        traces.append(
+            _times("recommended", best, color=RECOMMENDED, size=20, symbol="star", line=white)
+        )
+    return {
+        "data": traces,
+        "layout": _layout(
+            "OPs in the paper's convention, on a 320×180 LQ image (log scale)",
+            "measured time (ms, log scale)",
+            460,
+            xaxis={"type": "log", "tickformat": "~s", "dtick": 1},
+            yaxis={"type": "log", "dtick": 1},
+        ),
+    }
+
+
+def _times(name: str, times: Sequence[Time], **marker: Any) -> Spec:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [t.ops for t in times],
+        "y": [t.seconds * 1e3 for t in times],
+        "text": [t.hover for t in times],
+        "customdata": [t.number for t in times],
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": marker,
     }
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from bbnas.analysis.benefit import BenefitRow
 from bbnas.analysis.effects import Fit, searches_methods
+from bbnas.analysis.latency import timed
 from bbnas.analysis.pareto import front
-from bbnas.analysis.words import count, decibel, interval, signed
+from bbnas.analysis.words import count, decibel, interval, milliseconds, signed
 from bbnas.design import TITLES
 from bbnas.evaluation import Candidate, Study
 from bbnas.paper import Published, published
@@ -140,7 +141,36 @@ def hover(candidate: Candidate) -> str:
     words = e.design.label().split(", ")
     lines = [", ".join(words[i : i + 3]) for i in range(0, len(words), 3)]
     costs = f"{count(e.ops)} OPs, {count(e.params)} Params"
+    if math.isfinite(e.latency):
+        costs += f", {milliseconds(e.latency)}"
     return "<br>".join([f"<b>{escape(name)}</b>", *map(escape, (result, costs, *lines))])
+
+
+@dataclass(frozen=True)
+class Time:
+    """One design on the figure of counted operations against measured time (seconds)."""
+
+    number: int
+    ops: float
+    seconds: float
+    parts: tuple[str, ...]
+    recommended: bool
+    hover: str
+
+
+def times(study: Study, recommended: int | None) -> list[Time]:
+    """The designs of a study whose latency is known."""
+    return [
+        Time(
+            number=c.number,
+            ops=c.evaluation.ops,
+            seconds=c.evaluation.latency,
+            parts=tuple(map(str, c.evaluation.design.binarize)),
+            recommended=c.number == recommended,
+            hover=hover(c),
+        )
+        for c in timed(study)
+    ]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bbnas.analysis.pareto import useful
-from bbnas.analysis.words import count, decibel, listed
+from bbnas.analysis.words import count, decibel, listed, milliseconds
 from bbnas.design import Design
 from bbnas.evaluation import Study
 from bbnas.tasks import get_task
@@ -59,6 +59,8 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         for name, limit in (("OPs", config.max_ops), ("Params", config.max_params))
         if limit is not None
     ]
+    if config.max_latency is not None:
+        limits.append(f"latency at most {milliseconds(config.max_latency)}")
     options = ", ".join(f"{name} {value}" for name, value in config.sampler_options.items())
     finished = [c.finished for c in study.candidates if c.finished]
     return [
@@ -103,8 +105,19 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             ],
         ),
         ("Versions and hardware", _environments(study)),
-        ("Cost", _COST),
+        ("Cost", [*_COST, *_latency(study)]),
     ]
+
+
+def _latency(study: Study) -> list[tuple[str, str]]:
+    where = study.latency
+    if where is None:
+        return []
+    words = (
+        f"of the full design on the engine ({where.engine}): {where.words()}; the ratio to a "
+        "reference workload run beside it, times that one's undisturbed time"
+    )
+    return [("latency", words)]
 
 
 def _floor(study: Study) -> str:

@@ -20,6 +20,10 @@
     }
     await Plotly.newPlot(place, figure.data, figure.layout, config);
     if (place.id === "plot-front") connectFront(place);
+    place.on("plotly_click", (event) => {
+      const number = event.points[0].customdata;
+      if (number !== undefined) find(number);
+    });
     place.dataset.drawn = String(Math.round(performance.now()));
   };
   const drawAll = async () => {
@@ -65,10 +69,6 @@
       overlay = !overlay;
       event.currentTarget.setAttribute("aria-pressed", String(overlay));
       show();
-    });
-    plot.on("plotly_click", (event) => {
-      const number = event.points[0].customdata;
-      if (number !== undefined) find(number);
     });
   }
 
@@ -133,24 +133,27 @@
     return Number((value / limit).toPrecision(3)) + prefix;
   };
   const amount = (id) => {
-    const text = byId(id).value.trim().replace(",", ".");
+    const text = byId(id)?.value.trim().replace(",", ".") ?? "";
     return text === "" ? Infinity : Number(text);
   };
   const answer = () => {
     const output = byId("budget-answer");
     const giga = amount("max-ops");
     const kilo = amount("max-params");
-    if (Number.isNaN(giga) || Number.isNaN(kilo)) {
+    const milli = amount("max-latency");
+    if ([giga, kilo, milli].some(Number.isNaN)) {
       output.textContent = "A limit is a number.";
       return;
     }
-    const within = data.designs.filter((d) => d[2] <= giga * 1e9 && d[3] <= kilo * 1e3);
+    const within = data.designs.filter((d) =>
+      d[2] <= giga * 1e9 && d[3] <= kilo * 1e3 && (d[4] ?? Infinity) <= milli / 1e3);
     if (within.length === 0) {
       output.textContent = "No design fits.";
       return;
     }
     const [number, psnr, ops, params] = within.reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[2] < a[2]) ? b : a));
-    const limits = (giga < Infinity ? ` --max-ops ${giga}G` : "") + (kilo < Infinity ? ` --max-params ${kilo}K` : "");
+    const limits = (giga < Infinity ? ` --max-ops ${giga}G` : "") + (kilo < Infinity ? ` --max-params ${kilo}K` : "")
+      + (milli < Infinity ? ` --max-latency ${milli}ms` : "");
     const link = document.createElement("a");
     link.href = "#t" + number;
     link.textContent = "trial " + number;

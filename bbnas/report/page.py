@@ -22,11 +22,12 @@ from bbnas.analysis import (
     recommend,
     seed_noise,
     study_benefit,
+    time_agreement,
 )
 from bbnas.analysis.effects import fit_effects, searches_methods
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.recommend import Recommendation
-from bbnas.analysis.words import count, decibel, plural, share, signed
+from bbnas.analysis.words import count, decibel, milliseconds, plural, share, signed
 from bbnas.design import TITLES
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, Study
@@ -61,7 +62,7 @@ def write_report(
         UserError: the file cannot be written.
     """
     html = render(study, pictures, fidelity or (), recommendation)
-    return _write(Path(path), html.encode("utf-8"))
+    return write_page(Path(path), html.encode("utf-8"))
 
 
 def write_csv(study: Study, path: str | Path) -> Path:
@@ -70,10 +71,10 @@ def write_csv(study: Study, path: str | Path) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    return _write(Path(path), frame(study).to_csv(index=False).encode("utf-8"))
+    return write_page(Path(path), frame(study).to_csv(index=False).encode("utf-8"))
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write_page(path: Path, content: bytes) -> Path:
     """Whole or not at all: a reader never meets half a report."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -112,8 +113,10 @@ def render(
     fit = fit_effects(study)
     noise = seed_noise(study, fidelity)
     members = {c.number for c in front(study)}
+    times = figures.times(study, number)
     drawn = {
         "front": draw.draw_front(plot) if plot else None,
+        "times": draw.draw_times(times) if times else None,
         "volume": draw.draw_hypervolume(volume) if volume else None,
         "curves": draw.draw_curves(curves) if curves else None,
     }
@@ -121,7 +124,13 @@ def render(
         "figures": drawn,
         "bicubic": bicubic,
         "designs": [
-            [c.number, c.evaluation.psnr, c.evaluation.ops, c.evaluation.params]
+            [
+                c.number,
+                c.evaluation.psnr,
+                c.evaluation.ops,
+                c.evaluation.params,
+                c.evaluation.latency,
+            ]
             for c in study.candidates
             if c.evaluation.feasible and not c.baseline
         ],
@@ -137,6 +146,7 @@ def render(
     environment.filters.update(
         count=count,
         decibel=decibel,
+        milliseconds=milliseconds,
         plural=plural,
         share=share,
         uri=data_uri,
@@ -151,6 +161,8 @@ def render(
         missing=missing,
         plot=plot,
         front_size=len(members),
+        times=times,
+        time_agreement=time_agreement(study),
         volume=volume,
         effects=figures.effects_figure(fit),
         fit=fit,
@@ -273,6 +285,11 @@ def _columns(study: Study) -> list[Column]:
         Column("SSIM", lambda r: _known(r, f"{r['ssim']:.4f}")),
         Column("OPs", lambda r: count(r["ops"]), sorts="ops"),
         Column("Params", lambda r: count(r["params"]), sorts="params"),
+        *(
+            [Column("latency", lambda r: milliseconds(r["latency"]), sorts="latency")]
+            if study.latency is not None
+            else []
+        ),
         Column("1-bit", lambda r: r["binarize"], numeric=False),
         Column("method", lambda r: TITLES.get(r["method"], ""), numeric=False),
         *([] if searches_methods(study) else unit),

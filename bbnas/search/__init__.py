@@ -14,7 +14,14 @@ import numpy as np
 
 from bbnas.design import Design, load_design
 from bbnas.errors import UserError, unknown
-from bbnas.evaluation import OBJECTIVES, Evaluation, Study, StudyConfig
+from bbnas.evaluation import (
+    DEFAULT_OBJECTIVES,
+    OBJECTIVES,
+    Evaluation,
+    LatencySetting,
+    Study,
+    StudyConfig,
+)
 from bbnas.protocol import Protocol
 from bbnas.search.benefit import (
     benefit_designs,
@@ -25,6 +32,7 @@ from bbnas.search.benefit import (
 )
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
+from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
@@ -33,7 +41,7 @@ from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-    from bbnas.search.loop import Cost, Event, Loop
+    from bbnas.search.loop import Event, Loop
 
 __all__ = [
     "SAMPLERS",
@@ -77,12 +85,14 @@ def search(
     storage: str | None = None,
     sampler: str = "tpe",
     options: Mapping[str, Any] | None = None,
-    objectives: Sequence[str] = tuple(OBJECTIVES),
+    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     seed: int = 0,
     workers: int | None = None,
     baselines: Sequence[str] | Mapping[str, Design] = (),
     max_ops: float | None = None,
     max_params: float | None = None,
+    max_latency: float | None = None,
+    latency: LatencySetting | None = None,
     guide: Guide = "none",
     refine: bool = True,
     device: str = "cpu",
@@ -103,6 +113,9 @@ def search(
     - ``baselines``: presets or YAML files by name, or designs by label, evaluated first and
       marked as such; they may lie outside the space. Of equal networks the first is taken.
     - ``max_ops``, ``max_params``: plain counts; a design over them is rejected before training.
+    - ``max_latency``: seconds, as the objective ``latency`` measured on this machine's engine
+      before a design is trained, in the setting ``latency``
+      (:func:`bbnas.engine.latency.setting` of one thread by default).
     - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
     - ``refine``: every second candidate differs in one choice from the knee found so far.
     - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
@@ -114,7 +127,7 @@ def search(
             (what was finished is kept).
     """
     task = get_task(task) if isinstance(task, str) else task
-    limits = _limits(max_ops, max_params)
+    limits = _limits(ops=max_ops, params=max_params, latency=max_latency)
     workers = _checked(budget, seed, workers, objectives, guide)
     make_sampler(sampler, sampler_options(sampler, options), seed)  # else a database for nothing
     protocol = protocol.model_copy(update={"seed": seed})
@@ -124,6 +137,11 @@ def search(
     if evaluate is None:
         skip = _skip_psnr(task, dataset, protocol)
         evaluate = Training(task.name, protocol, dataset, device)
+    measures = "latency" in objectives or "latency" in limits
+    if measures and latency is None:
+        from bbnas.engine.latency import setting
+
+        latency = setting()
     url = _url(valid_name(name), storage)
     store = Store(url, create=True)
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
@@ -143,12 +161,15 @@ def search(
         seed=seed,
         max_ops=max_ops,
         max_params=max_params,
+        max_latency=max_latency,
         skip_psnr=skip,
+        latency=latency.to_dict() if latency is not None and measures else None,
     )
     if cost is None:
         from bbnas.cost import ops_and_params
 
         cost = partial(ops_and_params, task=task)
+    clock = Clock(store, task.name, latency) if latency is not None and measures else None
     started = time.monotonic()
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
@@ -158,7 +179,7 @@ def search(
         try:
             if guide == "vcvp":
                 space = _guided(space, task, ledger, workers_used)
-            loop = _loop(ledger, space, cost, budget, limits, named, on_event)
+            loop = _loop(ledger, space, Prices(cost, clock), budget, limits, named, on_event)
             _run(loop, workers_used)
         except KeyboardInterrupt:
             interrupted = True
@@ -206,6 +227,7 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "reused": result.counts.reused,
         "seconds": round(result.seconds, 3),
         "complete": result.complete,
+        "latency": study.config.latency,
         "recommended": recommended,
         "methods": _methods(study),
         "front": [_point(candidate.evaluation) for candidate in front(study)],
@@ -229,6 +251,7 @@ def _point(found: Evaluation) -> dict[str, Any]:
         "ssim": found.ssim,
         "ops": found.ops,
         "params": found.params,
+        **({"latency": found.latency} if math.isfinite(found.latency) else {}),
     }
 
 
@@ -245,7 +268,7 @@ def _run(loop: Loop, workers: Executor) -> None:
 def _loop(
     ledger: Ledger,
     space: Space,
-    cost: Callable[[Design], Cost],
+    prices: Prices,
     budget: int,
     limits: dict[str, float],
     baselines: Mapping[str, Design],
@@ -269,7 +292,7 @@ def _loop(
         ledger=ledger,
         trials=trials,
         space=space,
-        cost=cost,
+        prices=prices,
         budget=budget,
         rng=np.random.default_rng([config.seed, claimed]),
         limits=limits,
@@ -317,8 +340,7 @@ def _named(baselines: Sequence[str] | Mapping[str, Design], task: Task) -> dict[
     return {name: design for name, design in fitting.items() if first[design.key] == name}
 
 
-def _limits(max_ops: float | None, max_params: float | None) -> dict[str, float]:
-    given = {"ops": max_ops, "params": max_params}
+def _limits(**given: float | None) -> dict[str, float]:
     limits = {name: float(limit) for name, limit in given.items() if limit is not None}
     for name, limit in limits.items():
         if not limit > 0 or math.isinf(limit):

@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 
+from bbnas.analysis.words import COSTS
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Candidate, Evaluation
+from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.search.prices import Prices
 from bbnas.search.trials import Trials
 from bbnas.space import Space
 
@@ -44,16 +46,6 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if pending:
             raise KeyboardInterrupt
-
-
-class Cost(Protocol):
-    """What is known of a design before it is trained."""
-
-    @property
-    def ops(self) -> float: ...
-
-    @property
-    def params(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -83,13 +75,13 @@ class Loop:
     """Ask, evaluate, tell: hands out Jobs and takes their outcomes, whoever evaluates them.
 
     ``baselines`` are (name, design) to evaluate first; ``limits`` are upper bounds by the name of
-    a cost (``ops``, ``params``).
+    a cost (``ops``, ``params``, ``latency``).
     """
 
     ledger: Ledger
     trials: Trials
     space: Space
-    cost: Callable[[Design], Cost]
+    prices: Prices
     budget: int
     rng: np.random.Generator
     limits: dict[str, float] = field(default_factory=dict)
@@ -136,6 +128,7 @@ class Loop:
         trial = self._running.pop(job.number)
         self.trained += 1
         self._failures = self._failures + 1 if found.status == "failed" else 0
+        found = self.prices.complete(found)
         with uninterrupted():
             recorded = self.ledger.finish(job, found, self.trials.tell(trial, found))
         if recorded:
@@ -148,7 +141,7 @@ class Loop:
 
     def failed(self, job: Job, reason: str) -> None:
         """Record that ``job`` could not be evaluated: an error that is not the design's."""
-        cost, config = self.cost(job.design), self.ledger.config
+        config = self.ledger.config
         self.finish(
             job,
             Evaluation(
@@ -159,8 +152,8 @@ class Loop:
                 status="failed",
                 psnr=math.nan,
                 ssim=math.nan,
-                ops=cost.ops,
-                params=cost.params,
+                ops=self.prices(job.design, "ops"),
+                params=self.prices(job.design, "params"),
                 seconds=0.0,
                 error=reason,
             ),
@@ -185,8 +178,9 @@ class Loop:
         here = {candidate.number for candidate in self._found}
         for candidate, notes in self.ledger.outcomes():
             if candidate.number not in here:
-                self._found.append(candidate)
-                self.trials.remember(candidate.evaluation, notes)
+                priced = self.prices.complete(candidate.evaluation)
+                self._found.append(replace(candidate, evaluation=priced))
+                self.trials.remember(priced, notes)
         self._look()
 
     def _again(self) -> Job | None:
@@ -195,6 +189,8 @@ class Loop:
 
     def _start(self, job: Job, trial: int | None) -> Job:
         self._running[job.number] = trial
+        if self.prices.clock is not None:
+            self.prices.clock(job.design)  # now, so that no finished training waits for it
         return job
 
     def _baseline(self) -> Job | None:
@@ -257,8 +253,9 @@ class Loop:
         if isinstance(claim, Job):
             self._start(claim, trial)
         elif isinstance(claim, Known):
-            self.trials.tell(trial, claim.found)
-            self._note(Candidate(claim.job.number, claim.found, baseline))
+            found = self.prices.complete(claim.found)
+            self.trials.tell(trial, found)
+            self._note(Candidate(claim.job.number, found, baseline))
         elif claim is Refusal.DUPLICATE:
             self.trials.avoid(trial)
             self._emit("skip")
@@ -271,18 +268,19 @@ class Loop:
         return self.trials.ask(design)[0] if self.space.contains(design) else None
 
     def _excess(self, design: Design) -> dict[str, float]:
-        """By how much a design is over each limit, relative to the limit."""
-        if not self.limits:
-            return {}
-        cost = self.cost(design)
-        values = {name: float(getattr(cost, name)) for name in self.limits}
-        for name, value in values.items():
+        """By how much a design is over each limit, relative to the limit.
+
+        What is over a limit that is counted is not measured for the one that is not.
+        """
+        excess: dict[str, float] = {}
+        for name in sorted(self.limits, key=list(OBJECTIVES).index):
+            if name == "latency" and excess:
+                break
+            value, limit = self.prices(design, name), self.limits[name]
             self._cheapest[name] = min(self._cheapest[name], value)
-        return {
-            name: value / self.limits[name] - 1.0
-            for name, value in values.items()
-            if value > self.limits[name]
-        }
+            if value > limit:
+                excess[name] = value / limit - 1.0
+        return excess
 
     def _unseen(self) -> Design | None:
         """A design within the limits that the study does not have, or None if there is none."""
@@ -304,18 +302,22 @@ class Loop:
         """Whether any design keeps the limits.
 
         Every design costs at least as much, in OPs and in Params, as one of its method that has
-        all parts 1-bit that can be, at the smallest width and depth.
+        all parts 1-bit that can be, at the smallest width and depth. Its latency can be less, but
+        not by half.
         """
         axes = self.space.axes
         subsets = [set(subset) for subset in axes.binarize]
         largest = [s for s in subsets if not any(s < other for other in subsets)]
         width, depth = min(axes.width), min(axes.depth)
-        over = [
+        excesses = (
             self._excess(Design(binarize=tuple(subset), width=width, depth=depth, **unit))
             for subset in largest
             for unit in [METHODS[method] for method in axes.method] or [{}]
-        ]
-        return not all(over)
+        )
+        return any(
+            all(name == "latency" and excess < 1 for name, excess in found.items())
+            for found in excesses
+        )
 
     def _exhaust(self) -> None:
         if not self.exhausted:
@@ -325,8 +327,9 @@ class Loop:
     def _why_exhausted(self) -> str:
         name, done = self.space.name, self.ledger.counts().claimed
         if self.limits and done == 0:
-            limits = ", ".join(f"max_{n} {limit:,.0f}" for n, limit in self.limits.items())
-            least = ", ".join(f"{n} {value:,.0f}" for n, value in self._cheapest.items())
+            limits = ", ".join(f"max_{n} {COSTS[n].amount(v)}" for n, v in self.limits.items())
+            known = {n: v for n, v in self._cheapest.items() if math.isfinite(v)}
+            least = ", ".join(f"{n} {COSTS[n].amount(v)}" for n, v in known.items())
             raise UserError(
                 f"no design of space {name!r} keeps {limits}: the smallest have {least}; "
                 "raise the limit"

@@ -63,7 +63,9 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
             f"{old.data_description} ({old.data[:12]})",
             f"{new.data_description} ({new.data[:12]})",
         )
-    compared = {"name", "space", "protocol", "data", "data_description", "skip_psnr"}
+    if (old.latency is None) == (new.latency is None):
+        yield from _differences("latency", dict(old.latency or {}), dict(new.latency or {}))
+    compared = {"name", "space", "protocol", "data", "data_description", "skip_psnr", "latency"}
     for field in fields(StudyConfig):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in compared and before != after:

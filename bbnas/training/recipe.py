@@ -127,12 +127,13 @@ def export(
     pick: str = "knee",
     max_ops: float | None = None,
     max_params: float | None = None,
+    max_latency: float | None = None,
     data: str | None = None,
 ) -> Recipe:
     """The recipe of a study's recommended design, under the paper's schedule.
 
-    ``pick``, ``max_ops`` and ``max_params`` are those of ``bbnas.analysis.recommend``: ``knee``,
-    ``best-psnr`` or ``trial N``. ``data`` is the image folder to write into the recipe.
+    ``pick`` (``knee``, ``best-psnr`` or ``trial N``) and the limits are those of
+    ``bbnas.analysis.recommend``. ``data`` is the image folder to write into the recipe.
 
     Raises:
         UserError: nothing to pick from, nothing within the limits, or a trial that is not there
@@ -140,7 +141,7 @@ def export(
     """
     from bbnas.analysis import recommend
 
-    chosen = recommend(study, pick=pick, max_ops=max_ops, max_params=max_params).candidate
+    chosen = recommend(study, pick, max_ops, max_params, max_latency).candidate
     found = chosen.evaluation
     return Recipe(
         design=found.design.canonical(),

@@ -1,0 +1,122 @@
+"""How long a design takes on this machine: the engine's time, beside a reference workload's.
+
+A neighbour on the machine slows the design and the reference alike, so their ratio stays. On one
+thread both are timed by the processor's clock of that thread, which does not run while others do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bbnas.cost import LQ
+from bbnas.design import Design, load_design
+from bbnas.engine.compile import compile_network
+from bbnas.engine.model import Model
+from bbnas.engine.native import choose_isa
+from bbnas.engine.program import Program
+from bbnas.evaluation import Latency, LatencySetting
+from bbnas.networks import build
+from bbnas.tasks import Task, get_task
+
+# A measurement ends after so many seconds of the design's own runs, the one that warms up among
+# them, or after so many runs; there is one at least.
+SECONDS, MOST_RUNS = 2.0, 50
+# Runs of the reference alone, of which the fastest quarter tells its time on a quiet machine.
+REFERENCE_RUNS = 40
+
+
+def setting(lq: tuple[int, int] = LQ, threads: int = 1, isa: str | None = None) -> LatencySetting:
+    """The setting of a measurement here and now.
+
+    Raises:
+        UserError: an instruction set that cannot be run here.
+    """
+    from bbnas.engine.doctor import cpu, engine
+
+    name = choose_isa(isa) or "torch"
+    return LatencySetting(lq, threads, name, cpu(), engine(name))
+
+
+def shape_of(program: Program) -> str:
+    """A key that programs share which differ in their numbers alone: they take the same time."""
+
+    def plain(value: Any) -> Any:
+        return [str(value.dtype), list(value.shape)]
+
+    ops = []
+    for op in program.ops:
+        fields = {f.name: getattr(op, f.name) for f in dataclasses.fields(op)}
+        fields |= {"factor": None, "arrays": {n: plain(a) for n, a in sorted(op.arrays.items())}}
+        ops.append(fields)
+    tensors = [dataclasses.astuple(tensor) for tensor in program.tensors]
+    content = json.dumps([program.scale, program.channels, tensors, ops], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def program_of(design: Design, task: str | Task) -> Program:
+    """The program of an untrained network: weights do not change its time."""
+    task = get_task(task) if isinstance(task, str) else task
+    return compile_network(build(design.restricted(task.parts), task).eval(), task.name)
+
+
+class Stopwatch:
+    """Measures programs in one setting.
+
+    ``reference`` (seconds) is the time of the reference workload on the quiet machine where it is
+    known from an earlier measurement; else it is found here, so that what one process measures
+    stays comparable with what another one did.
+    """
+
+    def __init__(self, where: LatencySetting, reference: float | None = None) -> None:
+        self.setting = where
+        # Binary and full-precision layers, threshold, PixelShuffle, in a few milliseconds.
+        design = load_design("bbcu-m", "sr2").replace(depth=4)
+        self._reference = self._runner(program_of(design, "sr2"), (160, 90))
+        self._reference()
+        self.reference = reference or self._quiet()
+
+    def measure(self, program: Program) -> Latency:
+        """The latency of ``program`` on an image of the setting's size."""
+        run = self._runner(program, self.setting.lq)
+        spent, before = run(), self._reference()
+        ratios: list[float] = []
+        while not ratios or (spent < SECONDS and len(ratios) < MOST_RUNS):
+            own, after = run(), self._reference()
+            ratios.append(own / ((before + after) / 2))
+            spent, before = spent + own, after
+        ratio = statistics.median(ratios)
+        low, high = np.quantile(ratios, (0.25, 0.75))
+        return Latency(
+            seconds=ratio * self.reference,
+            ratio=ratio,
+            reference=self.reference,
+            spread=float(high - low) / 2 / ratio,
+            runs=len(ratios),
+            setting=self.setting,
+        )
+
+    def _runner(self, program: Program, lq: tuple[int, int]) -> Callable[[], float]:
+        """A function that runs the program once and returns the seconds that it took."""
+        model = Model(program, self.setting.isa, self.setting.threads)
+        image = np.random.default_rng(0).integers(0, 256, (lq[1], lq[0], model.channels), np.uint8)
+        alone = self.setting.threads == 1 and self.setting.isa != "torch"
+        clock = time.thread_time if alone else time.perf_counter
+
+        def run() -> float:
+            started = clock()
+            model(image)
+            return clock() - started
+
+        return run
+
+    def _quiet(self) -> float:
+        times = sorted(self._reference() for _ in range(REFERENCE_RUNS))
+        return statistics.median(times[: REFERENCE_RUNS // 4])

@@ -1,0 +1,94 @@
+"""Where a model's time goes: by operation, by part of the network and by kind of work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bbnas.engine.model import Model
+from bbnas.engine.program import Program
+from bbnas.evaluation import LatencySetting
+
+# An operation's time is that of all that is fused with it: scale, normalisation, activation,
+# residual, PixelShuffle, and the bits that the next binary convolution sees.
+WORK = {
+    "binary": "1-bit convolution",
+    "conv": "full-precision convolution",
+    "narrow": "full-precision convolution",
+    "pack": "threshold and packing",
+    "repeat": "repeated channels",
+    "accumulate": "accumulated bits",
+    "bilinear": "bilinear skip",
+    "input": "image in and out",
+    "output": "image in and out",
+}
+
+
+@dataclass(frozen=True)
+class LayerTime:
+    """One operation: its place in the network, what it does, seconds of processor time."""
+
+    index: int
+    part: str
+    work: str
+    channels: str
+    seconds: float
+
+
+def profile(program: Program, setting: LatencySetting, runs: int = 5) -> list[LayerTime]:
+    """The operations of ``program`` in order, each the fastest of ``runs``.
+
+    Over several threads their processor times are added up.
+
+    Raises:
+        UserError: there is no compiled library, which alone times its operations.
+    """
+    model = Model(program, setting.isa, setting.threads)
+    times = model.profile(setting.lq[1], setting.lq[0], runs)
+    return [
+        LayerTime(
+            time.index, time.part or "image", WORK[time.kind], _channels(program, op), time.seconds
+        )
+        for time, op in zip(times, program.ops, strict=True)
+    ]
+
+
+def by_part_and_work(layers: list[LayerTime]) -> dict[tuple[str, str], float]:
+    """Seconds by (part, kind of work), in the order of the network."""
+    sums: dict[tuple[str, str], float] = {}
+    for layer in layers:
+        place = (layer.part, layer.work)
+        sums[place] = sums.get(place, 0.0) + layer.seconds
+    return sums
+
+
+def draw(layers: list[LayerTime]) -> dict[str, Any]:
+    """A Plotly bar a part, stacked by kind of work."""
+    sums = by_part_and_work(layers)
+    parts = list(dict.fromkeys(layer.part for layer in layers))
+    return {
+        "data": [
+            {
+                "type": "bar",
+                "name": work,
+                "x": parts,
+                "y": [sums.get((part, work), 0.0) * 1e3 for part in parts],
+                "hovertemplate": "%{x}, " + work + ": %{y:.3f} ms<extra></extra>",
+            }
+            for work in dict.fromkeys(layer.work for layer in layers)
+        ],
+        "layout": {
+            "barmode": "stack",
+            "template": "plotly_white",
+            "xaxis": {"title": {"text": "part of the network"}},
+            "yaxis": {"title": {"text": "processor time (ms)"}},
+        },
+    }
+
+
+def _channels(program: Program, op: Any) -> str:
+    """``64→256`` as a layer makes them, before PixelShuffle."""
+    made = op.output if op.output >= 0 else op.bits
+    out = (program.tensors[made].channels if made >= 0 else program.channels) * op.shuffle**2
+    inputs = [program.tensors[t].channels for t in op.inputs]
+    return f"{sum(inputs) or program.channels}→{out}"
