@@ -317,7 +317,7 @@ def draw_times(times: Sequence[Time]) -> Spec:
             "measured time (ms, log scale)",
             460,
             xaxis={"type": "log", "tickformat": "~s", "dtick": 1},
-            yaxis={"type": "log", "dtick": 1},
+            yaxis={"type": "log", "dtick": "D2"},
         ),
     }
 

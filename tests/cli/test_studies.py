@@ -361,3 +361,30 @@ def test_a_search_that_is_interrupted_goes_on(tmp_path) -> None:
     again = [*command[:-1], str(done + 1), "--json"]
     found = json.loads(subprocess.check_output(again, cwd=tmp_path, env=environ, timeout=60))
     assert found["evaluated"] == done + 1
+
+
+def test_latency_from_search_to_report_and_export(run) -> None:
+    timed = ("--objectives", "psnr,latency", "--lq", "24x16", "--name", "timed")
+    code, out, _ = run(*SEARCH, *timed, "--budget", "3", "--quiet")
+    assert code == 0
+    assert "latency (ms)" in out
+    assert "latency: 24×16 LQ pixels, 1 thread" in out
+    code, _, err = run(*SEARCH, *timed, "--threads", "2", "--budget", "3", "--quiet")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "latency.threads was 1, is now 2" in err
+    code, _, err = run("export", "timed", "--max-latency", "0.001ms", "-o", "slow.yaml")
+    assert code == 2
+    assert "no candidate has at most 0.00 ms" in err
+    assert run("export", "timed", "--max-latency", "10s", "-o", "fast.yaml")[0] == 0
+    quick = ("--no-pictures", "--repeats", "0")
+    assert run("report", "timed", *quick)[0] == 0
+    assert 'id="times"' in Path("reports/timed.html").read_text()
+
+    # A study that never asked for latency has none until it is measured.
+    assert run("report", "first", *quick)[0] == 0
+    assert 'id="times"' not in Path("reports/first.html").read_text()
+    code, _, err = run("export", "first", "--max-latency", "1s", "--force")
+    assert (code, "knows no latencies" in err) == (2, True)
+    assert run("report", "first", *quick, "--latency", "--lq", "24x16")[0] == 0
+    assert 'id="times"' in Path("reports/first.html").read_text()
+    assert run("export", "first", "--max-latency", "10s", "-o", "known.yaml")[0] == 0

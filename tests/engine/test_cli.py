@@ -12,6 +12,7 @@ from PIL import Image
 
 from bbnas.cli import main
 from bbnas.design import load_design
+from bbnas.engine import isas
 from bbnas.training import Recipe
 from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
 from tests.engine.networks import assert_same_pixels, network
@@ -68,4 +69,42 @@ def test_bad_input_is_one_line(
     assert (code, err.count("\n")) == (2, 1)
     assert "not a readable .bbn model" in err
     code, _, err = run(capsys, "pack", tmp_path / "none.safetensors", "-o", tmp_path / "x.bbn")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+SMALL = ("--task", "sr2", "--lq", "24x16")
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+def test_a_profile_is_a_table_a_page_and_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "profile.html"
+    code, out, _ = run(capsys, "profile", "bbcu-m", *SMALL, "--html", page)
+    assert code == 0
+    for words in ("24×16 LQ pixels, 1 thread", "1-bit convolution", "upsampling", "in all"):
+        assert words in out
+    html = page.read_text(encoding="utf-8")
+    assert "<script src" not in html
+    assert "Plotly.newPlot" in html
+    code, out, _ = run(capsys, "profile", "bbcu-m", *SMALL, "--layers", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["setting"]["lq"] == [24, 16]
+    layers = sum(layer["seconds"] for layer in found["layers"])
+    assert sum(row["seconds"] for row in found["parts"]) == pytest.approx(layers)
+    assert found["seconds"] == pytest.approx(layers)
+    code, out, _ = run(capsys, "profile", "bbcu-m", *SMALL, "--layers")
+    assert out.count("1-bit convolution") == 32 + 2
+
+
+def test_a_cost_says_how_long_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "cost", "bbcu-m", *SMALL, "--latency", "--json")
+    assert code == 0
+    found = json.loads(out)["latency"]
+    assert found["seconds"] == pytest.approx(found["ratio"] * found["reference"])
+    assert found["setting"]["threads"] == 1
+    code, out, _ = run(capsys, "cost", "bbcu-m", *SMALL, "--latency")
+    assert "times the reference workload run beside it" in out
+    code, _, err = run(capsys, "cost", "bbcu-m", "--latency", "--threads", "0")
     assert (code, err.count("\n")) == (2, 1)

@@ -12,6 +12,7 @@ import pytest
 
 from bbnas.analysis import frame, recommend
 from bbnas.errors import UserError
+from bbnas.evaluation import LatencySetting
 from bbnas.report import write_csv, write_report
 from bbnas.report.page import embed, ratio, unbroken
 
@@ -60,6 +61,28 @@ def test_a_report_holds_every_section_and_nothing_from_elsewhere(
     assert {f"t{c.number}" for c in study.candidates} <= found.ids
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in found.addresses)
     assert "link" not in found.tags
+
+
+def test_latencies_have_a_section_of_their_own(synthetic_study, tmp_path):
+    plain = synthetic_study(40)
+    where = LatencySetting((64, 36), 2, "avx2", "a processor", "abc")
+    timed = replace(
+        plain,
+        latency=where,
+        candidates=tuple(
+            replace(c, evaluation=replace(c.evaluation, latency=1e-12 * c.evaluation.ops))
+            for c in plain.candidates
+        ),
+    )
+    found = page(timed, tmp_path / "timed.html")
+    assert {"times", "plot-times", "max-latency"} <= found.ids
+    assert "64×36 LQ pixels, 2 threads, avx2, a processor" in found.text
+    assert "ρ = 1.00" in found.text
+    own = recommend(timed).candidate.evaluation
+    assert f"{own.latency * 1e3:.2f} ms"[:4] in found.text
+    without = page(plain, tmp_path / "plain.html")
+    assert not {"times", "plot-times", "max-latency"} & without.ids
+    assert "latency" not in write_report(plain, tmp_path / "p.html").read_text().split("<main>")[0]
 
 
 def test_the_page_says_what_analysis_found(synthetic_study, make_pictures, tmp_path):
