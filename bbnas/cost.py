@@ -19,11 +19,13 @@ from typing import Any, NamedTuple
 import torch
 from fvcore.nn import FlopCountAnalysis
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.design import Design
 from bbnas.networks import build
 from bbnas.tasks import Task, get_task
+from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
 LQ = (320, 180)
@@ -169,9 +171,34 @@ def printed(count: float, unit: float) -> str:
     return str(thousandths.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
+class _Uninitialised(TorchFunctionMode):
+    """Leaves weights as they come: counting asks for their shapes, and drawing them for a wide
+    network takes longer than all the rest.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        drawn = func in (torch.Tensor.uniform_, torch.Tensor.normal_)
+        if drawn or getattr(func, "__module__", "") == "torch.nn.init":
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
 @lru_cache(maxsize=4096)
 def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
-    network = build(design, task).eval()
+    # Maps of 20 pixels are no work for several threads, which would wait for each other.
+    with torch_threads(1):
+        return _count(design, task)
+
+
+def _count(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
+    with _Uninitialised():
+        network = build(design, task).eval()
     analysis = FlopCountAnalysis(network, torch.zeros(1, task.channels, *_TRACED))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     for name in _ELEMENTWISE:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bbnas.binary.transcription import TranscribedUnit
 from bbnas.binary.unit import BinaryUnit
 from bbnas.design import PRESETS
+from bbnas.threads import torch_threads
 
 UNITS = 8  # in a chain, so that activations leave the cache as they do in a network
 
@@ -62,14 +63,10 @@ def bench_train(
     and the bare convolution run channels-last, as bbnas trains; the transcription as a plain
     network does.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with torch_threads(threads):
         for width in widths:
             for side in sides:
                 yield _measure(width, batch, side, rounds)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _measure(width: int, batch: int, side: int, rounds: int) -> TrainingSpeed:

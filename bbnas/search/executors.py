@@ -11,6 +11,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.search.ledger import Job
+from bbnas.threads import torch_threads
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -52,19 +53,13 @@ class Training:
     device: str = "cpu"
 
     def __call__(self, design: Design) -> Evaluation:
-        import torch
-
         from bbnas.training import evaluate_design
 
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with torch_threads(1):
             found: Evaluation = evaluate_design(
                 design, self.task, self.protocol, self.dataset, self.device
             )
-            return found
-        finally:
-            torch.set_num_threads(threads)
+        return found
 
 
 @dataclass(frozen=True)

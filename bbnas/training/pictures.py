@@ -22,6 +22,7 @@ from bbnas.report.pictures import (
     Pictures,
 )
 from bbnas.tasks import Task, get_task
+from bbnas.threads import torch_threads
 from bbnas.training.device import resolve_device
 from bbnas.training.loop import Diverged, Training, initialise
 from bbnas.training.scoring import compared, score, skip
@@ -100,12 +101,8 @@ def _trained(
     patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
     training = Training(initialise(design, task, protocol), patches, protocol, device)
     # As a search trains it: one thread, which on a busy machine is faster than several too.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with torch_threads(1):
         training.advance(protocol.iterations)
-    finally:
-        torch.set_num_threads(threads)
     return training.network
 
 
