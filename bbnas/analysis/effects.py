@@ -95,8 +95,8 @@ def axis_choice(design: Design, axis: str) -> str | None:
     """The choice of ``design`` on an ``axis`` of ``effects`` (not a part); None where idle."""
     if axis == _METHOD:
         return TITLES.get(design.published)
-    for field, name, choice in _CHOICES:
-        if name == axis and _matters(field, design):
+    for field, name, choice in CHOICES:
+        if name == axis and matters(field, design):
             return choice(getattr(design, field))
     return None
 
@@ -130,7 +130,7 @@ def _switch(on: bool) -> str:
 
 
 # The design's field, what a reader calls it, and its value in words.
-_CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("norm", "normalisation", _plain),
     ("k_ratio", "alignment k / k*", _alignment),
     ("activation", "activation", _plain),
@@ -143,7 +143,7 @@ _CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 )
 
 
-def _matters(field: str, design: Design) -> bool:
+def matters(field: str, design: Design) -> bool:
     return field not in MATTERS or MATTERS[field](design)
 
 
@@ -165,10 +165,10 @@ def _axes(study: Study, designs: Sequence[Design]) -> list[_Axis]:
     if by_method:
         made = [axis_choice(d, _METHOD) for d in designs]
         axes.append(_axis(_METHOD, TITLES["bbcu"], list(TITLES.values()), made))
-    for field, name, choice in _CHOICES:
+    for field, name, choice in CHOICES:
         if by_method and field in UNIT_FIELDS:
             continue  # decided by the method
-        active = [getattr(d, field) for d in designs if _matters(field, d)]
+        active = [getattr(d, field) for d in designs if matters(field, d)]
         values = sorted(set(active), key=lambda value: (value is not None, value))
         order = list(dict.fromkeys(choice(value) for value in values))
         default = choice(Design.model_fields[field].default)

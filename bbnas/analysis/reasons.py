@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
-from bbnas.analysis.pareto import useful
+from bbnas.analysis.evidence import part_evidence
 from bbnas.analysis.words import (
     COSTS,
     count,
@@ -17,10 +14,9 @@ from bbnas.analysis.words import (
     interval,
     listed,
     milliseconds,
-    plural,
     share,
 )
-from bbnas.design import Design, Part
+from bbnas.design import Design
 from bbnas.evaluation import Candidate, Evaluation, Study
 from bbnas.tasks import get_task
 
@@ -106,55 +102,6 @@ def _times(there: float, here: float) -> str:
     if 0.995 < ratio < 1.005:
         return "as many"
     return f"{ratio:.3g}× fewer" if ratio > 1 else f"{1 / ratio:.3g}× more"
-
-
-class Evidence(NamedTuple):
-    """What binarizing a part does to PSNR (dB), and where that is known from."""
-
-    effect: float
-    low: float
-    high: float
-    source: str
-
-    def words(self) -> str:
-        return (
-            f"{decibel(self.effect, sign=True)} "
-            f"(95 % interval {interval(self.low, self.high)}; {self.source})"
-        )
-
-
-def matched_pairs(study: Study, part: Part) -> list[tuple[Evaluation, Evaluation]]:
-    """Pairs (full precision, 1-bit) of useful evaluations that differ only in ``part``."""
-    own = [c.evaluation for c in study.candidates]
-    known = [*study.references, *own]
-    found = {e.design.key: e for e in known if useful(study.config, e)}
-    pairs = []
-    for evaluation in found.values():
-        design = evaluation.design
-        if design.binary(part):
-            kept = [p for p in design.binarize if p is not part]
-            twin = found.get(design.replace(binarize=kept).key)
-            if twin:
-                pairs.append((twin, evaluation))
-    return pairs
-
-
-def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
-    """Three matched pairs or more, or the fit of all candidates: the narrower interval."""
-    from scipy.special import stdtrit
-
-    found = []
-    pairs = matched_pairs(study, part)
-    if len(pairs) >= 3:
-        gaps = np.array([binary.psnr - full.psnr for full, binary in pairs])
-        half = stdtrit(len(gaps) - 1, 0.975) * gaps.std(ddof=1) / np.sqrt(len(gaps))
-        mean, half = float(gaps.mean()), float(half)
-        source = plural(len(pairs), "matched pair")
-        found.append(Evidence(mean, mean - half, mean + half, source))
-    if fitted := fit.part(part):
-        source = f"fit over {plural(fit.candidates, 'candidate')}"
-        found.append(Evidence(fitted.effect, fitted.low, fitted.high, source))
-    return min(found, key=lambda evidence: evidence.high - evidence.low, default=None)
 
 
 def _parts(study: Study, design: Design, fit: Fit) -> list[str]:

@@ -17,7 +17,7 @@ from bbnas.cli.designs import cost, design, space, tasks
 from bbnas.cli.engine import doctor, pack, profile
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
-from bbnas.cli.studies import benefit, export, report, search
+from bbnas.cli.studies import benefit, export, findings, report, search
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -52,6 +52,7 @@ def cli() -> None:
 for _command in (
     search,
     report,
+    findings,
     export,
     train,
     evaluate,

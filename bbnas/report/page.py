@@ -26,6 +26,8 @@ from bbnas.analysis import (
 )
 from bbnas.analysis.effects import fit_effects, searches_methods
 from bbnas.analysis.fidelity import SeedNoise
+from bbnas.analysis.findings import findings
+from bbnas.analysis.findings import summary as finding_lines
 from bbnas.analysis.recommend import Recommendation
 from bbnas.analysis.words import count, decibel, milliseconds, plural, share, signed
 from bbnas.design import TITLES
@@ -157,6 +159,7 @@ def render(
         task=get_task(study.config.task),
         numbers=tally(study),
         seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
+        findings=finding_lines(findings(study)),
         chosen=_chosen(study, recommendation) if recommendation else None,
         missing=missing,
         plot=plot,

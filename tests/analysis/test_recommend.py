@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import front, knee, recommend
 from bbnas.analysis.effects import fit_effects
-from bbnas.analysis.reasons import matched_pairs, part_evidence
+from bbnas.analysis.evidence import Pool, part_evidence, without
 from bbnas.analysis.recommend import TIE
 from bbnas.analysis.words import count
 from bbnas.design import PRESETS, Design, Part
@@ -182,14 +182,14 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
     ]
     candidates = tuple(Candidate(i, evaluated(d, psnr=26.0)) for i, d in enumerate(others))
     study = replace(study, candidates=candidates)
-    assert [(a.design, b.design) for a, b in matched_pairs(study, Part.UPSAMPLING)] == [
+    assert [(a.design, b.design) for a, b in Pool.of(study).pairs(without(Part.UPSAMPLING))] == [
         (others[1], design)
     ]
     # Without a 1-bit body the convolutions per residual are idle: still the same network.
-    assert [(a.design, b.design) for a, b in matched_pairs(study, Part.BODY)] == [
+    assert [(a.design, b.design) for a, b in Pool.of(study).pairs(without(Part.BODY))] == [
         (others[2], design)
     ]
-    assert matched_pairs(study, Part.HEAD) == []
+    assert Pool.of(study).pairs(without(Part.HEAD)) == []
 
 
 def test_evidence_is_matched_pairs_or_the_fit_whichever_is_narrower(synthetic_study, evaluated):

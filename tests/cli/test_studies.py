@@ -363,6 +363,18 @@ def test_a_search_that_is_interrupted_goes_on(tmp_path) -> None:
     assert found["evaluated"] == done + 1
 
 
+def test_findings_are_lines_or_json(run) -> None:
+    code, out, _ = run("findings", "first")
+    assert code == 0
+    assert all(line.startswith("- ") for line in out.splitlines())
+    code, out, _ = run("findings", "first", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert set(found) == {"study", "candidates", "told", "untold", "silent"}
+    code, _, err = run("findings", "none")
+    assert (code, err.count("\n")) == (2, 1)
+
+
 def test_latency_from_search_to_report_and_export(run) -> None:
     timed = ("--objectives", "psnr,latency", "--lq", "24x16", "--name", "timed")
     code, out, _ = run(*SEARCH, *timed, "--budget", "3", "--quiet")

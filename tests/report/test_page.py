@@ -56,7 +56,7 @@ def test_a_report_holds_every_section_and_nothing_from_elsewhere(
 ):
     study = synthetic_study(120, baselines=("bbcu-m",))
     found = page(study, tmp_path / "report.html", pictures=make_pictures())
-    sections = {"recommended", "front", "hypervolume", "effects", "benefit", "curves"}
+    sections = {"findings", "recommended", "front", "hypervolume", "effects", "benefit", "curves"}
     assert sections | {"candidates", "pictures", "measured"} <= found.ids
     assert {f"t{c.number}" for c in study.candidates} <= found.ids
     assert all(address.startswith(("#", "data:image/png;base64,")) for address in found.addresses)

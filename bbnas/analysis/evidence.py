@@ -1,0 +1,133 @@
+"""What a study knows of one choice: designs that are equal but for it, or the fit of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from bbnas.analysis.effects import Fit
+from bbnas.analysis.pareto import useful
+from bbnas.analysis.words import decibel, interval, plural
+from bbnas.design import Design, Part
+from bbnas.evaluation import Evaluation, Study
+
+# Fewer pairs than this tell nothing of their spread.
+FEWEST = 3
+
+Pair = tuple[Evaluation, Evaluation]
+# Names the design to compare a canonical one with, None if it has none.
+Twin = Callable[[Design], Design | None]
+
+
+class Evidence(NamedTuple):
+    """What a choice does to PSNR (dB) with its 95 % interval, and where that is known from.
+
+    ``p`` is the probability of an effect as far from 0 by chance alone, ``pairs`` how many
+    matched pairs it is the mean of: 0 if it is from the fit.
+    """
+
+    effect: float
+    low: float
+    high: float
+    p: float
+    pairs: int
+    source: str
+
+    def words(self) -> str:
+        return (
+            f"{decibel(self.effect, sign=True)} "
+            f"(95 % interval {interval(self.low, self.high)}; {self.source})"
+        )
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Everything that was evaluated under a study's protocol, by the key of its design: the
+    canonical designs, and the evaluations of those that beat the network's global skip.
+    """
+
+    designs: dict[str, Design]
+    useful: dict[str, Evaluation]
+
+    @classmethod
+    def of(cls, study: Study) -> Pool:
+        everything = [*study.references, *(c.evaluation for c in study.candidates)]
+        keyed = [(e.design.key, e) for e in everything]
+        return cls(
+            {key: e.design.canonical() for key, e in keyed},
+            {key: e for key, e in keyed if useful(study.config, e)},
+        )
+
+    def twins(self, twin: Twin) -> Iterator[tuple[str, str]]:
+        """(key of the twin, key of the design) of what was evaluated both ways."""
+        for key, design in self.designs.items():
+            other = twin(design)
+            if other is not None and other != design and (its := other.key) in self.designs:
+                yield its, key
+
+    def pairs(self, twin: Twin) -> list[Pair]:
+        """(twin, own) where both are useful."""
+        keys = [k for k in self.twins(twin) if self.useful.keys() >= set(k)]
+        return [(self.useful[its], self.useful[mine]) for its, mine in keys]
+
+    def collapsed(self, twin: Twin) -> int:
+        """How many designs are not useful while their twins are."""
+        return sum(
+            its in self.useful and mine not in self.useful for its, mine in self.twins(twin)
+        )
+
+
+def without(part: Part) -> Twin:
+    """The twin of a design whose ``part`` is 1-bit: the same with it in full precision."""
+
+    def twin(design: Design) -> Design | None:
+        if not design.binary(part):
+            return None
+        return design.replace(binarize=[p for p in design.binarize if p is not part])
+
+    return twin
+
+
+def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
+    """The mean difference of three pairs or more, by Student's t."""
+    from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
+
+    if len(pairs) < FEWEST:
+        return None
+    gaps = np.array([own.psnr - twin.psnr for twin, own in pairs])
+    freedom, mean = len(gaps) - 1, float(gaps.mean())
+    error = float(gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    half = float(stdtrit(freedom, 0.975)) * error
+    p = 2 * float(stdtr(freedom, -abs(mean) / error)) if error > 0 else float(mean == 0)
+    source = plural(len(pairs), "matched pair")
+    return Evidence(mean, mean - half, mean + half, p, len(pairs), source)
+
+
+def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
+    """The fit's effect of ``choice`` on ``axis``, where it knows it against ``reference``."""
+    from scipy.special import ndtr
+
+    for e in fit.effects:
+        if (e.axis, e.choice, e.reference) == (axis, choice, reference):
+            error = (e.high - e.low) / 2 / 1.96
+            p = 2 * float(ndtr(-abs(e.effect) / error)) if error > 0 else float(e.effect == 0)
+            source = f"fit over {plural(fit.candidates, 'candidate')}"
+            return Evidence(e.effect, e.low, e.high, p, 0, source)
+    return None
+
+
+def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
+    """Three matched pairs or more, or the fit of all candidates: the narrower interval."""
+    fitted = fit.part(part)
+    found = [
+        of_pairs(Pool.of(study).pairs(without(part))),
+        of_fit(fit, fitted.axis, fitted.choice, fitted.reference) if fitted else None,
+    ]
+    return min(
+        (evidence for evidence in found if evidence is not None),
+        key=lambda evidence: evidence.high - evidence.low,
+        default=None,
+    )
