@@ -12,6 +12,7 @@ each of them keeps features in a network.
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
 
 UNITS, WIDTH = 8, 64
-TURN = 0.1
+TURN = 0.05
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ _Turn = Callable[[], float]
 
 def _serve(pipe: Any, job: Job) -> None:
     """A worker's main: (its kernels, why it cannot run), then the seconds of each turn."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, job.cpus)
     os.environ["OMP_NUM_THREADS"] = str(len(job.cpus))
