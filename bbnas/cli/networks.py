@@ -185,7 +185,7 @@ def bench_train(rounds: int, as_json: bool) -> None:
 
 @bench.command("engine")
 @click.option("--cases", type=Names(), help="Of unit,bbcu-l,bbcu-m,dncnn. [default: all]")
-@click.option("--rounds", type=click.IntRange(min=1), default=7, show_default=True)
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
 @click.option("--lq", type=Size(), default="320x180", show_default=True, help="Size of the image.")
 @click.option("--html", "html_file", type=click.Path(), help="Write a page with charts as well.")
 @options.quiet

@@ -5,14 +5,16 @@ Both take an LQ image, float32 (N, C, H, W) in 0..1, as ``lq`` and make ``hq``, 
 floating point. OpenVINO counts bits: activations and weights of its ``BinaryConvolution`` are u1.
 Each operation is written as :mod:`bbnas.engine.reference` computes it.
 
-What OpenVINO's CPU plugin wants of a ``BinaryConvolution`` (read in its source and found in runs
-of 2026.4, which fails without a word otherwise):
+What OpenVINO's CPU plugin wants of a ``BinaryConvolution``, as its source says and runs of 2025.4
+to 2026.4 show; all but the first it does not check, and computes something else. (2026.3 computes
+something else in any case: openvino#37528.)
 
 - images of fixed size: ``model.reshape([1, C, H, W])`` before ``compile_model``;
 - 0 and 1 from its ``FakeQuantize``, not −1 and 1, and weights packed from the lowest bit;
 - a multiple of 8 input channels. Others are added in pairs, which are −1 everywhere and whose
-  weights are −1 and 1, so their sum is 0 at every tap. An odd number has no such pairs: there
-  the convolution of the ±1 is a floating-point one.
+  weights are 1 and −1, so their sum is 0 at every tap. An odd number has no such pairs: there
+  the convolution of the ±1 is a floating-point one;
+- no bits that are all that is made of a sum with a residual: it reads that as bits as well.
 
 A floating-point convolution of ±1 is rounded, which changes nothing: without it runtimes fold the
 scale that follows into the weights, sums of 0 become ±1e-9, and the next signs differ.
@@ -83,7 +85,7 @@ def _build(program: Program, graph: _Graph, image: Node) -> Node:
                 y = graph.add(graph.mul(y, threshold), op.arrays["pack_b"])
                 threshold = np.zeros_like(threshold)
             if op.kind == "binary" and op.residual >= 0 and op.output < 0:
-                # Else OpenVINO fuses the sum and these bits, and reads the residual as bits too.
+                # Bits of a sum: the comparison keeps OpenVINO from fusing the two.
                 y, threshold = graph.sign(y, threshold), np.zeros_like(threshold)
             bits[op.bits] = (y, threshold)
     raise AssertionError("a program ends with its output")
