@@ -186,15 +186,15 @@ def bench_train(rounds: int, as_json: bool) -> None:
 @bench.command("engine")
 @click.option("--cases", type=Names(), help="Of unit,bbcu-l,bbcu-m,dncnn. [default: all]")
 @click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--lq", type=Size(), default="320x180", show_default=True, help="Size of the image.")
-@click.option("--html", "html_file", type=click.Path(), help="Write a page with charts as well.")
+@click.option("--lq", type=Size(), default="320x180", show_default=True, help="The LQ image.")
+@click.option("--html", type=click.Path(), help="Also draw it on a page of its own.")
 @options.quiet
 @options.as_json
 def bench_engine(
     cases: tuple[str, ...] | None,
     rounds: int,
     lq: tuple[int, int],
-    html_file: str | None,
+    html: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -202,20 +202,18 @@ def bench_engine(
 
     The exit code is 1 where the engine is not as many times faster as it is meant to be.
     """
-    from bbnas.engine.bench import BOUNDS, CASES, page, ratio_of
+    from bbnas.engine.bench import BOUNDS, CASES, COLUMNS, draw, ratio_of
     from bbnas.engine.bench import bench_engine as measure
-    from bbnas.training.checkpoint import write_atomically
-
-    if html_file is not None and not Path(html_file).parent.is_dir():
-        raise UserError(f"--html {html_file}: no such folder; make it, or name another file")
 
     def say(case: str) -> None:
         if not quiet and not as_json:
             click.echo(f"measuring {CASES[case].title}", err=True)
 
     found = measure(cases or tuple(CASES), rounds, lq, say)
-    if html_file is not None:
-        write_atomically(Path(html_file), page(found).encode())
+    if html is not None:
+        from bbnas.report.plain import write_figures
+
+        write_figures(html, "Latency of the engine and its peers", found.words, draw(found))
     if as_json:
         print_json(plain(found))
         return 0 if found.passed else 1
@@ -223,23 +221,19 @@ def bench_engine(
         times = [t for t in found.times if t.case == case and t.contestant not in BOUNDS]
         ours = {t.threads: t for t in times if t.contestant == "bbnas"}
         print_table(
-            ("", "threads", "median ms", "× bbnas", "kernels"),
+            ("", "threads", "ms", "× bbnas", "kernels"),
             [
                 (t.contestant, t.threads, t.median_ms, ratio_of(t, ours[t.threads]), t.kernels)
                 for t in times
             ],
-            f"{CASES[case].title}, {lq[0]}×{lq[1]}, {rounds} rounds",
+            CASES[case].title,
         )
-    print_table(
-        ("case", "", "threads", "against", "× faster", "at least", ""),
-        [
-            (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
-            for v in found.verdicts
-        ],
-        "what it must show",
-    )
-    if found.roofline is not None:
-        click.echo(found.roofline.words)
-    for reason in dict.fromkeys(f"no {m.contestant}: {m.reason}" for m in found.missing):
-        click.echo(reason)
+    rows = [
+        (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
+        for v in found.verdicts
+    ]
+    print_table(COLUMNS, rows, "What it must show")
+    click.echo(found.words)
+    if html is not None:
+        click.echo(f"wrote {html}")
     return 0 if found.passed else 1

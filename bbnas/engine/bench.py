@@ -79,6 +79,8 @@ class Rule:
     isa: str = ""
 
 
+# Of a table of verdicts.
+COLUMNS = ("case", "", "threads", "against", "× faster", "at least", "")
 FASTEST, ITSELF = "fastest fp32 peer", "itself on one thread"
 RULES = (
     Rule("unit", FASTEST, 7, "avx512"),
@@ -163,6 +165,19 @@ class Bench:
     verdicts: tuple[Verdict, ...]
     roofline: Roofline | None
     passed: bool
+
+    @property
+    def words(self) -> str:
+        versions = ", ".join(f"{name} {text}" for name, text in self.machine["versions"].items())
+        words = (
+            f"{self.machine['cpu']}, {self.machine['cores']} cores, the engine on "
+            f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of {self.rounds} "
+            f"rounds; {versions}"
+        )
+        found = [words, *([self.roofline.words] if self.roofline else [])]
+        return ". ".join(
+            [*found, *dict.fromkeys(f"No {m.contestant}: {m.reason}" for m in self.missing)]
+        )
 
 
 def bench_engine(
@@ -255,11 +270,11 @@ def _has_avx512() -> bool:
 
 
 def _machine(isa: str) -> dict[str, Any]:
-    from bbnas.engine.doctor import examine
+    from bbnas.engine.doctor import cpu
 
     packages = ("bbnas", "torch", *PEERS)
     return {
-        "cpu": examine()["cpu"],
+        "cpu": cpu(),
         "cores": len(_cpus()),
         "isa": isa,
         "versions": {name: version(name) for name in packages},
@@ -330,51 +345,48 @@ def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roo
     )
 
 
-def page(bench: Bench) -> str:
-    """One self-contained page: a bar a contestant, the rules below."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    figure = Markup(_figure(bench).to_html(full_html=False, include_plotlyjs=True))
-    return environment.get_template("bench.html.j2").render(
-        bench=bench, figure=figure, cases=CASES
-    )
-
-
-def _figure(bench: Bench) -> Any:
-    from plotly.subplots import make_subplots
-
+def draw(bench: Bench) -> list[dict[str, Any]]:
+    """Plotly figures: a bar a contestant for each case, and a table of the rules."""
     times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
-    names = list(dict.fromkeys(timing.case for timing in times))
-    titles = [CASES[name].title for name in names]
-    figure = make_subplots(
-        rows=len(names), subplot_titles=titles, vertical_spacing=0.3 / len(names)
-    )
-    threads = sorted({timing.threads for timing in times})
-    for row, name in enumerate(names, 1):
-        for count, colour in zip(threads, ("#0b5cad", "#b54708", "#475467"), strict=False):
-            own = [t for t in times if (t.case, t.threads) == (name, count)]
-            figure.add_bar(
-                x=[t.median_ms for t in own],
-                y=[t.contestant for t in own],
-                orientation="h",
-                name=f"{count} thread{'s' if count > 1 else ''}",
-                legendgroup=str(count),
-                showlegend=row == 1,
-                marker_color=colour,
-                texttemplate="%{x:.3~g}",
-                hovertemplate="%{y}: %{x:.3g} ms",
-                row=row,
-                col=1,
-            )
-    figure.update_xaxes(rangemode="tozero", ticksuffix=" ms")
-    figure.update_yaxes(autorange="reversed")
-    figure.update_layout(height=360 * len(names), template="plotly_white", margin={"l": 160})
-    return figure
+    figures = [
+        {
+            "data": [
+                _bars([t for t in times if (t.case, t.threads) == (case, threads)], threads)
+                for threads in sorted({t.threads for t in times if t.case == case})
+            ],
+            "layout": {
+                "barmode": "group",
+                "template": "plotly_white",
+                "title": {"text": CASES[case].title},
+                "xaxis": {"rangemode": "tozero", "title": {"text": "time (ms)"}},
+                "yaxis": {"autorange": "reversed", "automargin": True},
+            },
+        }
+        for case in dict.fromkeys(timing.case for timing in times)
+    ]
+    rows = [
+        (CASES[v.case].title, v.ours, v.threads, v.peer, v.ratio, v.at_least, v.word)
+        for v in bench.verdicts
+    ]
+    table = {
+        "type": "table",
+        "header": {"values": COLUMNS, "align": "left"},
+        "cells": {
+            "values": list(zip(*rows, strict=True)),
+            "align": "left",
+            "format": ["", "", "", "", ".2f", "", ""],
+        },
+    }
+    return [*figures, {"data": [table], "layout": {"height": 200 + 40 * len(rows)}}]
+
+
+def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": f"{threads} thread{'s' if threads > 1 else ''}",
+        "x": [timing.median_ms for timing in times],
+        "y": [timing.contestant for timing in times],
+        "texttemplate": "%{x:.3~g}",
+        "hovertemplate": "%{y}: %{x:.3g} ms",
+    }

@@ -2,7 +2,8 @@
 
 A process is pinned to its CPUs, and kept from newer instruction sets, before it loads its
 library. A turn is one run; of a fast model as many as take ``TURN`` seconds, after one that warms
-up. Inputs and outputs are in memory: the engine's bytes, the peers' float32 as each likes it.
+up. On one thread the clock is the process's, which does not run while others do. Inputs and
+outputs are in memory: the engine's bytes, the peers' float32 as each likes it.
 
 The unit is what one more costs a chain of them, (chain of 1 + ``UNITS`` − chain of 1) / ``UNITS``,
 of the engine as of all peers: nobody pays for the conversions at the ends, and features stay where
@@ -129,14 +130,15 @@ def _serve(pipe: Any, job: Job) -> None:
         return
 
 
-def _turn(*runs: Callable[[], object]) -> _Turn:
+def _turn(job: Job, *runs: Callable[[], object]) -> _Turn:
     """Of a network; or of two chains, the long one first."""
+    clock = time.process_time if len(job.cpus) == 1 else time.perf_counter
 
     def seconds(run: Callable[[], object], count: int) -> float:
-        started = time.perf_counter()
+        started = clock()
         for _ in range(count):
             run()
-        return (time.perf_counter() - started) / count
+        return (clock() - started) / count
 
     def average(run: Callable[[], object]) -> float:
         first = seconds(run, 1)
@@ -231,7 +233,7 @@ def _engine(job: Job) -> tuple[_Turn, str]:
         image = np.rint(_image(program, job.lq)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
         return lambda: model(image)
 
-    return _turn(*map(run, job.programs)), isa
+    return _turn(job, *map(run, job.programs)), isa
 
 
 def _torch(job: Job) -> tuple[_Turn, str]:
@@ -259,8 +261,8 @@ def _torch(job: Job) -> tuple[_Turn, str]:
     kernels = torch.backends.cpu.get_cpu_capability()
     if job.case.task:
         network = _network(job.case, job.contestant.binary)
-        return _turn(run(network, network.channels)), kernels
-    return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
+        return _turn(job, run(network, network.channels)), kernels
+    return _turn(job, *(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
 
 
 def _openvino(job: Job) -> tuple[_Turn, str]:
@@ -292,7 +294,7 @@ def _openvino(job: Job) -> tuple[_Turn, str]:
         request.set_input_tensor(openvino.Tensor(image))
         return cast("Callable[[], object]", request.infer)
 
-    return _turn(*map(run, job.programs)), ", ".join(sorted(kernels))
+    return _turn(job, *map(run, job.programs)), ", ".join(sorted(kernels))
 
 
 def _onnxruntime(job: Job) -> tuple[_Turn, str]:
@@ -314,7 +316,7 @@ def _onnxruntime(job: Job) -> tuple[_Turn, str]:
         binding.bind_output("hq")
         return lambda: session.run_with_iobinding(binding)
 
-    return _turn(*map(run, job.programs)), ""  # it does not say
+    return _turn(job, *map(run, job.programs)), ""  # it does not say
 
 
 # ---- what bounds a unit -----------------------------------------------------------------------
@@ -347,7 +349,7 @@ def _copying(job: Job) -> tuple[_Turn, str]:
     """A unit that does nothing but move its bytes."""
     source = np.zeros(moved(job.lq) // 2, np.uint8)
     target = np.ones_like(source)
-    return _turn(lambda: np.copyto(target, source)), "numpy"
+    return _turn(job, lambda: np.copyto(target, source)), "numpy"
 
 
 _RUNTIMES: dict[str, Callable[[Job], tuple[_Turn, str]]] = {
