@@ -138,7 +138,7 @@ class Roofline:
     @property
     def words(self) -> str:
         return (
-            f"a unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
+            f"A unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
             f"{self.vector_bits} bits ({self.isa}): {self.instructions_ms:.2f} ms at the "
             f"{self.instructions_per_second / 1e9:.1f} G/s of that loop alone, in the L1 cache; "
             f"{self.instructions_fraction:.0%} of this bound is reached. On its own it moves "
@@ -365,8 +365,7 @@ def draw(bench: Bench) -> list[dict[str, Any]]:
         for case in dict.fromkeys(timing.case for timing in times)
     ]
     rows = [
-        (CASES[v.case].title, v.ours, v.threads, v.peer, v.ratio, v.at_least, v.word)
-        for v in bench.verdicts
+        (v.case, v.ours, v.threads, v.peer, v.ratio, v.at_least, v.word) for v in bench.verdicts
     ]
     table = {
         "type": "table",
@@ -377,7 +376,7 @@ def draw(bench: Bench) -> list[dict[str, Any]]:
             "format": ["", "", "", "", ".2f", "", ""],
         },
     }
-    return [*figures, {"data": [table], "layout": {"height": 200 + 40 * len(rows)}}]
+    return [*figures, {"data": [table], "layout": {"height": 250 + 40 * len(rows)}}]
 
 
 def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
@@ -388,5 +387,6 @@ def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
         "x": [timing.median_ms for timing in times],
         "y": [timing.contestant for timing in times],
         "texttemplate": "%{x:.3~g}",
+        "textangle": 0,
         "hovertemplate": "%{y}: %{x:.3g} ms",
     }
