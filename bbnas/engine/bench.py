@@ -49,13 +49,17 @@ BOUNDS = (COUNTING.name, COPYING.name)
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of a contestant's turns; ``kernels`` is what its runtime says that it uses."""
+    """Milliseconds of a contestant's turns; ``kernels`` is what its runtime says that it uses.
+
+    On one thread of processor time; ``wall_ms`` is by the wall's clock always.
+    """
 
     case: str
     contestant: str
     threads: int
     kernels: str
     rounds_ms: tuple[float, ...]
+    wall_ms: tuple[float, ...]
     median_ms: float
 
 
@@ -229,14 +233,16 @@ def _measure(name: str, rounds: int, lq: tuple[int, int]) -> tuple[list[Timing],
             if worker.missing and worker.job.contestant not in (BF16, *AVX2):
                 raise UserError(f"{_who(worker)[0]} cannot run {case.title}: {worker.missing}")
         able = [worker for worker in workers if not worker.missing]
-        turns = [[1e3 * worker.turn() for worker in able] for _ in range(rounds)]
+        turns = [[worker.turn() for worker in able] for _ in range(rounds)]
     finally:
         for worker in workers:
             worker.end()
-    times = [
-        Timing(name, *_who(worker), worker.kernels, ms, statistics.median(ms))
-        for worker, ms in zip(able, zip(*turns, strict=True), strict=True)
-    ]
+    times = []
+    for worker, own in zip(able, zip(*turns, strict=True), strict=True):
+        ms, wall = zip(*((1e3 * seconds, 1e3 * wall) for seconds, wall in own), strict=True)
+        times.append(
+            Timing(name, *_who(worker), worker.kernels, ms, wall, statistics.median(ms))
+        )
     return times, [Missing(name, *_who(w), w.missing) for w in workers if w.missing]
 
 
@@ -304,7 +310,7 @@ def _verdict(rule: Rule, times: Sequence[Timing], isa: str, lq: tuple[int, int])
     else:
         other = found.get((peer, 1))
     own = found.get((ours, threads))
-    ratio = None if own is None or other is None else ratio_of(other, own)
+    ratio = None if own is None or other is None else ratio_of(other, own, peer == ITSELF)
     reason = ""
     if ratio is None:
         reason = "not measured"
@@ -316,9 +322,10 @@ def _verdict(rule: Rule, times: Sequence[Timing], isa: str, lq: tuple[int, int])
     return Verdict(rule.case, ours, threads, peer, rule.at_least, ratio, passed, reason)
 
 
-def ratio_of(other: Timing, own: Timing) -> float:
-    """How many times faster ``own`` is."""
-    pairs = zip(other.rounds_ms, own.rounds_ms, strict=True)
+def ratio_of(other: Timing, own: Timing, wall: bool = False) -> float:
+    """How many times faster ``own`` is, or is by the wall's clock."""
+    first, second = ((t.wall_ms if wall else t.rounds_ms) for t in (other, own))
+    pairs = zip(first, second, strict=True)
     return statistics.median(theirs / ours for theirs, ours in pairs)
 
 

@@ -2,8 +2,8 @@
 
 A process is pinned to its CPUs, and kept from newer instruction sets, before it loads its
 library. A turn is one run; of a fast model as many as take ``TURN`` seconds, after one that warms
-up. On one thread the clock is the process's, which does not run while others do. Inputs and
-outputs are in memory: the engine's bytes, the peers' float32 as each likes it.
+up. On one thread the clock is the process's, which does not run while others do, on more the
+wall's. Inputs and outputs are in memory: the engine's bytes, the peers' float32 as each likes it.
 
 The unit is what one more costs a chain of them, (chain of 1 + ``UNITS`` − chain of 1) / ``UNITS``,
 of the engine as of all peers: nobody pays for the conversions at the ends, and features stay where
@@ -80,12 +80,13 @@ class Worker:
         """Until it has started."""
         self.kernels, self.missing = self._receive()
 
-    def turn(self) -> float:
-        """The seconds of one run."""
+    def turn(self) -> tuple[float, float]:
+        """The seconds of one run, and those by the wall's clock."""
         # By then the threads of the one before have stopped looking for work in a loop.
         time.sleep(0.02)
         self._pipe.send(True)
-        return float(self._receive())
+        processor, wall = self._receive()
+        return (processor if len(self.job.cpus) == 1 else wall), wall
 
     def end(self) -> None:
         self._pipe.close()
@@ -103,7 +104,8 @@ class Worker:
             ) from error
 
 
-_Turn = Callable[[], float]
+# Seconds by the clocks of the processor and of the wall.
+_Turn = Callable[[], tuple[float, float]]
 
 
 def _serve(pipe: Any, job: Job) -> None:
@@ -130,23 +132,28 @@ def _serve(pipe: Any, job: Job) -> None:
         return
 
 
-def _turn(job: Job, *runs: Callable[[], object]) -> _Turn:
+def _turn(*runs: Callable[[], object]) -> _Turn:
     """Of a network; or of two chains, the long one first."""
-    clock = time.process_time if len(job.cpus) == 1 else time.perf_counter
 
-    def seconds(run: Callable[[], object], count: int) -> float:
-        started = clock()
+    def clocks() -> Array:
+        return np.array((time.process_time(), time.perf_counter()))
+
+    def seconds(run: Callable[[], object], count: int) -> Array:
+        started = clocks()
         for _ in range(count):
             run()
-        return (clock() - started) / count
+        return (clocks() - started) / count
 
-    def average(run: Callable[[], object]) -> float:
+    def average(run: Callable[[], object]) -> Array:
         first = seconds(run, 1)
-        return first if first > TURN else seconds(run, round(TURN / first))
+        return first if first[1] > TURN else seconds(run, round(TURN / first[1]))
 
-    if len(runs) == 1:
-        return lambda: average(runs[0])
-    return lambda: (average(runs[0]) - average(runs[1])) / UNITS
+    def turn() -> tuple[float, float]:
+        found = [average(run) for run in runs]
+        one = found[0] if len(found) == 1 else (found[0] - found[1]) / UNITS
+        return float(one[0]), float(one[1])
+
+    return turn
 
 
 # ---- models -----------------------------------------------------------------------------------
@@ -233,7 +240,7 @@ def _engine(job: Job) -> tuple[_Turn, str]:
         image = np.rint(_image(program, job.lq)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
         return lambda: model(image)
 
-    return _turn(job, *map(run, job.programs)), isa
+    return _turn(*map(run, job.programs)), isa
 
 
 def _torch(job: Job) -> tuple[_Turn, str]:
@@ -261,8 +268,8 @@ def _torch(job: Job) -> tuple[_Turn, str]:
     kernels = torch.backends.cpu.get_cpu_capability()
     if job.case.task:
         network = _network(job.case, job.contestant.binary)
-        return _turn(job, run(network, network.channels)), kernels
-    return _turn(job, *(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
+        return _turn(run(network, network.channels)), kernels
+    return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
 
 
 def _openvino(job: Job) -> tuple[_Turn, str]:
@@ -294,7 +301,7 @@ def _openvino(job: Job) -> tuple[_Turn, str]:
         request.set_input_tensor(openvino.Tensor(image))
         return cast("Callable[[], object]", request.infer)
 
-    return _turn(job, *map(run, job.programs)), ", ".join(sorted(kernels))
+    return _turn(*map(run, job.programs)), ", ".join(sorted(kernels))
 
 
 def _onnxruntime(job: Job) -> tuple[_Turn, str]:
@@ -316,7 +323,7 @@ def _onnxruntime(job: Job) -> tuple[_Turn, str]:
         binding.bind_output("hq")
         return lambda: session.run_with_iobinding(binding)
 
-    return _turn(job, *map(run, job.programs)), ""  # it does not say
+    return _turn(*map(run, job.programs)), ""  # it does not say
 
 
 # ---- what bounds a unit -----------------------------------------------------------------------
@@ -332,7 +339,7 @@ def _counting(job: Job) -> tuple[_Turn, str]:
     few, many, size = 256, 512, (64, 16)
     models = {width: Model(chain(1, True, width)) for width in (few, many)}
 
-    def turn() -> float:
+    def turn() -> tuple[float, float]:
         # Of an output, but for the number of pixels; the epilogue cancels out.
         cost = {
             width: next(t.seconds for t in model.profile(size[1], size[0]) if t.kind == "binary")
@@ -340,7 +347,8 @@ def _counting(job: Job) -> tuple[_Turn, str]:
             for width, model in models.items()
         }
         channel = (cost[many] - cost[few]) / (many - few)
-        return channel * WIDTH * WIDTH * (job.lq[0] * job.lq[1]) / (size[0] * size[1])
+        unit = channel * WIDTH * WIDTH * (job.lq[0] * job.lq[1]) / (size[0] * size[1])
+        return unit, unit
 
     return turn, choose_isa()
 
@@ -349,7 +357,7 @@ def _copying(job: Job) -> tuple[_Turn, str]:
     """A unit that does nothing but move its bytes."""
     source = np.zeros(moved(job.lq) // 2, np.uint8)
     target = np.ones_like(source)
-    return _turn(job, lambda: np.copyto(target, source)), "numpy"
+    return _turn(lambda: np.copyto(target, source)), "numpy"
 
 
 _RUNTIMES: dict[str, Callable[[Job], tuple[_Turn, str]]] = {
