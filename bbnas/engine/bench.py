@@ -240,9 +240,7 @@ def _measure(name: str, rounds: int, lq: tuple[int, int]) -> tuple[list[Timing],
     times = []
     for worker, own in zip(able, zip(*turns, strict=True), strict=True):
         ms, wall = zip(*((1e3 * seconds, 1e3 * wall) for seconds, wall in own), strict=True)
-        times.append(
-            Timing(name, *_who(worker), worker.kernels, ms, wall, statistics.median(ms))
-        )
+        times.append(Timing(name, *_who(worker), worker.kernels, ms, wall, statistics.median(ms)))
     return times, [Missing(name, *_who(w), w.missing) for w in workers if w.missing]
 
 
