@@ -14,7 +14,7 @@ from bbnas import __version__
 from bbnas.cli.console import guarded
 from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space, tasks
-from bbnas.cli.engine import doctor, pack, profile
+from bbnas.cli.engine import doctor, export_model, pack, profile
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
 from bbnas.cli.studies import benefit, export, findings, report, search
@@ -58,6 +58,7 @@ for _command in (
     evaluate,
     restore,
     pack,
+    export_model,
     benefit,
     cost,
     profile,

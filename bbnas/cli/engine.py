@@ -1,4 +1,4 @@
-"""Commands on what runs by 1-bit operations: pack, profile, doctor."""
+"""Commands on what runs by 1-bit operations: pack, export-model, profile, doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import print_json, print_table
+from bbnas.cli.console import plain, print_json, print_table
 
 
 @click.command()
@@ -37,6 +37,34 @@ def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
         f"{output}: {size:,} bytes ({cost.params * 4:,.0f} by the paper's Params); "
         f"restore with: bbnas restore {output} IMAGES -o FOLDER"
     )
+
+
+@click.command("export-model")
+@click.argument("checkpoint", type=click.Path())
+@click.option("--format", "form", required=True, type=click.Choice(["openvino", "onnx"]))
+@click.option("-o", "--output", required=True, type=click.Path(), help="A .xml or .onnx file.")
+@options.as_json
+def export_model(checkpoint: str, form: str, output: str, as_json: bool) -> None:
+    """Write a trained CHECKPOINT as a model for OpenVINO (1-bit) or ONNX (floating point).
+
+    Its input lq and output hq are float32 (N, C, H, W) in 0..1.
+    """
+    from bbnas.engine import compile_network
+    from bbnas.engine.export import export_program
+    from bbnas.training.checkpoint import load_checkpoint
+
+    network, info = load_checkpoint(checkpoint)
+    exported = export_program(compile_network(network, info.recipe.task), form, Path(output))
+    if as_json:
+        print_json({"output": output, "format": form, **plain(exported)})
+        return
+    for path, size in exported.files.items():
+        click.echo(f"{path}: {size:,} bytes")
+    layers = f"{exported.one_bit_layers} of {exported.binary_layers} binary convolutions are 1-bit"
+    if form == "openvino":
+        click.echo(f"{layers}; call model.reshape([1, C, H, W]) before compile_model")
+    else:
+        click.echo(f"{layers}: ONNX has no such operation, they are in floating point")
 
 
 @click.command()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import print_json, print_table
+from bbnas.cli.console import Names, Size, plain, print_json, print_table
 from bbnas.cli.progress import training_progress
 from bbnas.errors import UserError
 
@@ -181,3 +181,59 @@ def bench_train(rounds: int, as_json: bool) -> None:
         for r in rows
     ]
     print_table(columns, lines, "one BBCU unit, forward and backward, one thread")
+
+
+@bench.command("engine")
+@click.option("--cases", type=Names(), help="Of unit,bbcu-l,bbcu-m,dncnn. [default: all]")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option("--lq", type=Size(), default="320x180", show_default=True, help="The LQ image.")
+@click.option("--html", type=click.Path(), help="Also draw it on a page of its own.")
+@options.quiet
+@options.as_json
+def bench_engine(
+    cases: tuple[str, ...] | None,
+    rounds: int,
+    lq: tuple[int, int],
+    html: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Time packed models against full-precision runtimes and OpenVINO's 1-bit convolution.
+
+    The exit code is 1 where the engine is not as many times faster as it is meant to be.
+    """
+    from bbnas.engine.bench import BOUNDS, CASES, COLUMNS, draw, ratio_of
+    from bbnas.engine.bench import bench_engine as measure
+
+    def say(case: str) -> None:
+        if not quiet and not as_json:
+            click.echo(f"measuring {CASES[case].title}", err=True)
+
+    found = measure(cases or tuple(CASES), rounds, lq, say)
+    if html is not None:
+        from bbnas.report.plain import write_figures
+
+        write_figures(html, "Latency of the engine and its peers", found.words, draw(found))
+    if as_json:
+        print_json(plain(found))
+        return 0 if found.passed else 1
+    for case in dict.fromkeys(timing.case for timing in found.times):
+        times = [t for t in found.times if t.case == case and t.contestant not in BOUNDS]
+        ours = {t.threads: t for t in times if t.contestant == "bbnas"}
+        print_table(
+            ("", "threads", "ms", "× bbnas", "kernels"),
+            [
+                (t.contestant, t.threads, t.median_ms, ratio_of(t, ours[t.threads]), t.kernels)
+                for t in times
+            ],
+            CASES[case].title,
+        )
+    rows = [
+        (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
+        for v in found.verdicts
+    ]
+    print_table(COLUMNS, rows, "What it must show")
+    click.echo(found.words)
+    if html is not None:
+        click.echo(f"wrote {html}")
+    return 0 if found.passed else 1
