@@ -107,6 +107,21 @@ latencies = sa.Table(
     sa.Column("runs", sa.Integer, nullable=False),
     sa.UniqueConstraint("design_key", "task", "setting_key"),
 )
+# How a proxy (with any seed) ranks designs of a space, against a longer protocol.
+fidelities = sa.Table(
+    "bbnas_fidelities",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("task", sa.String(32), nullable=False),
+    sa.Column("space", sa.String(200), nullable=False),
+    sa.Column("protocol_key", sa.String(12), nullable=False),
+    sa.Column("data", sa.String(128), nullable=False),
+    sa.Column("protocol", sa.JSON, nullable=False),
+    sa.Column("long", sa.JSON, nullable=False),
+    sa.Column("result", sa.JSON, nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("measured", sa.DateTime, nullable=False),
+)
 
 
 def _readable(url: sa.URL) -> sa.URL:

@@ -130,6 +130,23 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class MeasuredFidelity:
+    """How ``protocol`` ranks designs of ``space`` as the longer protocol ``long`` does.
+
+    ``result`` is a :class:`bbnas.analysis.fidelity.Fidelity` in plain values, ``environment`` that
+    of the long trainings.
+    """
+
+    task: str
+    space: str
+    protocol: Protocol
+    long: Protocol
+    data: str
+    result: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """What a study is: a change of any of it is another study.
 

@@ -23,6 +23,7 @@ from bbnas.database import (
     candidates,
     evaluations,
     explain,
+    fidelities,
     latencies,
     make_engine,
     metadata,
@@ -33,10 +34,20 @@ from bbnas.database import (
 )
 from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.evaluation import Candidate, Evaluation, Latency, LatencySetting, Study, StudyConfig
+from bbnas.evaluation import (
+    Candidate,
+    Evaluation,
+    Latency,
+    LatencySetting,
+    MeasuredFidelity,
+    Study,
+    StudyConfig,
+)
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
+# The database that is no study: how protocols were found to rank designs.
+FIDELITY = "fidelity"
 
 
 def storage_url(storage: str | Path) -> str:
@@ -48,6 +59,22 @@ def storage_url(storage: str | Path) -> str:
 def default_url(name: str) -> str:
     """Where the study ``name`` is kept unless said otherwise."""
     return f"sqlite:///{STUDIES / name}.db"
+
+
+def ready_url(name: str) -> str:
+    """``default_url``, with the folder made.
+
+    Raises:
+        UserError: the folder cannot be made here.
+    """
+    try:
+        STUDIES.mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{STUDIES}/ cannot be made here ({error.strerror}); change the folder, or give "
+            "--storage URL"
+        ) from error
+    return default_url(name)
 
 
 def valid_name(name: str) -> str:
@@ -133,7 +160,8 @@ class Store:
                         f"{SCHEMA_VERSION}); upgrade bbnas"
                     )
                 if create:
-                    latencies.create(connection, checkfirst=True)  # younger than the others
+                    for younger in (latencies, fidelities):
+                        younger.create(connection, checkfirst=True)
             elif found:
                 raise UserError(
                     f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"
@@ -291,6 +319,46 @@ class Store:
                 )
             )
 
+    def add_fidelity(self, added: MeasuredFidelity) -> None:
+        """Keep how a proxy ranks; the last measurement is the one that is found."""
+        with self.write() as connection:
+            connection.execute(
+                sa.insert(fidelities).values(
+                    task=added.task,
+                    space=added.space,
+                    protocol_key=_seedless(added.protocol).key,
+                    data=added.data,
+                    protocol=added.protocol.model_dump(mode="json"),
+                    long=added.long.model_dump(mode="json"),
+                    result=added.result,
+                    environment=dict(added.environment),
+                    measured=now(),
+                )
+            )
+
+    def find_fidelity(self, task: str, protocol: Protocol, data: str) -> MeasuredFidelity | None:
+        """How ``protocol``, with whatever seed, was last found to rank designs."""
+        query = sa.select(fidelities).where(
+            fidelities.c.task == task,
+            fidelities.c.protocol_key == _seedless(protocol).key,
+            fidelities.c.data == data,
+        )
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table(fidelities.name):  # an older database
+                return None
+            row = connection.execute(query.order_by(fidelities.c.id.desc()).limit(1)).first()
+        if row is None:
+            return None
+        return MeasuredFidelity(
+            task=row.task,
+            space=row.space,
+            protocol=Protocol.model_validate(row.protocol),
+            long=Protocol.model_validate(row.long),
+            data=row.data,
+            result=row.result,
+            environment=row.environment,
+        )
+
     def add_evaluation(self, added: Evaluation) -> int:
         """Keep an evaluation; the first one that did not fail stays. Returns the row's id."""
         with self.write() as connection:
@@ -351,6 +419,10 @@ def refer(connection: sa.Connection, study_id: int, found: Evaluation) -> None:
     there = [references.c[name] == value for name, value in row.items()]
     if connection.execute(sa.select(references).where(*there)).first() is None:
         connection.execute(sa.insert(references).values(row))
+
+
+def _seedless(protocol: Protocol) -> Protocol:
+    return protocol.model_copy(update={"seed": 0})
 
 
 def _setting_key(setting: LatencySetting) -> str:

@@ -16,6 +16,8 @@ from bbnas.evaluation import Evaluation, Study
 
 # Fewer pairs than this tell nothing of their spread.
 FEWEST = 3
+# How likely it may be that one finding or more of many is chance.
+CHANCE = 0.05
 
 Pair = tuple[Evaluation, Evaluation]
 # Names the design to compare a canonical one with, None if it has none.
@@ -131,3 +133,14 @@ def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
         key=lambda evidence: evidence.high - evidence.low,
         default=None,
     )
+
+
+def holm(p: Sequence[float]) -> list[bool]:
+    """Which of several findings are told, so that any is chance with probability CHANCE."""
+    order = sorted(range(len(p)), key=lambda i: p[i])
+    kept = [False] * len(p)
+    for rank, i in enumerate(order):
+        if p[i] > CHANCE / (len(p) - rank):
+            break
+        kept[i] = True
+    return kept

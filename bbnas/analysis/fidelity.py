@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from bbnas.evaluation import Evaluation, Study
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.analysis.effects import CHOICES, axis_choice
+from bbnas.analysis.evidence import holm
+from bbnas.analysis.words import listed
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation, MeasuredFidelity, Study
 from bbnas.protocol import Protocol
+from bbnas.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -44,9 +56,7 @@ def seed_noise(study: Study, repeats: Sequence[Evaluation]) -> SeedNoise | None:
     repeated = [list(seeds.values()) for seeds in groups.values() if len(seeds) > 1]
     if not repeated:
         return None
-    squares = sum((v - sum(group) / len(group)) ** 2 for group in repeated for v in group)
-    total = sum(map(len, repeated))
-    return SeedNoise(math.sqrt(squares / (total - len(repeated))), len(repeated), total)
+    return SeedNoise(pooled_noise(repeated), len(repeated), sum(map(len, repeated)))
 
 
 def agreement(study: Study, repeats: Sequence[Evaluation]) -> list[Agreement]:
@@ -69,3 +79,251 @@ def agreement(study: Study, repeats: Sequence[Evaluation]) -> list[Agreement]:
         for key, values in pairs.items()
         if (n := len(values)) >= 5
     ]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure with its 95 % bootstrap interval over designs."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Unfair:
+    """A choice that the proxy ranks otherwise than the long protocol does.
+
+    ``shift`` is the mean over its designs of how much higher the proxy ranks them, as a share of
+    all designs, less that of the others; ``told`` whether that is no chance (Welch, Holm).
+    """
+
+    axis: str
+    choice: str
+    designs: int
+    shift: float
+    p: float
+    told: bool
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How a proxy ranks designs, against a longer protocol that is taken for the truth.
+
+    ``ordered_pairs`` is the share of the ``pairs`` of designs whose PSNR under the long protocol
+    differs by more than its seed noise allows (1.96·√2 standard deviations) that the proxy puts
+    in the same order. ``top`` is the overlap of the best fifth. ``baselines`` are Kendall's τ of
+    predictors that need no training. Designs that diverged are last.
+    """
+
+    designs: int
+    kendall_tau: Interval
+    spearman_rho: Interval
+    ordered_pairs: float
+    pairs: int
+    top: float
+    proxy_noise: float
+    long_noise: float
+    proxy_seconds: float
+    long_seconds: float
+    baselines: Mapping[str, Interval]
+    unfair: tuple[Unfair, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; what is not known (noise of one seed, order of no pairs) is None."""
+        content = {**asdict(self), "unfair": [asdict(unfair) for unfair in self.unfair]}
+        unknown = {k for k, v in content.items() if isinstance(v, float) and math.isnan(v)}
+        return content | dict.fromkeys(unknown)
+
+
+def pooled_noise(groups: Sequence[Sequence[float]]) -> float:
+    """The standard deviation within groups of two values or more; NaN without any."""
+    kept = [group for group in groups if len(group) > 1]
+    if not kept:
+        return math.nan
+    squares = sum((v - sum(group) / len(group)) ** 2 for group in kept for v in group)
+    return math.sqrt(squares / (sum(map(len, kept)) - len(kept)))
+
+
+def fidelity(
+    proxy: Sequence[Evaluation], long: Sequence[Evaluation], task: Task, resamples: int = 2000
+) -> Fidelity:
+    """The fidelity of ``proxy``, whose evaluations are of the same designs as those of ``long``.
+
+    Several seeds of a design tell the noise; the first of them is what is ranked, as a search
+    would have it.
+
+    Raises:
+        UserError: fewer than five designs that both evaluated.
+    """
+    short_of, long_of = _by_design(proxy), _by_design(long)
+    keys = [key for key in short_of if key in long_of]
+    if len(keys) < FEWEST_DESIGNS:
+        raise UserError(
+            f"{len(keys)} designs evaluated by both protocols: at least {FEWEST_DESIGNS} are "
+            "needed to compare their order"
+        )
+    first = [short_of[key][0] for key in keys]
+    x = _ranked([e.psnr if e.feasible else math.nan for e in first])
+    truth = [long_of[key][0] for key in keys]
+    psnr = np.array([e.psnr if e.feasible else math.nan for e in truth])
+    y = _ranked(psnr)
+    noise = pooled_noise([_feasible(long_of[key]) for key in keys])
+    costs = {
+        "OPs": np.array([e.ops for e in truth]),
+        "Params": np.array([e.params for e in truth]),
+    }
+    right, pairs = _ordered(x, y, psnr, noise)
+    best = max(1, len(keys) // 5)
+    top = len(
+        set(np.argsort(-x, kind="stable")[:best]) & set(np.argsort(-y, kind="stable")[:best])
+    )
+    return Fidelity(
+        designs=len(keys),
+        kendall_tau=_bootstrap(_kendall, x, y, resamples),
+        spearman_rho=_bootstrap(_spearman, x, y, resamples),
+        ordered_pairs=right / pairs if pairs else math.nan,
+        pairs=pairs,
+        top=top / best,
+        proxy_noise=pooled_noise([_feasible(short_of[key]) for key in keys]),
+        long_noise=noise,
+        proxy_seconds=float(np.mean([e.seconds for e in first])),
+        long_seconds=float(np.mean([e.seconds for e in truth])),
+        baselines={name: _bootstrap(_kendall, cost, y, resamples) for name, cost in costs.items()},
+        unfair=tuple(_unfair([e.design for e in first], x, y, task)),
+    )
+
+
+FEWEST_DESIGNS = 5
+
+
+def _by_design(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
+    found: dict[str, list[Evaluation]] = {}
+    for evaluation in sorted(evaluations, key=lambda e: e.protocol.seed):
+        found.setdefault(evaluation.design.key, []).append(evaluation)
+    return found
+
+
+def _feasible(evaluations: Sequence[Evaluation]) -> list[float]:
+    return [e.psnr for e in evaluations if e.feasible]
+
+
+def _ranked(psnr: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks, the best highest; what has no PSNR is last."""
+    from scipy.stats import rankdata
+
+    values = np.where(np.isfinite(psnr), psnr, -np.inf)
+    return np.asarray(rankdata(values), dtype=np.float64)
+
+
+def _kendall(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    from scipy.stats import kendalltau
+
+    return float(kendalltau(x, y).statistic)
+
+
+def _spearman(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(x, y).statistic)
+
+
+def _bootstrap(
+    figure: Callable[[NDArray[np.float64], NDArray[np.float64]], float],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    resamples: int,
+) -> Interval:
+    rng = np.random.default_rng(0)
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a resample of one design alone has no correlation
+        for _ in range(resamples):
+            chosen = rng.integers(0, len(x), len(x))
+            found.append(figure(x[chosen], y[chosen]))
+    low, high = np.nanquantile(found, (0.025, 0.975))
+    return Interval(figure(x, y), float(low), float(high))
+
+
+def _ordered(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    psnr: NDArray[np.float64],
+    noise: float,
+) -> tuple[int, int]:
+    """Pairs beyond the noise that x orders as y does, and all pairs beyond it."""
+    beyond = 1.96 * math.sqrt(2) * (noise if math.isfinite(noise) else 0.0)
+    right = pairs = 0
+    for i, j in itertools.combinations(range(len(x)), 2):
+        gap = abs(psnr[i] - psnr[j])
+        if y[i] != y[j] and not gap <= beyond:  # NaN: one of them diverged
+            pairs += 1
+            right += (x[i] - x[j]) * (y[i] - y[j]) > 0
+    return int(right), pairs
+
+
+def _unfair(
+    designs: Sequence[Design], x: NDArray[np.float64], y: NDArray[np.float64], task: Task
+) -> list[Unfair]:
+    from scipy.stats import ttest_ind
+
+    shift = (x - y) / len(x)
+    made = [
+        (str(part), "1-bit", np.array([d.binary(part) for d in designs])) for part in task.parts
+    ]
+    for name in (name for _, name, _ in CHOICES):
+        choices = [axis_choice(d, name) for d in designs]
+        made += [
+            (name, choice, np.array([c == choice for c in choices]))
+            for choice in sorted({c for c in choices if c is not None})
+        ]
+    found = []
+    for axis, choice, mask in made:
+        own, others = shift[mask], shift[~mask]
+        if min(len(own), len(others)) < 3:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # all alike
+            p = float(ttest_ind(own, others, equal_var=False).pvalue)
+        gap = float(own.mean() - others.mean())
+        found.append(Unfair(axis, choice, len(own), gap, 1.0 if math.isnan(p) else p, told=False))
+    told = holm([u.p for u in found])
+    kept = [replace(u, told=t) for u, t in zip(found, told, strict=True)]
+    return sorted(kept, key=lambda u: u.p)
+
+
+def words(found: MeasuredFidelity) -> list[str]:
+    """Lines for people."""
+    r = found.result
+
+    def span(interval: Mapping[str, float]) -> str:
+        return f"{interval['value']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+    long, device = found.long, found.environment.get("device", "unknown device")
+    baselines = listed([f"{name} {span(interval)}" for name, interval in r["baselines"].items()])
+    what = (
+        f"protocol {found.protocol.name} ({r['proxy_seconds']:.1f} s a design) against "
+        f"{long.name} ({long.iterations:,} iterations of {long.patch}×{long.patch} patches, "
+        f"{r['long_seconds']:.0f} s): {r['designs']} designs of space {found.space} on "
+        f"{found.task}, {device}"
+    )
+    order = "none" if r["ordered_pairs"] is None else f"{r['ordered_pairs']:.0%} of {r['pairs']}"
+    noise = [
+        "not measured" if r[name] is None else f"{r[name]:.3f} dB"
+        for name in ("proxy_noise", "long_noise")
+    ]
+    lines = [
+        what,
+        f"Kendall τ {span(r['kendall_tau'])}, Spearman ρ {span(r['spearman_rho'])}",
+        f"without training: τ of {baselines}",
+        f"pairs beyond the noise ordered right: {order}; best fifth in common: {r['top']:.0%}",
+        f"seed noise: {noise[0]} and, long, {noise[1]}",
+    ]
+    judged = [
+        f"{u['axis']} {u['choice']} {'too high' if u['shift'] > 0 else 'too low'} by "
+        f"{abs(u['shift']):.0%} of the ranks"
+        for u in r["unfair"]
+        if u["told"]
+    ]
+    lines.append(f"judged unfairly: {listed(judged) if judged else 'no choice beyond chance'}")
+    return lines

@@ -6,19 +6,16 @@ holds many of them, since refinement tries the neighbours of what it recommends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from bbnas.analysis.effects import CHOICES, Fit, fit_effects, matters, searches_methods
-from bbnas.analysis.evidence import Evidence, Pool, Twin, of_fit, of_pairs, without
+from bbnas.analysis.evidence import Evidence, Pool, Twin, holm, of_fit, of_pairs, without
 from bbnas.analysis.words import listed, plural, share, signed
 from bbnas.design import TITLES, UNIT_FIELDS, Design, Part
 from bbnas.evaluation import Study
 from bbnas.tasks import Task, get_task
-
-CHANCE = 0.05
-"""How likely it may be that one finding or more of a study is chance (Holm's method)."""
 
 # Axes whose values have an order: compared with the best of them instead of with a default.
 _ORDERED = ("k_ratio", "convs_per_residual")
@@ -80,24 +77,13 @@ def findings(study: Study) -> Findings:
     for field, name, choice in CHOICES:
         if not (searches_methods(study) and field in UNIT_FIELDS):
             compared += _field(pool, field, name, choice, fit, silent)
-    carried = _holm([c.evidence.p for c in compared])
+    carried = holm([c.evidence.p for c in compared])
     made = [_finding(c, told) for c, told in zip(compared, carried, strict=True)]
     return Findings(
         told=tuple(f for f in made if f.told),
         untold=tuple(f for f in made if not f.told),
         silent=tuple(silent),
     )
-
-
-def _holm(p: Sequence[float]) -> list[bool]:
-    """Which of the hypotheses are rejected, so that any is wrongly with probability CHANCE."""
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    kept = [False] * len(p)
-    for rank, i in enumerate(order):
-        if p[i] > CHANCE / (len(p) - rank):
-            break
-        kept[i] = True
-    return kept
 
 
 def _finding(c: _Comparison, told: bool) -> Finding:

@@ -17,7 +17,7 @@ from bbnas.cli.designs import cost, design, space, tasks
 from bbnas.cli.engine import doctor, export_model, pack, profile
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
-from bbnas.cli.studies import benefit, export, findings, report, search
+from bbnas.cli.studies import benefit, export, fidelity, findings, report, search
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -60,6 +60,7 @@ for _command in (
     pack,
     export_model,
     benefit,
+    fidelity,
     cost,
     profile,
     paper,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from bbnas.errors import UserError
 if TYPE_CHECKING:
     from bbnas.analysis.findings import Finding
     from bbnas.data import Dataset
-    from bbnas.evaluation import Evaluation, Study
+    from bbnas.evaluation import Evaluation, MeasuredFidelity, Study
     from bbnas.search import SearchResult
 
 # So many points of a front are a table that is still read.
@@ -258,11 +259,23 @@ def report(
                 err=True,
             )
     path = Path(output or f"reports/{found.config.name}.html")
-    written["report"] = write_report(found, path, shown, others, chosen)
+    trust = _known_fidelity(found)
+    written["report"] = write_report(found, path, shown, others, chosen, trust)
     if as_json:
         print_json(written)
     else:
         click.echo(f"wrote {' and '.join(str(file) for file in written.values())}")
+
+
+def _known_fidelity(study: Study) -> MeasuredFidelity | None:
+    """What ``bbnas fidelity`` found of the study's protocol here."""
+    from bbnas.store import FIDELITY, Store, default_url
+
+    url = default_url(FIDELITY)
+    if not Path(url.removeprefix("sqlite:///")).exists():
+        return None
+    config = study.config
+    return Store(url).find_fidelity(config.task, config.protocol, config.data)
 
 
 def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:
@@ -360,6 +373,98 @@ def _finding(found: Finding) -> dict[str, Any]:
         "collapsed": found.collapsed,
         "words": found.words,
     }
+
+
+@click.command()
+@options.task
+@click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
+@click.option("--protocol", default="proxy", show_default=True, help="A name, or a YAML file.")
+@click.option("--designs", type=click.IntRange(min=5), default=24, show_default=True)
+@click.option(
+    "--long-factor",
+    type=float,
+    default=12.0,
+    show_default=True,
+    help="Times the training compute.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Of every sixth design, to know the noise.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the draw, and the first training.")
+@click.option("--storage", help="Database URL. [default: sqlite:///studies/fidelity.db]")
+@options.workers
+@options.data
+@options.device
+@options.quiet
+@options.as_json
+def fidelity(
+    task: str,
+    space: str,
+    protocol: str,
+    designs: int,
+    long_factor: float,
+    seeds: int,
+    seed: int,
+    storage: str | None,
+    workers: int | None,
+    data: str | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure how well a protocol of seconds ranks designs as a far longer one does.
+
+    Designs are drawn from the space, trained by both, and kept: the same command goes on where it
+    was interrupted, or prints again what was found.
+    """
+    from bbnas.protocol import load_protocol
+    from bbnas.space import load_space
+    from bbnas.tasks import get_task
+
+    chosen = get_task(task)
+    drawn_from, proxy = load_space(space, chosen), load_protocol(protocol)
+
+    from bbnas.search import available_cores
+    from bbnas.search.fidelity import measure_fidelity
+    from bbnas.store import FIDELITY, Store, ready_url, storage_url
+    from bbnas.training import resolve_device
+
+    url = ready_url(FIDELITY) if storage is None else storage_url(storage)
+    found = measure_fidelity(
+        drawn_from,
+        chosen,
+        _dataset(data),
+        proxy,
+        Store(url, create=True),
+        designs=designs,
+        long_factor=long_factor,
+        seeds=seeds,
+        seed=seed,
+        workers=workers or available_cores(),
+        device=str(resolve_device(device)),
+        on_message=None if quiet else lambda text: click.echo(text, err=True),
+    )
+    if as_json:
+        about = {"task": task, "space": drawn_from.name, "protocol": proxy, "long": found.long}
+        print_json(about | {"environment": found.environment} | _plain_fidelity(found.result))
+        return
+    from bbnas.analysis.fidelity import words
+
+    for line in words(found):
+        click.echo(line)
+
+
+def _plain_fidelity(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Each interval as its figure, and beside it its ends."""
+    plain = dict(result)
+    for name in ("kendall_tau", "spearman_rho"):
+        interval = plain[name]
+        plain |= {name: interval["value"], f"{name}_interval": [interval["low"], interval["high"]]}
+    return plain
 
 
 @click.command()

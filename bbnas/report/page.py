@@ -26,13 +26,14 @@ from bbnas.analysis import (
 )
 from bbnas.analysis.effects import fit_effects, searches_methods
 from bbnas.analysis.fidelity import SeedNoise
+from bbnas.analysis.fidelity import words as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
 from bbnas.analysis.recommend import Recommendation
 from bbnas.analysis.words import count, decibel, milliseconds, plural, share, signed
 from bbnas.design import TITLES
 from bbnas.errors import UserError
-from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.evaluation import Candidate, Evaluation, MeasuredFidelity, Study
 from bbnas.paper import published
 from bbnas.report import draw, figures
 from bbnas.report.measured import duration, measured, tally
@@ -52,18 +53,20 @@ def write_report(
     pictures: Pictures | None = None,
     fidelity: Sequence[Evaluation] | None = None,
     recommendation: Recommendation | None = None,
+    trust: MeasuredFidelity | None = None,
 ) -> Path:
     """Write the study as one self-contained HTML page to ``path``, which is returned.
 
     ``pictures`` are restored crops and the PSNR of bicubic on the study's images, without which
     published designs cannot be laid over the front. ``fidelity`` are evaluations of the study's
     designs under other seeds or longer protocols, from which its seed noise and rank agreement
-    are told. ``recommendation`` is ``recommend(study)`` unless given.
+    are told. ``recommendation`` is ``recommend(study)`` unless given. ``trust`` is how the study's
+    protocol was found to rank designs; without it the page warns.
 
     Raises:
         UserError: the file cannot be written.
     """
-    html = render(study, pictures, fidelity or (), recommendation)
+    html = render(study, pictures, fidelity or (), recommendation, trust)
     return write_page(Path(path), html.encode("utf-8"))
 
 
@@ -95,6 +98,7 @@ def render(
     pictures: Pictures | None,
     fidelity: Sequence[Evaluation],
     recommendation: Recommendation | None,
+    trust: MeasuredFidelity | None = None,
 ) -> str:
     """The page as text."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -179,6 +183,8 @@ def render(
         noise=noise,
         methods=_methods(study, noise),
         agreement=agreement(study, fidelity),
+        trust=fidelity_words(trust) if trust else [],
+        tau=trust.result["kendall_tau"] if trust else None,
         data=embed(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),

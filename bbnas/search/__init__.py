@@ -26,17 +26,17 @@ from bbnas.protocol import Protocol
 from bbnas.search.benefit import (
     benefit_designs,
     binarization_order,
-    measure,
     measure_benefit,
     measure_study_benefit,
 )
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
+from bbnas.search.named import measure_named
 from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
-from bbnas.store import STUDIES, Store, default_url, storage_url, valid_name
+from bbnas.store import Store, ready_url, storage_url, valid_name
 from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLERS",
     "SearchResult",
+    "available_cores",
     "measure_benefit",
     "measure_study_benefit",
     "sampler_options",
@@ -142,7 +143,7 @@ def search(
         from bbnas.engine.latency import setting
 
         latency = setting()
-    url = _url(valid_name(name), storage)
+    url = ready_url(valid_name(name)) if storage is None else storage_url(storage)
     store = Store(url, create=True)
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
         options = before.sampler_options
@@ -307,22 +308,14 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
     def find(design: Design) -> Evaluation | None:
         return ledger.store.find_evaluation(design, config.task, config.protocol, config.data)
 
-    found = measure(benefit_designs(task, space), find, ledger.refer, workers)
+    def keep(_name: str, reference: Evaluation) -> None:
+        ledger.refer(reference)
+
+    found = measure_named(benefit_designs(task, space), find, keep, workers)
+    for reference in found.values():  # those of another study too
+        ledger.refer(reference)
     ever = {part for subset in space.axes.binarize for part in subset}
     return space.guided([part for part in binarization_order(found) if part in ever])
-
-
-def _url(name: str, storage: str | None) -> str:
-    if storage is not None:
-        return storage_url(storage)
-    try:
-        STUDIES.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{STUDIES}/ cannot be made here ({error.strerror}); change the folder, or give "
-            "--storage URL"
-        ) from error
-    return default_url(name)
 
 
 def _skip_psnr(task: Task, dataset: Dataset, protocol: Protocol) -> float:
@@ -367,10 +360,10 @@ def _checked(
             raise unknown("objective", objective, OBJECTIVES)
     if guide not in GUIDES:
         raise unknown("guide", guide, GUIDES)
-    return workers or _cores()
+    return workers or available_cores()
 
 
-def _cores() -> int:
+def available_cores() -> int:
     """The cores that this process may use."""
     try:
         return len(os.sched_getaffinity(0))

@@ -10,8 +10,8 @@ from bbnas.design import Design, Part, load_design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Study
 from bbnas.protocol import Protocol
-from bbnas.search.executors import Evaluate, Executor, Training, executor
-from bbnas.search.ledger import MAX_DEATHS, Job
+from bbnas.search.executors import Evaluate, Training, executor
+from bbnas.search.named import measure_named
 from bbnas.space import Space
 from bbnas.store import Store
 from bbnas.tasks import Task, get_task
@@ -60,15 +60,18 @@ def measure_benefit(
             return None
         return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
 
-    def keep(found: Evaluation) -> None:
+    def keep(name: str, found: Evaluation) -> None:
         if store is not None:
             store.add_evaluation(found)
+        if on_message is not None:
+            psnr = f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else found.status
+            on_message(f"{_title(name)}: {psnr}")
 
     train = evaluate or Training(task.name, protocol, dataset, device)
     designs = benefit_designs(task, space)
     workers_used = executor(min(workers, len(designs)), train)
     try:
-        return measure(designs, find, keep, workers_used, on_message)
+        return measure_named(designs, find, keep, workers_used)
     finally:
         workers_used.close()
 
@@ -110,19 +113,6 @@ def measure_study_benefit(
     return store.load_study(name)
 
 
-def measure(
-    designs: Mapping[str, Design],
-    find: Callable[[Design], Evaluation | None],
-    keep: Callable[[Evaluation], None],
-    execute: Executor,
-    on_message: Callable[[str], None] | None = None,
-) -> dict[str, Evaluation]:
-    """The evaluation of each design; ``find`` says what is known, ``keep`` takes what is."""
-    references = References(designs, find, keep, on_message)
-    execute.run(references)
-    return {name: references.found[name] for name in designs}
-
-
 def binarization_order(found: Mapping[str, Evaluation]) -> list[Part]:
     """The parts, the one that costs least PSNR for what it saves first: by VC, then by VP.
 
@@ -143,49 +133,3 @@ def binarization_order(found: Mapping[str, Evaluation]) -> list[Part]:
 
 def _title(name: str) -> str:
     return "full precision" if name == REFERENCE else f"{name} binarized"
-
-
-class References:
-    """A Work of named designs that are kept as references, not as candidates."""
-
-    def __init__(
-        self,
-        designs: Mapping[str, Design],
-        find: Callable[[Design], Evaluation | None],
-        keep: Callable[[Evaluation], None],
-        on_message: Callable[[str], None] | None,
-    ) -> None:
-        self.found: dict[str, Evaluation] = {}
-        self._names = list(designs)
-        self._designs = designs
-        self._find = find
-        self._keep = keep
-        self._deaths = 0
-        self._say = on_message or (lambda _text: None)
-        self._waiting = list(range(len(self._names)))
-
-    def next(self) -> Job | None:
-        while self._waiting:
-            number = self._waiting.pop(0)
-            name = self._names[number]
-            found = self._find(self._designs[name])
-            if found is None:
-                return Job(number, self._designs[name], baseline=name)
-            self._keep(found)
-            self.found[name] = found
-        return None
-
-    def finish(self, job: Job, found: Evaluation) -> None:
-        self._keep(found)
-        self.found[job.baseline] = found
-        psnr = f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else found.status
-        self._say(f"{_title(job.baseline)}: {psnr}")
-
-    def failed(self, job: Job, reason: str) -> None:
-        raise UserError(f"the reference ({_title(job.baseline)}) failed: {reason}")
-
-    def died(self, job: Job, reason: str) -> None:
-        self._deaths += 1
-        if self._deaths >= MAX_DEATHS:
-            self.failed(job, f"{self._deaths} workers died, the last: {reason}")
-        self._waiting.insert(0, job.number)

@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from bbnas.analysis import agreement, seed_noise
+from bbnas.analysis.fidelity import fidelity
+from bbnas.errors import UserError
 from bbnas.protocol import PROTOCOLS
+from bbnas.tasks import get_task
 
 PROXY = PROTOCOLS["proxy"]
 
@@ -49,3 +53,63 @@ def test_agreement_is_kendall_s_tau_over_shared_designs(synthetic_study):
     assert found.designs == 6
     assert found.protocol.name == "paper"
     assert agreement(study, longer[:4]) == []
+
+
+def two_protocols(evaluated, synthetic_study, noise, seeds=3, n=30):
+    """Evaluations by a proxy with ``noise`` (dB), and the truth; all with ``seeds`` seeds."""
+    rng = np.random.default_rng(0)
+    designs = [c.evaluation.design for c in synthetic_study(n, diverged=0).candidates]
+    long = PROXY.model_copy(update={"iterations": 9000})
+    made = {"proxy": [], "long": []}
+    for design in designs:
+        for seed in range(seeds):
+            for name, protocol, sd in (("proxy", PROXY, noise), ("long", long, 0.01)):
+                base = evaluated(design)
+                with_seed = protocol.model_copy(update={"seed": seed})
+                psnr = base.psnr + float(rng.normal(0, sd))
+                made[name].append(replace(base, psnr=psnr, protocol=with_seed))
+    return made["proxy"], made["long"]
+
+
+def test_fidelity_is_what_other_libraries_say(evaluated, synthetic_study):
+    proxy, long = two_protocols(evaluated, synthetic_study, 0.3)
+    found = fidelity(proxy, long, get_task("sr4"), resamples=300)
+    x = [e.psnr for e in proxy if e.protocol.seed == 0]
+    y = [e.psnr for e in long if e.protocol.seed == 0]
+    assert found.designs == len(x) == 30
+    assert found.kendall_tau.value == pytest.approx(stats.kendalltau(x, y).statistic)
+    assert found.spearman_rho.value == pytest.approx(stats.spearmanr(x, y).statistic)
+    for interval in (found.kendall_tau, found.spearman_rho):
+        assert -1 <= interval.low < interval.value < interval.high <= 1
+    ops = [e.ops for e in long if e.protocol.seed == 0]
+    assert found.baselines["OPs"].value == pytest.approx(stats.kendalltau(ops, y).statistic)
+    assert found.proxy_noise == pytest.approx(0.3, rel=0.25)
+    assert found.long_noise == pytest.approx(0.01, rel=0.25)
+    gap = 1.96 * np.sqrt(2) * found.long_noise
+    pairs = [(i, j) for i in range(30) for j in range(i) if abs(y[i] - y[j]) > gap]
+    right = sum((x[i] - x[j]) * (y[i] - y[j]) > 0 for i, j in pairs)
+    assert (found.pairs, found.ordered_pairs) == (len(pairs), pytest.approx(right / len(pairs)))
+    best = [set(np.argsort(values)[-6:]) for values in (x, y)]
+    assert found.top == pytest.approx(len(best[0] & best[1]) / 6)
+
+
+def test_a_proxy_that_is_the_truth_is_perfect(evaluated, synthetic_study):
+    _, long = two_protocols(evaluated, synthetic_study, 0.0)
+    found = fidelity(long, long, get_task("sr4"), resamples=100)
+    assert found.kendall_tau.value == found.spearman_rho.value == pytest.approx(1)
+    assert found.ordered_pairs == found.top == 1
+    assert not any(u.told for u in found.unfair)
+
+
+def test_what_diverged_is_last(evaluated, synthetic_study):
+    proxy, long = two_protocols(evaluated, synthetic_study, 0.05, seeds=1)
+    worst = min(range(len(long)), key=lambda i: long[i].psnr)
+    lost = {"status": "diverged", "psnr": np.nan}
+    told = fidelity(proxy, long, get_task("sr4"), resamples=50)
+    long[worst] = replace(long[worst], **lost)
+    proxy[worst] = replace(proxy[worst], **lost)
+    found = fidelity(proxy, long, get_task("sr4"), resamples=50)
+    assert found.designs == told.designs
+    assert found.kendall_tau.value >= told.kendall_tau.value - 1e-9
+    with pytest.raises(UserError, match="at least 5 are needed"):
+        fidelity(proxy[:4], long[:4], get_task("sr4"))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, ttest_1samp
 
-from bbnas.analysis.findings import CHANCE, Finding, findings, summary
+from bbnas.analysis.evidence import CHANCE
+from bbnas.analysis.findings import Finding, findings, summary
 from bbnas.design import Design, Part
 from bbnas.evaluation import Candidate, Evaluation, Study
 

@@ -12,7 +12,7 @@ import pytest
 
 from bbnas.analysis import frame, recommend
 from bbnas.errors import UserError
-from bbnas.evaluation import LatencySetting
+from bbnas.evaluation import LatencySetting, MeasuredFidelity
 from bbnas.report import write_csv, write_report
 from bbnas.report.page import embed, ratio, unbroken
 
@@ -83,6 +83,25 @@ def test_latencies_have_a_section_of_their_own(synthetic_study, tmp_path):
     without = page(plain, tmp_path / "plain.html")
     assert not {"times", "plot-times", "max-latency"} & without.ids
     assert "latency" not in write_report(plain, tmp_path / "p.html").read_text().split("<main>")[0]
+
+
+def test_the_page_quotes_the_fidelity_of_its_protocol_or_warns(synthetic_study, tmp_path):
+    study = synthetic_study(20)
+    found = page(study, tmp_path / "a.html")
+    assert "was not measured here: bbnas fidelity --task sr4 does" in found.text
+    interval = {"value": 0.71, "low": 0.6, "high": 0.8}
+    result = {
+        "designs": 24, "kendall_tau": interval, "spearman_rho": interval, "pairs": 200,
+        "ordered_pairs": 0.96, "top": 0.75, "proxy_noise": 0.03, "long_noise": 0.02,
+        "proxy_seconds": 5.0, "long_seconds": 60.0, "baselines": {"OPs": interval},
+        "unfair": [{"axis": "normalisation", "choice": "batchnorm", "shift": -0.2, "told": True}],
+    }  # fmt: skip
+    protocol = study.config.protocol
+    trust = MeasuredFidelity("sr4", "bbcu", protocol, protocol, "abc", result, {"device": "cpu"})
+    found = page(study, tmp_path / "b.html", trust=trust)
+    assert "Kendall’s τ = 0.71 (0.60 to 0.80)" in found.text
+    assert "normalisation batchnorm too low by 20% of the ranks" in found.text
+    assert "not measured here" not in found.text
 
 
 def test_the_page_says_what_analysis_found(synthetic_study, make_pictures, tmp_path):

@@ -1,0 +1,152 @@
+"""Does the proxy rank designs as longer training does? Designs drawn for that, trained by both."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bbnas.analysis.fidelity import fidelity
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.protocol import Protocol
+from bbnas.search.executors import Evaluate, Training, executor
+from bbnas.search.named import measure_named
+from bbnas.space import Space
+from bbnas.store import Store
+from bbnas.tasks import Task
+
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+
+DRAWS = 4000
+# Every REPEATED-th design is trained with all seeds: a few tell the noise.
+REPEATED = 6
+
+
+def draw(space: Space, designs: int, seed: int = 0) -> list[Design]:
+    """``designs`` distinct designs, spread over the choices that decide most.
+
+    Strata are the 1-bit parts, normalisation and alignment; within one, and among strata, the
+    order is that of a hash of seed and canonical key: no draw depends on what was found before.
+
+    Raises:
+        UserError: the space has fewer.
+    """
+    if space.count() < designs:
+        raise UserError(f"space {space.name!r} holds {space.count()} designs: ask for fewer")
+    rng = random.Random(seed)
+    pool = {design.key: design for design in (space.sample(rng) for _ in range(DRAWS))}
+    if len(pool) < designs:
+        pool = {design.key: design for design in space.enumerate()}
+
+    def place(text: str) -> str:
+        return hashlib.sha256(f"{seed} {text}".encode()).hexdigest()
+
+    strata: dict[str, list[Design]] = {}
+    for design in sorted(pool.values(), key=lambda d: place(d.key)):
+        strata.setdefault(_stratum(design), []).append(design)
+    order = sorted(strata, key=place)
+    found: list[Design] = []
+    while len(found) < designs:
+        for stratum in order:
+            if strata[stratum] and len(found) < designs:
+                found.append(strata[stratum].pop(0))
+    return found
+
+
+def _stratum(design: Design) -> str:
+    aligned = design.k_ratio is not None and 1 / 8 <= design.k_ratio <= 8
+    parts = "+".join(design.binarize)
+    return f"{design.method} {parts} {design.norm} {'aligned' if aligned else 'not'}"
+
+
+def long_protocol(proxy: Protocol, factor: float) -> Protocol:
+    """``proxy`` with ``factor`` times its training compute: half as large again a patch, and the
+    rest in iterations.
+
+    Raises:
+        UserError: a factor that leaves no more iterations than the proxy has.
+    """
+    patch = proxy.patch * 3 // 2
+    iterations = math.ceil(proxy.iterations * factor * (proxy.patch / patch) ** 2)
+    if iterations <= proxy.iterations:
+        raise UserError(f"long factor {factor:g}: must be above {(patch / proxy.patch) ** 2:g}")
+    return proxy.model_copy(
+        update={"name": f"{proxy.name}-x{factor:g}", "patch": patch, "iterations": iterations}
+    )
+
+
+def measure_fidelity(
+    space: Space,
+    task: Task,
+    dataset: Dataset,
+    proxy: Protocol,
+    store: Store,
+    *,
+    designs: int = 24,
+    long_factor: float = 12,
+    seeds: int = 3,
+    seed: int = 0,
+    workers: int = 1,
+    device: str = "cpu",
+    evaluate: Callable[[Protocol], Evaluate] | None = None,
+    on_message: Callable[[str], None] | None = None,
+) -> MeasuredFidelity:
+    """Train ``designs`` by the proxy and by one of ``long_factor`` times its compute, and compare.
+
+    What ``store`` holds is not trained again, so the same call goes on where it was interrupted.
+    Every sixth design is trained with ``seeds`` seeds. The result is kept under the proxy.
+
+    Raises:
+        UserError: bad arguments, or a design that could not be trained at all.
+    """
+    chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
+    long = long_protocol(proxy, long_factor)
+    few = dict(list(chosen.items())[::REPEATED])
+    found: dict[str, list[Evaluation]] = {"proxy": [], "long": []}
+    steps = [
+        (name, protocol.model_copy(update={"seed": seed + s}), few if s else chosen)
+        for name, protocol in (("proxy", proxy), ("long", long))
+        for s in range(seeds)
+    ]
+    total, done = sum(len(wanted) for _, _, wanted in steps), 0
+    for name, protocol, wanted in steps:
+
+        def find(design: Design, protocol: Protocol = protocol) -> Evaluation | None:
+            return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
+
+        def keep(_key: str, new: Evaluation, name: str = name) -> None:
+            nonlocal done
+            store.add_evaluation(new)
+            done += 1
+            if on_message is not None:
+                psnr = f"{new.psnr:.2f} dB" if new.feasible else new.status
+                on_message(f"{done}/{total} {name}, {psnr}, {new.design.label()}")
+
+        missing = [design for design in wanted.values() if find(design) is None]
+        done += len(wanted) - len(missing)
+        train = (
+            Training(task.name, protocol, dataset, device)
+            if evaluate is None
+            else evaluate(protocol)
+        )
+        execute = executor(min(workers, max(1, len(missing))), train)
+        try:
+            found[name] += measure_named(wanted, find, keep, execute).values()
+        finally:
+            execute.close()
+    measured = MeasuredFidelity(
+        task=task.name,
+        space=space.name,
+        protocol=proxy,
+        long=long,
+        data=dataset.fingerprint,
+        result=fidelity(found["proxy"], found["long"], task).to_dict(),
+        environment=found["long"][0].environment,
+    )
+    store.add_fidelity(measured)
+    return measured
