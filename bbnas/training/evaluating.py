@@ -152,6 +152,8 @@ def load_subject(
             without weights, or weights that do not fit it.
     """
     text = str(name)
+    if text.lower() in BASELINES and not Path(text).exists():
+        text = text.lower()  # Bicubic, as the paper's Table 1 has it
     wanted = None if task is None else _task(task)
     preset = preset_name(text) is not None and not Path(text).exists()
     if weights is None and preset:
