@@ -290,6 +290,22 @@ def presets(task: str | Task) -> dict[str, Design]:
     }
 
 
+def _plain(name: str) -> str:
+    """Without case, hyphens and spaces."""
+    return name.lower().replace("-", "").replace(" ", "")
+
+
+_SPELLINGS = {_plain(title): name for name, title in TITLES.items()}
+_SPELLINGS |= {_plain(name): name for name in PRESETS}
+
+
+def preset_name(text: str) -> str | None:
+    """The preset that ``text`` names, or None: also as the paper's tables spell it
+    (``Bi-Real``, ``DnCNN-3-Lite``).
+    """
+    return text if text in PRESETS else _SPELLINGS.get(_plain(text))
+
+
 def _task_of(preset: str) -> str:
     from bbnas.tasks import TASKS
 
@@ -297,7 +313,7 @@ def _task_of(preset: str) -> str:
 
 
 def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
-    """A preset by name as it fits the task, or a design from a YAML file.
+    """A preset by name (:func:`preset_name`) as it fits the task, or a design from a YAML file.
 
     Without a depth in the file it is that of the task's backbone.
 
@@ -306,14 +322,15 @@ def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
             backbone of other tasks.
     """
     text = str(name_or_path)
-    if text in PRESETS:
+    preset = preset_name(text)
+    if preset is not None and (text in PRESETS or not Path(text).exists()):
         fitting = presets(task)
-        if text not in fitting:
+        if preset not in fitting:
             raise UserError(
-                f"preset {text!r} is not the backbone of task {getattr(task, 'name', task)}: "
-                f"use {next(iter(fitting))} there, or --task {_task_of(text)}"
+                f"preset {preset!r} is not the backbone of task {getattr(task, 'name', task)}: "
+                f"use {next(iter(fitting))} there, or --task {_task_of(preset)}"
             )
-        return fitting[text]
+        return fitting[preset]
     if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
         return Design.from_dict(at_depth(read_yaml(text), task), text)
     raise unknown("preset (or a .yaml file)", text, PRESETS)

@@ -13,6 +13,7 @@ class UserError(Exception):
 def unknown(kind: str, value: object, choices: Iterable[str]) -> UserError:
     """The error for a name that is not in a registry, suggesting the nearest one that is."""
     names = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.4)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(str(value).lower(), lower, n=1, cutoff=0.4)
+    hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
     return UserError(f"unknown {kind} {str(value)!r}: choose from {', '.join(names)}{hint}")

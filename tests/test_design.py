@@ -200,7 +200,21 @@ def test_a_bad_file_is_one_line_that_names_it(text, says, tmp_path) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_preset_goes_by_the_names_of_the_paper_too(tmp_path, monkeypatch) -> None:
+    for text, name in [("IRNet", "irnet"), ("IR-Net", "irnet"), ("Ma et al.", "ma")]:
+        assert load_design(text, "denoise25") == presets("denoise25")[name]
+    assert load_design("DnCNN-3-Lite", "jpeg10").width == 12
+    with pytest.raises(UserError, match="'dncnn3' is not the backbone of task sr4"):
+        load_design("DnCNN-3", "sr4")
+    # A file of the user's goes before a spelling, as everything that is no preset's name.
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "BNN").write_text("width: 24")
+    assert load_design("BNN").width == 24
+
+
 def test_an_unknown_preset_suggests_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean 'bbcu-m'"):
+        load_design("BCU-M")
     with pytest.raises(UserError, match="did you mean 'bbcu-m'"):
         load_design("bcu-m")
 

@@ -2,7 +2,9 @@
 
 All map (N, C_in, H, W) to (N, C_out, H, W) and take the part's residual, which they may leave
 out: ``adds`` says whether they do. ``convs_per_residual`` is the span of a residual connection in
-the body. ReActNet is not among them: its unit is BBCU-V1 (``bbnas.design.METHODS``).
+the body. ReActNet is not among them: its unit is BBCU-V1 (``bbnas.design.METHODS``). Nor is Ma et
+al., which leaves the backbone as it is (``bbnas.binary.unit.BinaryWeightConv2d``). mean|W_o| is
+one scale per output channel, as in the BBCU authors' code; the paper's Eq. 3 has one per layer.
 """
 
 from __future__ import annotations
@@ -85,8 +87,10 @@ class BiReal(Unit):
 class IRNet(Unit):
     """BN(sgn(x) ⊛ 2^s·sgn(Ŵ)) + x: IR-Net (Qin et al. 2020), Ŵ standardised, EDE for both.
 
-    Published for classification, it ends in Hardtanh(· + x); that clamps the residual stream of
-    a restoration network, which carries the image, so it is left out on every task [ours].
+    Ŵ and s are its Eq. 7–8 and 11 (``bbnas.binary.weights``); EDE starts at t = 0.001 as in its
+    code, where the paper has 0.1 (``bbnas.binary.estimators``). Published for classification, it
+    ends in Hardtanh(· + x); that clamps the residual stream of a restoration network, which
+    carries the image, so it is left out on every task [ours].
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

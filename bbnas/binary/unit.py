@@ -131,7 +131,8 @@ class BinaryUnit(nn.Module):
     With f the activation and N the normalisation (or nothing):
     ``residual_branch`` f(N(conv(x))) + residual (V4); ``after_addition`` f(N(conv(x)) + residual)
     (V1 with BatchNorm, Eq. 5; V2 and V3 without). Residual alignment, which tells V3 from V2,
-    belongs to the network.
+    belongs to the network. V1 is the unit of ReActNet (Liu et al. 2020): learned thresholds
+    (RSign), RPReLU after the sum.
     """
 
     adds: ClassVar[bool] = True

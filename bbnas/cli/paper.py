@@ -57,12 +57,12 @@ def paper(
     from bbnas.paper import FORMATS, live_bicubic, paper_table
     from bbnas.store import open_study
 
-    found = paper_table(
-        table,
-        _scores(runs),
-        [open_study(study, storage) for study in studies],
-        live_bicubic(data_root) if live else None,
-    )
+    opened = [open_study(study, storage) for study in studies]
+    bicubic = live_bicubic(data_root) if live else None
+    found = paper_table(table, _scores(runs), opened, bicubic)
+    for name in (study.config.name for study in opened):
+        if not any(column.source.startswith(f"{name}: ") for column in found.columns):
+            click.echo(f"study {name} evaluated no row of {table}: it has no column", err=True)
     if form is None:
         _print(found)
     elif output is None:

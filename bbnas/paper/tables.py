@@ -102,7 +102,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as text, and unrounded; both empty where there is none. Notes count from 1."""
+    """A figure as text, and unrounded in the same unit; both empty where there is none.
+
+    Notes count from 1.
+    """
 
     text: str = ""
     value: float | None = None
@@ -226,10 +229,10 @@ class _Builder:
         told["params"] = printed(cost.params, 1e3)
         odd = [text.format(**told) for text in known.get("costs", ())]
         notes = self.mark(*odd) if Decimal(ops) != Decimal(row.ops) else ()
-        cells = [_printed_cell(row.ops), Cell(ops, cost.ops, notes)]
+        cells = [_printed_cell(row.ops), Cell(ops, cost.ops / 1e9, notes)]
         if with_params:
             notes = self.mark(*odd) if params != row.params else ()
-            cells += [_printed_cell(row.params), Cell(params, cost.params, notes)]
+            cells += [_printed_cell(row.params), Cell(params, cost.params / 1e3, notes)]
         return cells
 
     def _found(self, design: Design | None, result: Result) -> tuple[Cell, Cell]:
@@ -284,10 +287,11 @@ class _Builder:
             exact = benefit(*psnr, *counts)
             unrounded.append(f"{part} {exact.vc:.2f} and {exact.vp:.2f}")
             # In the units that are printed, and as the paper went on from what it prints.
-            texts = [printed(n, u) for n, u in zip(counts, (1e6, 1e6, 1e3, 1e3), strict=True)]
+            units = (1e6, 1e6, 1e3, 1e3)
+            texts = [printed(n, u) for n, u in zip(counts, units, strict=True)]
             ops_f, ops_b, params_f, params_b = map(float, texts)
             rounded = benefit(*psnr, ops_f * 1e6, ops_b * 1e6, params_f * 1e3, params_b * 1e3)
-            computed = [Cell(text, n) for text, n in zip(texts, counts, strict=True)]
+            computed = [Cell(t, n / u) for t, n, u in zip(texts, counts, units, strict=True)]
             computed += [Cell(), Cell(), *(Cell(printed(v, 1), v) for v in rounded)]
             known = _KNOWN.get((name, part), {})
             columns += [Column(part, "", PAPER), Column(part, "", COMPUTED)]

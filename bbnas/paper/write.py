@@ -18,7 +18,7 @@ def to_csv(table: PaperTable) -> str:
 
 
 def to_json(table: PaperTable) -> str:
-    """Rows by column, numbers unrounded and costs as plain counts; notes with their cells."""
+    """Rows by column, numbers unrounded in the unit of their heading; notes with their cells."""
     rows = [
         {
             column.title: cell.text or None if cell.value is None else cell.value

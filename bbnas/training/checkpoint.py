@@ -141,6 +141,8 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         raise UserError(f"{path} is a folder: name a file in it, such as best.safetensors")
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; check the path")
+    if path.suffix == ".bbn":
+        raise UserError(f"{path} is a packed model: name the checkpoint that it was packed from")
     try:
         with safe_open(path, framework="pt") as file:
             header: Any = json.loads((file.metadata() or {}).get(HEADER, "null"))

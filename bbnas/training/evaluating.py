@@ -20,7 +20,7 @@ from torch import Tensor
 
 from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
-from bbnas.design import PRESETS, load_design
+from bbnas.design import PRESETS, load_design, preset_name
 from bbnas.errors import UserError, unknown
 from bbnas.networks import RestorationNetwork, build
 from bbnas.tasks import Task, get_task
@@ -152,8 +152,10 @@ def load_subject(
             without weights, or weights that do not fit it.
     """
     text = str(name)
+    if text.lower() in BASELINES and not Path(text).exists():
+        text = text.lower()  # Bicubic, as the paper's Table 1 has it
     wanted = None if task is None else _task(task)
-    preset = text in PRESETS and not Path(text).exists()
+    preset = preset_name(text) is not None and not Path(text).exists()
     if weights is None and preset:
         raise UserError(
             f"{text} is a preset, which has no weights of its own: give --weights FILE, or name "

@@ -115,6 +115,8 @@ def test_a_study_is_laid_beside(run, synthetic_study):
     full = next(e for e in study.references if not e.design.binarize)
     (column,) = [name for name in rows[0] if name.startswith("tail (first: sr4, protocol proxy")]
     assert rows[4][column] == f"{full.psnr:.2f}"
+    told = "study first evaluated no row of table2: it has no column\n"
+    assert run("paper", "table2", "--study", "mine.db")[::2] == (0, told)
 
 
 def test_bicubic_is_scored_on_the_sets_that_are_there(run):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import bbnas.paper.printed as module
-from bbnas.design import PRESETS, load_design
+from bbnas.design import PRESETS, load_design, preset_name
 from bbnas.errors import UserError
 from bbnas.paper import TABLES, published
 from bbnas.paper.printed import PRESET_OF, printed_rows, records
@@ -55,6 +55,11 @@ def test_every_label_is_a_preset_of_its_task_or_no_network():
     assert set(PRESET_OF.values()) <= PRESETS.keys()
     without = {"Bicubic", *(r.label for r in printed_rows("table5") if r.label != "none")}
     assert labels - set(PRESET_OF) == without
+
+
+def test_every_label_names_its_preset():
+    for label, preset in PRESET_OF.items():
+        assert preset_name(label) == (None if label == "none" else preset)
 
 
 def test_an_unknown_table_is_named():

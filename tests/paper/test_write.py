@@ -37,11 +37,22 @@ def test_json_holds_numbers_and_notes_with_their_cells(tables):
     row = content["rows"][11]
     assert row["Method"] == "SRResNet"
     assert row["OPs (G) (paper)"] == 146.14
-    assert row["OPs (G) (computed)"] == 146_080_972_800
+    assert row["OPs (G) (computed)"] == 146.0809728
     assert row["Manga109 SSIM (paper)"] == 0.9089
     assert content["rows"][2]["OPs (G) (computed)"] is None  # bicubic
     (note,) = [note for note in content["notes"] if "146.14" in note["text"]]
     assert note["cells"] == [[11, "OPs (G) (computed)"]]
+
+
+def test_json_holds_both_sides_of_a_row_in_one_unit(tables):
+    for name in ("table1", "table2", "table3", "table4"):
+        for row in json.loads(FORMATS["json"](tables[name]))["rows"]:
+            for figure in ("OPs (G)", "Params (K)"):
+                ours = row.get(f"{figure} (computed)")
+                if ours is not None:
+                    assert row[f"{figure} (paper)"] == pytest.approx(ours, abs=0.5)
+    for row in json.loads(FORMATS["json"](tables["table6"]))["rows"][:4]:
+        assert row["body (computed)"] == pytest.approx(row["body (paper)"], abs=0.01)
 
 
 @pytest.mark.parametrize("name", TABLES)

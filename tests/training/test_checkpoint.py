@@ -127,6 +127,9 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no tensors here, only words " * 20)
     with pytest.raises(UserError, match="not a checkpoint"):
         load_checkpoint(tmp_path / "text")
+    (tmp_path / "a.bbn").write_bytes(b"a sound one, perhaps")
+    with pytest.raises(UserError, match="a packed model: name the checkpoint"):
+        load_checkpoint(tmp_path / "a.bbn")
     with pytest.raises(UserError, match="is a folder"):
         load_checkpoint(tmp_path)
     with pytest.raises(UserError, match="no such checkpoint"):
