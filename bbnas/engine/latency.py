@@ -28,9 +28,9 @@ from bbnas.tasks import Task, get_task
 
 # A measurement ends after so many seconds of the design's own runs, the one that warms up among
 # them, or after so many runs; there is one at least.
-SECONDS, MOST_RUNS = 2.0, 50
+SECONDS, MOST_RUNS = 1.5, 50
 # Runs of the reference alone, of which the fastest quarter tells its time on a quiet machine.
-REFERENCE_RUNS = 40
+REFERENCE_RUNS = 20
 
 
 def setting(lq: tuple[int, int] = LQ, threads: int = 1, isa: str | None = None) -> LatencySetting:

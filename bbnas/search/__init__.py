@@ -143,7 +143,8 @@ def search(
         from bbnas.engine.latency import setting
 
         latency = setting()
-    url = ready_url(valid_name(name)) if storage is None else storage_url(storage)
+    name = valid_name(name)
+    url = ready_url(name) if storage is None else storage_url(storage)
     store = Store(url, create=True)
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
         options = before.sampler_options
