@@ -145,7 +145,7 @@ class Roofline:
             f"A unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
             f"{self.vector_bits} bits ({self.isa}): {self.instructions_ms:.2f} ms at the "
             f"{self.instructions_per_second / 1e9:.1f} G/s of that loop alone, in the L1 cache; "
-            f"{self.instructions_fraction:.0%} of this bound is reached. On its own it moves "
+            f"the unit reaches {self.instructions_fraction:.0%} of that pace. On its own it moves "
             f"{self.bytes / 1e6:.1f} MB: {self.bytes_ms:.2f} ms at the "
             f"{self.bytes_per_second / 1e9:.1f} GB/s of a copy, {self.bytes_fraction:.0%} of its "
             "time; in a network features stay in the caches"
@@ -370,7 +370,8 @@ def draw(bench: Bench) -> list[dict[str, Any]]:
         for case in dict.fromkeys(timing.case for timing in times)
     ]
     rows = [
-        (v.case, v.ours, v.threads, v.peer, v.ratio, v.at_least, v.word) for v in bench.verdicts
+        (v.case, v.ours, v.threads, v.peer, _times(v.ratio), v.at_least, v.word)
+        for v in bench.verdicts
     ]
     table = {
         "type": "table",
@@ -378,10 +379,13 @@ def draw(bench: Bench) -> list[dict[str, Any]]:
         "cells": {
             "values": list(zip(*rows, strict=True)),
             "align": "left",
-            "format": ["", "", "", "", ".2f", "", ""],
         },
     }
     return [*figures, {"data": [table], "layout": {"height": 250 + 40 * len(rows)}}]
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}"
 
 
 def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
@@ -391,7 +395,7 @@ def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
         "name": f"{threads} thread{'s' if threads > 1 else ''}",
         "x": [timing.median_ms for timing in times],
         "y": [timing.contestant for timing in times],
-        "texttemplate": "%{x:.3~g}",
+        "texttemplate": "%{x:,.3~r}",
         "textangle": 0,
         "hovertemplate": "%{y}: %{x:.3g} ms",
     }
