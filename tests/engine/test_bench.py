@@ -70,7 +70,7 @@ def test_the_roofline() -> None:
     assert found.instructions == 57600 * 2 * 4 * 3 * 8
     assert found.instructions_per_second == pytest.approx(found.instructions * 1e3)
     assert (found.instructions_fraction, found.bytes_fraction) == pytest.approx((0.5, 0.25))
-    assert "50% of this bound is reached" in found.words
+    assert "the unit reaches 50% of that pace" in found.words
     assert roofline(UNIT, "portable") is None
     assert roofline(NETWORK, "avx512") is None
 
