@@ -106,7 +106,15 @@ def tiles(
 
 @torch.inference_mode()
 def _run(model: Model, lq: Tensor) -> Tensor:
-    output = model.run(lq)
+    try:
+        output = model.run(lq)
+    except RuntimeError as error:  # torch's word for sizes that do not fit
+        if "memory" in str(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"the model cannot take an image of {tuple(lq.shape)}: {reason}"
+        ) from error
     shape = (*lq.shape[:2], lq.shape[2] * model.scale, lq.shape[3] * model.scale)
     if not isinstance(output, Tensor) or output.shape != shape:
         got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__

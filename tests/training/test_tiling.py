@@ -109,6 +109,13 @@ def test_an_output_of_another_shape_is_refused() -> None:
         restore(Model(lambda lq: lq.numpy(), 1, None), image, tile=None)
 
 
+def test_a_model_of_other_channels_is_told_so() -> None:
+    grey = Model(torch.nn.Conv2d(1, 1, 3, padding=1).forward, 1, 1)
+    image = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(UserError, match=r"the model cannot take an image of \(1, 3, 8, 8\): "):
+        restore(grey, image, tile=None)
+
+
 def test_a_model_may_write_into_what_it_is_given() -> None:
     image = np.random.default_rng(0).random((20, 30, 1), np.float32)
     before = image.copy()
