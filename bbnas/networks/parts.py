@@ -7,6 +7,7 @@ with other convolutions.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import cast
 
 import torch
@@ -154,7 +155,7 @@ class Tail(nn.Module):
         return cast("Tensor", self.layer(x) + skip)
 
 
-class RestorationNetwork(nn.Module):
+class RestorationNetwork(nn.Module, ABC):
     """LQ (N, C, H, W) in 0..1 → HQ (N, C, s·H, s·W), not clamped.
 
     Residual alignment (Eq. 8): the network works on k·x, and its output is divided by k. BTM
@@ -175,9 +176,9 @@ class RestorationNetwork(nn.Module):
         self.register_buffer("std", std.view(1, -1, 1, 1), persistent=False)
 
     @property
+    @abstractmethod
     def reach(self) -> int:
         """How far, in LQ pixels, an input pixel can change the output: one a 3×3 convolution."""
-        raise NotImplementedError
 
     def features(self, x: Tensor) -> Tensor:
         """What the tail sees: head, body and, where there is one, upsampling."""

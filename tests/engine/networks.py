@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 import torch
 
+from bbnas.cli import main
 from bbnas.design import Design
 from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
+from bbnas.training import Recipe
+from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
@@ -39,6 +46,22 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
                 module.running_mean += noise(module.running_mean)
                 module.running_var.mul_(1 + 20 * noise(module.running_var).abs())
     return net
+
+
+def saved(design: Design, task: str, folder: Path) -> Path:
+    """The checkpoint of such a network."""
+    holder = SimpleNamespace(network=network(design, task))
+    info = CheckpointInfo(
+        recipe=Recipe(task=task, design=design), iteration=1, data="abc", environment={}
+    )
+    save_checkpoint(folder / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
+    return folder / "best.safetensors"
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    """A command in this process: exit code, standard output, standard error."""
+    code = main([str(word) for word in words])
+    return code, *capsys.readouterr()
 
 
 def picture(net: RestorationNetwork, height: int, width: int, seed: int = 0) -> np.ndarray:

@@ -4,34 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from bbnas.cli import main
 from bbnas.design import load_design
 from bbnas.engine import isas
-from bbnas.training import Recipe
-from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
-from tests.engine.networks import assert_same_pixels, network
+from tests.engine.networks import assert_same_pixels, run, saved
 
 
 @pytest.fixture(params=["sr2", "jpeg10"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    recipe = Recipe(
-        task=request.param, design=load_design("bbcu", request.param).replace(width=8, depth=2)
-    )
-    holder = SimpleNamespace(network=network(recipe.design, recipe.task))
-    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
-    save_checkpoint(tmp_path / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
-    return tmp_path / "best.safetensors"
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    code = main([str(word) for word in words])
-    return code, *capsys.readouterr()
+    design = load_design("bbcu", request.param).replace(width=8, depth=2)
+    return saved(design, request.param, tmp_path)
 
 
 def test_a_checkpoint_is_packed_and_restores(

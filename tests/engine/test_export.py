@@ -6,7 +6,6 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,13 +13,18 @@ import onnxruntime
 import openvino
 import pytest
 
-from bbnas.cli import main
 from bbnas.design import Design, Part, presets
 from bbnas.engine import compile_network
 from bbnas.engine.export import export_program
-from bbnas.training import Recipe
-from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
-from tests.engine.networks import assert_same_pixels, in_pytorch, levels, network, picture
+from tests.engine.networks import (
+    assert_same_pixels,
+    in_pytorch,
+    levels,
+    network,
+    picture,
+    run,
+    saved,
+)
 
 CASES = [
     ("sr4", presets("sr4")["bbcu-m"].replace(width=64, depth=3)),
@@ -95,17 +99,7 @@ def test_openvino_convolves_bits(width: int, count: int, tmp_path: Path) -> None
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    design = presets("sr2")["bbcu-m"].replace(width=8, depth=1)
-    recipe = Recipe(task="sr2", design=design)
-    holder = SimpleNamespace(network=network(design, "sr2"))
-    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
-    save_checkpoint(tmp_path / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
-    return tmp_path / "best.safetensors"
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    code = main([str(word) for word in words])
-    return code, *capsys.readouterr()
+    return saved(presets("sr2")["bbcu-m"].replace(width=8, depth=1), "sr2", tmp_path)
 
 
 def test_the_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
