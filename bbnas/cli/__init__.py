@@ -15,9 +15,10 @@ from bbnas.cli.console import guarded
 from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space, tasks
 from bbnas.cli.engine import doctor, export_model, pack, profile
+from bbnas.cli.evidence import benefit, fidelity, findings
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
-from bbnas.cli.studies import benefit, export, fidelity, findings, report, search
+from bbnas.cli.studies import export, report, search
 
 
 def main(args: Sequence[str] | None = None) -> int:
