@@ -23,7 +23,8 @@ OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
 # What a search weighs unless told otherwise: latency holds for one machine only.
 DEFAULT_OBJECTIVES = ("psnr", "ops", "params")
 
-Status = Literal["ok", "diverged", "failed"]
+# stopped: a search ended the training at a rung; it can go on from there.
+Status = Literal["ok", "stopped", "diverged", "failed"]
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -93,7 +94,8 @@ class Evaluation:
 
     ``ops`` and ``params`` are plain counts in the paper's convention for the design at full
     width and depth; ``psnr`` (dB) and ``ssim`` are NaN unless ``status`` is ``ok``. ``curve``
-    holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did.
+    holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did;
+    ``rungs`` the (iteration, PSNR) pairs of the protocol's rungs that were scored on the way.
     ``data`` is the fingerprint of the images; ``seconds`` is the wall time of training and
     scoring. ``latency`` (seconds) is that of the full design in the setting of a study that asks
     for it, else NaN: it is measured beside training, and kept by design.
@@ -113,10 +115,20 @@ class Evaluation:
     environment: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     latency: float = math.nan
+    rungs: tuple[tuple[int, float], ...] = ()
 
     @property
     def feasible(self) -> bool:
         return self.status == "ok" and math.isfinite(self.psnr)
+
+    @property
+    def result(self) -> str:
+        """``25.13 dB``, ``stopped at iteration 125 with 24.31 dB``, ``diverged`` or ``failed``."""
+        if self.feasible:
+            return f"{self.psnr:.2f} dB"
+        if self.status == "stopped" and self.rungs:
+            return f"stopped at iteration {self.rungs[-1][0]} with {self.rungs[-1][1]:.2f} dB"
+        return self.status
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ class StudyConfig:
     """What a study is: a change of any of it is another study.
 
     ``refine``: every second candidate is a neighbour of the knee found so far.
+    ``early_stopping``: candidates may be stopped at the protocol's rungs.
     ``skip_psnr`` is the PSNR (dB) of the network's own global skip on the validation images: what
     costs no operation and no parameter, and so what a candidate must beat. None if unknown.
     ``latency`` is the setting in which latencies are measured, as a plain mapping, where the
@@ -168,6 +181,7 @@ class StudyConfig:
     sampler_options: Mapping[str, Any] = field(default_factory=dict)
     guide: str = "none"
     refine: bool = True
+    early_stopping: bool = False
     seed: int = 0
     max_ops: float | None = None
     max_params: float | None = None

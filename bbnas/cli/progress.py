@@ -69,12 +69,9 @@ def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
                 click.echo(now.text, err=True)
             elif now.kind == "candidate" and now.candidate is not None:
                 found = now.candidate.evaluation
-                result = f"{found.psnr:.2f} dB" if found.feasible else found.status
                 tally = ", ".join(_tally(now))
-                click.echo(
-                    f"{now.counts.done}/{now.budget} {result}, {found.design.label()} | {tally}",
-                    err=True,
-                )
+                words = f"{found.result}, {found.design.label()} | {tally}"
+                click.echo(f"{now.counts.done}/{now.budget} {words}", err=True)
 
         yield line
 

@@ -130,6 +130,16 @@ def draw_front(figure: FrontFigure) -> Spec:
         traces += _by_methods(coloured)
     traces += [
         _dots(
+            "stopped early",
+            groups.get("stopped", []),
+            "always",
+            y=figure.bottom,
+            color=LOST,
+            size=6,
+            symbol="line-ns",
+            line={"color": LOST, "width": 1.5},
+        ),
+        _dots(
             "diverged or failed",
             groups.get("infeasible", []),
             "always",

@@ -10,7 +10,7 @@ from typing import Any
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.words import count, decibel, listed, milliseconds
 from bbnas.design import Design
-from bbnas.evaluation import Study
+from bbnas.evaluation import Study, StudyConfig
 from bbnas.tasks import get_task
 
 _SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
@@ -30,6 +30,7 @@ def tally(study: Study) -> dict[str, int]:
     return {
         "evaluated": len(study.candidates),
         "feasible": sum(c.evaluation.feasible for c in study.candidates),
+        "stopped": statuses["stopped"],
         "diverged": statuses["diverged"],
         "failed": statuses["failed"],
         "useless": sum(
@@ -82,6 +83,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),
+                ("early stopping", _stopping(config)),
                 ("search seed", str(config.seed)),
                 ("limits", listed(limits) or "none"),
                 ("study", f"{config.name} in {study.storage}"),
@@ -93,7 +95,8 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             "Counts",
             [
                 ("designs evaluated", f"{numbers['evaluated']:,}"),
-                ("of these feasible", f"{numbers['feasible']:,}"),
+                ("of these trained to the end", f"{numbers['feasible']:,}"),
+                ("stopped at a rung", f"{numbers['stopped']:,}"),
                 ("diverged", f"{numbers['diverged']:,}"),
                 ("failed", f"{numbers['failed']:,}"),
                 (f"no better than {task.skip}", f"{numbers['useless']:,}"),
@@ -148,9 +151,15 @@ def _protocol(study: Study) -> list[tuple[str, str]]:
             f"L1, Adam with betas {protocol.betas[0]:g}, {protocol.betas[1]:g}",
         ),
         ("learning rate", f"{protocol.learning_rate:g}, {schedule}"),
+        ("noise between seeds", f"{protocol.noise:g} dB"),
         ("scored on", f"centre crops of {side}×{side} HQ pixels" if side else "whole images"),
         ("training seed", str(protocol.seed)),
     ]
+
+
+def _stopping(config: StudyConfig) -> str:
+    rungs = [f"{rung:,}" for rung in config.protocol.rungs]
+    return f"at iteration {listed(rungs)}" if config.early_stopping and rungs else "none"
 
 
 def _space(space: Mapping[str, Any]) -> str:

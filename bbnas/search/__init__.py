@@ -36,7 +36,7 @@ from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
-from bbnas.store import Store, ready_url, storage_url, valid_name
+from bbnas.store import Store, paused_folder, ready_url, storage_url, valid_name
 from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ def search(
     latency: LatencySetting | None = None,
     guide: Guide = "none",
     refine: bool = True,
+    early_stopping: bool = True,
     device: str = "cpu",
     evaluate: Evaluate | None = None,
     cost: Callable[[Design], Cost] | None = None,
@@ -119,6 +120,9 @@ def search(
       (:func:`bbnas.engine.latency.setting` of one thread by default).
     - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
     - ``refine``: every second candidate differs in one choice from the knee found so far.
+    - ``early_stopping``: a candidate is stopped at one of the protocol's rungs where
+      :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
+      on where it was stopped if it looks better beside later ones. A study may change this.
     - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
 
@@ -134,10 +138,7 @@ def search(
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines, task)
     space = space.restricted(task)
-    skip = None
-    if evaluate is None:
-        skip = _skip_psnr(task, dataset, protocol)
-        evaluate = Training(task.name, protocol, dataset, device)
+    skip = _skip_psnr(task, dataset, protocol) if evaluate is None else None
     measures = "latency" in objectives or "latency" in limits
     if measures and latency is None:
         from bbnas.engine.latency import setting
@@ -146,6 +147,8 @@ def search(
     name = valid_name(name)
     url = ready_url(name) if storage is None else storage_url(storage)
     store = Store(url, create=True)
+    if evaluate is None:
+        evaluate = Training(task.name, protocol, dataset, device, paused_folder(url, name))
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
         options = before.sampler_options
     config = StudyConfig(
@@ -160,6 +163,7 @@ def search(
         sampler_options=sampler_options(sampler, options),
         guide=guide,
         refine=refine,
+        early_stopping=early_stopping,
         seed=seed,
         max_ops=max_ops,
         max_params=max_params,
@@ -223,7 +227,8 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "task": study.config.task,
         "seed": study.config.seed,
         "evaluated": len(study.candidates),
-        "failed": sum(not c.evaluation.feasible for c in study.candidates),
+        "stopped": result.counts.stopped,
+        "failed": result.counts.failed,
         "duplicates": study.duplicates,
         "rejected": study.rejected,
         "reused": result.counts.reused,

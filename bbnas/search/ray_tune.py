@@ -127,17 +127,18 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
         self._evaluate = evaluate
-        self._design = config["design"]
+        self._job = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._design = new_config["design"]
+        self._job = new_config
         return True
 
     def step(self) -> dict[str, Any]:
         assert self._evaluate is not None
         outcome: dict[str, Any]
         try:
-            outcome = {"found": self._evaluate(Design.model_validate_json(self._design))}
+            design = Design.model_validate_json(self._job["design"])
+            outcome = {"found": self._evaluate(design, self._job["until"])}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides
@@ -165,7 +166,7 @@ class OverWork(Searcher):
             # A job in flight may come back, if its worker dies: finished is for good.
             return None if self._jobs else Searcher.FINISHED
         self._jobs[trial_id] = job
-        return {"design": job.design.model_dump_json()}
+        return {"design": job.design.model_dump_json(), "until": job.until}
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

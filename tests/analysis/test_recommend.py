@@ -134,7 +134,7 @@ def test_a_baseline_is_recommended_only_by_number(synthetic_study):
         ({"candidates": 2, "baselines": ("srresnet", "bbcu-m")}, "knee", "only 2 baselines"),
         ({"candidates": 6}, "elbow", "unknown pick 'elbow': choose from knee, best-psnr, trial N"),
         ({"candidates": 6}, "trial 6", "no trial 6: numbers run from 0 to 5"),
-        ({"candidates": 6, "diverged": 1.0}, "trial 5", "trial 5 diverged"),
+        ({"candidates": 6, "diverged": 1.0}, "trial 5", "trial 5: diverged"),
     ],
 )
 def test_what_cannot_be_picked_is_a_clear_error(synthetic_study, settings, pick, message):

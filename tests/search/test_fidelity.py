@@ -29,7 +29,7 @@ class Trainings:
         self.die_at = math.inf
 
     def __call__(self, protocol: Protocol):  # type: ignore[no-untyped-def]
-        def evaluate(design) -> Evaluation:  # type: ignore[no-untyped-def]
+        def evaluate(design, until=None) -> Evaluation:  # type: ignore[no-untyped-def]
             self.count += 1
             if self.count >= self.die_at:
                 raise KeyboardInterrupt

@@ -363,7 +363,7 @@ class Interrupting:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, design: Design) -> Any:
+    def __call__(self, design: Design, until: int | None = None) -> Any:
         self.calls += 1
         if self.calls == 3:
             raise KeyboardInterrupt
