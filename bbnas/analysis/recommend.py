@@ -136,8 +136,8 @@ def _by_number(study: Study, number: int) -> Candidate:
         if candidate.number == number:
             if not candidate.evaluation.feasible:
                 raise UserError(
-                    f"trial {number}: {candidate.evaluation.result}; pick a trial that was trained "
-                    "to its end"
+                    f"trial {number}: {candidate.evaluation.result}; pick one that was trained to "
+                    "its end"
                 )
             return candidate
     numbers = [candidate.number for candidate in study.candidates]
