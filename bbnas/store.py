@@ -46,8 +46,10 @@ from bbnas.evaluation import (
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
-# The database that is no study: how protocols were found to rank designs.
+# A database that is no study: how protocols were found to rank designs.
 FIDELITY = "fidelity"
+# Where the trainings of the studies in studies/*.yaml are kept.
+ABLATIONS = "ablations"
 
 
 def storage_url(storage: str | Path) -> str:

@@ -147,9 +147,7 @@ def test_what_only_ablations_vary_is_written_where_it_is_set() -> None:
     assert PRESETS["bbcu"].key == "5de708cb996e3795"
     broken = PRESETS["bbcu"].replace(break_at=5)
     assert Design.from_dict(yaml.safe_load(broken.to_yaml())) == broken
-    assert broken.label() == "body, k 1 k*, rprelu in the branch, 1 per residual, quadratic, " + (
-        "64×32, residual 5 removed"
-    )
+    assert broken.label().endswith("1 per residual, quadratic, 64×32, residual 5 removed")
     assert PRESETS["srresnet"].replace(convs_per_block=4).label().endswith("64×32, 4 per block")
     keys = {PRESETS["bbcu"].replace(break_at=n).key for n in (None, 1, 5, 32)}
     assert len(keys) == 4

@@ -29,10 +29,10 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.convs[0](x)
+        y: Tensor = self.convs[0](x)
         for layer in self.convs[1:]:
             y = layer(F.relu(y))
-        return cast("Tensor", x + (F.relu(y) if self.activated else y))
+        return x + (F.relu(y) if self.activated else y)
 
 
 def body(design: Design) -> nn.Module:
