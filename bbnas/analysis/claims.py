@@ -7,8 +7,8 @@ numbers): a claim is judged by contrasts within seeds, never by two means that s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -55,13 +55,20 @@ class Scores:
     """What claims are judged by: a PSNR (dB) for each row and seed, NaN where it diverged.
 
     ``series`` holds, by name, the rows of a series with their x. ``saved`` holds M OPs and K
-    Params that a row saves against ``reference``.
+    Params that a row saves against ``reference``. ``floor`` (dB) is what the global skip alone
+    has: rows that do not beat it have learned nothing.
     """
 
     psnr: Mapping[str, Sequence[float]]
     reference: str
     series: Mapping[str, Mapping[str, float]]
     saved: Mapping[str, tuple[float, float]]
+    floor: float = -math.inf
+
+    def useless(self, rows: Sequence[str]) -> bool:
+        """Whether none of the rows beats the global skip on average."""
+        kept = [[v for v in self.psnr[row] if math.isfinite(v)] for row in rows]
+        return all(sum(values) <= self.floor * len(values) for values in kept if values)
 
     def seeds(self, row: str) -> int:
         """How many seeds of the row have a PSNR."""
@@ -86,7 +93,7 @@ _NOTHING = Contrast(math.nan, math.nan, math.nan, 0, pooled=False)
 
 
 class Noise(NamedTuple):
-    """What seeds do to a row beyond what they do to all: sd (dB), with degrees of freedom."""
+    """What seeds do to a row beyond what they do to all: sd (dB), and its degrees of freedom."""
 
     sd: float
     freedom: int
@@ -109,13 +116,20 @@ class Judgement:
     note: str = ""
 
 
-def noise(psnr: Mapping[str, Sequence[float]]) -> Noise:
-    """The residual of PSNR = row + seed, over the rows that no seed of diverged.
+def noise(scores: Scores) -> Noise:
+    """The residual of PSNR = row + seed, over the rows that beat the global skip with every seed
+    kept: what collapses is not a few hundredths of a dB noisier, but erratic.
 
     (The two-way layout without replication: a seed makes a good or a bad draw of patches for
     every row alike.) NaN with fewer than two such rows or two seeds.
     """
-    whole = np.array([values for values in psnr.values() if all(map(math.isfinite, values))])
+    whole = np.array(
+        [
+            values
+            for row, values in scores.psnr.items()
+            if all(map(math.isfinite, values)) and not scores.useless([row])
+        ]
+    )
     if whole.ndim < 2 or min(whole.shape) < 2:
         return Noise(math.nan, 0)
     rest = whole - whole.mean(0) - whole.mean(1, keepdims=True) + whole.mean()
@@ -123,17 +137,17 @@ def noise(psnr: Mapping[str, Sequence[float]]) -> Noise:
     return Noise(float(np.sqrt((rest**2).sum() / freedom)), freedom)
 
 
-def contrast(psnr: Mapping[str, Sequence[float]], weights: Mapping[str, float]) -> Contrast:
+def contrast(scores: Scores, weights: Mapping[str, float]) -> Contrast:
     """Σ weight · PSNR over the seeds that all its rows have; weights add up to 0.
 
     By Student's t: with five seeds or more from the spread of the sums themselves, with fewer
-    from the noise of all rows.
+    from :func:`noise`.
     """
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     if not weights:
         return _NOTHING
-    table = np.array([psnr[row] for row in weights])
+    table = np.array([scores.psnr[row] for row in weights])
     factors = np.array(list(weights.values()))
     sums = factors @ table
     sums = sums[np.isfinite(sums)]
@@ -141,7 +155,7 @@ def contrast(psnr: Mapping[str, Sequence[float]], weights: Mapping[str, float]) 
     if n == 0:
         return _NOTHING
     own = n >= FEW_SEEDS
-    sd, freedom = (float(sums.std(ddof=1)), n - 1) if own else noise(psnr)
+    sd, freedom = (float(sums.std(ddof=1)), n - 1) if own else noise(scores)
     if not own:
         sd *= float(np.sqrt((factors**2).sum()))
     half = float(stdtrit(freedom, 0.975)) * sd / math.sqrt(n) if freedom else math.nan
@@ -197,12 +211,23 @@ def peak(psnr: Mapping[str, Sequence[float]], x: Mapping[str, float]) -> Contras
 
 
 def judge(claim: Claim, scores: Scores) -> list[Judgement]:
-    """The claim's judgements: one for each row or series that it compares with."""
+    """The claim's judgements: one for each row or series that it compares with.
+
+    Of rows none of which beats the global skip nothing is told.
+    """
+    found = []
+    for other in claim.than or ("",):
+        judged = _JUDGES[claim.kind](claim, other, scores)
+        if scores.useless(_rows(claim, other, scores)):
+            judged = replace(judged, verdict=OPEN, note="none of these beats the global skip")
+        found.append(judged)
+    return found
+
+
+def _rows(claim: Claim, other: str, scores: Scores) -> list[str]:
     if claim.kind == "above":
-        return [_above(claim, other, scores) for other in claim.than]
-    if claim.kind == "falls":
-        return [_falls(claim, other, scores) for other in claim.than or ("",)]
-    return [_flat(claim, scores) if claim.kind == "flat" else _peak(claim, scores)]
+        return [claim.of, other]
+    return [row for name in (claim.of, other) for row in scores.series.get(name, ())]
 
 
 def _above(claim: Claim, other: str, scores: Scores) -> Judgement:
@@ -211,7 +236,7 @@ def _above(claim: Claim, other: str, scores: Scores) -> Judgement:
     words = (
         f"{own} above {other}" if claim.figure == "psnr" else f"{figure} of {own} above {other}"
     )
-    effect = contrast(scores.psnr, _weights(claim, other, scores))
+    effect = contrast(scores, _weights(claim, other, scores))
     verdict, note = _sign(effect), ""
     if own_lost := _lost(scores, own, other):
         verdict, note = CONTRARY, own_lost
@@ -259,13 +284,13 @@ def _falls(claim: Claim, other: str, scores: Scores) -> Judgement:
         x = {row: v for row, v in scores.series.get(series, {}).items() if row not in left}
         if len(x) > 1:
             weights |= {row: sign * weight for row, weight in slope(x).items()}
-    effect = contrast(scores.psnr, weights)
+    effect = contrast(scores, weights)
     words = f"{claim.of} falls" + (f" more than {other}" if other else "")
     note = f"without {listed(left)}, which diverges" if left else ""
     return Judgement(claim, words, claim.of, "", _sign(effect), effect, "dB a doubling", note)
 
 
-def _flat(claim: Claim, scores: Scores) -> Judgement:
+def _flat(claim: Claim, _: str, scores: Scores) -> Judgement:
     rows = list(scores.series[claim.of])
     margin = claim.within or 0.0
     words = f"{claim.of} stays within {margin:g} dB of its mean"
@@ -273,7 +298,7 @@ def _flat(claim: Claim, scores: Scores) -> Judgement:
     far = []
     for row in kept:
         weights = {other: (other == row) - 1 / len(kept) for other in kept}
-        far.append((row, contrast(scores.psnr, weights)))
+        far.append((row, contrast(scores, weights)))
     row, effect = max(far, key=lambda pair: abs(pair[1].value), default=("", _NOTHING))
     verdict: Verdict = OPEN
     if any(c.low > margin or c.high < -margin for _, c in far) or len(kept) < len(rows):
@@ -286,7 +311,7 @@ def _flat(claim: Claim, scores: Scores) -> Judgement:
     return Judgement(claim, words, claim.of, "", verdict, effect, "dB", note)
 
 
-def _peak(claim: Claim, scores: Scores) -> Judgement:
+def _peak(claim: Claim, _: str, scores: Scores) -> Judgement:
     x, at = scores.series[claim.of], claim.at or 1.0
     effect = peak(scores.psnr, x)
     words = f"{claim.of} is highest at {at:g}"
@@ -302,3 +327,11 @@ def _peak(claim: Claim, scores: Scores) -> Judgement:
     else:
         note = "the interval leaves the values that were tried"
     return Judgement(claim, words, claim.of, "", verdict, effect, "", note)
+
+
+_JUDGES: dict[str, Callable[[Claim, str, Scores], Judgement]] = {
+    "above": _above,
+    "falls": _falls,
+    "flat": _flat,
+    "peak": _peak,
+}

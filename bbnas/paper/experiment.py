@@ -97,6 +97,10 @@ class Experiment(Value):
                 raise ValueError(f"claim {claim.kind}: {unknown(what, name, known)}")
         if single and (not claim.than or claim.of in claim.than):
             raise ValueError(f"claim above {claim.of}: than must name other rows")
+        if claim.than and claim.kind in ("flat", "peak"):
+            raise ValueError(
+                f"claim {claim.kind} {claim.of}: it compares with nothing, leave than out"
+            )
         for field, kind in (("within", "flat"), ("at", "peak")):
             if (getattr(claim, field) is None) == (claim.kind == kind):
                 raise ValueError(f"claim {claim.kind} {claim.of}: {field} belongs to {kind}")
@@ -178,8 +182,8 @@ class Measured:
             e.psnr if e is not None and e.feasible else math.nan for e in self.evaluations[row]
         )
 
-    def scores(self) -> Scores:
-        """What claims are judged by."""
+    def scores(self, floor: float = -math.inf) -> Scores:
+        """What claims are judged by; ``floor`` is the PSNR (dB) of the global skip alone."""
         own = {row: found[0] for row, found in self.evaluations.items() if found[0] is not None}
         full = own.get(self.experiment.reference)
         saved = {
@@ -188,7 +192,7 @@ class Measured:
             if full is not None and row in own
         }
         psnr = {row: self.psnr(row) for row in self.evaluations}
-        return Scores(psnr, self.experiment.reference, self.experiment.series, saved)
+        return Scores(psnr, self.experiment.reference, self.experiment.series, saved, floor)
 
 
 def load_experiment(name_or_path: str | Path, protocol: str | Path | None = None) -> Experiment:

@@ -7,7 +7,6 @@ import statistics
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from bbnas.analysis.benefit import benefit_frame, benefit_rows
@@ -28,10 +27,9 @@ from bbnas.cost import printed as printed_count
 from bbnas.design import Part, k_star
 from bbnas.paper.experiment import Measured, Row
 from bbnas.paper.printed import TABLES, records
-from bbnas.protocol import paper_protocol
 from bbnas.report.draw import Spec
 from bbnas.report.draw_experiment import Point, draw_differences, draw_series
-from bbnas.report.measured import SCORE, duration, environments, protocol_lines
+from bbnas.report.experiment_setting import circumstances, limits
 from bbnas.tasks import get_task
 
 NONE = "–"
@@ -64,7 +62,7 @@ class Findings:
 
 def find(measured: Measured, skip_psnr: float) -> Findings:
     """What a complete experiment says. ``skip_psnr`` is the PSNR (dB) of the global skip alone."""
-    scores = measured.scores()
+    scores = measured.scores(skip_psnr)
     judgements = tuple(j for claim in measured.experiment.claims for j in judge(claim, scores))
     tables = [_claims(measured, judgements), _rows(measured, scores, skip_psnr)]
     if measured.experiment.parts:
@@ -76,8 +74,8 @@ def find(measured: Measured, skip_psnr: float) -> Findings:
         _headline(judgements),
         tuple(table for table in tables if table.rows),
         _figures(measured, scores, skip_psnr),
-        tuple(_limits(measured)),
-        tuple(_circumstances(measured, skip_psnr)),
+        tuple(limits(measured)),
+        tuple(circumstances(measured, skip_psnr)),
     )
 
 
@@ -93,7 +91,7 @@ def _headline(judgements: Sequence[Judgement]) -> str:
 
 def against(measured: Measured, scores: Scores, row: str) -> Contrast:
     """A row's difference to the reference (dB), within seeds."""
-    return contrast(scores.psnr, {row: 1.0, measured.experiment.reference: -1.0})
+    return contrast(scores, {row: 1.0, measured.experiment.reference: -1.0})
 
 
 def _paper(measured: Measured, row: Row) -> tuple[float, list[float]]:
@@ -107,24 +105,48 @@ def _paper(measured: Measured, row: Row) -> tuple[float, list[float]]:
     return mean, [own[name] - base[name] for name in own if name in base]
 
 
-def _between(measured: Measured, own: str, other: str) -> list[float]:
-    """The paper's differences of two rows by benchmark."""
-    rows = {row.name: measured.experiment.printed(row) for row in measured.experiment.rows}
-    shared = [name for name in rows[own] if name in rows[other]]
-    return [rows[own][name] - rows[other][name] for name in shared]
+def _theirs(measured: Measured, judgement: Judgement) -> str:
+    """The paper's difference of the two rows that a claim ``above`` compares."""
+    experiment, claim = measured.experiment, judgement.claim
+    if claim.kind != "above":
+        return NONE
+    if claim.figure == "psnr":
+        rows = {row.name: experiment.printed(row) for row in experiment.rows}
+        own, other = rows[judgement.of], rows[judgement.than]
+        return _spread([own[name] - other[name] for name in own if name in other])
+    lines = _table6(measured)
+    parts = {
+        row.name: str(row.design.binarize[0]) for row in experiment.rows if row.design.binarize
+    }
+    if not lines:
+        return NONE
+    column = BENEFIT[claim.figure]
+    own, other = (float(lines[parts[row]][column]) for row in (judgement.of, judgement.than))
+    return f"{_number(own - other, 2)} {judgement.unit}"
+
+
+# The columns of Table 6.
+BENEFIT = {"vc": "vc_1e-6_db_per_mops", "vp": "vp_1e-3_db_per_kparams"}
+
+
+def _table6(measured: Measured) -> dict[str, dict[str, str]]:
+    """The lines of Table 6 by part, where it is what the experiment is laid beside."""
+    paper = measured.experiment.paper
+    if paper is None or paper.table != "table6":
+        return {}
+    return {line["part"]: line for line in records("table6")}
 
 
 def _claims(measured: Measured, judgements: Sequence[Judgement]) -> Table:
     rows = []
     for j in judgements:
-        psnr = j.claim.kind == "above" and j.claim.figure == "psnr"
-        theirs = _between(measured, j.of, j.than) if psnr else []
         remark = "; ".join(filter(None, (j.note, _alignment(measured, j))))
-        rows.append((j.words, j.claim.says, _spread(theirs), effect_words(j), j.verdict, remark))
+        theirs = _theirs(measured, j)
+        rows.append((j.words, j.claim.says, theirs, effect_words(j), j.verdict, remark))
     few = measured.experiment.seeds < FEW_SEEDS
     source = (
-        f"the noise of all rows, since {plural(measured.experiment.seeds, 'seed')} of one "
-        "difference say little of its own"
+        "the noise of all rows that beat the global skip, since "
+        f"{plural(measured.experiment.seeds, 'seed')} of one difference say little of its own"
         if few
         else "the spread of the differences"
     )
@@ -215,23 +237,26 @@ def _rows(measured: Measured, scores: Scores, skip_psnr: float) -> Table:
             ]
         )
     paper = experiment.paper
-    where = "" if paper is None else f", {', '.join(paper.datasets)}"
     columns = [
         "row",
         *([experiment.x] if experiment.x else []),
         *("OPs", "Params", "PSNR (dB)", "sd (dB)", f"against {experiment.reference} (dB)"),
-        *("95 %", f"paper{where} (dB)", "the paper’s difference", "remark"),
+        *("95 %", "the paper’s PSNR (dB)", "the paper’s difference", "remark"),
     ]
     shown = [i for i, name in enumerate(columns) if name != "remark" or any(x[i] for x in lines)]
     if paper is None:
         shown = [i for i in shown if "paper" not in columns[i]]
-    sd = noise(scores.psnr).sd
-    pooled = f" and, of all rows beyond what a seed does to all, {sd:.3f} dB" if sd == sd else ""
+    sd = noise(scores).sd
+    pooled = (
+        f" and, of all that beat the global skip, beyond what a seed does to all, {sd:.3f} dB"
+        if sd == sd
+        else ""
+    )
     benchmarks = (
         ""
         if paper is None
-        else f" The paper’s figures are those of its {TABLES[paper.table].title}, mean over the "
-        "benchmarks named; the ends of its differences are those among them."
+        else f" The paper’s figures are those of its {TABLES[paper.table].title}, mean over "
+        f"{listed(list(paper.datasets))}; the ends of its differences are those among them."
     )
     return Table(
         "rows",
@@ -239,7 +264,7 @@ def _rows(measured: Measured, scores: Scores, skip_psnr: float) -> Table:
         tuple(columns[i] for i in shown),
         tuple(columns[i] not in ("row", "remark") for i in shown),
         tuple(tuple(line[i] for i in shown) for line in lines),
-        f"PSNR is the mean over {plural(experiment.seeds, 'seed')}; sd is between seeds, of a row"
+        f"PSNR is the mean over {plural(experiment.seeds, 'seed')}; sd is between seeds"
         f"{pooled}. OPs and Params are those of the design at full size, in the paper’s "
         f"convention.{benchmarks}",
     )
@@ -263,9 +288,7 @@ def _benefit(measured: Measured, scores: Scores) -> Table:
     }
     singles = {part: mean_of(name) for part, name in name_of.items()}
     found = benefit_rows(mean_of(experiment.reference), singles)
-    printed = {}
-    if experiment.paper is not None and experiment.paper.table == "table6":
-        printed = {line["part"]: line for line in records("table6")}
+    printed = _table6(measured)
     lines = []
     for line in benefit_frame(found).to_dict(orient="records"):
         name = name_of[Part(line["part"])]
@@ -273,7 +296,7 @@ def _benefit(measured: Measured, scores: Scores) -> Table:
         intervals = []
         for unit, value in zip((1e6, 1e3), saved, strict=True):
             weight = unit / value
-            effect = contrast(scores.psnr, {experiment.reference: weight, name: -weight})
+            effect = contrast(scores, {experiment.reference: weight, name: -weight})
             known = math.isfinite(effect.low)
             intervals.append(f"{effect.low:.2f} to {effect.high:.2f}" if known else NONE)
         theirs = printed.get(line["part"], {})
@@ -285,10 +308,10 @@ def _benefit(measured: Measured, scores: Scores) -> Table:
                 *(decibel(line[key]) for key in ("psnr_f", "psnr_b")),
                 f"{line['vc']:.2f}",
                 intervals[0],
-                theirs.get("vc_1e-6_db_per_mops", NONE),
+                theirs.get(BENEFIT["vc"], NONE),
                 f"{line['vp']:.2f}",
                 intervals[1],
-                theirs.get("vp_1e-3_db_per_kparams", NONE),
+                theirs.get(BENEFIT["vp"], NONE),
                 str(line["rank"]),
             )
         )
@@ -356,76 +379,3 @@ def _figures(measured: Measured, scores: Scores, skip_psnr: float) -> tuple[Spec
                 points.append(Point(own.name, gap.value, half, theirs))
         found.append(draw_differences(points, experiment.reference))
     return tuple(found)
-
-
-def _limits(measured: Measured) -> list[str]:
-    experiment = measured.experiment
-    protocol, task = experiment.protocol, get_task(experiment.task)
-    paper = paper_protocol(task)
-    trained = [(row.design, protocol.trained(row.design)) for row in experiment.rows]
-    sizes = dict.fromkeys(
-        f"{small.width}×{small.depth} for {whole.width}×{whole.depth}" for whole, small in trained
-    )
-
-    def pixels(p: Any) -> float:
-        return float(p.iterations * p.batch * p.patch**2)
-
-    return [
-        f"Trained at width × depth of the body: {listed(list(sizes))}.",
-        (
-            f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {protocol.patch}×"
-            f"{protocol.patch} HQ pixels, where the paper’s schedule has {paper.iterations:,} × "
-            f"{paper.batch} of {paper.patch}×{paper.patch}: 1/{pixels(paper) / pixels(protocol):,.0f} "
-            "of the pixels. What starts slowly is judged more harshly than after full training."
-        ),
-        (
-            f"Trained and scored on {measured.data_description}; the paper trains on the 800 "
-            f"of DIV2K and scores on {listed(list(task.benchmarks))}. PSNR here and there are of "
-            "different images: only differences between rows can be compared, and their size less "
-            "than their sign."
-        ),
-        (
-            "An interval holds what other seeds would do, not what other images, sizes or schedules "
-            "would."
-        ),
-        *experiment.notes,
-    ]
-
-
-def _circumstances(
-    measured: Measured, skip_psnr: float
-) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    experiment, task = measured.experiment, get_task(measured.experiment.task)
-    seconds = sum(e.seconds for e in measured.known)
-    sd = noise(measured.scores().psnr)
-    lines = [line for line in protocol_lines(experiment.protocol, task) if "seed" not in line[0]]
-    seeds = f"0 to {experiment.seeds - 1}, the same for all rows"
-    told = math.isfinite(sd.sd)
-    return [
-        (
-            "Task and data",
-            (
-                ("task", f"{task.name}: {task.title}, backbone {task.backbone.title}"),
-                ("data", measured.data_description),
-                ("data fingerprint", measured.data),
-                ("score", SCORE.format(task.metric)),
-                ("to beat", f"{task.skip}, which costs nothing: {decibel(skip_psnr)}"),
-            ),
-        ),
-        ("Protocol", (*lines, ("training seeds", seeds if experiment.seeds > 1 else "0"))),
-        (
-            "Noise and time",
-            (
-                (
-                    "noise",
-                    f"{sd.sd:.3f} dB (row and seed taken out, {sd.freedom} degrees of freedom)"
-                    if told
-                    else "not known: fewer than two seeds or whole rows",
-                ),
-                ("trainings", f"{len(measured.known):,}"),
-                ("training and scoring time", duration(seconds)),
-                ("date of this report", f"{datetime.now(UTC):%Y-%m-%d}"),
-            ),
-        ),
-        ("Versions and hardware", tuple(environments(measured.known))),
-    ]
