@@ -63,13 +63,15 @@ class Experiment(Value):
     reference: str
     x: str = ""
     paper: Figures | None = None
-    rows: tuple[Row, ...] = Field(min_length=2)
+    rows: tuple[Row, ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _sound(self) -> Self:
         names = [row.name for row in self.rows]
+        if len(names) < 2:
+            raise ValueError("rows: must be two or more, to be compared")
         trained: dict[str, str] = {}
         for row in self.rows:
             if names.count(row.name) > 1:

@@ -121,8 +121,8 @@ def _theirs(measured: Measured, judgement: Judgement) -> str:
     if not lines:
         return NONE
     column = BENEFIT[claim.figure]
-    own, other = (float(lines[parts[row]][column]) for row in (judgement.of, judgement.than))
-    return f"{_number(own - other, 2)} {judgement.unit}"
+    high, low = (float(lines[parts[row]][column]) for row in (judgement.of, judgement.than))
+    return f"{_number(high - low, 2)} {judgement.unit}"
 
 
 # The columns of Table 6.

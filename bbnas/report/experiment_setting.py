@@ -75,10 +75,10 @@ def circumstances(
             (
                 (
                     "noise",
-                    f"{sd.sd:.3f} dB between seeds (row and seed taken out, {sd.freedom} degrees of "
-                    "freedom, rows that beat the global skip)"
+                    f"{sd.sd:.3f} dB between seeds, over the rows that beat the global skip (row "
+                    f"and seed taken out, {sd.freedom} degrees of freedom)"
                     if told
-                    else "not known: fewer than two seeds, or than two rows that beat the global skip",
+                    else "not known: one seed, or fewer than two rows beat the global skip",
                 ),
                 ("trainings", f"{len(measured.known):,}"),
                 ("training and scoring time", duration(seconds)),
