@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 from bbnas.design import Design
@@ -29,7 +30,19 @@ Status = Literal["ok", "stopped", "diverged", "failed"]
 
 def environment(device: str = "cpu") -> dict[str, str]:
     """The versions and hardware that a figure depends on."""
-    return {"machine": platform.machine(), "device": device, **_versions()}
+    return {"machine": platform.machine(), "cpu": cpu(), "device": device, **_versions()}
+
+
+@cache
+def cpu() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 @cache

@@ -68,10 +68,15 @@ class Protocol(Value):
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def trained(self, design: Design) -> Design:
-        """The design as this protocol trains it: reduced width and depth, same k / k*."""
+        """The design as this protocol trains it: reduced width and depth, same k / k*.
+
+        A removed residual stays at its share of the depth.
+        """
+        broken = design.break_at
         return design.replace(
             width=max(3, round(design.width * self.width_scale)),
             depth=max(1, round(design.depth * self.depth_scale)),
+            break_at=None if broken is None else max(1, round(broken * self.depth_scale)),
         ).canonical()
 
 

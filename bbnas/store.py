@@ -47,8 +47,10 @@ from bbnas.evaluation import (
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
-# The database that is no study: how protocols were found to rank designs.
+# A database that is no study: how protocols were found to rank designs.
 FIDELITY = "fidelity"
+# Where the trainings of the studies in studies/*.yaml are kept.
+ABLATIONS = "ablations"
 # Evaluations of such a status say nothing final of a design: a later attempt replaces them.
 UNFINISHED = ("failed", "stopped")
 # States of candidates that no run is evaluating or is to evaluate.
