@@ -124,19 +124,6 @@ class Design(Value):
         """The design without binarized parts that are not among ``parts``."""
         return self.replace(binarize=[part for part in self.binarize if part in parts])
 
-    @property
-    def elementwise(self) -> int:
-        """Operations on each activation of a binary unit beside its convolution and residual:
-        scale 1 or BatchNorm, which takes the scale up, 2; RPReLU 3, other activations 1. OPs count
-        none of them.
-        """
-        if not self.binarize:
-            return 0
-        if self.method != "bbcu":
-            return _ELEMENTWISE[self.method]
-        shape = {"rprelu": 3, "none": 0}.get(self.activation, 1)
-        return (2 if self.norm == "batchnorm" else self.weight_scale) + shape
-
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""
         design = self
@@ -303,9 +290,6 @@ TITLES: dict[str, str] = {
 
 # The methods whose unit axes make; of those with one unit, the name that it goes by.
 _BY_AXES = ("bbcu", "reactnet", "bbcu-v2", "bbcu-v3")
-
-# Per activation of a unit, as Design.elementwise counts (BAM's accumulation grows with depth).
-_ELEMENTWISE = {"bnn": 3, "xnornet": 4, "bireal": 2, "irnet": 2, "btm": 2, "bam": 4, "ma": 1}
 
 # The fields that a method decides.
 UNIT_FIELDS: dict[str, Any] = {

@@ -215,7 +215,8 @@ class Study:
     ``candidates`` are the distinct designs evaluated, in the order in which they finished;
     ``duplicates`` and ``rejected`` count suggestions that cost no training (already evaluated;
     over a cost limit). ``references`` are evaluations under the study's protocol that are not
-    candidates (the full-precision reference and single binarized parts of ``benefit``).
+    candidates (the full-precision reference and single binarized parts of ``benefit``),
+    ``confirmations`` those of candidates by a longer protocol.
     ``latency`` is the setting in which the latencies of its evaluations were measured, if any.
     """
 
@@ -223,6 +224,7 @@ class Study:
     storage: str
     candidates: tuple[Candidate, ...]
     references: tuple[Evaluation, ...] = ()
+    confirmations: tuple[Evaluation, ...] = ()
     duplicates: int = 0
     rejected: int = 0
     created: datetime | None = None

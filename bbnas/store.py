@@ -261,6 +261,7 @@ class Store:
                 setting = LatencySetting.from_dict(config.latency)
             setting = setting or _last_setting(connection, config.task)
             times = {} if setting is None else _seconds(connection, config.task, setting)
+        beside = [evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
         return Study(
             config=config,
             storage=str(self),
@@ -273,7 +274,8 @@ class Store:
                 )
                 for r in finished
             ),
-            references=tuple(evaluation(r, times.get(r.design_key, math.nan)) for r in referred),
+            references=tuple(e for e in beside if e.protocol.key == config.protocol.key),
+            confirmations=tuple(e for e in beside if e.protocol.key != config.protocol.key),
             latency=setting,
             duplicates=int(totals[0]),
             rejected=int(totals[1]),

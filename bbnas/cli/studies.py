@@ -29,7 +29,7 @@ SKIPPED_NAMES = 20
 @click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
 @click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
 @options.storage
-@click.option("--sampler", help="tpe, nsga2, random … [default: tpe]")
+@click.option("--sampler", help="ehvi, tpe, nsga2, random … [default: ehvi]")
 @click.option("--seed", default=0, show_default=True)
 @options.workers
 @options.data

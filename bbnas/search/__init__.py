@@ -31,7 +31,7 @@ from bbnas.search.benefit import (
 )
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
-from bbnas.search.named import measure_named
+from bbnas.search.named import Wanted, measure_named
 from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
@@ -84,7 +84,7 @@ def search(
     *,
     name: str,
     storage: str | None = None,
-    sampler: str = "tpe",
+    sampler: str = "ehvi",
     options: Mapping[str, Any] | None = None,
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     seed: int = 0,
@@ -282,6 +282,7 @@ def _loop(
     on_event: Callable[[Event], None] | None,
 ) -> Loop:
     from bbnas.search.loop import Loop
+    from bbnas.search.proposals import Proposals
     from bbnas.search.trials import Trials
 
     config = ledger.config
@@ -295,13 +296,15 @@ def _loop(
         resumed_at=claimed,
         floor=config.skip_psnr,
     )
+    rng = np.random.default_rng([config.seed, claimed])
     return Loop(
         ledger=ledger,
         trials=trials,
         space=space,
         prices=prices,
+        proposals=Proposals(space, config, prices, rng),
         budget=budget,
-        rng=np.random.default_rng([config.seed, claimed]),
+        rng=rng,
         limits=limits,
         baselines=tuple(baselines.items()),
         on_event=on_event,
@@ -311,13 +314,15 @@ def _loop(
 def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
     config = ledger.config
 
-    def find(design: Design) -> Evaluation | None:
-        return ledger.store.find_evaluation(design, config.task, config.protocol, config.data)
+    def find(design: Design, protocol: Protocol) -> Evaluation | None:
+        return ledger.store.find_evaluation(design, config.task, protocol, config.data)
 
     def keep(_name: str, reference: Evaluation) -> None:
         ledger.refer(reference)
 
-    found = measure_named(benefit_designs(task, space), find, keep, workers)
+    designs = benefit_designs(task, space).items()
+    wanted = {name: Wanted(design, config.protocol) for name, design in designs}
+    found = measure_named(wanted, find, keep, workers)
     for reference in found.values():  # those of another study too
         ledger.refer(reference)
     ever = {part for subset in space.axes.binarize for part in subset}

@@ -20,8 +20,13 @@ if TYPE_CHECKING:
 class Evaluate(Protocol):
     """Evaluates a design; only where ``until`` is given, it may end with status ``stopped``."""
 
-    def __call__(self, design: Design, until: int | None = None) -> Evaluation:
-        """Up to the rung ``until`` of the protocol, or to the end."""
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
+        """Up to the rung ``until``, or to the end; by ``protocol`` or by its own."""
 
 
 class Work(Protocol):
@@ -61,12 +66,17 @@ class Training:
     device: str = "cpu"
     paused: Path | None = None
 
-    def __call__(self, design: Design, until: int | None = None) -> Evaluation:
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
         from bbnas.training import evaluate_design
 
         with torch_threads(1):
             found: Evaluation = evaluate_design(
-                *(design, self.task, self.protocol, self.dataset, self.device),
+                *(design, self.task, protocol or self.protocol, self.dataset, self.device),
                 until=until,
                 paused=self.paused,
             )
@@ -82,7 +92,7 @@ class InProcess:
     def run(self, work: Work) -> None:
         while (job := work.next()) is not None:
             try:
-                found = self.evaluate(job.design, job.until)
+                found = self.evaluate(job.design, job.until, job.protocol)
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search

@@ -12,7 +12,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.paper.experiment import Experiment, Measured
 from bbnas.protocol import Protocol
 from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.named import measure_named
+from bbnas.search.named import Wanted, measure_named
 from bbnas.store import Store
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run_experiment(
     *,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Callable[[Protocol], Evaluate] | None = None,
+    evaluate: Evaluate | None = None,
     on_trained: Callable[[Trained], None] | None = None,
 ) -> Measured:
     """Train what ``store`` does not hold, a seed after the other, and return all of it.
@@ -67,32 +67,28 @@ def run_experiment(
         UserError: a row that could not be trained at all.
     """
     known = stored(experiment, dataset, store)
+    wanted = {
+        (row.name, seed): Wanted(row.design, protocol)
+        for seed, protocol in enumerate(experiment.protocols)
+        for row in experiment.rows
+        if known.evaluations[row.name][seed] is None
+    }
     total = len(experiment.rows) * experiment.seeds
-    done = before = len(known.known)
+    done = before = total - len(wanted)
     started = time.monotonic()
-    for seed, protocol in enumerate(experiment.protocols):
-        missing = {
-            row.name: row.design
-            for row in experiment.rows
-            if known.evaluations[row.name][seed] is None
-        }
 
-        def keep(name: str, new: Evaluation) -> None:
-            nonlocal done
-            store.add_evaluation(new)
-            done += 1
-            if on_trained is not None:
-                each = (time.monotonic() - started) / (done - before)
-                on_trained(Trained(name, new, done, total, each * (total - done)))
+    def keep(key: tuple[str, int], new: Evaluation) -> None:
+        nonlocal done
+        store.add_evaluation(new)
+        done += 1
+        if on_trained is not None:
+            each = (time.monotonic() - started) / (done - before)
+            on_trained(Trained(key[0], new, done, total, each * (total - done)))
 
-        train = (
-            Training(experiment.task, protocol, dataset, device)
-            if evaluate is None
-            else evaluate(protocol)
-        )
-        execute = executor(min(workers, max(1, len(missing))), train)
-        try:
-            measure_named(missing, lambda _: None, keep, execute)
-        finally:
-            execute.close()
+    train = evaluate or Training(experiment.task, experiment.protocol, dataset, device)
+    execute = executor(min(workers, max(1, len(wanted))), train)
+    try:
+        measure_named(wanted, lambda *_: None, keep, execute)
+    finally:
+        execute.close()
     return stored(experiment, dataset, store)

@@ -23,6 +23,7 @@ from bbnas.database import candidates, evaluations, runs, studies
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, StudyConfig
+from bbnas.protocol import Protocol
 from bbnas.store import SETTLED, Store, evaluation, keep, known, now, refer
 
 LEASE = timedelta(seconds=60)
@@ -33,13 +34,14 @@ MAX_DEATHS = 3
 @dataclass(frozen=True)
 class Job:
     """A claimed candidate: ``design`` is to be evaluated, up to the iteration ``until`` or, for
-    None, to the end.
+    None, to the end; by ``protocol`` or, for None, by the search's.
     """
 
     number: int
     design: Design
     baseline: str = ""
     until: int | None = None
+    protocol: Protocol | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
 from bbnas.search.prices import Prices
+from bbnas.search.proposals import Proposals
 from bbnas.search.stopping import worth_more
 from bbnas.search.trials import Trials
 from bbnas.space import Space
@@ -85,6 +86,7 @@ class Loop:
     trials: Trials
     space: Space
     prices: Prices
+    proposals: Proposals
     budget: int
     rng: np.random.Generator
     limits: dict[str, float] = field(default_factory=dict)
@@ -279,7 +281,7 @@ class Loop:
         fruitless = 0
         while not self.exhausted and self.ledger.counts().claimed < self.budget:
             if fruitless < PATIENCE:
-                trial, design = self.trials.ask(self._neighbour())
+                trial, design = self.trials.ask(self._neighbour() or self._proposed())
             else:
                 unseen = self._unseen()
                 if unseen is None:
@@ -309,6 +311,21 @@ class Loop:
         seen = self.ledger.designs()
         fits = (d for d in self._near if d.key not in seen and not self._excess(d))
         return next(fits, None)
+
+    def _proposed(self) -> Design | None:
+        """What the runs so far tell to try; None leaves it to the sampler."""
+        config = self.ledger.config
+        if (
+            config.sampler != "ehvi"
+            or len(self._found) < config.sampler_options["n_startup_trials"]
+        ):
+            return None
+        counted = {name: limit for name, limit in self.limits.items() if name != "latency"}
+
+        def fits(design: Design) -> bool:  # latency is measured for what is proposed alone
+            return all(self.prices(design, name) <= limit for name, limit in counted.items())
+
+        return self.proposals.propose(self._found, self.ledger.designs(), fits)
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
@@ -409,8 +426,9 @@ class Loop:
 
     def _look(self) -> None:
         """Where the front, the best PSNR and the knee are now, without baselines."""
+        from bbnas.analysis.estimates import estimate
         from bbnas.analysis.pareto import minimised, non_dominated, useful
-        from bbnas.analysis.recommend import knee_candidate
+        from bbnas.analysis.recommend import standing
 
         config = self.ledger.config
         own = [c for c in self._found.values() if not c.baseline]
@@ -421,7 +439,10 @@ class Loop:
         self._front = int(non_dominated(points).sum())
         self._best = max(c.evaluation.psnr for c in good)
         if config.refine and len(own) >= REFINE_FROM:
-            design = knee_candidate(config, good).evaluation.design
+            surrogate = self.proposals.surrogate(self._found)
+            estimates = estimate(config, good, [], surrogate=surrogate)
+            best = standing(config, estimates).estimates.candidates[0]
+            design = best.evaluation.design
             if design.key != self._knee:
                 self._knee, self._near = design.key, self.space.neighbours(design)
 

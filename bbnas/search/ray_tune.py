@@ -22,7 +22,6 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.search.executors import Evaluate, Work, reason
 from bbnas.search.ledger import Job
@@ -137,8 +136,8 @@ class Worker(tune.Trainable):
         assert self._evaluate is not None
         outcome: dict[str, Any]
         try:
-            design = Design.model_validate_json(self._job["design"])
-            outcome = {"found": self._evaluate(design, self._job["until"])}
+            job: Job = self._job["job"]
+            outcome = {"found": self._evaluate(job.design, job.until, job.protocol)}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides
@@ -166,7 +165,7 @@ class OverWork(Searcher):
             # A job in flight may come back, if its worker dies: finished is for good.
             return None if self._jobs else Searcher.FINISHED
         self._jobs[trial_id] = job
-        return {"design": job.design.model_dump_json(), "until": job.until}
+        return {"job": job}
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

@@ -17,7 +17,7 @@ from typing import Any
 
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
-from bbnas.protocol import PROTOCOLS
+from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.search import SearchResult, search
 from bbnas.space import Space
 
@@ -77,7 +77,9 @@ class Formula:
     raises: int = 0
     rungs: tuple[int, ...] = ()
 
-    def __call__(self, design: Design, until: int | None = None) -> Evaluation:
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
         if self.log:
             with Path(self.log).open("a") as log:
                 log.write(f"{design.key} {os.getpid()} {until or ITERATIONS}\n")
@@ -98,7 +100,7 @@ class Formula:
         return Evaluation(
             design=design,
             task="sr4",
-            protocol=PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
+            protocol=protocol or PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
             data=self.data,
             status=status,  # type: ignore[arg-type]
             psnr=psnr if status == "ok" else math.nan,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from quick import Formula, Photographs
 
+from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.paper.experiment import Experiment, Measured
 from bbnas.protocol import PROTOCOLS, Protocol
@@ -44,15 +45,12 @@ class Trainings:
         self.count = 0
         self.die_at = die_at
 
-    def __call__(self, protocol: Protocol):  # type: ignore[no-untyped-def]
-        def evaluate(design) -> Evaluation:  # type: ignore[no-untyped-def]
-            self.count += 1
-            if self.count >= self.die_at:
-                raise KeyboardInterrupt
-            found = Formula()(design)
-            return replace(found, protocol=protocol, psnr=found.psnr + protocol.seed)
-
-        return evaluate
+    def __call__(self, design: Design, until: object, protocol: Protocol) -> Evaluation:
+        self.count += 1
+        if self.count >= self.die_at:
+            raise KeyboardInterrupt
+        found = Formula()(design)
+        return replace(found, protocol=protocol, psnr=found.psnr + protocol.seed)
 
 
 def run(folder: Path, trainings: Trainings, shown: list[Trained] | None = None) -> Measured:

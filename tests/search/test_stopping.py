@@ -138,10 +138,10 @@ def test_baselines_run_to_the_end(tmp_path: Path) -> None:
 
 def test_an_interrupted_candidate_stays_stopped_where_it_was(tmp_path: Path) -> None:
     class Interrupting(Formula):
-        def __call__(self, design: Any, until: int | None = None) -> Any:
+        def __call__(self, design: Any, until: int | None = None, protocol: Any = None) -> Any:
             if until == 250:
                 raise KeyboardInterrupt
-            return super().__call__(design, until)
+            return super().__call__(design, until, protocol)
 
     cut = stopping_search(tmp_path, 20, evaluate=Interrupting(rungs=PROXY.rungs))
     assert cut.interrupted
