@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, model_validator
 
 from bbnas.design import Design
-from bbnas.errors import unknown
+from bbnas.errors import UserError, unknown
 from bbnas.schema import Value, read_yaml, validate
 
 if TYPE_CHECKING:
@@ -66,6 +67,22 @@ class Protocol(Value):
         """12 hexadecimal digits over all that decides a result."""
         content = json.dumps(self.model_dump(exclude=UNDECIDING), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+    def longer(self, factor: float) -> Self:
+        """The same with ``factor`` times the training compute: half as large again a patch,
+        the rest in iterations, and no rungs.
+
+        Raises:
+            UserError: a factor that leaves no more iterations than there are.
+        """
+        patch = self.patch * 3 // 2
+        share = (self.patch / patch) ** 2
+        iterations = math.ceil(self.iterations * factor * share)
+        if iterations <= self.iterations:
+            raise UserError(f"long factor {factor:g}: must be above {1 / share:g}")
+        name = f"{self.name}-x{factor:g}"
+        changes = {"name": name, "patch": patch, "iterations": iterations, "rungs": ()}
+        return self.model_copy(update=changes)
 
     def trained(self, design: Design) -> Design:
         """The design as this protocol trains it: reduced width and depth, same k / k*.

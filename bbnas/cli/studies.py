@@ -54,6 +54,12 @@ SKIPPED_NAMES = 20
     help="Every second design differs in one choice from the knee so far.",
 )
 @click.option(
+    "--confirm",
+    type=click.IntRange(min=0),
+    help="Train so many of the best again, longer and with two other seeds, before one is "
+    "recommended. [default: a thirtieth of the budget, at most 6]",
+)
+@click.option(
     "--early-stopping/--no-early-stopping",
     default=True,
     help="Stop a candidate at a rung where others that cost no more are ahead.",
@@ -72,6 +78,7 @@ def search(
     baselines: tuple[str, ...] | None,
     lq: tuple[int, int],
     threads: int,
+    confirm: int | None,
     quiet: bool,
     as_json: bool,
     **others: Any,
@@ -108,6 +115,7 @@ def search(
             budget,
             name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
             seed=seed,
+            confirm=min(6, budget // 30) if confirm is None else confirm,
             device=str(resolve_device(device)),
             on_event=on_event,
             **{key: value for key, value in others.items() if value is not None},

@@ -29,6 +29,7 @@ from bbnas.search.benefit import (
     measure_benefit,
     measure_study_benefit,
 )
+from bbnas.search.confirm import confirm as confirm_best
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
 from bbnas.search.named import Wanted, measure_named
@@ -97,6 +98,7 @@ def search(
     guide: Guide = "none",
     refine: bool = True,
     early_stopping: bool = True,
+    confirm: int = 0,
     device: str = "cpu",
     evaluate: Evaluate | None = None,
     cost: Callable[[Design], Cost] | None = None,
@@ -123,6 +125,8 @@ def search(
     - ``early_stopping``: a candidate is stopped at one of the protocol's rungs where
       :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
       on where it was stopped if it looks better beside later ones. A study may change this.
+    - ``confirm``: so many of the best are trained again at the end, longer and with other seeds
+      (:mod:`bbnas.search.confirm`); the recommendation is then one of them.
     - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
 
@@ -187,6 +191,7 @@ def search(
                 space = _guided(space, task, ledger, workers_used)
             loop = _loop(ledger, space, Prices(cost, clock), budget, limits, named, on_event)
             _run(loop, workers_used)
+            confirm_best(store, store.load_study(name), confirm, workers_used, loop.say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -217,7 +222,12 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
     from bbnas.analysis import front, recommend
 
     try:
-        recommended = _point(recommend(study).candidate.evaluation)
+        chosen = recommend(study)
+        recommended = _point(chosen.candidate.evaluation) | {
+            "estimate": chosen.psnr,
+            "error": chosen.error,
+            "ties": len(chosen.ties),
+        }
     except UserError:
         recommended = None
     return {
@@ -235,6 +245,7 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "complete": result.complete,
         "latency": study.config.latency,
+        "confirmed": len({e.design.key for e in study.confirmations}),
         "recommended": recommended,
         "methods": _methods(study),
         "front": [_point(candidate.evaluation) for candidate in front(study)],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -64,22 +63,6 @@ def _stratum(design: Design) -> str:
     return f"{design.method} {parts} {design.norm} {'aligned' if aligned else 'not'}"
 
 
-def long_protocol(proxy: Protocol, factor: float) -> Protocol:
-    """``proxy`` with ``factor`` times its training compute: half as large again a patch, and the
-    rest in iterations.
-
-    Raises:
-        UserError: a factor that leaves no more iterations than the proxy has.
-    """
-    patch = proxy.patch * 3 // 2
-    iterations = math.ceil(proxy.iterations * factor * (proxy.patch / patch) ** 2)
-    if iterations <= proxy.iterations:
-        raise UserError(f"long factor {factor:g}: must be above {(patch / proxy.patch) ** 2:g}")
-    return proxy.model_copy(
-        update={"name": f"{proxy.name}-x{factor:g}", "patch": patch, "iterations": iterations}
-    )
-
-
 def measure_fidelity(
     space: Space,
     task: Task,
@@ -105,7 +88,7 @@ def measure_fidelity(
         UserError: bad arguments, or a design that could not be trained at all.
     """
     chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
-    long = long_protocol(proxy, long_factor)
+    long = proxy.longer(long_factor)
     few = dict(list(chosen.items())[::REPEATED])
     wanted = {
         (name, s, key): Wanted(design, protocol.model_copy(update={"seed": seed + s}))

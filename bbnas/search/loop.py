@@ -185,6 +185,10 @@ class Loop:
         self.trials.drop(self._running.pop(job.number))
         self._emit("message", text=f"a worker died ({reason}); trial {job.number} starts again")
 
+    def say(self, text: str) -> None:
+        """A line for the user."""
+        self._emit("message", text=text)
+
     def close(self) -> None:
         """Hand out nothing more; the ledger hands back the candidates that are still running."""
         self._running.clear()

@@ -13,7 +13,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.search.fidelity import draw, long_protocol, measure_fidelity
+from bbnas.search.fidelity import draw, measure_fidelity
 from bbnas.space import Space, load_space
 from bbnas.store import Store
 from bbnas.tasks import get_task
@@ -100,9 +100,9 @@ def test_a_draw_is_seeded_spread_and_of_the_space() -> None:
 
 
 def test_the_long_protocol_trains_as_much_longer_as_it_says() -> None:
-    long = long_protocol(PROXY, 12)
+    long = PROXY.longer(12)
     compute = [p.iterations * p.batch * p.patch**2 for p in (PROXY, long)]
     assert compute[1] / compute[0] == pytest.approx(12, rel=0.01)
     assert long.patch > PROXY.patch
     with pytest.raises(UserError, match="long factor 2: must be above"):
-        long_protocol(PROXY, 2)
+        PROXY.longer(2)

@@ -425,3 +425,27 @@ def test_refinement_tries_the_neighbours_of_the_knee(tmp_path: Path) -> None:
     assert searched(0, refine=True) == 1.0
     # How many of them a sampler happens upon by itself is chance.
     assert fmean(searched(seed, refine=False) for seed in range(2)) < 0.6
+
+
+def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def listen(event: Any) -> None:
+        told.append(event.text)
+
+    log = tmp_path / "log"
+    result = quick_search(tmp_path, 30, confirm=3, evaluate=Formula(log=str(log)), on_event=listen)
+    again = result.study.confirmations
+    assert len(again) == 6
+    protocol = result.study.config.protocol
+    assert {e.protocol.seed for e in again} == {protocol.seed + 1, protocol.seed + 2}
+    assert {e.protocol.iterations for e in again} == {protocol.longer(3).iterations}
+    assert sum(text.startswith("confirming, ") for text in told) == 6
+    assert len(log.read_text().splitlines()) == 36
+    report = summary(result.study, result)
+    assert report["confirmed"] == 3
+    confirmed = {e.design.key for e in again}
+    assert recommend(result.study).candidate.evaluation.design.key in confirmed
+    # Nothing is trained twice, and a larger number adds to what there is.
+    quick_search(tmp_path, 30, confirm=4, evaluate=Formula(log=str(log)))
+    assert len(log.read_text().splitlines()) == 38
