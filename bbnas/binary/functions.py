@@ -107,7 +107,7 @@ class BinaryConv(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 grad_alpha = grad_x.sum((0, 2, 3)).neg_()
         binarizer = WEIGHTS[ctx.weights]
-        grad_latent = binarizer.estimator(latent, grad_wb.neg(), ctx.progress)
+        grad_latent = ESTIMATORS[binarizer.estimator](latent, grad_wb.neg(), ctx.progress)
         if binarizer.scales_gradient:
             grad_latent = grad_latent * scale.view(-1, 1, 1, 1)
         return grad_x, grad_alpha, grad_latent, None, None, None

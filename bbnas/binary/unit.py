@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,8 @@ from bbnas.binary.functions import (
     binary_weight,
     rprelu_add,
 )
-from bbnas.binary.weights import WEIGHTS
+from bbnas.binary.kernels import Form, native, native_unit
+from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
 
 
@@ -52,6 +53,8 @@ class BinaryConv2d(nn.Module):
         return WEIGHTS[self.weights].scale is not None
 
     def forward(self, x: Tensor) -> Tensor:
+        if native(x):
+            return self.native(x)
         latent = WEIGHTS[self.weights].latent
         seen = self.weight if latent is None else latent(self.weight)
         if not torch.is_grad_enabled():
@@ -60,6 +63,35 @@ class BinaryConv2d(nn.Module):
             x, self.alpha, seen, self.weights, self.estimator, self.progress
         )
         return y
+
+    def native(self, x: Tensor, activation: str = "none", **around: Any) -> Tensor:
+        """The convolution with what stands ``around`` it (``native_unit``), in one call."""
+        binarizer = WEIGHTS[self.weights]
+        latent = self.weight if binarizer.latent is None else binarizer.latent(self.weight)
+        mean = binarizer.scale is mean_magnitude and torch.is_grad_enabled()
+        scale = None
+        if binarizer.scale is not None and not mean:
+            with torch.no_grad():
+                scale = binarizer.scale(latent)
+        form = Form(
+            one_bit=True,
+            mean_scale=mean,
+            estimator=self.estimator,
+            weight_estimator=binarizer.estimator,
+            scales_gradient=binarizer.scales_gradient,
+            activation=activation,
+            place=around.pop("place", "alone"),
+            times=around.pop("times", 0),
+        )
+        return native_unit(
+            form,
+            x,
+            latent,
+            alpha=self.alpha,
+            scale=scale,
+            progress=self.progress,
+            **around,
+        )
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -150,6 +182,8 @@ class BinaryUnit(nn.Module):
         self.inside = design.activation_position == "residual_branch"
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        if isinstance(self.norm, nn.Identity) and native(x):
+            return self._native(x, residual)
         y = self.norm(self.conv(x))
         if residual is None:
             return cast("Tensor", self.activation(y))
@@ -158,3 +192,19 @@ class BinaryUnit(nn.Module):
         if isinstance(self.activation, RPReLU):
             return cast("Tensor", self.activation(y, residual))
         return cast("Tensor", self.activation(y) + residual)
+
+    def _native(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        f = self.activation
+        around: dict[str, Any] = {}
+        if isinstance(f, RPReLU):
+            around = {"gamma": f.gamma, "beta": f.beta, "zeta": f.zeta}
+        if residual is not None:
+            around["place"] = "after" if self.inside else "before"
+            if residual is x:
+                around["times"] = 1
+            else:
+                around["residual"] = residual
+        return self.conv.native(x, NATIVE[type(f)], **around)
+
+
+NATIVE = {RPReLU: "prelu", nn.ReLU: "relu", nn.Hardtanh: "hardtanh", nn.Identity: "none"}

@@ -8,9 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bbnas.engine import build
-from bbnas.engine.native import ISAS, LIBRARY, choose_isa, isas, library
 from bbnas.errors import UserError
+from bbnas.native import ISAS, LIBRARY, build, choose_isa, isas, library
 
 
 def examine() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from bbnas.binary import (
     residual_span,
     unit,
 )
+from bbnas.binary.kernels import native
 from bbnas.design import Design, Part
 
 # Mean and standard deviation of natural images, 0..1 (DIV2K), and of their Y of BT.601. Where
@@ -191,8 +192,10 @@ class RestorationNetwork(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         standardised = self.design.method == "btm"
         x = (x - self.mean) / self.std if standardised else x * self.design.k
-        # Channels last: convolution and per-channel arithmetic are both faster on a CPU.
-        x = x.contiguous(memory_format=torch.channels_last)
+        # Channels last is faster by torch's convolutions, on a CPU too; ours read planes.
+        x = x.contiguous(
+            memory_format=torch.contiguous_format if native(x) else torch.channels_last
+        )
         y: Tensor = self.tail(self.features(x), self.residual(x))
         return y * self.std + self.mean if standardised else y / self.design.k
 

@@ -1,0 +1,41 @@
+// Training of a 3×3 convolution, 1-bit or full-precision, with what stands around it in a unit.
+#pragma once
+#include <cstdint>
+
+namespace bbnas {
+
+enum Scaling { SCALE_NONE, SCALE_MEAN, SCALE_GIVEN };  // MEAN: mean|V_o|, computed here
+enum UnitActivation { UNIT_NONE, UNIT_PRELU, UNIT_RELU, UNIT_HARDTANH };
+enum UnitPlace { UNIT_ALONE, UNIT_BEFORE, UNIT_AFTER };  // of the residual and the activation
+enum Estimator { EST_IDENTITY, EST_CLIP, EST_QUADRATIC, EST_EDE };
+
+// y = scale · (sgn(x − α) ⊛ sgn(V)), or x ⊛ V where it is not 1-bit; z = y [+ residual] − γ;
+// out = activation(z) [+ residual] + ζ. bbnas/binary/kernels.py mirrors the fields and their order.
+// Tensors are float32, contiguous, (N, C, H, W); arrays over channels may be null where absent.
+struct Unit {
+    int64_t batch, c_in, c_out, height, width;
+    int64_t one_bit, scaling, activation, place;
+    int64_t times;  // 0: the residual is a tensor like out; else x, each channel so often
+    int64_t estimator, weight_estimator, scales_gradient;
+    double t, kt;  // of EDE: its t and k·t
+    const float *x, *alpha, *latent, *scale, *gamma, *beta, *zeta, *residual;
+    float *out, *z;  // z: for the backward pass, or null
+    const float* grad;  // of out; from here on for the backward pass alone
+    float *grad_x, *grad_alpha, *grad_latent, *grad_gamma, *grad_beta, *grad_zeta;
+    float* grad_residual;  // of a tensor before the activation; or null
+};
+
+struct TrainingKernels {
+    int64_t (*floats)(const Unit&, bool backward);  // of scratch that the two below need
+    void (*forward)(const Unit&, float* scratch);
+    void (*backward)(const Unit&, float* scratch);
+};
+
+extern const TrainingKernels training_portable;
+#if defined(__x86_64__)
+extern const TrainingKernels training_avx2, training_avx512;
+#elif defined(__aarch64__)
+extern const TrainingKernels training_neon;
+#endif
+
+}  // namespace bbnas
