@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bbnas.binary.estimators import clip
 from bbnas.binary.functions import minus_sgn
+from bbnas.binary.kernels import native, run_chain
 from bbnas.binary.unit import BinaryConv2d, BinaryUnit, RPReLU
 from bbnas.design import Design
 
@@ -224,6 +225,9 @@ class BinaryUpsample(nn.Module):
         self.unit = unit(channels, channels * scale**2, design)
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.unit, BinaryUnit) and self.unit.chains and native(x):
+            step = self.unit.step(True, times=self.scale**2, shuffle=self.scale)
+            return run_chain([step], x, progress=self.unit.conv.progress)
         if not self.unit.adds:
             return F.pixel_shuffle(self.unit(x), self.scale)
         if isinstance(self.unit, BinaryUnit) and self.unit.inside:

@@ -17,7 +17,22 @@ from bbnas.binary.functions import (
     binary_weight,
     rprelu_add,
 )
-from bbnas.binary.kernels import Form, native, native_unit
+from bbnas.binary.kernels import (
+    AFTER,
+    ALONE,
+    BEFORE,
+    ESTIMATOR,
+    GIVEN_SCALE,
+    HARDTANH,
+    LINEAR,
+    MEAN_SCALE,
+    NO_SCALE,
+    SLOPE,
+    Form,
+    Step,
+    native,
+    run_chain,
+)
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
 
@@ -54,7 +69,7 @@ class BinaryConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if native(x):
-            return self.native(x)
+            return run_chain([self.step()], x, progress=self.progress)
         latent = WEIGHTS[self.weights].latent
         seen = self.weight if latent is None else latent(self.weight)
         if not torch.is_grad_enabled():
@@ -64,33 +79,40 @@ class BinaryConv2d(nn.Module):
         )
         return y
 
-    def native(self, x: Tensor, activation: str = "none", **around: Any) -> Tensor:
-        """The convolution with what stands ``around`` it (``native_unit``), in one call."""
+    def step(
+        self,
+        activation: nn.Module | None = None,
+        *,
+        place: int = ALONE,
+        times: int = 0,
+        residual: int | None = None,
+        shuffle: int = 1,
+    ) -> Step:
+        """The convolution and what stands around it as a step of ``bbnas.binary.kernels``."""
         binarizer = WEIGHTS[self.weights]
         latent = self.weight if binarizer.latent is None else binarizer.latent(self.weight)
-        mean = binarizer.scale is mean_magnitude and torch.is_grad_enabled()
-        scale = None
-        if binarizer.scale is not None and not mean:
+        scaling, scale = NO_SCALE, None
+        if binarizer.scale is mean_magnitude and torch.is_grad_enabled():
+            scaling = MEAN_SCALE  # by the kernel; else by torch, whose last bit a .bbn file has
+        elif binarizer.scale is not None:
             with torch.no_grad():
-                scale = binarizer.scale(latent)
+                scaling, scale = GIVEN_SCALE, binarizer.scale(latent)
+        gamma = beta = zeta = None
+        if isinstance(activation, RPReLU):
+            gamma, beta, zeta = activation.gamma, activation.beta, activation.zeta
         form = Form(
-            one_bit=True,
-            mean_scale=mean,
-            estimator=self.estimator,
-            weight_estimator=binarizer.estimator,
-            scales_gradient=binarizer.scales_gradient,
-            activation=activation,
-            place=around.pop("place", "alone"),
-            times=around.pop("times", 0),
+            True,
+            scaling,
+            LINEAR if activation is None else KINDS[type(activation)],
+            place,
+            times,
+            shuffle,
+            ESTIMATOR[self.estimator],
+            ESTIMATOR[binarizer.estimator],
+            binarizer.scales_gradient,
         )
-        return native_unit(
-            form,
-            x,
-            latent,
-            alpha=self.alpha,
-            scale=scale,
-            progress=self.progress,
-            **around,
+        return Step(
+            form, latent, self.alpha, scale, None, gamma, beta, zeta, residual=residual
         )
 
     @torch.no_grad()
@@ -102,6 +124,32 @@ class BinaryConv2d(nn.Module):
     def extra_repr(self) -> str:
         c_out, c_in = self.weight.shape[:2]
         return f"{c_in}, {c_out}, weights={self.weights!r}, estimator={self.estimator!r}"
+
+
+class Conv3x3(nn.Conv2d):
+    """Full-precision 3×3 convolution with a bias or none, and ``conv3x3``'s end."""
+
+    def __init__(self, c_in: int, c_out: int, *, bias: bool) -> None:
+        super().__init__(c_in, c_out, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
+        return conv3x3(x, self.weight, self.bias, slope, shuffle)
+
+
+def conv3x3(
+    x: Tensor, weight: Tensor, bias: Tensor | None, slope: float = 1.0, shuffle: int = 1
+) -> Tensor:
+    """Zero-padded convolution, LeakyReLU of ``slope`` (1 for none, 0 is ReLU), PixelShuffle.
+
+    (N, C_in, H, W) → (N, C_out / shuffle², H·shuffle, W·shuffle), full precision.
+    """
+    if native(x):
+        form = Form(activation=LINEAR if slope == 1.0 else SLOPE, shuffle=shuffle)
+        return run_chain([Step(form, weight.contiguous(), bias=bias, slope=slope)], x)
+    y = F.conv2d(x, weight, bias, padding=1)
+    if slope != 1.0:
+        y = F.leaky_relu(y, slope)
+    return y if shuffle == 1 else F.pixel_shuffle(y, shuffle)
 
 
 class BinaryWeightConv2d(nn.Module):
@@ -116,12 +164,12 @@ class BinaryWeightConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
         self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
         if torch.is_grad_enabled():
             weight: Tensor = BinaryWeight.apply(self.weight)  # type: ignore[no-untyped-call]
         else:
             weight = binary_weight(self.weight)
-        return F.conv2d(x, weight, self.bias, padding=1)
+        return conv3x3(x, weight, self.bias, slope, shuffle)
 
 
 class RPReLU(nn.Module):
@@ -182,8 +230,10 @@ class BinaryUnit(nn.Module):
         self.inside = design.activation_position == "residual_branch"
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        if isinstance(self.norm, nn.Identity) and native(x):
-            return self._native(x, residual)
+        if self.chains and native(x):
+            step = self.step(residual is not None, times=int(residual is x))
+            outside = None if residual is x else residual
+            return run_chain([step], x, outside=outside, progress=self.conv.progress)
         y = self.norm(self.conv(x))
         if residual is None:
             return cast("Tensor", self.activation(y))
@@ -193,18 +243,25 @@ class BinaryUnit(nn.Module):
             return cast("Tensor", self.activation(y, residual))
         return cast("Tensor", self.activation(y) + residual)
 
-    def _native(self, x: Tensor, residual: Tensor | None) -> Tensor:
-        f = self.activation
-        around: dict[str, Any] = {}
-        if isinstance(f, RPReLU):
-            around = {"gamma": f.gamma, "beta": f.beta, "zeta": f.zeta}
-        if residual is not None:
-            around["place"] = "after" if self.inside else "before"
-            if residual is x:
-                around["times"] = 1
-            else:
-                around["residual"] = residual
-        return self.conv.native(x, NATIVE[type(f)], **around)
+    @property
+    def chains(self) -> bool:
+        """Whether ``step`` is all of it: what a BatchNorm does depends on the whole batch."""
+        return isinstance(self.norm, nn.Identity)
+
+    def step(
+        self, adds: bool, *, times: int = 0, residual: int | None = None, shuffle: int = 1
+    ) -> Step:
+        """It as a step of ``bbnas.binary.kernels``; ``adds``: whether there is a residual."""
+        place = ALONE if not adds else AFTER if self.inside else BEFORE
+        return self.conv.step(
+            self.activation, place=place, times=times, residual=residual, shuffle=shuffle
+        )
 
 
-NATIVE = {RPReLU: "prelu", nn.ReLU: "relu", nn.Hardtanh: "hardtanh", nn.Identity: "none"}
+# What the library's kernels call the activations.
+KINDS: dict[type[nn.Module], int] = {
+    RPReLU: SLOPE,
+    nn.ReLU: SLOPE,
+    nn.Hardtanh: HARDTANH,
+    nn.Identity: LINEAR,
+}

@@ -19,11 +19,12 @@ from bbnas.binary import (
     BinaryConv2d,
     BinaryUnit,
     BinaryWeightConv2d,
+    Conv3x3,
     Unit,
     residual_span,
     unit,
 )
-from bbnas.binary.kernels import native
+from bbnas.binary.kernels import Step, native, run_chain
 from bbnas.design import Design, Part
 
 # Mean and standard deviation of natural images, 0..1 (DIV2K), and of their Y of BT.601. Where
@@ -45,16 +46,16 @@ def one_bit(design: Design, part: Part) -> bool:
 
 def conv(
     c_in: int, c_out: int, design: Design, part: Part, *, bias: bool = True, gain: float = 1.0
-) -> nn.Conv2d | BinaryWeightConv2d:
+) -> Conv3x3 | BinaryWeightConv2d:
     """A 3×3 convolution of full-precision activations, its weights 1-bit if the part is binarized.
 
     ``gain`` multiplies its first weights (EDSR's 0.1).
     """
-    layer: nn.Conv2d | BinaryWeightConv2d
+    layer: Conv3x3 | BinaryWeightConv2d
     if design.binary(part):
         layer = BinaryWeightConv2d(c_in, c_out, bias=bias)
     else:
-        layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
+        layer = Conv3x3(c_in, c_out, bias=bias)
     nn.init.kaiming_normal_(layer.weight, a=0.1)
     with torch.no_grad():
         layer.weight.mul_(gain)
@@ -89,7 +90,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.layer, BinaryUnit | Unit):
             return cast("Tensor", self.layer(x, repeat_channels(x, self.width)))
-        return F.leaky_relu(self.layer(x), self.slope)
+        return cast("Tensor", self.layer(x, self.slope))
 
 
 class BinaryBlock(nn.Module):
@@ -124,6 +125,28 @@ class AccumulatingBody(nn.Module):
         return x
 
 
+class BinaryBody(nn.Sequential):
+    """Blocks of units, one after the other; those that can are one call of the library."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = [cast("BinaryBlock", block) for block in self]
+        if not native(x) or not all(_chains(layer) for block in blocks for layer in block.units):
+            return cast("Tensor", super().forward(x))
+        steps: list[Step] = []
+        for block in blocks:
+            start, last = len(steps), len(block.units) - 1
+            for number, layer in enumerate(block.units):
+                layer = cast("BinaryUnit", layer)
+                adds = block.residual and number == last
+                times = int(adds and last == 0)  # the block's input is the unit's
+                steps.append(layer.step(adds, times=times, residual=start if adds else None))
+        return run_chain(steps, x, progress=layer.conv.progress)
+
+
+def _chains(layer: nn.Module) -> bool:
+    return isinstance(layer, BinaryUnit) and layer.chains
+
+
 def binary_body(design: Design) -> nn.Module:
     """``depth`` units n → n in blocks with one residual each; the last may be short."""
     if design.method == "bam":
@@ -131,7 +154,7 @@ def binary_body(design: Design) -> nn.Module:
     span = residual_span(design)
     step = span or design.depth
     sizes = [min(step, design.depth - start) for start in range(0, design.depth, step)]
-    return nn.Sequential(*(BinaryBlock(size, span > 0, design) for size in sizes))
+    return BinaryBody(*(BinaryBlock(size, span > 0, design) for size in sizes))
 
 
 class Tail(nn.Module):

@@ -5,24 +5,27 @@
 namespace bbnas {
 
 enum Scaling { SCALE_NONE, SCALE_MEAN, SCALE_GIVEN };  // MEAN: mean|V_o|, computed here
-enum UnitActivation { UNIT_NONE, UNIT_PRELU, UNIT_RELU, UNIT_HARDTANH };
+enum UnitActivation { UNIT_NONE, UNIT_SLOPE, UNIT_HARDTANH };
 enum UnitPlace { UNIT_ALONE, UNIT_BEFORE, UNIT_AFTER };  // of the residual and the activation
 enum Estimator { EST_IDENTITY, EST_CLIP, EST_QUADRATIC, EST_EDE };
 
-// y = scale · (sgn(x − α) ⊛ sgn(V)), or x ⊛ V where it is not 1-bit; z = y [+ residual] − γ;
-// out = activation(z) [+ residual] + ζ. bbnas/binary/kernels.py mirrors the fields and their order.
-// Tensors are float32, contiguous, (N, C, H, W); arrays over channels may be null where absent.
+// y = scale · (sgn(x − α) ⊛ sgn(V)), or x ⊛ V where it is not 1-bit, + bias;
+// z = y [+ residual] − γ; out = PixelShuffle(activation(z) [+ residual] + ζ).
+// bbnas/binary/kernels.py mirrors the fields and their order. Tensors are float32, contiguous,
+// (N, C, H, W); arrays over channels may be null where absent.
 struct Unit {
-    int64_t batch, c_in, c_out, height, width;
+    int64_t batch, c_in, c_out, height, width;  // c_out before the shuffle
     int64_t one_bit, scaling, activation, place;
-    int64_t times;  // 0: the residual is a tensor like out; else x, each channel so often
+    int64_t times;    // 0: the residual is a tensor (N, c_out, H, W); else x, each channel so often
+    int64_t shuffle;  // PixelShuffle's factor; 1 for none
     int64_t estimator, weight_estimator, scales_gradient;
+    double slope;  // where β is null
     double t, kt;  // of EDE: its t and k·t
-    const float *x, *alpha, *latent, *scale, *gamma, *beta, *zeta, *residual;
+    const float *x, *alpha, *latent, *scale, *bias, *gamma, *beta, *zeta, *residual;
     float *out, *z;  // z: for the backward pass, or null
     const float* grad;  // of out; from here on for the backward pass alone
-    float *grad_x, *grad_alpha, *grad_latent, *grad_gamma, *grad_beta, *grad_zeta;
-    float* grad_residual;  // of a tensor before the activation; or null
+    float *grad_x, *grad_alpha, *grad_latent, *grad_bias, *grad_gamma, *grad_beta, *grad_zeta;
+    float* grad_residual;  // of a residual that is a tensor; or null
 };
 
 struct TrainingKernels {
