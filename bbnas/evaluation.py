@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from bbnas.design import Design
+from bbnas.native import kernels
 from bbnas.protocol import Protocol
 
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
@@ -27,8 +28,9 @@ Status = Literal["ok", "diverged", "failed"]
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """The versions and hardware that a figure depends on."""
-    return {"machine": platform.machine(), "device": device, **_versions()}
+    """The versions and hardware that a figure depends on, and what trained: see ``kernels``."""
+    found = {"machine": platform.machine(), "device": device, "kernels": kernels(device)}
+    return found | _versions()
 
 
 @cache

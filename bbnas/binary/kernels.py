@@ -73,16 +73,6 @@ class Step(NamedTuple):
 _TENSORS = 7  # of a step, after its form
 
 
-def kernels(device: str = "cpu") -> str:
-    """What trains on this device: ``native`` and the instruction set, or ``torch``.
-
-    Raises:
-        UserError: $BBNAS_ISA names an instruction set that is not there.
-    """
-    isa = _chosen(os.environ.get("BBNAS_ISA")) if device == "cpu" else ""
-    return f"native {isa}" if isa else "torch"
-
-
 def native(x: Tensor) -> bool:
     """Whether the library's kernels take x (N, C, H, W): on a CPU, float32, and not traced."""
     return (

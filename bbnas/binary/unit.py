@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -111,15 +111,13 @@ class BinaryConv2d(nn.Module):
             ESTIMATOR[binarizer.estimator],
             binarizer.scales_gradient,
         )
-        return Step(
-            form, latent, self.alpha, scale, None, gamma, beta, zeta, residual=residual
-        )
+        return Step(form, latent, self.alpha, scale, None, gamma, beta, zeta, residual=residual)
 
-    @torch.no_grad()
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""
         if WEIGHTS[self.weights].clamped:
-            self.weight.clamp_(-1.0, 1.0)
+            with torch.no_grad():
+                self.weight.clamp_(-1.0, 1.0)
 
     def extra_repr(self) -> str:
         c_out, c_in = self.weight.shape[:2]

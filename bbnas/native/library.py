@@ -60,3 +60,13 @@ def choose_isa(isa: str | None = None) -> str:
         choices = ", ".join((*able, "torch"))
         raise UserError(f"instruction set {wanted!r}: {reason}; choose from {choices}")
     return wanted
+
+
+def kernels(device: str = "cpu") -> str:
+    """What trains on this device: ``native`` and the instruction set, or ``torch``.
+
+    Raises:
+        UserError: as ``choose_isa`` does.
+    """
+    isa = choose_isa() if device == "cpu" else ""
+    return f"native {isa}" if isa else "torch"

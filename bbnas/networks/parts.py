@@ -8,10 +8,10 @@ with other convolutions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary import (
@@ -222,14 +222,16 @@ class RestorationNetwork(nn.Module, ABC):
         y: Tensor = self.tail(self.features(x), self.residual(x))
         return y * self.std + self.mean if standardised else y / self.design.k
 
+    @cached_property
+    def _binary(self) -> list[BinaryConv2d]:
+        return [module for module in self.modules() if isinstance(module, BinaryConv2d)]
+
     def set_progress(self, progress: float) -> None:
         """Tell the estimators how much of training is done, e/E in 0..1 (EDE)."""
-        for module in self.modules():
-            if isinstance(module, BinaryConv2d):
-                module.progress = progress
+        for module in self._binary:
+            module.progress = progress
 
     def after_step(self) -> None:
         """To be called after each step of the optimizer: BNN's weights stay within ±1."""
-        for module in self.modules():
-            if isinstance(module, BinaryConv2d):
-                module.after_step()
+        for module in self._binary:
+            module.after_step()
