@@ -11,7 +11,7 @@ import os
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ LINEAR, SLOPE, HARDTANH = range(3)
 ALONE, BEFORE, AFTER = range(3)
 ESTIMATOR = {name: index for index, name in enumerate(ESTIMATORS)}
 _UNIT = struct.Struct("14q3d20q")
-_INPUT, _NONE = 0, -1
+_NO_GRADIENTS = (0,) * 9
 
 
 class Form(NamedTuple):
@@ -61,16 +61,20 @@ class Step(NamedTuple):
     form: Form
     latent: Tensor
     alpha: Tensor | None = None
-    scale: Tensor | None = None
     bias: Tensor | None = None
     gamma: Tensor | None = None
     beta: Tensor | None = None
     zeta: Tensor | None = None
+    scale: Tensor | None = None
     slope: float = 0.0
     residual: int | None = None
 
+    @property
+    def tensors(self) -> tuple[Tensor | None, ...]:
+        return self[1:8]
 
-_TENSORS = 7  # of a step, after its form
+
+_TENSORS = 7  # of a step
 
 
 def native(x: Tensor) -> bool:
@@ -115,17 +119,18 @@ def _forward(
 ) -> tuple[list[Tensor], list[Tensor | None]]:
     """The chain's input and the outputs of its steps, and their z where ``keep``."""
     call = _calls(_chosen(os.environ.get("BBNAS_ISA")))[0]
-    seen, kept = [x], []
-    for form, latent, alpha, scale, bias, gamma, beta, zeta, slope, residual in steps:
+    seen: list[Tensor] = [x]
+    kept: list[Tensor | None] = []
+    for step in steps:
+        form = step.form
         n, c_in, h, w = x.shape
-        c_out, s = latent.shape[0], form.shuffle
+        c_out, s = step.latent.shape[0], form.shuffle
         out = torch.empty((n, c_out // s**2, h * s, w * s))
-        z = torch.empty((n, c_out, h, w)) if keep and form.activation else None
-        added = outside if residual is None else seen[residual]
+        z = torch.empty((n, c_out, h, w)) if keep and form.activation != LINEAR else None
+        added = outside if step.residual is None else seen[step.residual]
         _run(
-            call, n, c_in, c_out, h, w, *form, slope, 0.0, 0.0, x.data_ptr(), _at(alpha),
-            latent.data_ptr(), _at(scale), _at(bias), _at(gamma), _at(beta), _at(zeta), _at(added),
-            out.data_ptr(), _at(z), 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            call, n, c_in, c_out, h, w, *form, step.slope, 0.0, 0.0, x.data_ptr(),
+            *map(_at, step.tensors), _at(added), out.data_ptr(), _at(z), *_NO_GRADIENTS,
         )  # fmt: skip
         seen.append(out)
         kept.append(z)
@@ -157,53 +162,41 @@ class NativeChain(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        grad = grad.contiguous()
         call = _calls(_chosen(os.environ.get("BBNAS_ISA")))[1]
         x, *tensors = ctx.saved_tensors
-        needs = ctx.needs_input_grad
-        seen = [x, *ctx.between]
-        slope_of_ede = ede_slope(ctx.progress)
+        _, _, needs_x, needs_outside, *needs = ctx.needs_input_grad
+        seen: list[Tensor] = [x, *ctx.between]
+        t, kt = ede_slope(ctx.progress)
         grads: list[Tensor | None] = [None] * len(tensors)
-        arrived: dict[int, Tensor] = {}  # by residuals, at tensors of the chain
-        to_outside = None
+        arrived: dict[int | None, Tensor] = {}  # by residuals, at tensors of the chain
         for i in range(len(seen) - 1, -1, -1):
             form, slope, residual = ctx.forms[i]
-            x, at = seen[i], i * _TENSORS
-            latent, alpha, scale, bias, gamma, beta, zeta = tensors[at : at + _TENSORS]
-            needed = needs[4 + at : 4 + at + _TENSORS]
+            x, own = seen[i], slice(i * _TENSORS, (i + 1) * _TENSORS)
             n, c_in, h, w = x.shape
-            grad = grad.contiguous()
-            if i + 1 in arrived:
-                grad = grad + arrived.pop(i + 1)
-            grad_x = torch.empty_like(x) if i or needs[2] or needed[1] else None
+            latent = tensors[own.start]
+            of = [None if p is None or not need else torch.empty_like(p)
+                  for p, need in zip(tensors[own], needs[own], strict=True)]  # fmt: skip
+            if of[0] is None:
+                of[0] = torch.empty_like(latent)
+            of_x = torch.empty_like(x) if i or needs_x or of[1] is not None else None
             of_residual = None
-            if form.place and not form.times and (residual is not None or needs[3]):
-                of_residual = x.new_empty((n, latent.shape[0], h, w))
-            found = [
-                None if t is None or not need else torch.empty_like(t)
-                for t, need in zip((latent, alpha, bias, gamma, beta, zeta),
-                                   (True, *needed[1:2], *needed[3:]), strict=True)
-            ]  # fmt: skip
-            of_latent, of_alpha, of_bias, of_gamma, of_beta, of_zeta = found
+            if form.place != ALONE and not form.times and (residual is not None or needs_outside):
+                of_residual = torch.empty((n, latent.shape[0], h, w))
             _run(
-                call, n, c_in, latent.shape[0], h, w, *form, slope, *slope_of_ede, x.data_ptr(),
-                _at(alpha), latent.data_ptr(), _at(scale), 0, 0, _at(beta), 0, 0, 0,
-                _at(ctx.kept[i]), grad.data_ptr(), _at(grad_x), _at(of_alpha), _at(of_latent),
-                _at(of_bias), _at(of_gamma), _at(of_beta), _at(of_zeta), _at(of_residual),
+                call, n, c_in, latent.shape[0], h, w, *form, slope, t, kt, x.data_ptr(),
+                *map(_at, tensors[own]), 0, 0, _at(ctx.kept[i]), grad.data_ptr(), _at(of_x),
+                *map(_at, of[:-1]), _at(of_residual),
             )  # fmt: skip
-            grads[at : at + _TENSORS] = (
-                of_latent, of_alpha, None, of_bias, of_gamma, of_beta, of_zeta
-            )  # fmt: skip
+            grads[own] = of
             if of_residual is not None:
-                if residual is None:
-                    to_outside = of_residual
-                elif residual in arrived:
-                    arrived[residual] += of_residual
-                else:
-                    arrived[residual] = of_residual
-            grad = grad_x
-        if 0 in arrived and grad is not None:
-            grad = grad + arrived.pop(0)
-        return None, None, grad, to_outside, *grads
+                before = arrived.get(residual)
+                arrived[residual] = of_residual if before is None else before + of_residual
+            if i in arrived and of_x is not None:
+                of_x += arrived.pop(i)
+            if i:
+                grad = cast("Tensor", of_x)
+        return None, None, of_x, arrived.get(None), *grads
 
 
 def run_chain(
@@ -218,7 +211,7 @@ def run_chain(
         outside = outside.contiguous()
     if not torch.is_grad_enabled():
         return _forward(steps, x, outside, keep=False)[0][-1]
-    tensors = [tensor for step in steps for tensor in step[1 : 1 + _TENSORS]]
+    tensors = [tensor for step in steps for tensor in step.tensors]
     out: Tensor = NativeChain.apply(  # type: ignore[no-untyped-call]
         steps, progress, x, outside, *tensors
     )

@@ -111,7 +111,7 @@ class BinaryConv2d(nn.Module):
             ESTIMATOR[binarizer.estimator],
             binarizer.scales_gradient,
         )
-        return Step(form, latent, self.alpha, scale, None, gamma, beta, zeta, residual=residual)
+        return Step(form, latent, self.alpha, None, gamma, beta, zeta, scale, residual=residual)
 
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""

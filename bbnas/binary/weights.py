@@ -15,8 +15,9 @@ from torch import Tensor
 class WeightBinarizer:
     """scale(V) · sgn(V) with V = latent(W), for W (C_out, C_in, 3, 3).
 
-    ``estimator`` (of ``ESTIMATORS``) stands in for sgn's derivative. ``scales_gradient``: whether the gradient of
-    sgn(V) carries the scale; ``clamped``: whether W is clamped to [−1, 1] after each step.
+    ``estimator`` (of ``ESTIMATORS``) stands in for sgn's derivative. ``scales_gradient``: whether
+    the gradient of sgn(V) carries the scale; ``clamped``: whether W is clamped to [−1, 1] after
+    each step.
     """
 
     estimator: str

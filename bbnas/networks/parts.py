@@ -130,21 +130,20 @@ class BinaryBody(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         blocks = [cast("BinaryBlock", block) for block in self]
-        if not native(x) or not all(_chains(layer) for block in blocks for layer in block.units):
-            return cast("Tensor", super().forward(x))
+        units = [layer for block in blocks for layer in block.units]
+        chain = [layer for layer in units if isinstance(layer, BinaryUnit) and layer.chains]
+        if not native(x) or len(chain) < len(units):
+            for block in blocks:
+                x = block(x)
+            return x
         steps: list[Step] = []
         for block in blocks:
-            start, last = len(steps), len(block.units) - 1
-            for number, layer in enumerate(block.units):
-                layer = cast("BinaryUnit", layer)
-                adds = block.residual and number == last
-                times = int(adds and last == 0)  # the block's input is the unit's
+            start, end = len(steps), len(steps) + len(block.units)
+            for layer in chain[start:end]:
+                adds = block.residual and len(steps) == end - 1
+                times = int(adds and len(block.units) == 1)  # the block's input is the unit's
                 steps.append(layer.step(adds, times=times, residual=start if adds else None))
-        return run_chain(steps, x, progress=layer.conv.progress)
-
-
-def _chains(layer: nn.Module) -> bool:
-    return isinstance(layer, BinaryUnit) and layer.chains
+        return run_chain(steps, x, progress=chain[0].conv.progress)
 
 
 def binary_body(design: Design) -> nn.Module:

@@ -12,8 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -84,7 +83,7 @@ designs = st.builds(
 )  # fmt: skip
 
 
-@hypothesis_settings(max_examples=40)
+@settings(max_examples=40)
 @given(isa=ISAS, design=designs, n=st.integers(1, 3), c_in=CHANNELS, c_out=CHANNELS, h=SIDES,
        w=SIDES, residual=st.sampled_from(["none", "input", "other"]), progress=st.floats(0, 1),
        seed=st.integers(0, 99))  # fmt: skip
@@ -109,7 +108,7 @@ def test_a_unit_is_that_of_torch(
     assert_same(gradients(unit, inputs, run, isa), gradients(unit, inputs, run, "torch"))
 
 
-@hypothesis_settings(max_examples=25)
+@settings(max_examples=25)
 @given(isa=ISAS, weights=st.sampled_from(["sign", "scaled", "libra"]), threshold=st.booleans(),
        estimator=st.sampled_from(list(ESTIMATORS)), c_in=CHANNELS, c_out=CHANNELS, h=SIDES,
        w=SIDES, progress=st.floats(0, 1), seed=st.integers(0, 99))  # fmt: skip
@@ -131,9 +130,10 @@ def test_every_binarizer_and_estimator_is_that_of_torch(
         assert torch.equal(inferred, conv(x[0]))  # whole numbers, by the same scale
 
 
-@hypothesis_settings(max_examples=25)
-@given(isa=ISAS, c_in=CHANNELS, quarter=st.integers(1, 5), h=SIDES, w=SIDES, shuffle=st.integers(1, 3),
-       slope=st.sampled_from([1.0, 0.1, 0.0]), bias=st.booleans())  # fmt: skip
+@settings(max_examples=25)
+@given(isa=ISAS, c_in=CHANNELS, quarter=st.integers(1, 5), h=SIDES, w=SIDES,
+       shuffle=st.integers(1, 3), slope=st.sampled_from([1.0, 0.1, 0.0]),
+       bias=st.booleans())  # fmt: skip
 def test_a_full_precision_convolution_is_float64s(
     isa: str, c_in: int, quarter: int, h: int, w: int, shuffle: int, slope: float, bias: bool
 ) -> None:
@@ -157,7 +157,7 @@ def test_a_full_precision_convolution_is_float64s(
 def test_an_estimator_is_autograds_of_its_formula_in_float64(isa: str) -> None:
     torch.manual_seed(0)
     for estimator, derivative in {
-        "identity": lambda u: torch.ones_like(u),
+        "identity": torch.ones_like,
         "clip": lambda u: (u.abs() <= 1).double(),
         "quadratic": lambda u: (2 - 2 * u.abs()).clamp_min(0),
         "ede": lambda u: 10**-1 * 10 * (1 - torch.tanh(u * 10**-1) ** 2),
@@ -254,6 +254,7 @@ def test_other_memory_formats_and_gradients_are_taken(monkeypatch: pytest.Monkey
     assert not native(x.double())
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning")
 def test_what_the_kernels_do_not_take_is_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("BBNAS_ISA", raising=False)
     x = torch.randn(1, 3, 4, 4)

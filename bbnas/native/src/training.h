@@ -21,10 +21,10 @@ struct Unit {
     int64_t estimator, weight_estimator, scales_gradient;
     double slope;  // where β is null
     double t, kt;  // of EDE: its t and k·t
-    const float *x, *alpha, *latent, *scale, *bias, *gamma, *beta, *zeta, *residual;
+    const float *x, *latent, *alpha, *bias, *gamma, *beta, *zeta, *scale, *residual;
     float *out, *z;  // z: for the backward pass, or null
     const float* grad;  // of out; from here on for the backward pass alone
-    float *grad_x, *grad_alpha, *grad_latent, *grad_bias, *grad_gamma, *grad_beta, *grad_zeta;
+    float *grad_x, *grad_latent, *grad_alpha, *grad_bias, *grad_gamma, *grad_beta, *grad_zeta;
     float* grad_residual;  // of a residual that is a tensor; or null
 };
 
