@@ -1,7 +1,8 @@
-"""The hot path: binary convolution and RPReLU, forward and backward, in few passes over memory.
+"""Binary convolution and RPReLU in torch, forward and backward, in few passes over memory.
 
-Both are written as autograd functions because the passes, not the arithmetic, are the cost of a
-binary unit in training. `bbnas bench train` measures them against a plain transcription.
+What runs where the compiled kernels do not (``bbnas.binary.kernels``), and what those are tested
+against. Autograd functions, because the passes, not the arithmetic, are the cost of a binary unit
+in training.
 """
 
 from __future__ import annotations

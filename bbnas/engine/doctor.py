@@ -1,4 +1,4 @@
-"""What the engine runs on here, and why."""
+"""What the compiled library runs on here, and why."""
 
 from __future__ import annotations
 
