@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from bbnas.binary.estimators import ESTIMATORS, ede_slope
@@ -28,8 +28,8 @@ NO_SCALE, MEAN_SCALE, GIVEN_SCALE = range(3)
 LINEAR, SLOPE, HARDTANH = range(3)
 ALONE, BEFORE, AFTER = range(3)
 ESTIMATOR = {name: index for index, name in enumerate(ESTIMATORS)}
-_UNIT = struct.Struct("14q3d20q")
-_NO_GRADIENTS = (0,) * 9
+_UNIT = struct.Struct("15q5d29q")
+_NO_GRADIENTS = (0,) * 11
 
 
 class Form(NamedTuple):
@@ -45,6 +45,7 @@ class Form(NamedTuple):
     place: int = ALONE
     times: int = 0
     shuffle: int = 1
+    norm: bool = False
     estimator: int = 0
     weight_estimator: int = 0
     scales_gradient: bool = False
@@ -54,8 +55,9 @@ class Step(NamedTuple):
     """One unit of a chain.
 
     ``latent`` (C_out, C_in, 3, 3), the rest one value a channel or None; ``slope`` is that of the
-    activation without a ``beta``. ``residual``: for ``times`` 0, which tensor of the chain is
-    added: 0 its input, i the output of step i − 1, None the one from outside.
+    activation without a ``beta``. ``norm``: the BatchNorm, in training, of the two tensors named
+    after it; its running statistics are updated. ``residual``: for ``times`` 0, which tensor of
+    the chain is added: 0 its input, i the output of step i − 1, None the one from outside.
     """
 
     form: Form
@@ -65,16 +67,19 @@ class Step(NamedTuple):
     gamma: Tensor | None = None
     beta: Tensor | None = None
     zeta: Tensor | None = None
+    norm_weight: Tensor | None = None
+    norm_bias: Tensor | None = None
     scale: Tensor | None = None
     slope: float = 0.0
     residual: int | None = None
+    norm: nn.BatchNorm2d | None = None
 
     @property
     def tensors(self) -> tuple[Tensor | None, ...]:
-        return self[1:8]
+        return self[1:10]
 
 
-_TENSORS = 7  # of a step
+_TENSORS = 9  # of a step, with its scale last
 
 
 def native(x: Tensor) -> bool:
@@ -114,26 +119,49 @@ def _at(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
+class _Kept(NamedTuple):
+    """What a step leaves for its backward pass, but its input."""
+
+    z: Tensor | None = None
+    y: Tensor | None = None
+    statistics: Tensor | None = None  # (2, C): the mean and 1/√(var + ε) of y
+
+    def pointers(self) -> tuple[int, ...]:
+        if self.statistics is None:
+            return _at(self.z), 0, 0, 0
+        mean, deviation = self.statistics
+        return _at(self.z), _at(self.y), mean.data_ptr(), deviation.data_ptr()
+
+
 def _forward(
     steps: Sequence[Step], x: Tensor, outside: Tensor | None, keep: bool
-) -> tuple[list[Tensor], list[Tensor | None]]:
-    """The chain's input and the outputs of its steps, and their z where ``keep``."""
+) -> tuple[list[Tensor], list[_Kept]]:
+    """The chain's input and the outputs of its steps, and what those keep."""
     call = _calls(_chosen(os.environ.get("BBNAS_ISA")))[0]
     seen: list[Tensor] = [x]
-    kept: list[Tensor | None] = []
+    kept: list[_Kept] = []
     for step in steps:
-        form = step.form
+        form, norm = step.form, step.norm
         n, c_in, h, w = x.shape
         c_out, s = step.latent.shape[0], form.shuffle
         out = torch.empty((n, c_out // s**2, h * s, w * s))
         z = torch.empty((n, c_out, h, w)) if keep and form.activation != LINEAR else None
         added = outside if step.residual is None else seen[step.residual]
+        settings, running, own = (0.0, 0.0), (0, 0), _Kept(z)
+        if norm is not None:
+            if n * h * w == 1:  # as torch does
+                raise ValueError("a BatchNorm trains on more than 1 value per channel")
+            own = _Kept(z, torch.empty((n, c_out, h, w)), torch.empty((2, c_out)))
+            settings = norm.eps, cast("float", norm.momentum)
+            running = _at(norm.running_mean), _at(norm.running_var)
+            cast("Tensor", norm.num_batches_tracked).add_(1)
         _run(
-            call, n, c_in, c_out, h, w, *form, step.slope, 0.0, 0.0, x.data_ptr(),
-            *map(_at, step.tensors), _at(added), out.data_ptr(), _at(z), *_NO_GRADIENTS,
+            call, n, c_in, c_out, h, w, *form, step.slope, 0.0, 0.0, *settings, x.data_ptr(),
+            *map(_at, step.tensors), _at(added), out.data_ptr(), *own.pointers(), *running,
+            *_NO_GRADIENTS,
         )  # fmt: skip
         seen.append(out)
-        kept.append(z)
+        kept.append(own)
         x = out
     return seen, kept
 
@@ -184,8 +212,9 @@ class NativeChain(torch.autograd.Function):
             if form.place != ALONE and not form.times and (residual is not None or needs_outside):
                 of_residual = torch.empty((n, latent.shape[0], h, w))
             _run(
-                call, n, c_in, latent.shape[0], h, w, *form, slope, t, kt, x.data_ptr(),
-                *map(_at, tensors[own]), 0, 0, _at(ctx.kept[i]), grad.data_ptr(), _at(of_x),
+                call, n, c_in, latent.shape[0], h, w, *form, slope, t, kt, 0.0, 0.0,
+                x.data_ptr(), *map(_at, tensors[own]), 0, 0, *ctx.kept[i].pointers(), 0, 0,
+                grad.data_ptr(), _at(of_x),
                 *map(_at, of[:-1]), _at(of_residual),
             )  # fmt: skip
             grads[own] = of

@@ -81,6 +81,7 @@ class BinaryConv2d(nn.Module):
 
     def step(
         self,
+        norm: nn.Module | None = None,
         activation: nn.Module | None = None,
         *,
         place: int = ALONE,
@@ -107,11 +108,15 @@ class BinaryConv2d(nn.Module):
             place,
             times,
             shuffle,
+            isinstance(norm, nn.BatchNorm2d),
             ESTIMATOR[self.estimator],
             ESTIMATOR[binarizer.estimator],
             binarizer.scales_gradient,
         )
-        return Step(form, latent, self.alpha, None, gamma, beta, zeta, scale, residual=residual)
+        step = Step(form, latent, self.alpha, None, gamma, beta, zeta, None, None, scale)
+        if isinstance(norm, nn.BatchNorm2d):
+            step = step._replace(norm=norm, norm_weight=norm.weight, norm_bias=norm.bias)
+        return step._replace(residual=residual)
 
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""
@@ -228,10 +233,9 @@ class BinaryUnit(nn.Module):
         self.inside = design.activation_position == "residual_branch"
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        if self.chains and native(x):
-            step = self.step(residual is not None, times=int(residual is x))
-            outside = None if residual is x else residual
-            return run_chain([step], x, outside=outside, progress=self.conv.progress)
+        whole = whole_unit(x, residual, self.conv, self.norm, self.activation, self.inside)
+        if whole is not None:
+            return whole
         y = self.norm(self.conv(x))
         if residual is None:
             return cast("Tensor", self.activation(y))
@@ -243,8 +247,8 @@ class BinaryUnit(nn.Module):
 
     @property
     def chains(self) -> bool:
-        """Whether ``step`` is all of it: what a BatchNorm does depends on the whole batch."""
-        return isinstance(self.norm, nn.Identity)
+        """Whether ``step`` is all of it: BatchNorm by running statistics is not."""
+        return isinstance(self.norm, nn.Identity) or self.norm.training
 
     def step(
         self, adds: bool, *, times: int = 0, residual: int | None = None, shuffle: int = 1
@@ -252,8 +256,29 @@ class BinaryUnit(nn.Module):
         """It as a step of ``bbnas.binary.kernels``; ``adds``: whether there is a residual."""
         place = ALONE if not adds else AFTER if self.inside else BEFORE
         return self.conv.step(
-            self.activation, place=place, times=times, residual=residual, shuffle=shuffle
-        )
+            self.norm, self.activation, place=place, times=times, residual=residual,
+            shuffle=shuffle,
+        )  # fmt: skip
+
+
+def whole_unit(
+    x: Tensor,
+    residual: Tensor | None,
+    conv: BinaryConv2d,
+    norm: nn.Module | None = None,
+    activation: nn.Module | None = None,
+    inside: bool = True,
+) -> Tensor | None:
+    """activation(norm(conv(x))) + residual in one call of the library, if that can; else None.
+
+    ``inside=False``: the residual is added before the activation.
+    """
+    if not native(x) or (isinstance(norm, nn.BatchNorm2d) and not norm.training):
+        return None
+    place = ALONE if residual is None else AFTER if inside else BEFORE
+    step = conv.step(norm, activation, place=place, times=int(residual is x))
+    outside = None if residual is x else residual
+    return run_chain([step], x, outside=outside, progress=conv.progress)
 
 
 # What the library's kernels call the activations.

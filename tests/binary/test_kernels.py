@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -72,11 +72,12 @@ def shaken(module: nn.Module) -> nn.Module:
 
 
 designs = st.builds(
-    lambda activation, position, scaled, estimator: Design(
-        activation=activation, activation_position=position, weight_scale=scaled,
+    lambda activation, norm, position, scaled, estimator: Design(
+        activation=activation, norm=norm, activation_position=position, weight_scale=scaled,
         estimator=estimator, binarize=PRESETS["bbcu-l"].binarize,
     ),
     st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    st.sampled_from(["none", "batchnorm"]),
     st.sampled_from(["residual_branch", "after_addition"]),
     st.booleans(),
     st.sampled_from(["clip", "quadratic", "ede"]),
@@ -91,6 +92,8 @@ def test_a_unit_is_that_of_torch(
     isa: str, design: Design, n: int, c_in: int, c_out: int, h: int, w: int, residual: str,
     progress: float, seed: int,
 ) -> None:  # fmt: skip
+    # Of two or three values, which may be all but equal, BatchNorm makes anything.
+    assume(design.norm == "none" or n * h * w > 8)
     torch.manual_seed(seed)
     if residual == "input":
         c_out = c_in
@@ -184,6 +187,28 @@ def test_every_methods_unit_trains_alike(isa: str, name: str) -> None:
     x = [torch.randn(2, 6, 5, 7)]
     run = lambda given: unit(given[0], given[0])  # noqa: E731
     assert_same(gradients(unit, x, run, isa), gradients(unit, x, run, "torch"))
+
+
+@pytest.mark.parametrize("isa", isas())
+def test_a_batchnorm_keeps_its_running_statistics(isa: str) -> None:
+    design = Design(norm="batchnorm", binarize=PRESETS["bbcu-l"].binarize)
+    torch.manual_seed(0)
+    x = torch.randn(3, 6, 7, 5)
+    states = []
+    for name in (isa, "torch"):
+        torch.manual_seed(1)
+        unit = BinaryUnit(6, 9, design)
+        with path(name):
+            for _ in range(3):
+                unit(x)
+            with torch.no_grad():
+                unit.eval()(x)
+        states.append(unit.norm.state_dict())
+    for key, expected in states[1].items():
+        torch.testing.assert_close(states[0][key], expected)
+    assert states[0]["num_batches_tracked"] == 3
+    with path(isa), pytest.raises(ValueError, match="more than 1 value"):
+        unit.train()(torch.zeros(1, 6, 1, 1))
 
 
 @pytest.mark.parametrize("isa", isas())
