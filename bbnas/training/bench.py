@@ -53,7 +53,7 @@ def bench_step(
         update={"width_scale": 1.0, "depth_scale": 1.0, "iterations": 1_000_000}
     )
     with torch_threads(threads):
-        for preset in ("bbcu-l", "bbcu-m"):
+        for preset in ("bbcu-l", "bbcu-m", "bbcu-v1"):  # the last with BatchNorm
             for depth in depths:
                 design = PRESETS[preset].replace(width=width, depth=depth)
                 yield _measure(preset, design, protocol, rounds)
