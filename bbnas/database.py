@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bbnas.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 60
 
 metadata = sa.MetaData()
@@ -59,11 +59,13 @@ evaluations = sa.Table(
     sa.Column("params", sa.Double, nullable=False),
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("curve", sa.JSON, nullable=False),
+    sa.Column("rungs", sa.JSON, nullable=False, server_default="[]"),
     sa.Column("environment", sa.JSON, nullable=False),
     sa.Column("error", sa.Text, nullable=False),
     sa.UniqueConstraint("design_key", "task", "protocol_key", "data"),
 )
-# state: running (leased by a run), waiting (to be evaluated again) or done. notes: the sampler's.
+# state: running (leased by a run), waiting (to be evaluated again), stopped (at a rung; may go on)
+# or done. notes: the sampler's.
 candidates = sa.Table(
     "bbnas_candidates",
     metadata,
@@ -122,6 +124,16 @@ fidelities = sa.Table(
     sa.Column("environment", sa.JSON, nullable=False),
     sa.Column("measured", sa.DateTime, nullable=False),
 )
+
+
+def upgrade(connection: sa.Connection) -> None:
+    """Bring the tables of an older version to this one's; two processes may do it at once."""
+    metadata.create_all(connection)
+    columns = {column["name"] for column in sa.inspect(connection).get_columns(evaluations.name)}
+    if evaluations.c.rungs.name not in columns:
+        added = sa.schema.CreateColumn(evaluations.c.rungs).compile(dialect=connection.dialect)
+        connection.execute(sa.text(f"ALTER TABLE {evaluations.name} ADD COLUMN {added}"))
+    connection.execute(sa.update(version_table).values(version=SCHEMA_VERSION))
 
 
 def _readable(url: sa.URL) -> sa.URL:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_serializer, field_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_serializer,
+)
 
 from bbnas.errors import UserError, unknown
 from bbnas.schema import Value, read_yaml, validate
@@ -48,6 +55,11 @@ class Design(Value):
     binarizes weights alone) and the axes are idle. ``k_ratio`` is the amplification factor of
     residual alignment (paper Eq. 8) relative to ``k_star(width)``, so that it carries over
     between widths; None means no residual alignment.
+
+    The last two fields are what the paper's ablations vary and no space searches; they are written
+    only where they are set. ``break_at`` is the convolution of the binary body, counted from 1,
+    whose block has no residual (Table 5). ``convs_per_block`` is the number of convolutions in a
+    residual block of the full-precision body (Fig. 5); None is the backbone's own.
     """
 
     binarize: tuple[Part, ...] = ()
@@ -61,6 +73,22 @@ class Design(Value):
     estimator: Estimator = "quadratic"
     width: int = Field(default=64, ge=3, le=1024)
     depth: int = Field(default=32, ge=1, le=256)
+    break_at: int | None = Field(default=None, ge=1)
+    convs_per_block: int | None = Field(default=None, ge=1)
+
+    @field_validator("break_at")
+    @classmethod
+    def _in_the_body(cls, value: int | None, info: ValidationInfo) -> int | None:
+        depth = info.data.get("depth")
+        if value is not None and depth is not None and value > depth:
+            raise ValueError(f"must be one of the {depth} convolutions of the body, from 1")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Keys and databases are older than these fields.
+        content: dict[str, Any] = handler(self)
+        return {k: v for k, v in content.items() if v is not None or k not in ABLATED}
 
     @field_validator("binarize", mode="before")
     @classmethod
@@ -96,24 +124,19 @@ class Design(Value):
         """The design without binarized parts that are not among ``parts``."""
         return self.replace(binarize=[part for part in self.binarize if part in parts])
 
-    @property
-    def elementwise(self) -> int:
-        """Operations on each activation of a binary unit beside its convolution and residual:
-        scale 1 or BatchNorm, which takes the scale up, 2; RPReLU 3, other activations 1. OPs count
-        none of them.
-        """
-        if not self.binarize:
-            return 0
-        if self.method != "bbcu":
-            return _ELEMENTWISE[self.method]
-        shape = {"rprelu": 3, "none": 0}.get(self.activation, 1)
-        return (2 if self.norm == "batchnorm" else self.weight_scale) + shape
-
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""
         design = self
         if design.convs_per_residual > design.depth:
             design = design.replace(convs_per_residual=design.depth)
+        if design.convs_per_block is not None:
+            size = min(design.convs_per_block, design.depth)
+            design = design.replace(convs_per_block=None if size == OWN_BLOCK else size)
+        if design.break_at is not None and MATTERS["break_at"](design):
+            span = design.convs_per_residual
+            first = (design.break_at - 1) // span * span + 1
+            whole = {"break_at": None, "convs_per_residual": 0}  # the body's only residual
+            design = design.replace(**whole if span == design.depth else {"break_at": first})
         if design.k_ratio is not None and abs(design.k - 1.0) < 1e-9:
             design = design.replace(k_ratio=None)
         idle = {
@@ -154,6 +177,10 @@ class Design(Value):
         """A short name for tables and hovers: ``body, BBCU, 64×32``, or with the unit's axes."""
         size = f"{self.width}×{self.depth}"
         k = "" if self.k_ratio is None else f", k {self.k_ratio:.3g} k*"
+        if self.convs_per_block is not None:
+            size += f", {self.convs_per_block} per block"
+        if self.break_at is not None:
+            size += f", residual {self.break_at} removed"
         if not self.binarize:
             return f"full precision{k}, {size}"
         words = ["+".join(self.binarize)]
@@ -204,6 +231,11 @@ def _has_addition(design: Design) -> bool:
     return body_adds or any(part is not Part.BODY for part in design.binarize)
 
 
+# What only the paper's ablations vary.
+ABLATED = ("break_at", "convs_per_block")
+# The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
+OWN_BLOCK = 2
+
 # When a choice changes the network. An axis that is not here always does.
 MATTERS: dict[str, Callable[[Design], bool]] = {
     "method": _any_binary,
@@ -215,6 +247,8 @@ MATTERS: dict[str, Callable[[Design], bool]] = {
     # BatchNorm divides a factor of its channel away again.
     "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
     "estimator": _own_unit,
+    "break_at": lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
+    "convs_per_block": lambda d: not d.binary(Part.BODY) or d.method == "ma",
 }
 
 _V4: dict[str, Any] = {"k_ratio": 1.0}
@@ -257,11 +291,10 @@ TITLES: dict[str, str] = {
 # The methods whose unit axes make; of those with one unit, the name that it goes by.
 _BY_AXES = ("bbcu", "reactnet", "bbcu-v2", "bbcu-v3")
 
-# Per activation of a unit, as Design.elementwise counts (BAM's accumulation grows with depth).
-_ELEMENTWISE = {"bnn": 3, "xnornet": 4, "bireal": 2, "irnet": 2, "btm": 2, "bam": 4, "ma": 1}
-
 # The fields that a method decides.
-UNIT_FIELDS: dict[str, Any] = {name: Design.model_fields[name].default for name in MATTERS}
+UNIT_FIELDS: dict[str, Any] = {
+    name: Design.model_fields[name].default for name in MATTERS if name != "convs_per_block"
+}
 
 # Backbones in full precision, by the width and the backbone's name in ``bbnas.tasks``.
 _BACKBONES = {

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Literal
 
 from bbnas.design import Design
@@ -24,13 +25,26 @@ OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
 # What a search weighs unless told otherwise: latency holds for one machine only.
 DEFAULT_OBJECTIVES = ("psnr", "ops", "params")
 
-Status = Literal["ok", "diverged", "failed"]
+# stopped: a search ended the training at a rung; it can go on from there.
+Status = Literal["ok", "stopped", "diverged", "failed"]
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
     """The versions and hardware that a figure depends on, and what trained: see ``kernels``."""
-    found = {"machine": platform.machine(), "device": device, "kernels": kernels(device)}
-    return found | _versions()
+    found = {"machine": platform.machine(), "cpu": cpu(), "device": device}
+    return found | {"kernels": kernels(device)} | _versions()
+
+
+@cache
+def cpu() -> str:
+    """The processor's name, as far as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
 
 
 @cache
@@ -95,7 +109,8 @@ class Evaluation:
 
     ``ops`` and ``params`` are plain counts in the paper's convention for the design at full
     width and depth; ``psnr`` (dB) and ``ssim`` are NaN unless ``status`` is ``ok``. ``curve``
-    holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did.
+    holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did;
+    ``rungs`` the (iteration, PSNR) pairs of the protocol's rungs that were scored on the way.
     ``data`` is the fingerprint of the images; ``seconds`` is the wall time of training and
     scoring. ``latency`` (seconds) is that of the full design in the setting of a study that asks
     for it, else NaN: it is measured beside training, and kept by design.
@@ -115,10 +130,20 @@ class Evaluation:
     environment: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
     latency: float = math.nan
+    rungs: tuple[tuple[int, float], ...] = ()
 
     @property
     def feasible(self) -> bool:
         return self.status == "ok" and math.isfinite(self.psnr)
+
+    @property
+    def result(self) -> str:
+        """``25.13 dB``, ``stopped at iteration 125 with 24.31 dB``, ``diverged`` or ``failed``."""
+        if self.feasible:
+            return f"{self.psnr:.2f} dB"
+        if self.status == "stopped" and self.rungs:
+            return f"stopped at iteration {self.rungs[-1][0]} with {self.rungs[-1][1]:.2f} dB"
+        return self.status
 
 
 @dataclass(frozen=True)
@@ -153,6 +178,7 @@ class StudyConfig:
     """What a study is: a change of any of it is another study.
 
     ``refine``: every second candidate is a neighbour of the knee found so far.
+    ``early_stopping``: candidates may be stopped at the protocol's rungs.
     ``skip_psnr`` is the PSNR (dB) of the network's own global skip on the validation images: what
     costs no operation and no parameter, and so what a candidate must beat. None if unknown.
     ``latency`` is the setting in which latencies are measured, as a plain mapping, where the
@@ -170,6 +196,7 @@ class StudyConfig:
     sampler_options: Mapping[str, Any] = field(default_factory=dict)
     guide: str = "none"
     refine: bool = True
+    early_stopping: bool = False
     seed: int = 0
     max_ops: float | None = None
     max_params: float | None = None
@@ -190,7 +217,8 @@ class Study:
     ``candidates`` are the distinct designs evaluated, in the order in which they finished;
     ``duplicates`` and ``rejected`` count suggestions that cost no training (already evaluated;
     over a cost limit). ``references`` are evaluations under the study's protocol that are not
-    candidates (the full-precision reference and single binarized parts of ``benefit``).
+    candidates (the full-precision reference and single binarized parts of ``benefit``),
+    ``confirmations`` those of candidates by a longer protocol.
     ``latency`` is the setting in which the latencies of its evaluations were measured, if any.
     """
 
@@ -198,6 +226,7 @@ class Study:
     storage: str
     candidates: tuple[Candidate, ...]
     references: tuple[Evaluation, ...] = ()
+    confirmations: tuple[Evaluation, ...] = ()
     duplicates: int = 0
     rejected: int = 0
     created: datetime | None = None

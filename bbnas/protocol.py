@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bbnas.design import Design
 from bbnas.errors import unknown
@@ -15,6 +16,9 @@ from bbnas.schema import Value, read_yaml, validate
 
 if TYPE_CHECKING:
     from bbnas.tasks import Task
+
+
+UNDECIDING = {"name", "rungs", "noise"}
 
 
 class Protocol(Value):
@@ -25,6 +29,10 @@ class Protocol(Value):
     or ``halve`` (the learning rate halved every ``halve_every`` iterations).
     ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
     of the centre crop scored of each validation image; 0 scores whole images.
+
+    ``rungs`` are the iterations at which a search scores a candidate on its way and may stop it.
+    ``noise`` is the standard deviation of PSNR (dB) between seeds, as ``bbnas fidelity`` measures
+    it. Neither changes what a training to the end gives.
     """
 
     name: str
@@ -39,19 +47,36 @@ class Protocol(Value):
     halve_every: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=0, ge=0)
     validation_side: int = Field(default=0, ge=0)
+    rungs: tuple[int, ...] = ()
+    noise: float = Field(default=0.03, ge=0)
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _rungs_ascend(self) -> Self:
+        steps = (0, *self.rungs, self.iterations)
+        if any(after <= before for before, after in pairwise(steps)):
+            raise ValueError(
+                f"rungs {list(self.rungs)}: must ascend between 1 and iterations - 1 "
+                f"({self.iterations - 1})"
+            )
+        return self
 
     @property
     def key(self) -> str:
         """12 hexadecimal digits over all that decides a result."""
-        content = json.dumps(self.model_dump(exclude={"name"}), sort_keys=True)
+        content = json.dumps(self.model_dump(exclude=UNDECIDING), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def trained(self, design: Design) -> Design:
-        """The design as this protocol trains it: reduced width and depth, same k / k*."""
+        """The design as this protocol trains it: reduced width and depth, same k / k*.
+
+        A removed residual stays at its share of the depth.
+        """
+        broken = design.break_at
         return design.replace(
             width=max(3, round(design.width * self.width_scale)),
             depth=max(1, round(design.depth * self.depth_scale)),
+            break_at=None if broken is None else max(1, round(broken * self.depth_scale)),
         ).canonical()
 
 

@@ -72,7 +72,9 @@ def _explain(model: type[BaseModel], error: ValidationError) -> str:
         text = f"key {key!r} is missing"
     else:
         rule = _RULES.get(first["type"], first["msg"].removeprefix("Value error, "))
-        text = f"{key} = {first['input']!r}: {rule.replace('Input should be ', 'must be ')}"
+        rule = rule.replace("Input should be ", "must be ")
+        # A rule over the whole names what it is about itself.
+        text = f"{key} = {first['input']!r}: {rule}" if first["loc"] else rule
     return text + (f" (and {len(others)} more)" if others else "")
 
 

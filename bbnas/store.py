@@ -30,6 +30,7 @@ from bbnas.database import (
     references,
     runs,
     studies,
+    upgrade,
     version_table,
 )
 from bbnas.design import Design
@@ -46,8 +47,14 @@ from bbnas.evaluation import (
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
-# The database that is no study: how protocols were found to rank designs.
+# A database that is no study: how protocols were found to rank designs.
 FIDELITY = "fidelity"
+# Where the trainings of the studies in studies/*.yaml are kept.
+ABLATIONS = "ablations"
+# Evaluations of such a status say nothing final of a design: a later attempt replaces them.
+UNFINISHED = ("failed", "stopped")
+# States of candidates that no run is evaluating or is to evaluate.
+SETTLED = ("done", "stopped")
 
 
 def storage_url(storage: str | Path) -> str:
@@ -75,6 +82,13 @@ def ready_url(name: str) -> str:
             "--storage URL"
         ) from error
     return default_url(name)
+
+
+def paused_folder(url: str, name: str) -> Path:
+    """Where the trainings that a study stopped are kept: beside its database if that is a file."""
+    found = sa.make_url(url)
+    beside = found.database if found.get_backend_name() == "sqlite" else None
+    return (Path(beside) if beside else STUDIES / name).with_suffix(".paused").absolute()
 
 
 def valid_name(name: str) -> str:
@@ -159,9 +173,7 @@ class Store:
                         f"{self}: written by a newer bbnas (schema {version}, this one reads "
                         f"{SCHEMA_VERSION}); upgrade bbnas"
                     )
-                if create:
-                    for younger in (latencies, fidelities):
-                        younger.create(connection, checkfirst=True)
+                outdated = version < SCHEMA_VERSION
             elif found:
                 raise UserError(
                     f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"
@@ -170,8 +182,12 @@ class Store:
             elif create:
                 metadata.create_all(connection)
                 connection.execute(sa.insert(version_table).values(version=SCHEMA_VERSION))
+                outdated = False
             else:
                 raise UserError(f"{self}: holds no study; search first")
+        if outdated:
+            with self.write() as connection:
+                upgrade(connection)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -231,7 +247,7 @@ class Store:
                 sa.select(candidates.c.number, candidates.c.baseline, candidates.c.finished)
                 .add_columns(evaluations)
                 .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
-                .where(candidates.c.study_id == row.id, candidates.c.state == "done")
+                .where(candidates.c.study_id == row.id, candidates.c.state.in_(SETTLED))
                 .order_by(candidates.c.finished, candidates.c.number)
             ).all()
             referred = connection.execute(
@@ -245,6 +261,7 @@ class Store:
                 setting = LatencySetting.from_dict(config.latency)
             setting = setting or _last_setting(connection, config.task)
             times = {} if setting is None else _seconds(connection, config.task, setting)
+        beside = [evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
         return Study(
             config=config,
             storage=str(self),
@@ -257,7 +274,8 @@ class Store:
                 )
                 for r in finished
             ),
-            references=tuple(evaluation(r, times.get(r.design_key, math.nan)) for r in referred),
+            references=tuple(e for e in beside if e.protocol.key == config.protocol.key),
+            confirmations=tuple(e for e in beside if e.protocol.key != config.protocol.key),
             latency=setting,
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
@@ -267,7 +285,7 @@ class Store:
     def find_evaluation(
         self, design: Design, task: str, protocol: Protocol, data: str
     ) -> Evaluation | None:
-        """What is known of a network under these circumstances; a failed attempt is nothing."""
+        """What is known of a network under these circumstances; an unfinished attempt is not."""
         with self.read() as connection:
             row = known(connection, design, task, protocol, data)
         return None if row is None else evaluation(row)
@@ -344,8 +362,6 @@ class Store:
             fidelities.c.data == data,
         )
         with self.read() as connection:
-            if not sa.inspect(connection).has_table(fidelities.name):  # an older database
-                return None
             row = connection.execute(query.order_by(fidelities.c.id.desc()).limit(1)).first()
         if row is None:
             return None
@@ -377,13 +393,13 @@ def known(
     """The row of an evaluation that need not be done again."""
     return connection.execute(
         sa.select(evaluations).where(
-            *_same(design, task, protocol, data), evaluations.c.status != "failed"
+            *_same(design, task, protocol, data), evaluations.c.status.not_in(UNFINISHED)
         )
     ).first()
 
 
 def keep(connection: sa.Connection, added: Evaluation) -> int:
-    """Insert ``added`` unless a better row is there: a failed one is replaced."""
+    """Insert ``added`` unless a better row is there: an unfinished one is replaced."""
     same = _same(added.design, added.task, added.protocol, added.data)
     values = {
         "design_key": added.design.key,
@@ -399,6 +415,7 @@ def keep(connection: sa.Connection, added: Evaluation) -> int:
         "params": added.params,
         "seconds": added.seconds,
         "curve": [[step, _finite(loss)] for step, loss in added.curve],
+        "rungs": [[step, psnr] for step, psnr in added.rungs],
         "environment": dict(added.environment),
         "error": added.error,
     }
@@ -408,7 +425,7 @@ def keep(connection: sa.Connection, added: Evaluation) -> int:
     if row is None:
         inserting = sa.insert(evaluations).values(values).returning(evaluations.c.id)
         return int(connection.execute(inserting).scalar_one())
-    if row.status == "failed":
+    if row.status in UNFINISHED:
         connection.execute(sa.update(evaluations).where(evaluations.c.id == row.id).values(values))
     return int(row.id)
 
@@ -435,8 +452,6 @@ def _measured(setting: LatencySetting, task: str) -> Sequence[sa.ColumnElement[b
 
 
 def _last_setting(connection: sa.Connection, task: str) -> LatencySetting | None:
-    if not sa.inspect(connection).has_table(latencies.name):  # the database is older
-        return None
     query = sa.select(latencies.c.setting).where(latencies.c.task == task)
     found = connection.scalar(query.order_by(latencies.c.id.desc()).limit(1))
     return None if found is None else LatencySetting.from_dict(found)
@@ -463,6 +478,7 @@ def evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
         params=row.params,
         seconds=row.seconds,
         curve=tuple((step, _number(loss)) for step, loss in row.curve),
+        rungs=tuple((step, psnr) for step, psnr in row.rungs),
         environment=row.environment,
         error=row.error,
         latency=latency,

@@ -25,6 +25,7 @@ from bbnas.design import (
     presets,
 )
 from bbnas.errors import UserError
+from bbnas.protocol import Protocol
 from bbnas.tasks import TASKS
 
 designs = st.builds(
@@ -40,7 +41,9 @@ designs = st.builds(
     weight_scale=st.booleans(),
     estimator=st.sampled_from(get_args(Estimator)),
     width=st.sampled_from([3, 16, 64]),
-    depth=st.sampled_from([1, 8, 32]),
+    depth=st.sampled_from([8, 32]),
+    break_at=st.none() | st.integers(1, 8),
+    convs_per_block=st.none() | st.sampled_from([1, 2, 4, 64]),
 )
 
 
@@ -113,10 +116,51 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
             Design(binarize=["body"], convs_per_residual=0),
             Design(binarize=["body"], convs_per_residual=0, activation_position="after_addition"),
         ),
+        # Nothing to remove where the body has no units, or no residuals.
+        (Design(binarize=["tail"]), Design(binarize=["tail"], break_at=3)),
+        (
+            Design(binarize=["body"], convs_per_residual=0),
+            Design(binarize=["body"], convs_per_residual=0, break_at=3),
+        ),
+        # A residual over several convolutions is removed as a whole.
+        (
+            Design(binarize=["body"], convs_per_residual=4, break_at=5),
+            Design(binarize=["body"], convs_per_residual=4, break_at=8),
+        ),
+        (
+            Design(binarize=["body"], depth=8, convs_per_residual=8, break_at=2),
+            Design(binarize=["body"], depth=8, convs_per_residual=0),
+        ),
+        # Blocks of two are the backbone's own; a binary body has none.
+        (Design(), Design(convs_per_block=2)),
+        (Design(depth=8, convs_per_block=8), Design(depth=8, convs_per_block=32)),
+        (Design(binarize=["body"]), Design(binarize=["body"], convs_per_block=4)),
     ],
 )
 def test_designs_that_build_the_same_network_have_one_key(a: Design, b: Design) -> None:
     assert a.key == b.key
+
+
+def test_what_only_ablations_vary_is_written_where_it_is_set() -> None:
+    """So keys and databases that are older than it hold."""
+    assert not {"break_at", "convs_per_block"} & set(PRESETS["bbcu"].to_dict())
+    assert PRESETS["bbcu"].key == "5de708cb996e3795"
+    broken = PRESETS["bbcu"].replace(break_at=5)
+    assert Design.from_dict(yaml.safe_load(broken.to_yaml())) == broken
+    assert broken.label().endswith("1 per residual, quadratic, 64×32, residual 5 removed")
+    assert PRESETS["srresnet"].replace(convs_per_block=4).label().endswith("64×32, 4 per block")
+    keys = {PRESETS["bbcu"].replace(break_at=n).key for n in (None, 1, 5, 32)}
+    assert len(keys) == 4
+
+
+def test_a_break_is_in_the_body_and_stays_at_its_share_of_the_depth() -> None:
+    with pytest.raises(UserError, match=r"break_at = 9: must be one of the 8 convolutions"):
+        Design.from_dict({"binarize": ["body"], "depth": 8, "break_at": 9})
+    half = Protocol(
+        name="half", depth_scale=0.5, iterations=1, batch=1, patch=8, learning_rate=1e-3
+    )
+    broken = Design(binarize=["body"], depth=32, break_at=20)
+    assert (half.trained(broken).depth, half.trained(broken).break_at) == (16, 10)
 
 
 def test_position_matters_where_another_part_adds() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bbnas.design import Design
+from bbnas.design import ABLATED, Design
 from bbnas.evaluation import Candidate, Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES: tuple[str, ...] = tuple(Design.model_fields)
+AXES: tuple[str, ...] = tuple(name for name in Design.model_fields if name not in ABLATED)
 COLUMNS: tuple[str, ...] = (
     "number",
     "key",

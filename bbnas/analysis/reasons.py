@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
 from bbnas.analysis.evidence import part_evidence
@@ -14,28 +15,33 @@ from bbnas.analysis.words import (
     interval,
     listed,
     milliseconds,
+    plural,
     share,
 )
 from bbnas.design import Design
 from bbnas.evaluation import Candidate, Evaluation, Study
 from bbnas.tasks import get_task
 
+if TYPE_CHECKING:
+    from bbnas.analysis.recommend import Recommendation
 
-def reasons(
-    study: Study,
-    chosen: Candidate,
-    found: Sequence[Candidate],
-    pick: str,
-    alternatives: Mapping[str, Candidate],
-) -> list[str]:
-    """Sentences: its place on the front ``found``, its neighbours, its parts, its other choices.
+# So many designs that are level with it are named.
+TIES = 3
+
+
+def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate]) -> list[str]:
+    """Sentences: its place on the front ``found``, how sure that is, its neighbours, its parts
+    and its other choices.
 
     A PSNR cost is only named where the study holds data for it, with its 95 % interval.
     """
     fit = fit_effects(study)
+    chosen = recommended.candidate
     return [
-        _place(study, chosen, found, pick),
-        *_neighbours(chosen.evaluation, alternatives),
+        _place(study, chosen, found, recommended.pick),
+        _trained(study, recommended),
+        *_rivals(recommended),
+        *_neighbours(chosen.evaluation, recommended.alternatives),
         *_parts(study, chosen.evaluation.design, fit),
         *_choices(chosen.evaluation.design, fit),
     ]
@@ -60,8 +66,7 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
     above = "" if floor is None else f", and {get_task(study.config.task).skip} has {floor:.2f} dB"
     if all(c.number != chosen.number for c in found):
         lead = (
-            "It is level with the knee of the front: of the same cost, too close in PSNR for one "
-            "run to tell them apart, and with less element-wise work"
+            "It is the knee of the front that all runs together tell, if not of their own figures"
         )
     else:
         lead = "It is the knee of the front"
@@ -70,6 +75,43 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
         "the knee lies farthest above the line between the extremes. Costs count by their square "
         "roots, as the width of a full-precision network that costs as much."
     )
+
+
+def _trained(study: Study, recommended: Recommendation) -> str:
+    here = recommended.candidate.evaluation
+    text = (
+        f"All {len(study.candidates)} candidates together put it at {decibel(recommended.psnr)} "
+        f"± {1.96 * recommended.error:.2f}; its own run had {decibel(here.psnr)}."
+    )
+    again = [e for e in study.confirmations if e.design.key == here.design.key and e.feasible]
+    if again:
+        others = {e.design.key for e in study.confirmations} - {here.design.key}
+        longest = max(again, key=lambda e: e.protocol.iterations).protocol
+        text += (
+            f" It was trained again with {plural(len(again), 'seed')}, {longest.iterations:,} "
+            f"iterations and patches of {longest.patch}², beside "
+            f"{plural(len(others), 'other candidate')} on the same batches."
+        )
+    return text
+
+
+def _rivals(recommended: Recommendation) -> list[str]:
+    texts = []
+    if recommended.ties:
+        shown = [_named(c) for c in recommended.ties[:TIES]]
+        more = len(recommended.ties) - len(shown)
+        named = listed([*shown, f"{more} more"] if more else shown)
+        texts.append(f"The runs do not tell it from {named}.")
+    if rival := recommended.rival:
+        texts.append(
+            f"It is ahead of {_named(rival.candidate)} by {decibel(rival.gap)}, costs included: "
+            f"{rival.errors:.1f} standard errors."
+        )
+    return texts
+
+
+def _named(candidate: Candidate) -> str:
+    return f"trial {candidate.number} ({candidate.evaluation.design.label()})"
 
 
 def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list[str]:

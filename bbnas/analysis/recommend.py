@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from bbnas.analysis.pareto import front, minimised, non_dominated, useful
+from bbnas.analysis.estimates import Estimates, estimate
+from bbnas.analysis.pareto import front, non_dominated, useful
 from bbnas.analysis.reasons import reasons
+from bbnas.analysis.surrogate import Array
 from bbnas.analysis.words import COSTS, listed, plural
 from bbnas.errors import UserError
-from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
+from bbnas.evaluation import OBJECTIVES, Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
 
-# dB: twice the standard deviation between seeds, some 0.03 dB for the default proxy
-# (docs/measurements.md).
-TIE = 0.06
 PICKS = ("knee", "best-psnr", "trial N")
+# Two designs are told apart where their difference is beyond so many standard errors.
+TOLD = 1.96
 
 
 @dataclass(frozen=True)
 class Recommendation:
     """One candidate, the rule that picked it, and the evidence in words.
 
-    ``alternatives`` names other points of the front, as far as they exist: ``next cheaper`` (of
-    those with fewer OPs, the one that loses least PSNR), ``cheapest``, ``next better`` (of those
-    with more PSNR, the cheapest) and ``best PSNR``.
+    ``psnr`` (dB) is what all runs of the study together tell of it, ``error`` the standard error
+    of that. ``ties`` are candidates that they do not tell from it, best first; ``rival`` is the
+    best of those that they do. ``alternatives`` names other points of the front, as far as they
+    exist: ``next cheaper`` (of those with fewer OPs, the one that loses least PSNR),
+    ``cheapest``, ``next better`` (of those with more PSNR, the cheapest) and ``best PSNR``.
     """
 
     candidate: Candidate
     pick: str
+    psnr: float
+    error: float
+    ties: tuple[Candidate, ...]
+    rival: Rival | None
     reasons: tuple[str, ...]
     alternatives: Mapping[str, Candidate]
 
@@ -50,51 +57,65 @@ def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     costs, then to the first.
     """
     quality = np.asarray(psnr, dtype=np.float64)
-    prices = [np.asarray(cost, dtype=np.float64) for cost in costs]
-    score = _scaled(quality, quality.min() if floor is None else floor)
-    if prices:
-        widths = [np.sqrt(price) for price in prices]
-        score = score - np.mean([_scaled(width, width.min()) for width in widths], axis=0)
+    prices = np.array(costs, dtype=np.float64).reshape(len(costs), len(quality)).T
+    return int(
+        _by_score(quality, prices, _above_chord(quality, prices, quality, prices, floor))[0]
+    )
+
+
+def _above_chord(
+    psnr: Array, costs: Array, front_psnr: Array, front_costs: Array, floor: float | None
+) -> Array:
+    """How far (dB) points lie above the chord of a front; see :func:`knee`."""
+    low = front_psnr.min() if floor is None else floor
+    span = front_psnr.max() - low
+    widths, extremes = np.sqrt(costs), np.sqrt(front_costs)
+    spans = np.ptp(extremes, axis=0) if extremes.size else np.ones(0)
+    shares = (widths - extremes.min(axis=0)) / np.where(spans > 0, spans, np.inf)
+    score: Array = psnr - low - (span * shares.mean(axis=1) if shares.shape[1] else 0.0)
+    return score
+
+
+def _by_score(psnr: Array, costs: Array, score: Array) -> NDArray[np.intp]:
     # Rounded, so that the last bit of a sum does not decide a tie.
-    return int(np.lexsort([*reversed(prices), -quality, -np.round(score, 12)])[0])
+    return np.lexsort([*costs.T[::-1], -psnr, -np.round(score, 12)])
 
 
-def knee_of(config: StudyConfig, front: Sequence[Evaluation]) -> int:
-    """The index of the knee among the evaluations of a study's front."""
-    costs = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
-    columns = [[getattr(e, name) for e in front] for name in costs]
-    return knee([e.psnr for e in front], *columns, floor=config.skip_psnr)
+@dataclass(frozen=True)
+class Standing:
+    """Candidates, best first, with how far (dB) each lies above the chord; see :func:`knee`."""
+
+    estimates: Estimates
+    score: Array
 
 
-def knee_candidate(config: StudyConfig, candidates: Sequence[Candidate]) -> Candidate:
-    """The recommendation among useful candidates, none of them a baseline: the knee of their
-    front or, of the designs that one run cannot tell from it, the simplest.
+def standing(config: StudyConfig, estimates: Estimates) -> Standing:
+    """The order in which a study recommends. Where some candidates were trained again by a longer
+    protocol, these alone; the chord is that of all.
     """
-    points = minimised([c.evaluation for c in candidates], config.objectives)
-    found = [c for c, kept in zip(candidates, non_dominated(points), strict=True) if kept]
-    return simplest_tie(candidates, found[knee_of(config, [c.evaluation for c in found])])
+    names = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
+    rows = [[getattr(c.evaluation, name) for name in names] for c in estimates.candidates]
+    costs = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
+    psnr = estimates.psnr
+    kept = non_dominated(np.column_stack([-psnr, costs]))
+    score = _above_chord(psnr, costs, psnr[kept], costs[kept], config.skip_psnr)
+    order = _by_score(psnr, costs, score)
+    if any(estimates.confirmed):
+        order = order[np.array(estimates.confirmed)[order]]
+    else:  # what is dominated is no knee
+        order = np.concatenate([order[kept[order]], order[~kept[order]]])
+    return Standing(estimates.only(order.tolist()), score[order])
 
 
-def simplest_tie(candidates: Sequence[Candidate], best: Candidate) -> Candidate:
-    """The candidate that does least element-wise work of those that one run cannot tell from
-    ``best``: of the same OPs and Params, and less than ``TIE`` below it in PSNR.
-
-    The luckiest of many runs is seldom the best design, and the paper's convention counts no
-    normalisation or activation: where PSNR cannot decide, the work it leaves out does.
+@dataclass(frozen=True)
+class Rival:
+    """The best candidate that is told from the recommended one: ``gap`` dB behind it, both seen
+    above the chord, which is ``errors`` standard errors.
     """
-    top = best.evaluation
-    ties = [
-        c
-        for c in candidates
-        if c.evaluation.psnr > top.psnr - TIE
-        and (c.evaluation.ops, c.evaluation.params) == (top.ops, top.params)
-    ]
-    return min(ties, key=lambda c: (c.evaluation.design.elementwise, -c.evaluation.psnr))
 
-
-def _scaled(values: np.ndarray, low: float) -> np.ndarray:
-    span = values.max() - low
-    return (values - low) / span if span > 0 else np.zeros_like(values)
+    candidate: Candidate
+    gap: float
+    errors: float
 
 
 def recommend(
@@ -107,28 +128,57 @@ def recommend(
     """The design to train in full.
 
     ``pick`` is ``knee`` (see :func:`knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
-    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. Baselines are never
-    picked, except by number.
+    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is what all
+    runs together tell of a design (:func:`bbnas.analysis.estimates.estimate`), so that no lucky
+    run decides. Baselines are never picked, except by number.
 
     Raises:
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
     """
+    everything = [*study.references, *(c.evaluation for c in study.candidates)]
     number = re.fullmatch(r"(?:trial\s*)?#?(\d+)", pick.strip())
     if number:
-        chosen = _by_number(study, int(number[1]))
-        found = front(study)
+        own = [_by_number(study, int(number[1]))]
     elif pick in ("knee", "best-psnr"):
         study = _within(study, ops=max_ops, params=max_params, latency=max_latency)
-        found = front(study)
-        if pick == "knee":
-            chosen = knee_candidate(study.config, study.candidates)
-        else:
-            chosen = max(found, key=lambda c: c.evaluation.psnr)
+        own = list(study.candidates)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
-    pick = "trial" if number else pick
-    others = alternatives(found, chosen)
-    return Recommendation(chosen, pick, tuple(reasons(study, chosen, found, pick, others)), others)
+    estimates = estimate(study.config, own, everything, study.confirmations)
+    ties: tuple[Candidate, ...] = ()
+    rival = None
+    here = int(np.argmax(estimates.psnr))
+    if pick == "knee":
+        order = standing(study.config, estimates)
+        estimates, here = order.estimates, 0
+        ties, rival = _told_apart(order)
+    found = front(study)
+    chosen = estimates.candidates[here]
+    draft = Recommendation(
+        candidate=chosen,
+        pick="trial" if number else pick,
+        psnr=float(estimates.psnr[here]),
+        error=float(np.sqrt(max(estimates.covariance[here, here], 0.0))),
+        ties=ties,
+        rival=rival,
+        reasons=(),
+        alternatives=alternatives(found, chosen),
+    )
+    return replace(draft, reasons=tuple(reasons(study, draft, found)))
+
+
+def _told_apart(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:
+    """What is not told from the first, and the first of what is."""
+    ties: list[Candidate] = []
+    rival = None
+    for i in range(1, len(order.score)):
+        gap = float(order.score[0] - order.score[i])
+        error = max(order.estimates.error(0, i), 1e-9)
+        if gap < TOLD * error:
+            ties.append(order.estimates.candidates[i])
+        elif rival is None:
+            rival = Rival(order.estimates.candidates[i], gap, gap / error)
+    return tuple(ties), rival
 
 
 def _by_number(study: Study, number: int) -> Candidate:
@@ -136,7 +186,8 @@ def _by_number(study: Study, number: int) -> Candidate:
         if candidate.number == number:
             if not candidate.evaluation.feasible:
                 raise UserError(
-                    f"trial {number} {candidate.evaluation.status}: pick a trial that has a PSNR"
+                    f"trial {number}: {candidate.evaluation.result}; pick one that was trained to "
+                    "its end"
                 )
             return candidate
     numbers = [candidate.number for candidate in study.candidates]

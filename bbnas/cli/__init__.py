@@ -16,6 +16,7 @@ from bbnas.cli.data import data
 from bbnas.cli.designs import cost, design, space, tasks
 from bbnas.cli.engine import doctor, export_model, pack, profile
 from bbnas.cli.evidence import benefit, fidelity, findings
+from bbnas.cli.experiments import study
 from bbnas.cli.networks import bench, evaluate, restore, train
 from bbnas.cli.paper import paper
 from bbnas.cli.studies import export, report, search
@@ -65,6 +66,7 @@ for _command in (
     cost,
     profile,
     paper,
+    study,
     tasks,
     space,
     design,

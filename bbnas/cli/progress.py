@@ -1,4 +1,4 @@
-"""How a search and a training are shown on standard error: a bar on a terminal, else lines."""
+"""What takes a while is shown on standard error: as a bar on a terminal, else in lines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from bbnas.data.sets import Work
+    from bbnas.search.experiment import Trained
     from bbnas.search.loop import Event
     from bbnas.training import Progress
 
@@ -69,12 +70,9 @@ def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
                 click.echo(now.text, err=True)
             elif now.kind == "candidate" and now.candidate is not None:
                 found = now.candidate.evaluation
-                result = f"{found.psnr:.2f} dB" if found.feasible else found.status
                 tally = ", ".join(_tally(now))
-                click.echo(
-                    f"{now.counts.done}/{now.budget} {result}, {found.design.label()} | {tally}",
-                    err=True,
-                )
+                words = f"{found.result}, {found.design.label()} | {tally}"
+                click.echo(f"{now.counts.done}/{now.budget} {words}", err=True)
 
         yield line
 
@@ -88,6 +86,24 @@ def _tally(now: Event) -> Iterator[str]:
         yield f"front {now.front}, best {now.best_psnr:.2f} dB"
     if math.isfinite(now.remaining):
         yield f"{duration(now.remaining)} left"
+
+
+@contextmanager
+def experiment_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
+    """Shows each Trained of ``run_experiment`` that is passed to what it yields."""
+    if quiet:
+        yield None
+    elif sys.stderr.isatty():
+        with _counted() as bar:
+            yield lambda now: _count(bar, now.done, now.total, _outcome(now))
+    else:
+        yield lambda now: click.echo(f"{now.done}/{now.total} {_outcome(now)}", err=True)
+
+
+def _outcome(now: Trained) -> str:
+    e = now.evaluation
+    result = f"{e.psnr:.2f} dB" if e.feasible else e.status
+    return f"{result}, {now.row}, seed {e.protocol.seed} | {duration(now.remaining)} left"
 
 
 @contextmanager

@@ -29,7 +29,7 @@ SKIPPED_NAMES = 20
 @click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
 @click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
 @options.storage
-@click.option("--sampler", help="tpe, nsga2, random … [default: tpe]")
+@click.option("--sampler", help="ehvi, tpe, nsga2, random … [default: ehvi]")
 @click.option("--seed", default=0, show_default=True)
 @options.workers
 @options.data
@@ -52,6 +52,11 @@ SKIPPED_NAMES = 20
     "--refine/--no-refine",
     default=True,
     help="Every second design differs in one choice from the knee so far.",
+)
+@click.option(
+    "--early-stopping/--no-early-stopping",
+    default=True,
+    help="Stop a candidate at a rung where others that cost no more are ahead.",
 )
 @options.quiet
 @options.as_json
@@ -148,7 +153,8 @@ def _print_search(result: SearchResult, budget: int) -> None:
     counts = result.counts
     click.echo(
         f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "
-        f"({result.trained} now, {duration(result.seconds)}; {counts.failed} failed, "
+        f"({result.trained} now, {duration(result.seconds)}; {counts.stopped} stopped early, "
+        f"{counts.failed} failed, "
         f"{counts.duplicates} duplicate and {counts.rejected} over a limit)"
     )
     if result.note:

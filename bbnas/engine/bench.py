@@ -274,7 +274,7 @@ def _has_avx512() -> bool:
 
 
 def _machine(isa: str) -> dict[str, Any]:
-    from bbnas.engine.doctor import cpu
+    from bbnas.evaluation import cpu
 
     packages = ("bbnas", "torch", *PEERS)
     return {

@@ -237,7 +237,8 @@ class _Compiler:
                     *convs, last_conv = block.convs
                     for layer in convs:
                         x = self.conv(x, layer, slope=0.0)
-                    x = self.conv(x, last_conv, residual=residual, place="after")
+                    slope = 0.0 if block.activated else None
+                    x = self.conv(x, last_conv, slope=slope, residual=residual, place="after")
                 case ConvBlock():
                     a, b = _norm(block.norm)
                     x = self.conv(x, block.conv, slope=0.0, more={"norm_a": a, "norm_b": b})

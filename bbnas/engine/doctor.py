@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from bbnas.errors import UserError
+from bbnas.evaluation import cpu
 from bbnas.native import ISAS, LIBRARY, build, choose_isa, isas, library
 
 
@@ -41,17 +41,6 @@ def examine() -> dict[str, Any]:
         "cpu": cpu(),
         "cores": os.cpu_count(),
     }
-
-
-def cpu() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def engine(isa: str) -> str:

@@ -21,7 +21,7 @@ from bbnas.design import Design, load_design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
 from bbnas.engine.program import Program
-from bbnas.evaluation import Latency, LatencySetting
+from bbnas.evaluation import Latency, LatencySetting, cpu
 from bbnas.native import choose_isa
 from bbnas.networks import build
 from bbnas.tasks import Task, get_task
@@ -39,7 +39,7 @@ def setting(lq: tuple[int, int] = LQ, threads: int = 1, isa: str | None = None) 
     Raises:
         UserError: an instruction set that cannot be run here.
     """
-    from bbnas.engine.doctor import cpu, engine
+    from bbnas.engine.doctor import engine
 
     name = choose_isa(isa) or "torch"
     return LatencySetting(lq, threads, name, cpu(), engine(name))

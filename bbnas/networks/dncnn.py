@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.design import Design, Part
+from bbnas.errors import UserError
 from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
 
 
@@ -24,9 +25,18 @@ class ConvBlock(nn.Module):
 
 
 def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n; in full precision each with BatchNorm and ReLU."""
+    """``depth`` convolutions n → n; in full precision each with BatchNorm and ReLU.
+
+    Raises:
+        UserError: residual blocks are asked for, which this backbone has none of.
+    """
     if one_bit(design, Part.BODY):
         return binary_body(design)
+    if design.convs_per_block is not None:
+        raise UserError(
+            f"convs_per_block = {design.convs_per_block}: DnCNN has no residual blocks; leave it "
+            "out, or use a super-resolution task"
+        )
     return nn.Sequential(*(ConvBlock(design) for _ in range(design.depth)))
 
 

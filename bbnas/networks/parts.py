@@ -147,13 +147,20 @@ class BinaryBody(nn.Sequential):
 
 
 def binary_body(design: Design) -> nn.Module:
-    """``depth`` units n → n in blocks with one residual each; the last may be short."""
+    """``depth`` units n → n in blocks with one residual each; the last may be short.
+
+    The block of convolution ``break_at`` has none (paper Table 5).
+    """
     if design.method == "bam":
         return AccumulatingBody(design)
     span = residual_span(design)
     step = span or design.depth
-    sizes = [min(step, design.depth - start) for start in range(0, design.depth, step)]
-    return BinaryBody(*(BinaryBlock(size, span > 0, design) for size in sizes))
+    blocks = []
+    for start in range(0, design.depth, step):
+        size = min(step, design.depth - start)
+        broken = design.break_at is not None and start < design.break_at <= start + size
+        blocks.append(BinaryBlock(size, span > 0 and not broken, design))
+    return BinaryBody(*blocks)
 
 
 class Tail(nn.Module):

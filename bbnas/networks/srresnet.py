@@ -8,32 +8,41 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary import BinaryUpsample, unit
-from bbnas.design import Design, Part
+from bbnas.design import OWN_BLOCK, Design, Part
 from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
 
 
 class ResidualBlock(nn.Module):
-    """conv–ReLU–conv + x; one convolution when ``convs`` is 1."""
+    """conv–ReLU–conv + x, or as many convolutions as ``convs``.
+
+    A body of blocks of one convolution each would be linear, so there ReLU follows it, within the
+    residual as in BBCU [ours: the paper's Fig. 5 does not say]. The odd one of a body of pairs has
+    none.
+    """
 
     def __init__(self, convs: int, design: Design) -> None:
         super().__init__()
         width = design.width
+        self.activated = design.convs_per_block == 1
         self.convs = nn.ModuleList(
             conv(width, width, design, Part.BODY, gain=0.1) for _ in range(convs)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.convs[0](x)
+        y: Tensor = self.convs[0](x)
         for layer in self.convs[1:]:
             y = layer(F.relu(y))
-        return cast("Tensor", x + y)
+        return x + (F.relu(y) if self.activated else y)
 
 
 def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n; in full precision residual blocks of two."""
+    """``depth`` convolutions n → n; in full precision residual blocks of two, unless the design
+    says of how many.
+    """
     if one_bit(design, Part.BODY):
         return binary_body(design)
-    sizes = [min(2, design.depth - start) for start in range(0, design.depth, 2)]
+    step = design.convs_per_block or OWN_BLOCK
+    sizes = [min(step, design.depth - start) for start in range(0, design.depth, step)]
     return nn.Sequential(*(ResidualBlock(size, design) for size in sizes))
 
 

@@ -135,6 +135,26 @@ def _result(record: dict[str, str]) -> Result:
     return Result(record["dataset"], task, record["psnr_db"], record.get("ssim", ""))
 
 
+def printed_psnr(table: str, task: str) -> dict[str, dict[str, float]]:
+    """PSNR (dB) by row label and benchmark, of what a table prints for ``task``.
+
+    Of Table 6 the rows are its parts, and ``none`` for full precision.
+
+    Raises:
+        UserError: no such table.
+    """
+    if table == "table6":
+        lines = records(table)
+        found = {line["part"]: {"Set14": float(line["psnr_b_set14_db"])} for line in lines}
+        full = {"none": {"Set14": float(lines[0]["psnr_f_set14_db"])}}
+        return full | found if task == "sr4" else {}
+    psnr = {
+        row: {r.dataset: float(r.psnr) for r in row.results if r.task == task and r.psnr}
+        for row in printed_rows(table)
+    }
+    return {row.label: sets for row, sets in psnr.items() if sets}
+
+
 @dataclass(frozen=True)
 class Published:
     """A published super-resolution design, trained in full: plain counts, and dB on Set5.

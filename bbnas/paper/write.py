@@ -48,19 +48,20 @@ def to_markdown(table: PaperTable) -> str:
     """A table of GitHub's Markdown with footnotes."""
 
     def marked(text: str, notes: tuple[int, ...]) -> str:
-        return (_literal(text) or "–") + "".join(f"[^{n}]" for n in notes)
+        return (literal(text) or "–") + "".join(f"[^{n}]" for n in notes)
 
     heads = [marked(c.title, c.notes) if c.title else " " for c in table.columns]
     lines = [heads, ["---:" if c.source else "---" for c in table.columns]]
     lines += [[marked(cell.text, cell.notes) for cell in row] for row in table.rows]
-    text = [f"**{_literal(table.title)}**", ""]
+    text = [f"**{literal(table.title)}**", ""]
     text += [f"| {' | '.join(line)} |" for line in lines]
     if table.notes:
-        text += ["", *(f"[^{n}]: {_literal(note)}" for n, note in enumerate(table.notes, 1))]
+        text += ["", *(f"[^{n}]: {literal(note)}" for n, note in enumerate(table.notes, 1))]
     return "\n".join(text) + "\n"
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """``text`` as Markdown shows it, in one line."""
     for character in "\\`*_[]<>|":
         text = text.replace(character, f"\\{character}")
     return " ".join(text.split())

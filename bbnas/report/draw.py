@@ -58,7 +58,8 @@ SYMBOLS = {
 Spec = dict[str, Any]
 
 
-def _layout(x: str, y: str, height: int, **changes: Any) -> Spec:
+def axes_layout(x: str, y: str, height: int, **changes: Any) -> Spec:
+    """The layout of a figure with these titles of its axes; ``height`` in pixels."""
     axis = {
         "gridcolor": GRID,
         "linecolor": MUTED,
@@ -130,6 +131,16 @@ def draw_front(figure: FrontFigure) -> Spec:
         traces += _by_methods(coloured)
     traces += [
         _dots(
+            "stopped early",
+            groups.get("stopped", []),
+            "always",
+            y=figure.bottom,
+            color=LOST,
+            size=6,
+            symbol="line-ns",
+            line={"color": LOST, "width": 1.5},
+        ),
+        _dots(
             "diverged or failed",
             groups.get("infeasible", []),
             "always",
@@ -173,7 +184,7 @@ def draw_front(figure: FrontFigure) -> Spec:
     }
     return {
         "data": [trace for trace in traces if trace["x"]],
-        "layout": _layout(
+        "layout": axes_layout(
             "OPs on a 320×180 LQ image (log scale)",
             "PSNR on the validation images (dB)",
             540,
@@ -312,7 +323,7 @@ def draw_times(times: Sequence[Time]) -> Spec:
         )
     return {
         "data": traces,
-        "layout": _layout(
+        "layout": axes_layout(
             "OPs in the paper's convention, on a 320×180 LQ image (log scale)",
             "measured time (ms, log scale)",
             460,
@@ -356,7 +367,7 @@ def draw_hypervolume(curve: VolumeCurve) -> Spec:
                 "fillcolor": "rgba(28,126,214,0.08)",
             }
         ],
-        "layout": _layout(
+        "layout": axes_layout(
             "designs evaluated",
             "hypervolume, share of its box",
             320,
@@ -388,7 +399,7 @@ def draw_curves(curves: Sequence[Curve]) -> Spec:
             traces.append(_curve(curve, "recommended", line, showlegend=True))
     return {
         "data": [trace for trace in traces if trace["x"]],
-        "layout": _layout(
+        "layout": axes_layout(
             "iterations", "training L1 loss (0..1, log scale)", 380, yaxis={"type": "log"}
         ),
     }

@@ -20,7 +20,7 @@ from bbnas.evaluation import Candidate, Study
 from bbnas.paper import Published, published
 
 T = TypeVar("T")
-Kind = Literal["beaten", "front", "recommended", "baseline", "infeasible"]
+Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]
 Colour = Literal["params", "parts", "methods"]
 
 FAINT_CURVES = 60
@@ -31,7 +31,7 @@ CURVE_POINTS = 64
 
 @dataclass(frozen=True)
 class Dot:
-    """One candidate on the front's figure. ``psnr`` is NaN where it is infeasible.
+    """One candidate on the front's figure. ``psnr`` is NaN unless it was trained to the end.
 
     ``method`` is a title; empty in full precision and for a unit that was not published.
     """
@@ -87,7 +87,7 @@ def front_figure(
         )
         for c in study.candidates
     )
-    feasible = [dot for dot in dots if dot.kind != "infeasible"]
+    feasible = [dot for dot in dots if dot.kind not in ("stopped", "infeasible")]
     if not feasible:
         return FrontFigure(dots, (), 0.0, 1.0, 0, (), None)
     psnr = np.array([dot.psnr for dot in feasible])
@@ -119,7 +119,7 @@ def _colours(study: Study, dots: Sequence[Dot]) -> tuple[Colour, ...]:
 
 def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:
     if not candidate.evaluation.feasible:
-        return "infeasible"
+        return "stopped" if candidate.evaluation.status == "stopped" else "infeasible"
     if candidate.number == recommended:
         return "recommended"
     if candidate.baseline:
@@ -141,7 +141,9 @@ def hover(candidate: Candidate) -> str:
     name = f"trial {candidate.number}"
     if candidate.baseline:
         name += f", baseline {candidate.baseline}"
-    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.feasible else f"{e.status}: {e.error}"
+    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.feasible else e.result
+    if e.error:
+        result += f": {e.error}"
     words = e.design.label().split(", ")
     lines = [", ".join(words[i : i + 3]) for i in range(0, len(words), 3)]
     costs = f"{count(e.ops)} OPs, {count(e.params)} Params"
@@ -217,7 +219,7 @@ def curves(study: Study, recommended: int | None) -> list[Curve]:
 
 def _name(candidate: Candidate) -> str:
     e = candidate.evaluation
-    return f"trial {candidate.number}, {decibel(e.psnr) if e.feasible else e.status}"
+    return f"trial {candidate.number}, {decibel(e.psnr) if e.feasible else e.result}"
 
 
 def _evenly(items: Sequence[T], most: int) -> list[T]:

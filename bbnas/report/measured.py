@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.words import count, decibel, listed, milliseconds
 from bbnas.design import Design
-from bbnas.evaluation import Study
-from bbnas.tasks import get_task
+from bbnas.evaluation import Evaluation, Study, StudyConfig
+from bbnas.protocol import Protocol
+from bbnas.tasks import Task, get_task
 
-_SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
+SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
 _OPS = (
     "multiply-accumulates of convolutions at full width and depth on a 320×180 LQ image; "
     "1-bit ones count 1/64"
@@ -30,6 +31,7 @@ def tally(study: Study) -> dict[str, int]:
     return {
         "evaluated": len(study.candidates),
         "feasible": sum(c.evaluation.feasible for c in study.candidates),
+        "stopped": statuses["stopped"],
         "diverged": statuses["diverged"],
         "failed": statuses["failed"],
         "useless": sum(
@@ -53,6 +55,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
     """All that the figures depend on, by topic: (topic, [(name, value)])."""
     config, task = study.config, get_task(study.config.task)
     numbers = tally(study)
+    evaluations = [c.evaluation for c in study.candidates] + list(study.references)
     seconds = sum(c.evaluation.seconds for c in study.candidates)
     limits = [
         f"{name} at most {count(limit)}"
@@ -70,11 +73,11 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("task", f"{task.name}: {task.title}, backbone {task.backbone.title}"),
                 ("data", config.data_description),
                 ("data fingerprint", config.data),
-                ("score", _SCORE.format(task.metric)),
+                ("score", SCORE.format(task.metric)),
                 ("to beat", _floor(study)),
             ],
         ),
-        ("Protocol", _protocol(study)),
+        ("Protocol", protocol_lines(config.protocol, task)),
         (
             "Search",
             [
@@ -82,6 +85,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),
+                ("early stopping", _stopping(config)),
                 ("search seed", str(config.seed)),
                 ("limits", listed(limits) or "none"),
                 ("study", f"{config.name} in {study.storage}"),
@@ -93,7 +97,8 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             "Counts",
             [
                 ("designs evaluated", f"{numbers['evaluated']:,}"),
-                ("of these feasible", f"{numbers['feasible']:,}"),
+                ("of these trained to the end", f"{numbers['feasible']:,}"),
+                ("stopped at a rung", f"{numbers['stopped']:,}"),
                 ("diverged", f"{numbers['diverged']:,}"),
                 ("failed", f"{numbers['failed']:,}"),
                 (f"no better than {task.skip}", f"{numbers['useless']:,}"),
@@ -104,7 +109,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("training and scoring time", duration(seconds)),
             ],
         ),
-        ("Versions and hardware", _environments(study)),
+        ("Versions and hardware", environments(evaluations)),
         ("Cost", [*_COST, *_latency(study)]),
     ]
 
@@ -126,9 +131,9 @@ def _floor(study: Study) -> str:
     return f"{task.skip}, which costs nothing: {known}"
 
 
-def _protocol(study: Study) -> list[tuple[str, str]]:
-    protocol = study.config.protocol
-    whole = Design(width=64, depth=get_task(study.config.task).backbone.depth)
+def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
+    """A protocol in full: (name, value)."""
+    whole = Design(width=64, depth=task.backbone.depth)
     proxy = protocol.trained(whole)
     halved = f"halved every {protocol.halve_every:,} iterations"
     schedule = halved if protocol.schedule == "halve" else "one cycle"
@@ -148,9 +153,15 @@ def _protocol(study: Study) -> list[tuple[str, str]]:
             f"L1, Adam with betas {protocol.betas[0]:g}, {protocol.betas[1]:g}",
         ),
         ("learning rate", f"{protocol.learning_rate:g}, {schedule}"),
+        ("noise between seeds", f"{protocol.noise:g} dB"),
         ("scored on", f"centre crops of {side}×{side} HQ pixels" if side else "whole images"),
         ("training seed", str(protocol.seed)),
     ]
+
+
+def _stopping(config: StudyConfig) -> str:
+    rungs = [f"{rung:,}" for rung in config.protocol.rungs]
+    return f"at iteration {listed(rungs)}" if config.early_stopping and rungs else "none"
 
 
 def _space(space: Mapping[str, Any]) -> str:
@@ -165,9 +176,8 @@ def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _environments(study: Study) -> list[tuple[str, str]]:
+def environments(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """Each version and device, with how many evaluations it holds for where they differ."""
-    evaluations = [c.evaluation for c in study.candidates] + list(study.references)
     names = dict.fromkeys(name for e in evaluations for name in e.environment)
     rows = []
     for name in names:

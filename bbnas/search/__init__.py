@@ -31,12 +31,12 @@ from bbnas.search.benefit import (
 )
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
-from bbnas.search.named import measure_named
+from bbnas.search.named import Wanted, measure_named
 from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
 from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
-from bbnas.store import Store, ready_url, storage_url, valid_name
+from bbnas.store import Store, paused_folder, ready_url, storage_url, valid_name
 from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def search(
     *,
     name: str,
     storage: str | None = None,
-    sampler: str = "tpe",
+    sampler: str = "ehvi",
     options: Mapping[str, Any] | None = None,
     objectives: Sequence[str] = DEFAULT_OBJECTIVES,
     seed: int = 0,
@@ -96,6 +96,7 @@ def search(
     latency: LatencySetting | None = None,
     guide: Guide = "none",
     refine: bool = True,
+    early_stopping: bool = True,
     device: str = "cpu",
     evaluate: Evaluate | None = None,
     cost: Callable[[Design], Cost] | None = None,
@@ -119,6 +120,9 @@ def search(
       (:func:`bbnas.engine.latency.setting` of one thread by default).
     - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
     - ``refine``: every second candidate differs in one choice from the knee found so far.
+    - ``early_stopping``: a candidate is stopped at one of the protocol's rungs where
+      :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
+      on where it was stopped if it looks better beside later ones. A study may change this.
     - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
 
@@ -134,10 +138,7 @@ def search(
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines, task)
     space = space.restricted(task)
-    skip = None
-    if evaluate is None:
-        skip = _skip_psnr(task, dataset, protocol)
-        evaluate = Training(task.name, protocol, dataset, device)
+    skip = _skip_psnr(task, dataset, protocol) if evaluate is None else None
     measures = "latency" in objectives or "latency" in limits
     if measures and latency is None:
         from bbnas.engine.latency import setting
@@ -146,6 +147,8 @@ def search(
     name = valid_name(name)
     url = ready_url(name) if storage is None else storage_url(storage)
     store = Store(url, create=True)
+    if evaluate is None:
+        evaluate = Training(task.name, protocol, dataset, device, paused_folder(url, name))
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
         options = before.sampler_options
     config = StudyConfig(
@@ -160,6 +163,7 @@ def search(
         sampler_options=sampler_options(sampler, options),
         guide=guide,
         refine=refine,
+        early_stopping=early_stopping,
         seed=seed,
         max_ops=max_ops,
         max_params=max_params,
@@ -223,7 +227,8 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "task": study.config.task,
         "seed": study.config.seed,
         "evaluated": len(study.candidates),
-        "failed": sum(not c.evaluation.feasible for c in study.candidates),
+        "stopped": result.counts.stopped,
+        "failed": result.counts.failed,
         "duplicates": study.duplicates,
         "rejected": study.rejected,
         "reused": result.counts.reused,
@@ -277,6 +282,7 @@ def _loop(
     on_event: Callable[[Event], None] | None,
 ) -> Loop:
     from bbnas.search.loop import Loop
+    from bbnas.search.proposals import Proposals
     from bbnas.search.trials import Trials
 
     config = ledger.config
@@ -290,13 +296,15 @@ def _loop(
         resumed_at=claimed,
         floor=config.skip_psnr,
     )
+    rng = np.random.default_rng([config.seed, claimed])
     return Loop(
         ledger=ledger,
         trials=trials,
         space=space,
         prices=prices,
+        proposals=Proposals(space, config, prices, rng),
         budget=budget,
-        rng=np.random.default_rng([config.seed, claimed]),
+        rng=rng,
         limits=limits,
         baselines=tuple(baselines.items()),
         on_event=on_event,
@@ -306,13 +314,15 @@ def _loop(
 def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
     config = ledger.config
 
-    def find(design: Design) -> Evaluation | None:
-        return ledger.store.find_evaluation(design, config.task, config.protocol, config.data)
+    def find(design: Design, protocol: Protocol) -> Evaluation | None:
+        return ledger.store.find_evaluation(design, config.task, protocol, config.data)
 
     def keep(_name: str, reference: Evaluation) -> None:
         ledger.refer(reference)
 
-    found = measure_named(benefit_designs(task, space), find, keep, workers)
+    designs = benefit_designs(task, space).items()
+    wanted = {name: Wanted(design, config.protocol) for name, design in designs}
+    found = measure_named(wanted, find, keep, workers)
     for reference in found.values():  # those of another study too
         ledger.refer(reference)
     ever = {part for subset in space.axes.binarize for part in subset}

@@ -11,7 +11,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Study
 from bbnas.protocol import Protocol
 from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.named import measure_named
+from bbnas.search.named import Wanted, measure_named
 from bbnas.space import Space
 from bbnas.store import Store
 from bbnas.tasks import Task, get_task
@@ -55,7 +55,7 @@ def measure_benefit(
     """
     task = get_task(task) if isinstance(task, str) else task
 
-    def find(design: Design) -> Evaluation | None:
+    def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
         return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
@@ -71,7 +71,8 @@ def measure_benefit(
     designs = benefit_designs(task, space)
     workers_used = executor(min(workers, len(designs)), train)
     try:
-        return measure_named(designs, find, keep, workers_used)
+        wanted = {name: Wanted(design, protocol) for name, design in designs.items()}
+        return measure_named(wanted, find, keep, workers_used)
     finally:
         workers_used.close()
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
@@ -16,7 +16,17 @@ from bbnas.threads import torch_threads
 if TYPE_CHECKING:
     from bbnas.data import Dataset
 
-Evaluate = Callable[[Design], Evaluation]
+
+class Evaluate(Protocol):
+    """Evaluates a design; only where ``until`` is given, it may end with status ``stopped``."""
+
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
+        """Up to the rung ``until``, or to the end; by ``protocol`` or by its own."""
 
 
 class Work(Protocol):
@@ -45,19 +55,30 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """Evaluates a design by training it, on one thread: the same figures on any executor."""
+    """Evaluates a design by training it, on one thread: the same figures on any executor.
+
+    ``paused`` is the folder that keeps what was stopped.
+    """
 
     task: str
     protocol: TrainingProtocol
     dataset: Dataset
     device: str = "cpu"
+    paused: Path | None = None
 
-    def __call__(self, design: Design) -> Evaluation:
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
         from bbnas.training import evaluate_design
 
         with torch_threads(1):
             found: Evaluation = evaluate_design(
-                design, self.task, self.protocol, self.dataset, self.device
+                *(design, self.task, protocol or self.protocol, self.dataset, self.device),
+                until=until,
+                paused=self.paused,
             )
         return found
 
@@ -71,7 +92,7 @@ class InProcess:
     def run(self, work: Work) -> None:
         while (job := work.next()) is not None:
             try:
-                found = self.evaluate(job.design)
+                found = self.evaluate(job.design, job.until, job.protocol)
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search

@@ -14,7 +14,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.named import measure_named
+from bbnas.search.named import Wanted, measure_named
 from bbnas.space import Space
 from bbnas.store import Store
 from bbnas.tasks import Task
@@ -93,7 +93,7 @@ def measure_fidelity(
     seed: int = 0,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Callable[[Protocol], Evaluate] | None = None,
+    evaluate: Evaluate | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> MeasuredFidelity:
     """Train ``designs`` by the proxy and by one of ``long_factor`` times its compute, and compare.
@@ -107,46 +107,41 @@ def measure_fidelity(
     chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
     long = long_protocol(proxy, long_factor)
     few = dict(list(chosen.items())[::REPEATED])
-    found: dict[str, list[Evaluation]] = {"proxy": [], "long": []}
-    steps = [
-        (name, protocol.model_copy(update={"seed": seed + s}), few if s else chosen)
+    wanted = {
+        (name, s, key): Wanted(design, protocol.model_copy(update={"seed": seed + s}))
         for name, protocol in (("proxy", proxy), ("long", long))
         for s in range(seeds)
-    ]
-    total, done = sum(len(wanted) for _, _, wanted in steps), 0
-    for name, protocol, wanted in steps:
+        for key, design in (few if s else chosen).items()
+    }
 
-        def find(design: Design, protocol: Protocol = protocol) -> Evaluation | None:
-            return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
+    def find(design: Design, protocol: Protocol) -> Evaluation | None:
+        return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
 
-        def keep(_key: str, new: Evaluation, name: str = name) -> None:
-            nonlocal done
-            store.add_evaluation(new)
-            done += 1
-            if on_message is not None:
-                psnr = f"{new.psnr:.2f} dB" if new.feasible else new.status
-                on_message(f"{done}/{total} {name}, {psnr}, {new.design.label()}")
+    missing = {key for key, (design, protocol) in wanted.items() if not find(design, protocol)}
+    done = len(wanted) - len(missing)
 
-        missing = [design for design in wanted.values() if find(design) is None]
-        done += len(wanted) - len(missing)
-        train = (
-            Training(task.name, protocol, dataset, device)
-            if evaluate is None
-            else evaluate(protocol)
-        )
-        execute = executor(min(workers, max(1, len(missing))), train)
-        try:
-            found[name] += measure_named(wanted, find, keep, execute).values()
-        finally:
-            execute.close()
+    def keep(key: tuple[str, int, str], new: Evaluation) -> None:
+        nonlocal done
+        store.add_evaluation(new)
+        done += 1
+        if on_message is not None:
+            on_message(f"{done}/{len(wanted)} {key[0]}, {new.result}, {new.design.label()}")
+
+    train = evaluate or Training(task.name, proxy, dataset, device)
+    execute = executor(min(workers, max(1, len(missing))), train)
+    try:
+        found = measure_named(wanted, find, keep, execute)
+    finally:
+        execute.close()
+    by = {name: [e for key, e in found.items() if key[0] == name] for name in ("proxy", "long")}
     measured = MeasuredFidelity(
         task=task.name,
         space=space.name,
         protocol=proxy,
         long=long,
         data=dataset.fingerprint,
-        result=fidelity(found["proxy"], found["long"], task).to_dict(),
-        environment=found["long"][0].environment,
+        result=fidelity(by["proxy"], by["long"], task).to_dict(),
+        environment=by["long"][0].environment,
     )
     store.add_fidelity(measured)
     return measured

@@ -23,7 +23,8 @@ from bbnas.database import candidates, evaluations, runs, studies
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, StudyConfig
-from bbnas.store import Store, evaluation, keep, known, now, refer
+from bbnas.protocol import Protocol
+from bbnas.store import SETTLED, Store, evaluation, keep, known, now, refer
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
@@ -32,11 +33,15 @@ MAX_DEATHS = 3
 
 @dataclass(frozen=True)
 class Job:
-    """A claimed candidate: ``design`` is to be evaluated."""
+    """A claimed candidate: ``design`` is to be evaluated, up to the iteration ``until`` or, for
+    None, to the end; by ``protocol`` or, for None, by the search's.
+    """
 
     number: int
     design: Design
     baseline: str = ""
+    until: int | None = None
+    protocol: Protocol | None = None
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,13 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Counts:
-    """A study at one moment. ``claimed`` includes what is being evaluated; ``reused`` is of
-    ``done``, and ``failed`` is of it too: neither diverged nor failed candidates are feasible.
+    """A study at one moment. ``claimed`` includes what is being evaluated; of ``done``, all that
+    is not, are ``stopped`` (at a rung), ``failed`` (diverged ones too) and ``reused``.
     """
 
     claimed: int
     done: int
+    stopped: int
     failed: int
     reused: int
     duplicates: int
@@ -95,14 +101,19 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the run; what it still holds is handed back."""
+        """Ends the run; what it still holds is handed back, stopped where it was before."""
         self._stopped.set()
         self._heart.join()
         with self.store.write() as connection:
             connection.execute(
                 sa.update(candidates)
                 .where(candidates.c.run_id == self.run_id, candidates.c.state == "running")
-                .values(state="waiting", run_id=None)
+                .values(
+                    state=sa.case(
+                        (candidates.c.evaluation_id.is_(None), "waiting"), else_="stopped"
+                    ),
+                    run_id=None,
+                )
             )
             self._run(connection, finished=now())
 
@@ -173,7 +184,7 @@ class Ledger:
                 sa.update(candidates)
                 .where(self._is(job.number), candidates.c.state != "done")
                 .values(
-                    state="done",
+                    state="stopped" if found.status == "stopped" else "done",
                     evaluation_id=row_id,
                     run_id=self.run_id,
                     notes=dict(notes),
@@ -181,6 +192,21 @@ class Ledger:
                 )
             )
         return updated.rowcount == 1
+
+    def go_on(self, number: int) -> Job | None:
+        """A stopped candidate to be evaluated further; None if another run took it before."""
+        with self.store.write() as connection:
+            self._lock(connection)
+            updating = (
+                sa.update(candidates)
+                .where(self._is(number), candidates.c.state == "stopped")
+                .values(state="running", run_id=self.run_id)
+                .returning(candidates.c.design, candidates.c.baseline)
+            )
+            row = connection.execute(updating).first()
+        return (
+            None if row is None else Job(number, Design.model_validate(row.design), row.baseline)
+        )
 
     def died(self, job: Job) -> int:
         """Hand back a candidate whose worker died; how many workers it has lost by now."""
@@ -204,13 +230,15 @@ class Ledger:
             refer(connection, self.study_id, found)
 
     def counts(self) -> Counts:
-        done = sa.case((candidates.c.state == "done", 1), else_=0)
-        bad = sa.case((evaluations.c.status != "ok", 1), else_=0)
+        done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
+        stopped = sa.case((candidates.c.state == "stopped", 1), else_=0)
+        bad = sa.case((evaluations.c.status.in_(("diverged", "failed")), 1), else_=0)
         reused = sa.case((candidates.c.reused, 1), else_=0)
         with self.store.read() as connection:
             found = connection.execute(
                 sa.select(
-                    sa.func.count(), *(sa.func.sum(column) for column in (done, bad, reused))
+                    sa.func.count(),
+                    *(sa.func.sum(column) for column in (done, stopped, bad, reused)),
                 )
                 .select_from(candidates.outerjoin(evaluations))
                 .where(candidates.c.study_id == self.study_id)
@@ -229,13 +257,13 @@ class Ledger:
             return set(connection.scalars(query))
 
     def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
-        """What is done, in the order in which it was, with the sampler's notes."""
+        """What is done or stopped, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
             rows = connection.execute(
                 sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
                 .add_columns(evaluations)
                 .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
-                .where(candidates.c.study_id == self.study_id, candidates.c.state == "done")
+                .where(candidates.c.study_id == self.study_id, candidates.c.state.in_(SETTLED))
                 .order_by(candidates.c.finished, candidates.c.number)
             ).all()
         return [(Candidate(row.number, evaluation(row), row.baseline), row.notes) for row in rows]

@@ -20,6 +20,8 @@ from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
 from bbnas.search.prices import Prices
+from bbnas.search.proposals import Proposals
+from bbnas.search.stopping import worth_more
 from bbnas.search.trials import Trials
 from bbnas.space import Space
 
@@ -28,6 +30,8 @@ PATIENCE = 10
 # From this many candidates on there is a knee worth looking around.
 REFINE_FROM = 20
 DRAWS = 300
+# One in so many of the candidates at a rung goes on.
+REDUCTION = 2.0
 # So many failures in a row are the machine's, not the designs'.
 MAX_FAILURES = 5
 
@@ -82,6 +86,7 @@ class Loop:
     trials: Trials
     space: Space
     prices: Prices
+    proposals: Proposals
     budget: int
     rng: np.random.Generator
     limits: dict[str, float] = field(default_factory=dict)
@@ -92,9 +97,10 @@ class Loop:
         self.exhausted = False
         self.note = ""
         self._running: dict[int, int | None] = {}  # candidate → trial
-        self._found: list[Candidate] = []
+        self._stopped: dict[int, int | None] = {}  # those of this run, likewise
+        self._found: dict[int, Candidate] = {}
         self._started = time.monotonic()
-        self.trained = 0
+        self._trained: set[int] = set()
         self._failures = 0
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
@@ -108,7 +114,13 @@ class Loop:
     def over(self) -> bool:
         """Whether nothing is left to do, here or in another process."""
         counts = self.ledger.counts()
-        return counts.done >= self.budget or (self.exhausted and counts.claimed == counts.done)
+        settled = self.exhausted and counts.claimed == counts.done
+        return (counts.done >= self.budget or settled) and self._promising() is None
+
+    @property
+    def trained(self) -> int:
+        """How many candidates this run has trained, be it in part."""
+        return len(self._trained)
 
     def next(self) -> Job | None:
         """A design to evaluate; None if, for now, there is nothing to hand out.
@@ -117,20 +129,25 @@ class Loop:
             UserError: no design of the space keeps the limits.
         """
         counts = self.ledger.counts()
-        if counts.done > len(self._found):
+        ended = sum(c.evaluation.status != "stopped" for c in self._found.values())
+        if counts.done > len(self._found) or counts.done - counts.stopped > ended:
             self._catch_up()
-        if counts.done >= self.budget:
-            return None
-        return self._again() or self._baseline() or self._suggested()
+        if job := self._again() or self._further():
+            return job
+        return None if counts.done >= self.budget else self._baseline() or self._suggested()
 
     def finish(self, job: Job, found: Evaluation) -> None:
         """Record and report what was measured for ``job``."""
         trial = self._running.pop(job.number)
-        self.trained += 1
+        self._trained.add(job.number)
         self._failures = self._failures + 1 if found.status == "failed" else 0
         found = self.prices.complete(found)
+        stopped = found.status == "stopped"
+        if stopped:
+            self._stopped[job.number] = trial
         with uninterrupted():
-            recorded = self.ledger.finish(job, found, self.trials.tell(trial, found))
+            notes = {} if stopped else self.trials.tell(trial, found)
+            recorded = self.ledger.finish(job, found, notes)
         if recorded:
             self._note(Candidate(job.number, found, job.baseline))
         if self._failures >= MAX_FAILURES:
@@ -175,11 +192,15 @@ class Loop:
 
     def _catch_up(self) -> None:
         """Learn what was done before this run, or is done by another one beside it."""
-        here = {candidate.number for candidate in self._found}
         for candidate, notes in self.ledger.outcomes():
-            if candidate.number not in here:
+            known = self._found.get(candidate.number)
+            if (
+                known is None
+                or known.evaluation.status == "stopped" != candidate.evaluation.status
+            ):
                 priced = self.prices.complete(candidate.evaluation)
-                self._found.append(replace(candidate, evaluation=priced))
+                self._found[candidate.number] = replace(candidate, evaluation=priced)
+                self.trials.drop(self._stopped.pop(candidate.number, None))
                 self.trials.remember(priced, notes)
         self._look()
 
@@ -187,7 +208,50 @@ class Loop:
         job = self.ledger.take_over()
         return None if job is None else self._start(job, self._trial_for(job.design))
 
+    def _further(self) -> Job | None:
+        """A stopped candidate that is worth more training, as those at its rung now stand."""
+        while (number := self._promising()) is not None:
+            job = self.ledger.go_on(number)
+            if job is None:  # another run was faster
+                del self._found[number]
+                continue
+            trial = self._stopped.pop(number, None)
+            return self._start(job, self._trial_for(job.design) if trial is None else trial)
+        return None
+
+    def _promising(self) -> int | None:
+        """The number of a stopped candidate to go on with, of the highest rung first."""
+        config = self.ledger.config
+        own = {n: c.evaluation for n, c in self._found.items() if not c.baseline}
+        waiting = {n for n, e in own.items() if e.status == "stopped" and n not in self._running}
+        if not waiting:
+            return None
+        costs = [name for name in config.objectives if name != "psnr"]
+        for rung in reversed(config.protocol.rungs):
+            there = {n: dict(e.rungs)[rung] for n, e in own.items() if rung in dict(e.rungs)}
+            here = [n for n in waiting & there.keys() if own[n].rungs[-1][0] == rung]
+            if not here:
+                continue
+            if not config.early_stopping:
+                return min(here)
+            points = [[getattr(own[n], name) for name in costs] for n in there]
+            worth = worth_more(list(there.values()), points, config.protocol.noise, REDUCTION)
+            passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
+            if passed:
+                return max(passed, key=lambda n: there[n])
+        return None
+
+    def _until(self, job: Job) -> int | None:
+        """The rung at which ``job`` is looked at next; None if it is trained to the end."""
+        config = self.ledger.config
+        if job.baseline or not config.early_stopping:
+            return None
+        known = self._found.get(job.number)
+        last = known.evaluation.rungs[-1][0] if known and known.evaluation.rungs else 0
+        return next((rung for rung in config.protocol.rungs if rung > last), None)
+
     def _start(self, job: Job, trial: int | None) -> Job:
+        job = replace(job, until=self._until(job))
         self._running[job.number] = trial
         if self.prices.clock is not None:
             self.prices.clock(job.design)  # now, so that no finished training waits for it
@@ -217,7 +281,7 @@ class Loop:
         fruitless = 0
         while not self.exhausted and self.ledger.counts().claimed < self.budget:
             if fruitless < PATIENCE:
-                trial, design = self.trials.ask(self._neighbour())
+                trial, design = self.trials.ask(self._neighbour() or self._proposed())
             else:
                 unseen = self._unseen()
                 if unseen is None:
@@ -248,11 +312,26 @@ class Loop:
         fits = (d for d in self._near if d.key not in seen and not self._excess(d))
         return next(fits, None)
 
+    def _proposed(self) -> Design | None:
+        """What the runs so far tell to try; None leaves it to the sampler."""
+        config = self.ledger.config
+        if (
+            config.sampler != "ehvi"
+            or len(self._found) < config.sampler_options["n_startup_trials"]
+        ):
+            return None
+        counted = {name: limit for name, limit in self.limits.items() if name != "latency"}
+
+        def fits(design: Design) -> bool:  # latency is measured for what is proposed alone
+            return all(self.prices(design, name) <= limit for name, limit in counted.items())
+
+        return self.proposals.propose(self._found, self.ledger.designs(), fits)
+
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
         if isinstance(claim, Job):
-            self._start(claim, trial)
-        elif isinstance(claim, Known):
+            return self._start(claim, trial)
+        if isinstance(claim, Known):
             found = self.prices.complete(claim.found)
             self.trials.tell(trial, found)
             self._note(Candidate(claim.job.number, found, baseline))
@@ -338,17 +417,21 @@ class Loop:
         return f"space {name!r} holds no design{within} besides the {done} of this study"
 
     def _note(self, candidate: Candidate) -> None:
-        self._found.append(candidate)
-        self._look()
+        self._found[candidate.number] = candidate
+        if candidate.evaluation.status != "stopped":
+            self._look()
+        elif self._promising() == candidate.number:  # it goes on at once
+            return
         self._emit("candidate", candidate)
 
     def _look(self) -> None:
         """Where the front, the best PSNR and the knee are now, without baselines."""
+        from bbnas.analysis.estimates import estimate
         from bbnas.analysis.pareto import minimised, non_dominated, useful
-        from bbnas.analysis.recommend import knee_candidate
+        from bbnas.analysis.recommend import standing
 
         config = self.ledger.config
-        own = [c for c in self._found if not c.baseline]
+        own = [c for c in self._found.values() if not c.baseline]
         good = [c for c in own if useful(config, c.evaluation)]
         if not good:
             return
@@ -356,7 +439,10 @@ class Loop:
         self._front = int(non_dominated(points).sum())
         self._best = max(c.evaluation.psnr for c in good)
         if config.refine and len(own) >= REFINE_FROM:
-            design = knee_candidate(config, good).evaluation.design
+            surrogate = self.proposals.surrogate(self._found)
+            estimates = estimate(config, good, [], surrogate=surrogate)
+            best = standing(config, estimates).estimates.candidates[0]
+            design = best.evaluation.design
             if design.key != self._knee:
                 self._knee, self._near = design.key, self.space.neighbours(design)
 
@@ -370,7 +456,7 @@ class Loop:
             return
         counts = self.ledger.counts()
         elapsed = time.monotonic() - self._started
-        pace = elapsed / self.trained if self.trained else math.nan
+        pace = elapsed / self.trained if self.trained else math.nan  # of what is stopped, too
         self.on_event(
             Event(
                 kind=kind,

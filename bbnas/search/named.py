@@ -2,43 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, NamedTuple, TypeVar
 
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol
 from bbnas.search.executors import Executor
 from bbnas.search.ledger import MAX_DEATHS, Job
 
+K = TypeVar("K", bound=Hashable)
+
+
+class Wanted(NamedTuple):
+    """A design to be trained by a protocol."""
+
+    design: Design
+    protocol: Protocol
+
 
 def measure_named(
-    designs: Mapping[str, Design],
-    find: Callable[[Design], Evaluation | None],
-    keep: Callable[[str, Evaluation], None],
+    wanted: Mapping[K, Wanted],
+    find: Callable[[Design, Protocol], Evaluation | None],
+    keep: Callable[[K, Evaluation], None],
     execute: Executor,
-) -> dict[str, Evaluation]:
-    """The evaluation of each design; ``find`` says what is known, ``keep`` takes what is new.
+) -> dict[K, Evaluation]:
+    """The evaluation of each; ``find`` says what is known, ``keep`` takes what is new.
 
     Raises:
         UserError: one of them could not be evaluated.
     """
-    work = _Named(designs, find, keep)
+    work = _Named(wanted, find, keep)
     execute.run(work)
-    return {name: work.found[name] for name in designs}
+    return {name: work.found[name] for name in wanted}
 
 
-class _Named:
+class _Named(Generic[K]):
     """A Work of named designs."""
 
     def __init__(
         self,
-        designs: Mapping[str, Design],
-        find: Callable[[Design], Evaluation | None],
-        keep: Callable[[str, Evaluation], None],
+        wanted: Mapping[K, Wanted],
+        find: Callable[[Design, Protocol], Evaluation | None],
+        keep: Callable[[K, Evaluation], None],
     ) -> None:
-        self.found: dict[str, Evaluation] = {}
-        self._names = list(designs)
-        self._designs = designs
+        self.found: dict[K, Evaluation] = {}
+        self._names = list(wanted)
+        self._wanted = wanted
         self._find = find
         self._keep = keep
         self._deaths = 0
@@ -48,15 +59,17 @@ class _Named:
         while self._waiting:
             number = self._waiting.pop(0)
             name = self._names[number]
-            found = self._find(self._designs[name])
+            design, protocol = self._wanted[name]
+            found = self._find(design, protocol)
             if found is None:
-                return Job(number, self._designs[name], baseline=name)
+                return Job(number, design, baseline=str(name), protocol=protocol)
             self.found[name] = found
         return None
 
     def finish(self, job: Job, found: Evaluation) -> None:
-        self._keep(job.baseline, found)
-        self.found[job.baseline] = found
+        name = self._names[job.number]
+        self._keep(name, found)
+        self.found[name] = found
 
     def failed(self, job: Job, reason: str) -> None:
         raise UserError(f"{job.baseline} could not be evaluated: {reason}")

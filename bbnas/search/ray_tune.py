@@ -22,7 +22,6 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
-from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.search.executors import Evaluate, Work, reason
 from bbnas.search.ledger import Job
@@ -127,17 +126,18 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
         self._evaluate = evaluate
-        self._design = config["design"]
+        self._job = config
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._design = new_config["design"]
+        self._job = new_config
         return True
 
     def step(self) -> dict[str, Any]:
         assert self._evaluate is not None
         outcome: dict[str, Any]
         try:
-            outcome = {"found": self._evaluate(Design.model_validate_json(self._design))}
+            job: Job = self._job["job"]
+            outcome = {"found": self._evaluate(job.design, job.until, job.protocol)}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides
@@ -165,7 +165,7 @@ class OverWork(Searcher):
             # A job in flight may come back, if its worker dies: finished is for good.
             return None if self._jobs else Searcher.FINISHED
         self._jobs[trial_id] = job
-        return {"design": job.design.model_dump_json()}
+        return {"job": job}
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False

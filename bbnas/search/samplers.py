@@ -36,15 +36,23 @@ def _gp(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
     return GPSampler(seed=seed, warn_independent_sampling=False, **options)
 
 
-def _random(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
+def _random(seed: int) -> optuna.samplers.BaseSampler:
     from optuna.samplers import RandomSampler
 
-    return RandomSampler(seed=seed, **options)
+    return RandomSampler(seed=seed)
 
 
+def _ehvi(seed: int, n_startup_trials: int) -> optuna.samplers.BaseSampler:
+    if n_startup_trials < 1:
+        raise ValueError(f"n_startup_trials is {n_startup_trials}, must be at least 1")
+    return _random(seed)
+
+
+# ehvi is our own: a random start, then the designs of bbnas.search.proposals.
 # Name → how to make it, and the options it takes with their defaults. gp takes seconds a
 # suggestion, and samples axes that depend on others at random.
 SAMPLERS: dict[str, tuple[Callable[..., optuna.samplers.BaseSampler], dict[str, Any]]] = {
+    "ehvi": (_ehvi, {"n_startup_trials": 20}),
     "tpe": (
         _tpe,
         {

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from bbnas.database import studies
 from bbnas.errors import UserError
 from bbnas.evaluation import StudyConfig
+from bbnas.protocol import UNDECIDING
 from bbnas.space import Space
 from bbnas.store import Store, now, study_config
 
@@ -55,7 +56,7 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         yield from _differences("space.axes", old.space["axes"], new.space["axes"])
     if old.protocol.key != new.protocol.key:
         mine, theirs = old.protocol.model_dump(), new.protocol.model_dump()
-        yield from _differences("protocol", mine, theirs, skip={"name", "noise"})
+        yield from _differences("protocol", mine, theirs, skip=UNDECIDING)
     if old.data != new.data:
         # The descriptions may well be the same: it is the pixels that differ.
         yield (
@@ -65,7 +66,10 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         )
     if (old.latency is None) == (new.latency is None):
         yield from _differences("latency", dict(old.latency or {}), dict(new.latency or {}))
-    compared = {"name", "space", "protocol", "data", "data_description", "skip_psnr", "latency"}
+    compared = {
+        *("name", "space", "protocol", "data", "data_description", "skip_psnr", "latency"),
+        "early_stopping",  # a study may go on with it or without
+    }
     for field in fields(StudyConfig):
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in compared and before != after:

@@ -48,6 +48,17 @@ def test_at_full_width_and_depth(preset: str) -> None:
     assert_same_pixels(Model(compile_network(net))(image), levels(in_pytorch(net, image)))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"binarize": ("body",), "break_at": 2}, {"convs_per_block": 1}, {"convs_per_block": 3}],
+)
+def test_what_ablations_vary(changes: dict[str, object]) -> None:
+    net = network(Design(width=16, depth=5, k_ratio=1.0).replace(**changes), "sr4")
+    image = picture(net, 9, 11)
+    for isa in ISAS:
+        assert_same_pixels(Model(compile_network(net), isa)(image), levels(in_pytorch(net, image)))
+
+
 designs = st.builds(
     Design,
     binarize=st.sets(st.sampled_from(list(Part)), min_size=1).map(tuple),

@@ -28,7 +28,9 @@ designs = st.builds(
     weight_scale=st.booleans(),
     estimator=st.sampled_from(["clip", "quadratic", "ede"]),
     width=st.sampled_from([3, 4, 7]),
-    depth=st.sampled_from([1, 2, 5]),
+    depth=st.sampled_from([2, 5]),
+    break_at=st.none() | st.sampled_from([1, 2]),
+    convs_per_block=st.none() | st.sampled_from([1, 2, 3, 32]),
 )
 
 
@@ -93,6 +95,32 @@ def test_full_precision_body_is_blocks_of_conv_relu_conv() -> None:
     assert isinstance(block, ResidualBlock)
     x = torch.randn(1, 4, 5, 5)
     torch.testing.assert_close(block(x), x + block.convs[1](F.relu(block.convs[0](x))))
+
+
+def test_a_residual_is_removed_at_one_place() -> None:
+    design = Design(binarize=["body"], width=4, depth=6, break_at=4)
+    assert [block.residual for block in build(design, "sr2").body] == [True] * 3 + [False] + [
+        True
+    ] * 2
+    pairs = build(design.replace(convs_per_residual=2), "denoise25").body
+    assert [block.residual for block in pairs] == [True, False, True]
+
+
+def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
+    x = torch.randn(1, 4, 5, 5)
+
+    def blocks(convs: int) -> list[ResidualBlock]:
+        return list(build(Design(width=4, depth=7, convs_per_block=convs), "sr2").body)
+
+    assert [len(block.convs) for block in blocks(4)] == [4, 3]
+    first, second, third = (blocks(3)[0].convs[i] for i in range(3))
+    block = ResidualBlock(3, Design(width=4, depth=7, convs_per_block=3))
+    block.convs = nn.ModuleList([first, second, third])
+    assert torch.equal(block(x), x + third(F.relu(second(F.relu(first(x))))))
+    one = blocks(1)[0]  # not linear
+    assert torch.equal(one(x), x + F.relu(one.convs[0](x)))
+    with pytest.raises(UserError, match="DnCNN has no residual blocks"):
+        build(Design(convs_per_block=4), "denoise25")
 
 
 def test_alignment_multiplies_the_input_and_divides_the_output() -> None:

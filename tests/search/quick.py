@@ -17,7 +17,7 @@ from typing import Any
 
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
-from bbnas.protocol import PROTOCOLS
+from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.search import SearchResult, search
 from bbnas.space import Space
 
@@ -33,6 +33,9 @@ SPACE = {
         "depth": [16, 32],
     },
 }
+
+
+ITERATIONS = PROTOCOLS["proxy"].iterations
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,9 @@ def price(design: Design) -> Price:
 class Formula:
     """Evaluates at once, or after ``seconds``; each call adds a line to ``log``.
 
-    ``kills``: (width, times): a design of that width kills the process that evaluates it, so
-    often. One of width ``raises`` raises.
+    With ``rungs`` it is scored there, at ever smaller distances below its last figure, and
+    stopped at ``until``. ``kills``: (width, times): a design of that width kills the process that
+    evaluates it, so often. One of width ``raises`` raises.
     """
 
     log: str = ""
@@ -71,11 +75,14 @@ class Formula:
     seed: int = 0
     kills: tuple[tuple[int, int], ...] = ()
     raises: int = 0
+    rungs: tuple[int, ...] = ()
 
-    def __call__(self, design: Design) -> Evaluation:
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
         if self.log:
             with Path(self.log).open("a") as log:
-                log.write(f"{design.key} {os.getpid()}\n")
+                log.write(f"{design.key} {os.getpid()} {until or ITERATIONS}\n")
             if Path(self.log).read_text().count(design.key) <= dict(self.kills).get(
                 design.width, 0
             ):
@@ -87,18 +94,22 @@ class Formula:
         psnr = 24 + math.log2(design.width) / 3 - 0.2 * len(design.binarize)
         psnr -= 0.1 * (design.norm == "batchnorm") + 0.2 * (design.k_ratio is None)
         diverged = design.activation == "relu" and design.k_ratio == 4.0
+        end = until or ITERATIONS
+        scored = () if diverged else tuple((r, psnr - 50 / r) for r in self.rungs if r <= end)
+        status = "diverged" if diverged else "ok" if until is None else "stopped"
         return Evaluation(
             design=design,
             task="sr4",
-            protocol=PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
+            protocol=protocol or PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
             data=self.data,
-            status="diverged" if diverged else "ok",
-            psnr=math.nan if diverged else psnr,
-            ssim=math.nan if diverged else psnr / 40,
+            status=status,  # type: ignore[arg-type]
+            psnr=psnr if status == "ok" else math.nan,
+            ssim=psnr / 40 if status == "ok" else math.nan,
             ops=cost.ops,
             params=cost.params,
             seconds=self.seconds,
             curve=((50, 0.1), (100, math.nan if diverged else 0.05)),
+            rungs=scored,
             environment={"python": "3.11"},
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from quick import SPACE, Formula, Photographs
 
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.protocol import PROTOCOLS, Protocol
@@ -28,18 +29,15 @@ class Trainings:
         self.count = 0
         self.die_at = math.inf
 
-    def __call__(self, protocol: Protocol):  # type: ignore[no-untyped-def]
-        def evaluate(design) -> Evaluation:  # type: ignore[no-untyped-def]
-            self.count += 1
-            if self.count >= self.die_at:
-                raise KeyboardInterrupt
-            found = Formula()(design)
-            long = protocol.iterations > PROXY.iterations
-            bias = 0.0 if long else -1.0 * (design.norm == "batchnorm")
-            psnr = found.psnr + bias + 0.01 * protocol.seed
-            return replace(found, protocol=protocol, psnr=psnr, seconds=60.0 if long else 5.0)
-
-        return evaluate
+    def __call__(self, design: Design, until: object, protocol: Protocol) -> Evaluation:
+        self.count += 1
+        if self.count >= self.die_at:
+            raise KeyboardInterrupt
+        found = Formula()(design)
+        long = protocol.iterations > PROXY.iterations
+        bias = 0.0 if long else -1.0 * (design.norm == "batchnorm")
+        psnr = found.psnr + bias + 0.01 * protocol.seed
+        return replace(found, protocol=protocol, psnr=psnr, seconds=60.0 if long else 5.0)
 
 
 def run(folder: Path, trainings: Trainings, **changes: object) -> MeasuredFidelity:

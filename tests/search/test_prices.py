@@ -115,6 +115,7 @@ def test_a_database_from_before_there_were_latencies(tmp_path: Path) -> None:
     quick_search(tmp_path, 2, space=SPACE)
     with sqlite3.connect(tmp_path / "quick.db") as database:
         database.execute("DROP TABLE bbnas_latencies")
+        database.execute("UPDATE bbnas_version SET version = 1")
     study = open_study("quick", f"sqlite:///{tmp_path}/quick.db")
     assert study.latency is None
     assert len(study.candidates) == 2

@@ -72,7 +72,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 class Refuses:
-    def __call__(self, design: Design) -> Any:
+    def __call__(self, design: Design, *_: object) -> Any:
         raise UserError("the images are too small for a patch of 48: use larger images")
 
 

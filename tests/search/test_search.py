@@ -264,7 +264,7 @@ def test_fewer_objectives(objectives: tuple[str, ...], tmp_path: Path) -> None:
             r"data was 3 photographs.*5 others \(0123\)",
         ),
         ({"objectives": ("psnr", "ops")}, "objectives was"),
-        ({"sampler": "random"}, "sampler was tpe, is now random"),
+        ({"sampler": "random"}, "sampler was ehvi, is now random"),
         ({"options": {"n_startup_trials": 3}}, "sampler_options was"),
         ({"seed": 3}, r"protocol\.seed was 0, is now 3; seed was 0, is now 3"),
         ({"max_ops": 1e9}, "max_ops was None, is now 1000000000.0"),
@@ -363,7 +363,7 @@ class Interrupting:
     def __init__(self) -> None:
         self.calls = 0
 
-    def __call__(self, design: Design) -> Any:
+    def __call__(self, design: Design, *_: object) -> Any:
         self.calls += 1
         if self.calls == 3:
             raise KeyboardInterrupt

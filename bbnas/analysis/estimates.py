@@ -1,0 +1,116 @@
+"""How good the candidates of a study are, as all of its runs tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, runs_of
+from bbnas.evaluation import Candidate, Evaluation, StudyConfig
+from bbnas.protocol import Protocol
+
+# How far longer training may move a design against the others, as a standard deviation in dB.
+DISCREPANCY = 0.05
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """PSNR (dB) of ``candidates`` under the study's protocol, less the luck of their runs.
+
+    ``confirmed`` marks those that were trained again by a longer protocol: their differences are
+    those of longer training.
+    """
+
+    candidates: tuple[Candidate, ...]
+    psnr: Array
+    covariance: Array
+    confirmed: tuple[bool, ...]
+
+    def error(self, i: int, j: int) -> float:
+        """The standard error (dB) of the difference between two of them."""
+        return Beliefs(self.psnr, self.covariance).error(i, j)
+
+    def only(self, kept: Sequence[int]) -> Estimates:
+        """Of some of the candidates."""
+        return Estimates(
+            tuple(self.candidates[i] for i in kept),
+            self.psnr[list(kept)],
+            self.covariance[np.ix_(kept, kept)],
+            tuple(self.confirmed[i] for i in kept),
+        )
+
+
+def estimate(
+    config: StudyConfig,
+    candidates: Sequence[Candidate],
+    everything: Iterable[Evaluation],
+    confirmations: Sequence[Evaluation] = (),
+    surrogate: Surrogate | None = None,
+) -> Estimates:
+    """Of useful ``candidates``, from ``everything`` evaluated under the study's protocol and from
+    ``confirmations`` under others; ``surrogate`` is one that has seen ``everything``.
+    """
+    if surrogate is None:
+        surrogate = Surrogate(runs_of(config, list(everything)), config.protocol.noise)
+    beliefs = surrogate.believes([c.evaluation.design for c in candidates])
+    mean, covariance = beliefs.mean.copy(), beliefs.covariance.copy()
+    confirmed = [False] * len(candidates)
+    place = {c.evaluation.design.key: i for i, c in enumerate(candidates)}
+    for table in _tables(confirmations):
+        rows = [(place[key], values) for key, values in table.items() if key in place]
+        if len(rows) < 2:  # nothing to compare with
+            continue
+        own = [i for i, _ in rows]
+        psnr = np.array([np.mean(list(values.values())) for _, values in rows])
+        noise = _paired_noise([values for _, values in rows]) or config.protocol.noise
+        variance = np.array([noise**2 / len(values) for _, values in rows])
+        seen = np.ix_(own, own)
+        mean[own], covariance[seen] = _update(mean[own], covariance[seen], psnr, variance)
+        for i in own:
+            confirmed[i] = True
+    return Estimates(tuple(candidates), mean, covariance, tuple(confirmed))
+
+
+def _update(mean: Array, covariance: Array, psnr: Array, variance: Array) -> tuple[Array, Array]:
+    """Beliefs after ``psnr`` was seen under another protocol, which may shift all alike.
+
+    psnr = belief + shift + discrepancy + noise; the shift has a flat prior (universal kriging), so
+    that only differences between the designs are learned.
+    """
+    prior = covariance + DISCREPANCY**2 * np.eye(len(mean))
+    inverse = np.linalg.inv(prior + np.diag(variance))
+    ones = np.ones(len(mean))
+    weight = float(ones @ inverse @ ones)
+    shift = float(ones @ inverse @ (psnr - mean)) / weight
+    gain = prior @ inverse
+    left = ones - gain @ ones
+    return (
+        mean + gain @ (psnr - mean - shift),
+        prior - gain @ prior + np.outer(left, left) / weight,
+    )
+
+
+def _tables(confirmations: Sequence[Evaluation]) -> list[dict[str, dict[int, float]]]:
+    """For each protocol PSNR by design and seed."""
+    tables: dict[Protocol, dict[str, dict[int, float]]] = {}
+    for e in confirmations:
+        if e.feasible:
+            table = tables.setdefault(e.protocol.model_copy(update={"seed": 0}), {})
+            table.setdefault(e.design.key, {})[e.protocol.seed] = e.psnr
+    return list(tables.values())
+
+
+def _paired_noise(rows: Sequence[dict[int, float]]) -> float:
+    """The standard deviation of a run (dB) when all designs share the seeds: what neither the
+    design nor the seed explains. 0 if there are too few runs to tell.
+    """
+    seeds = sorted(set.intersection(*(set(row) for row in rows)))
+    freedom = (len(rows) - 1) * (len(seeds) - 1)
+    if freedom < 1:
+        return 0.0
+    table = np.array([[row[seed] for seed in seeds] for row in rows])
+    rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    return math.sqrt(float((rest**2).sum()) / freedom)

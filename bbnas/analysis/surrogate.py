@@ -1,0 +1,216 @@
+"""What all runs of a study together say of a design: a Gaussian process over its choices.
+
+One run tells how good a design is to within the noise of one run, and the best of many runs is
+the luckiest. Designs that share choices share what those are worth, so that every run tells
+something of its neighbours too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bbnas.analysis.pareto import useful
+from bbnas.design import (
+    Activation,
+    ActivationPosition,
+    Design,
+    Estimator,
+    Method,
+    Norm,
+    Part,
+    k_star,
+)
+from bbnas.evaluation import Evaluation, StudyConfig
+
+Array = NDArray[np.float64]
+
+_CATEGORIES = {
+    "method": get_args(Method),
+    "norm": get_args(Norm),
+    "activation": get_args(Activation),
+    "activation_position": get_args(ActivationPosition),
+    "estimator": get_args(Estimator),
+}
+# A network without residual connections is as far from one with them as so long a span.
+_NO_RESIDUAL = 64
+# PSNR is seen through best − s·ln(1 + (best − PSNR)/s): near the best as it is, and how deep a
+# bad design falls does not blur what is known of good ones.
+_SCALE = 0.5
+# Broad normal priors of the logarithms of the amplitude (dB), of the noise relative to the one
+# expected, and of the rates: (mean, standard deviation). What few runs leave open stays moderate.
+_AMPLITUDE, _NOISE, _RATE = (math.log(0.3), 1.0), (0.0, 0.5), (math.log(0.2), 1.5)
+# So many candidates trained to the end tell what the last iterations are worth.
+_FEWEST_GAINS = 5
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What was seen: designs, their PSNR (dB, n) and by how much more than the noise between
+    seeds it may be off (standard deviations in dB, n).
+    """
+
+    designs: tuple[Design, ...]
+    psnr: Array
+    doubt: Array
+
+    def __len__(self) -> int:
+        return len(self.designs)
+
+
+def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
+    """The evaluations that beat the network's global skip; those stopped at a rung as well, with
+    what those trained to the end gained from there on, and the doubt of that.
+    """
+    ended = [e for e in evaluations if useful(config, e)]
+    seen = [(e.design, e.psnr, 0.0) for e in ended]
+    floor = -math.inf if config.skip_psnr is None else config.skip_psnr
+    for rung in config.protocol.rungs:
+        gains = [e.psnr - dict(e.rungs)[rung] for e in ended if rung in dict(e.rungs)]
+        stopped = [e for e in evaluations if e.status == "stopped" and e.rungs[-1][0] == rung]
+        if len(gains) >= _FEWEST_GAINS:
+            gain, doubt = float(np.median(gains)), float(np.std(gains, ddof=1))
+            seen += [
+                (e.design, e.rungs[-1][1] + gain, doubt)
+                for e in stopped
+                if e.rungs[-1][1] + gain > floor
+            ]
+    columns = list(zip(*seen, strict=True)) or [(), (), ()]
+    return Runs(columns[0], np.array(columns[1], float), np.array(columns[2], float))
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """PSNR (dB) of some designs, as all runs together tell it: ``mean`` (n), ``covariance``."""
+
+    mean: Array
+    covariance: Array
+
+    @property
+    def deviation(self) -> Array:
+        """The standard error (dB) of each."""
+        return np.sqrt(np.maximum(np.diag(self.covariance), 0.0))
+
+    def error(self, i: int, j: int) -> float:
+        """The standard error (dB) of the difference between two of the designs."""
+        c = self.covariance
+        return math.sqrt(max(float(c[i, i] + c[j, j] - 2 * c[i, j]), 0.0))
+
+
+class Surrogate:
+    """A Gaussian process that has seen ``runs``; ``noise`` (dB) between seeds is expected.
+
+    The kernel is a²·exp(−Σ_f r_f·d_f): d_f is 1 where two designs differ in the choice f, and for
+    k, width, depth and convolutions per residual the doublings between them. Amplitude a, rates
+    r_f and the noise are the most probable ones given the runs and broad priors (MAP; Rasmussen &
+    Williams 2006, §5.4), or ``theta``, those of an earlier surrogate of the same study.
+    """
+
+    def __init__(self, runs: Runs, noise: float, theta: Array | None = None) -> None:
+        self._runs = runs
+        self._features = _features(runs.designs)
+        self._best = float(runs.psnr.max())
+        warped = self._warp(runs.psnr)
+        self._center = float(np.median(warped))
+        y = warped - self._center
+        own = _distances(self._features, self._features)
+        noise = max(noise, 1e-3)
+        self.theta = _fit(y, own, noise, runs.doubt) if theta is None else theta
+        kernel = _kernel(self.theta, own) + np.diag(_variance(self.theta, noise, runs.doubt))
+        self._factor = np.linalg.cholesky(kernel)
+        self._weights = np.linalg.solve(self._factor, y)
+
+    def believes(self, designs: Sequence[Design]) -> Beliefs:
+        """What is known of ``designs``, seen or not."""
+        asked = _features(designs)
+        cross = _kernel(self.theta, _distances(self._features, asked))
+        half = np.linalg.solve(self._factor, cross)
+        warped = self._center + half.T @ self._weights
+        covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
+        drop = (self._best - warped) / _SCALE
+        slope = np.exp(drop)
+        return Beliefs(
+            self._best - _SCALE * np.expm1(drop), slope[:, None] * covariance * slope[None, :]
+        )
+
+    def _warp(self, psnr: Array) -> Array:
+        return self._best - _SCALE * np.log1p((self._best - psnr) / _SCALE)
+
+
+def _features(designs: Sequence[Design]) -> Array:
+    """(n, features); those of a choice are mere names, see _IS_NAME."""
+    rows = []
+    for design in map(Design.canonical, designs):
+        names = [values.index(getattr(design, axis)) for axis, values in _CATEGORIES.items()]
+        rows.append(
+            [
+                *(float(design.binary(part)) for part in Part),
+                float(design.weight_scale),
+                *map(float, names),
+                math.log2(design.k / k_star(design.width)),
+                math.log2(design.convs_per_residual or _NO_RESIDUAL),
+                math.log2(design.width),
+                math.log2(design.depth),
+            ]
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+_IS_NAME = np.array([True] * (len(Part) + 1 + len(_CATEGORIES)) + [False] * 4)
+
+
+def _distances(a: Array, b: Array) -> Array:
+    """(features, n, m)."""
+    gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
+    return np.where(_IS_NAME[:, None, None], np.minimum(gaps, 1.0), gaps)
+
+
+def _kernel(theta: Array, distances: Array) -> Array:
+    kernel: Array = np.exp(2 * theta[0] - np.tensordot(np.exp(theta[2:]), distances, 1))
+    return kernel
+
+
+def _variance(theta: Array, noise: float, doubt: Array) -> Array:
+    variance: Array = (math.exp(theta[1]) * noise) ** 2 + doubt**2
+    return variance
+
+
+def _fit(y: Array, distances: Array, noise: float, doubt: Array) -> Array:
+    """The logarithms of amplitude, relative noise and rates of the highest posterior density."""
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.optimize import minimize
+
+    priors = [_AMPLITUDE, _NOISE] + [_RATE] * len(distances)
+    centre, width = np.array(priors).T
+    # What no two runs differ in tells nothing of its rate.
+    live = np.flatnonzero(distances.any(axis=(1, 2)))
+    unit = np.eye(len(y))
+
+    def loss(theta: Array) -> tuple[float, Array]:
+        signal = _kernel(theta, distances)
+        try:
+            factor = cho_factor(
+                signal + np.diag(_variance(theta, noise, doubt)), lower=True, check_finite=False
+            )
+        except np.linalg.LinAlgError:
+            return math.inf, np.zeros_like(theta)
+        weights = cho_solve(factor, y)
+        inner = np.outer(weights, weights) - cho_solve(factor, unit)
+        shared = inner * signal
+        off = (theta - centre) / width
+        slopes = off / width
+        slopes[0] -= shared.sum()
+        slopes[1] -= (math.exp(theta[1]) * noise) ** 2 * np.trace(inner)
+        for f in live:
+            slopes[2 + f] += 0.5 * math.exp(theta[2 + f]) * np.sum(shared * distances[f])
+        value = 0.5 * y @ weights + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
+        return float(value), slopes
+
+    bounds = [(c - 4 * w, c + 4 * w) for c, w in zip(centre, width, strict=True)]
+    found = minimize(loss, centre, jac=True, method="L-BFGS-B", bounds=bounds)
+    return np.asarray(found.x, dtype=np.float64)

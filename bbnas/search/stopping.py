@@ -1,0 +1,73 @@
+"""Which candidates at a rung are worth more training: MO-ASHA, with costs that are known exactly.
+
+Successive halving for several objectives (Schmucker et al. 2021) sorts the candidates that have
+reached a rung by non-dominated rank. Here OPs and Params need no training, so of two candidates
+the cheaper one is known; only PSNR is in doubt, and by how much is known too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bbnas.analysis.pareto import non_dominated
+
+# Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
+BEYOND_NOISE = 1.96 * math.sqrt(2)
+
+
+def worth_more(
+    psnr: Sequence[float], costs: ArrayLike, noise: float, reduction: float
+) -> NDArray[np.bool_]:
+    """Which of the n candidates at a rung should go on.
+
+    ``psnr`` (n) in dB at this rung; ``costs`` (n, d) exact, smaller is better; ``noise`` is the
+    standard deviation of PSNR between seeds in dB; one in ``reduction`` goes on. Stopped is
+
+    - who is beaten: another that costs no more is ahead by more than the noise allows
+      (``BEYOND_NOISE`` standard deviations), so no further training is likely to turn them;
+    - of the others, who is not among the best ⌈n / reduction⌉ by non-dominated rank, and within
+      a rank by crowding distance, the loneliest first.
+    """
+    quality = np.asarray(psnr, dtype=np.float64)
+    prices = np.asarray(costs, dtype=np.float64).reshape(len(quality), -1)
+    order = _order(np.column_stack([-quality, prices]))
+    kept = np.zeros(len(quality), dtype=bool)
+    kept[order[: math.ceil(len(quality) / reduction)]] = True
+    beaten = behind(quality, prices) > BEYOND_NOISE * noise
+    return kept & ~beaten
+
+
+def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By how much (dB) each candidate is behind the best of those that cost no more."""
+    no_more = np.all(costs[None, :, :] <= costs[:, None, :], axis=2)
+    ahead: NDArray[np.float64] = np.where(no_more, psnr[None, :], -np.inf).max(axis=1) - psnr
+    return ahead
+
+
+def _order(points: NDArray[np.float64]) -> list[int]:
+    """The rows of ``points``, all columns minimised, by rank and then by loneliness."""
+    left = np.arange(len(points))
+    order: list[int] = []
+    while len(left):
+        first = non_dominated(points[left])
+        rank = left[first]
+        order += rank[np.argsort(-crowding(points[rank]), kind="stable")].tolist()
+        left = left[~first]
+    return order
+
+
+def crowding(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The crowding distance of each row (Deb et al. 2002, NSGA-II): infinite at the extremes."""
+    distance = np.zeros(len(points))
+    for column in points.T:
+        order = np.argsort(column, kind="stable")
+        ordered = column[order]
+        span = ordered[-1] - ordered[0]
+        distance[order[[0, -1]]] = np.inf
+        if span > 0:
+            distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+    return distance
