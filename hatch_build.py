@@ -1,4 +1,4 @@
-"""Build hook: compiles the engine where there is a C++ compiler; the install succeeds without."""
+"""Build hook: compiles the library where there is a C++ compiler; the install succeeds without."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class EngineHook(BuildHookInterface):
-    """Puts bbnas/engine/_engine.so into wheels, and beside the sources of editable installs."""
+class LibraryHook(BuildHookInterface):
+    """Puts bbnas/native/_native.so into wheels, and beside the sources of editable installs."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        path = Path(self.root) / "bbnas" / "engine" / "build.py"
-        spec = importlib.util.spec_from_file_location("bbnas_engine_build", path)
+        path = Path(self.root) / "bbnas" / "native" / "build.py"
+        spec = importlib.util.spec_from_file_location("bbnas_native_build", path)
         assert spec is not None and spec.loader is not None  # noqa: PT018 - the file is there
-        engine = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(engine)
+        native = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(native)
         try:
-            engine.build()
-        except engine.NotBuiltError as error:
-            self.app.display_warning(f"bbnas is installed without its compiled engine: {error}")
+            native.build()
+        except native.NotBuiltError as error:
+            self.app.display_warning(f"bbnas is installed without its compiled library: {error}")
             return
         if version != "editable":
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{_platform_tag()}"
-            build_data["artifacts"].append("/bbnas/engine/_engine.so")
+            build_data["artifacts"].append("/bbnas/native/_native.so")
 
 
 def _platform_tag() -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bbnas.design import Design
+from bbnas.native import kernels
 from bbnas.protocol import Protocol
 
 OBJECTIVES: dict[str, Literal["maximize", "minimize"]] = {
@@ -29,8 +30,9 @@ Status = Literal["ok", "stopped", "diverged", "failed"]
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """The versions and hardware that a figure depends on."""
-    return {"machine": platform.machine(), "cpu": cpu(), "device": device, **_versions()}
+    """The versions and hardware that a figure depends on, and what trained: see ``kernels``."""
+    found = {"machine": platform.machine(), "cpu": cpu(), "device": device}
+    return found | {"kernels": kernels(device)} | _versions()
 
 
 @cache

@@ -10,7 +10,7 @@ from bbnas.binary.methods import (
     sign,
     unit,
 )
-from bbnas.binary.unit import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, RPReLU
+from bbnas.binary.unit import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, Conv3x3, RPReLU
 from bbnas.binary.weights import WEIGHTS
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "BinaryUnit",
     "BinaryUpsample",
     "BinaryWeightConv2d",
+    "Conv3x3",
     "RPReLU",
     "Unit",
     "residual_span",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bbnas.binary.kernels import native
 from bbnas.binary.transcription import TranscribedUnit
 from bbnas.binary.unit import BinaryUnit
 from bbnas.design import PRESETS
@@ -59,8 +60,8 @@ def bench_train(
 ) -> Iterator[TrainingSpeed]:
     """A row a width and side: ``batch`` LQ patches of ``side``², on ``threads`` CPU threads.
 
-    The three contestants take turns in each round, so a noisy neighbour meets all of them. Ours
-    and the bare convolution run channels-last, as bbnas trains; the transcription as a plain
+    The three contestants take turns in each round, so a noisy neighbour meets all of them. The
+    bare convolution is torch's on channels-last, its fastest; the transcription runs as a plain
     network does.
     """
     with torch_threads(threads):
@@ -73,19 +74,20 @@ def _measure(width: int, batch: int, side: int, rounds: int) -> TrainingSpeed:
     torch.manual_seed(0)
     x = torch.randn(batch, width, side, side) * 5
     last = x.contiguous(memory_format=torch.channels_last)
+    ours = x if native(x) else last
     contestants: list[tuple[Callable[[int], nn.Module], Tensor]] = [
-        (_Ours, last), (TranscribedUnit, x), (_convolution, last),
+        (_Ours, ours), (TranscribedUnit, x), (_convolution, last),
     ]  # fmt: skip
     steps = [_step(make, value) for make, value in contestants]
     for step in steps:
         step()  # warm up: allocate, choose kernels
     times = [[step() for step in steps] for _ in range(rounds)]
-    ours, transcription, convolution = (statistics.median(t) for t in zip(*times, strict=True))
+    ours_ms, transcription, convolution = (statistics.median(t) for t in zip(*times, strict=True))
     return TrainingSpeed(
         width=width,
         batch=batch,
         side=side,
-        ours_ms=ours,
+        ours_ms=ours_ms,
         transcription_ms=transcription,
         convolution_ms=convolution,
         ratio=statistics.median(t[1] / t[0] for t in times),

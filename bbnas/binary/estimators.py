@@ -44,11 +44,16 @@ def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
 
     IR-Net (Qin et al. 2020), with t_min of its public code; the paper starts at 0.1.
     """
+    t, kt = ede_slope(progress)
+    tanh = (u * t).tanh_()
+    return torch.addcmul(grad, grad, tanh.square_(), value=-1.0).mul_(kt)
+
+
+def ede_slope(progress: float) -> tuple[float, float]:
+    """EDE's t and k·t, for e/E in 0..1."""
     low, high = math.log10(EDE_T_MIN), math.log10(EDE_T_MAX)
     t = 10.0 ** (low + progress * (high - low))
-    k = max(1.0 / t, 1.0)
-    tanh = (u * t).tanh_()
-    return torch.addcmul(grad, grad, tanh.square_(), value=-1.0).mul_(k * t)
+    return t, max(1.0, t)
 
 
 ESTIMATORS: dict[str, Estimate] = {

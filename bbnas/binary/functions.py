@@ -1,7 +1,8 @@
-"""The hot path: binary convolution and RPReLU, forward and backward, in few passes over memory.
+"""Binary convolution and RPReLU in torch, forward and backward, in few passes over memory.
 
-Both are written as autograd functions because the passes, not the arithmetic, are the cost of a
-binary unit in training. `bbnas bench train` measures them against a plain transcription.
+What runs where the compiled kernels do not (``bbnas.binary.kernels``), and what those are tested
+against. Autograd functions, because the passes, not the arithmetic, are the cost of a binary unit
+in training.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class BinaryConv(torch.autograd.Function):
             if ctx.needs_input_grad[1]:
                 grad_alpha = grad_x.sum((0, 2, 3)).neg_()
         binarizer = WEIGHTS[ctx.weights]
-        grad_latent = binarizer.estimator(latent, grad_wb.neg(), ctx.progress)
+        grad_latent = ESTIMATORS[binarizer.estimator](latent, grad_wb.neg(), ctx.progress)
         if binarizer.scales_gradient:
             grad_latent = grad_latent * scale.view(-1, 1, 1, 1)
         return grad_x, grad_alpha, grad_latent, None, None, None

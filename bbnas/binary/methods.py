@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from bbnas.binary.estimators import clip
 from bbnas.binary.functions import minus_sgn
-from bbnas.binary.unit import BinaryConv2d, BinaryUnit, RPReLU
+from bbnas.binary.kernels import native, run_chain
+from bbnas.binary.unit import BinaryConv2d, BinaryUnit, RPReLU, whole_unit
 from bbnas.design import Design
 
 
@@ -45,9 +46,11 @@ class BNN(Unit):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, weights="sign", estimator="clip")
         self.norm = nn.BatchNorm2d(c_out)
+        self.activation = nn.Hardtanh()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return F.hardtanh(self.norm(self.conv(x)))
+        whole = whole_unit(x, None, self.conv, self.norm, self.activation)
+        return self.activation(self.norm(self.conv(x))) if whole is None else whole
 
 
 class XNORNet(Unit):
@@ -81,7 +84,7 @@ class BiReal(Unit):
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return _plus(self.norm(self.conv(x)), residual)
+        return _added(x, residual, self.conv, self.norm)
 
 
 class IRNet(Unit):
@@ -98,7 +101,7 @@ class IRNet(Unit):
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return _plus(self.norm(self.conv(x)), residual)
+        return _added(x, residual, self.conv, self.norm)
 
 
 class BTM(Unit):
@@ -118,7 +121,8 @@ class BTM(Unit):
         self.activation = RPReLU(c_out, shifted=False)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return cast("Tensor", self.activation(self.conv(x), residual))
+        whole = whole_unit(x, residual, self.conv, None, self.activation)
+        return cast("Tensor", self.activation(self.conv(x), residual)) if whole is None else whole
 
 
 class BAM(Unit):
@@ -134,7 +138,7 @@ class BAM(Unit):
         self.norm = nn.BatchNorm2d(c_out)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return _plus(self.norm(self.conv(x)), residual)
+        return _added(x, residual, self.conv, self.norm)
 
 
 class Accumulation(nn.Module):
@@ -183,7 +187,12 @@ def sign(x: Tensor) -> Tensor:
     return cast("Tensor", Sign.apply(x))  # type: ignore[no-untyped-call]
 
 
-def _plus(y: Tensor, residual: Tensor | None) -> Tensor:
+def _added(x: Tensor, residual: Tensor | None, conv: BinaryConv2d, norm: nn.Module) -> Tensor:
+    """norm(conv(x)) + residual."""
+    whole = whole_unit(x, residual, conv, norm)
+    if whole is not None:
+        return whole
+    y: Tensor = norm(conv(x))
     return y if residual is None else y + residual
 
 
@@ -224,6 +233,9 @@ class BinaryUpsample(nn.Module):
         self.unit = unit(channels, channels * scale**2, design)
 
     def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.unit, BinaryUnit) and self.unit.chains and native(x):
+            step = self.unit.step(True, times=self.scale**2, shuffle=self.scale)
+            return run_chain([step], x, progress=self.unit.conv.progress)
         if not self.unit.adds:
             return F.pixel_shuffle(self.unit(x), self.scale)
         if isinstance(self.unit, BinaryUnit) and self.unit.inside:

@@ -17,7 +17,23 @@ from bbnas.binary.functions import (
     binary_weight,
     rprelu_add,
 )
-from bbnas.binary.weights import WEIGHTS
+from bbnas.binary.kernels import (
+    AFTER,
+    ALONE,
+    BEFORE,
+    ESTIMATOR,
+    GIVEN_SCALE,
+    HARDTANH,
+    LINEAR,
+    MEAN_SCALE,
+    NO_SCALE,
+    SLOPE,
+    Form,
+    Step,
+    native,
+    run_chain,
+)
+from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
 
 
@@ -52,6 +68,8 @@ class BinaryConv2d(nn.Module):
         return WEIGHTS[self.weights].scale is not None
 
     def forward(self, x: Tensor) -> Tensor:
+        if native(x):
+            return run_chain([self.step()], x, progress=self.progress)
         latent = WEIGHTS[self.weights].latent
         seen = self.weight if latent is None else latent(self.weight)
         if not torch.is_grad_enabled():
@@ -61,15 +79,80 @@ class BinaryConv2d(nn.Module):
         )
         return y
 
-    @torch.no_grad()
+    def step(
+        self,
+        norm: nn.Module | None = None,
+        activation: nn.Module | None = None,
+        *,
+        place: int = ALONE,
+        times: int = 0,
+        residual: int | None = None,
+        shuffle: int = 1,
+    ) -> Step:
+        """The convolution and what stands around it as a step of ``bbnas.binary.kernels``."""
+        binarizer = WEIGHTS[self.weights]
+        latent = self.weight if binarizer.latent is None else binarizer.latent(self.weight)
+        scaling, scale = NO_SCALE, None
+        if binarizer.scale is mean_magnitude and torch.is_grad_enabled():
+            scaling = MEAN_SCALE  # by the kernel; else by torch, whose last bit a .bbn file has
+        elif binarizer.scale is not None:
+            with torch.no_grad():
+                scaling, scale = GIVEN_SCALE, binarizer.scale(latent)
+        gamma = beta = zeta = None
+        if isinstance(activation, RPReLU):
+            gamma, beta, zeta = activation.gamma, activation.beta, activation.zeta
+        form = Form(
+            True,
+            scaling,
+            LINEAR if activation is None else KINDS[type(activation)],
+            place,
+            times,
+            shuffle,
+            isinstance(norm, nn.BatchNorm2d),
+            ESTIMATOR[self.estimator],
+            ESTIMATOR[binarizer.estimator],
+            binarizer.scales_gradient,
+        )
+        step = Step(form, latent, self.alpha, None, gamma, beta, zeta, None, None, scale)
+        if isinstance(norm, nn.BatchNorm2d):
+            step = step._replace(norm=norm, norm_weight=norm.weight, norm_bias=norm.bias)
+        return step._replace(residual=residual)
+
     def after_step(self) -> None:
         """To be called after each step of the optimizer."""
         if WEIGHTS[self.weights].clamped:
-            self.weight.clamp_(-1.0, 1.0)
+            with torch.no_grad():
+                self.weight.clamp_(-1.0, 1.0)
 
     def extra_repr(self) -> str:
         c_out, c_in = self.weight.shape[:2]
         return f"{c_in}, {c_out}, weights={self.weights!r}, estimator={self.estimator!r}"
+
+
+class Conv3x3(nn.Conv2d):
+    """Full-precision 3×3 convolution with a bias or none, and ``conv3x3``'s end."""
+
+    def __init__(self, c_in: int, c_out: int, *, bias: bool) -> None:
+        super().__init__(c_in, c_out, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
+        return conv3x3(x, self.weight, self.bias, slope, shuffle)
+
+
+def conv3x3(
+    x: Tensor, weight: Tensor, bias: Tensor | None, slope: float = 1.0, shuffle: int = 1
+) -> Tensor:
+    """Zero-padded convolution, LeakyReLU of ``slope`` (1 for none, 0 is ReLU), PixelShuffle.
+
+    (N, C_in, H, W) → (N, C_out / shuffle², H·shuffle, W·shuffle), full precision.
+    """
+    if native(x):
+        form = Form(activation=LINEAR if slope == 1.0 else SLOPE, shuffle=shuffle)
+        return run_chain([Step(form, weight.contiguous(), bias=bias, slope=slope)], x)
+    y = F.conv2d(x, weight, bias, padding=1)
+    if slope != 1.0:
+        y = F.leaky_relu(y, slope)
+    return y if shuffle == 1 else F.pixel_shuffle(y, shuffle)
 
 
 class BinaryWeightConv2d(nn.Module):
@@ -84,12 +167,12 @@ class BinaryWeightConv2d(nn.Module):
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
         self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
         if torch.is_grad_enabled():
             weight: Tensor = BinaryWeight.apply(self.weight)  # type: ignore[no-untyped-call]
         else:
             weight = binary_weight(self.weight)
-        return F.conv2d(x, weight, self.bias, padding=1)
+        return conv3x3(x, weight, self.bias, slope, shuffle)
 
 
 class RPReLU(nn.Module):
@@ -150,6 +233,9 @@ class BinaryUnit(nn.Module):
         self.inside = design.activation_position == "residual_branch"
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        whole = whole_unit(x, residual, self.conv, self.norm, self.activation, self.inside)
+        if whole is not None:
+            return whole
         y = self.norm(self.conv(x))
         if residual is None:
             return cast("Tensor", self.activation(y))
@@ -158,3 +244,47 @@ class BinaryUnit(nn.Module):
         if isinstance(self.activation, RPReLU):
             return cast("Tensor", self.activation(y, residual))
         return cast("Tensor", self.activation(y) + residual)
+
+    @property
+    def chains(self) -> bool:
+        """Whether ``step`` is all of it: BatchNorm by running statistics is not."""
+        return isinstance(self.norm, nn.Identity) or self.norm.training
+
+    def step(
+        self, adds: bool, *, times: int = 0, residual: int | None = None, shuffle: int = 1
+    ) -> Step:
+        """It as a step of ``bbnas.binary.kernels``; ``adds``: whether there is a residual."""
+        place = ALONE if not adds else AFTER if self.inside else BEFORE
+        return self.conv.step(
+            self.norm, self.activation, place=place, times=times, residual=residual,
+            shuffle=shuffle,
+        )  # fmt: skip
+
+
+def whole_unit(
+    x: Tensor,
+    residual: Tensor | None,
+    conv: BinaryConv2d,
+    norm: nn.Module | None = None,
+    activation: nn.Module | None = None,
+    inside: bool = True,
+) -> Tensor | None:
+    """activation(norm(conv(x))) + residual in one call of the library, if that can; else None.
+
+    ``inside=False``: the residual is added before the activation.
+    """
+    if not native(x) or (isinstance(norm, nn.BatchNorm2d) and not norm.training):
+        return None
+    place = ALONE if residual is None else AFTER if inside else BEFORE
+    step = conv.step(norm, activation, place=place, times=int(residual is x))
+    outside = None if residual is x else residual
+    return run_chain([step], x, outside=outside, progress=conv.progress)
+
+
+# What the library's kernels call the activations.
+KINDS: dict[type[nn.Module], int] = {
+    RPReLU: SLOPE,
+    nn.ReLU: SLOPE,
+    nn.Hardtanh: HARDTANH,
+    nn.Identity: LINEAR,
+}

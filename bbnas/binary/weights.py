@@ -10,18 +10,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bbnas.binary.estimators import Estimate, clip, ede, identity
-
 
 @dataclass(frozen=True)
 class WeightBinarizer:
     """scale(V) · sgn(V) with V = latent(W), for W (C_out, C_in, 3, 3).
 
-    ``estimator`` stands in for sgn's derivative. ``scales_gradient``: whether the gradient of
-    sgn(V) carries the scale; ``clamped``: whether W is clamped to [−1, 1] after each step.
+    ``estimator`` (of ``ESTIMATORS``) stands in for sgn's derivative. ``scales_gradient``: whether
+    the gradient of sgn(V) carries the scale; ``clamped``: whether W is clamped to [−1, 1] after
+    each step.
     """
 
-    estimator: Estimate
+    estimator: str
     scale: Callable[[Tensor], Tensor] | None = None
     latent: Callable[[Tensor], Tensor] | None = None
     scales_gradient: bool = False
@@ -47,10 +46,10 @@ def standardized(weight: Tensor) -> Tensor:
 
 WEIGHTS: dict[str, WeightBinarizer] = {
     # BNN (Courbariaux et al. 2016): sgn(W), straight through.
-    "sign": WeightBinarizer(identity, clamped=True),
+    "sign": WeightBinarizer("identity", clamped=True),
     # XNOR-Net (Rastegari et al. 2016), paper Eq. 3. As in the authors' code the scale is not
     # multiplied into the gradient.
-    "scaled": WeightBinarizer(clip, scale=mean_magnitude),
+    "scaled": WeightBinarizer("clip", scale=mean_magnitude),
     # IR-Net (Qin et al. 2020).
-    "libra": WeightBinarizer(ede, scale=power_of_two, latent=standardized, scales_gradient=True),
+    "libra": WeightBinarizer("ede", scale=power_of_two, latent=standardized, scales_gradient=True),
 }

@@ -131,7 +131,7 @@ def profile(
 @click.command()
 @options.as_json
 def doctor(as_json: bool) -> None:
-    """Say what packed models run on here: compiled or not, instruction set, threads, and why."""
+    """Say what packed models and training run on here: compiled or not, which one, and why."""
     from bbnas.engine.doctor import examine
 
     found = examine()

@@ -168,12 +168,13 @@ def bench() -> None:
 @click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True)
 @options.as_json
 def bench_train(rounds: int, as_json: bool) -> None:
-    """Time the training of a BBCU unit against a plain PyTorch transcription of it."""
+    """Time a BBCU unit against a plain PyTorch transcription, and a step of the proxy by both."""
     from bbnas.binary.bench import bench_train as measure
+    from bbnas.training.bench import bench_step
 
-    rows = list(measure(rounds=rounds))
+    rows, steps = list(measure(rounds=rounds)), list(bench_step(rounds=rounds))
     if as_json:
-        print_json({"rows": rows})
+        print_json({"rows": rows, "steps": steps})
         return
     columns = ("width", "batch", "LQ side", "bbnas ms", "plain ms", "bare conv ms", "× faster")
     lines = [
@@ -181,6 +182,11 @@ def bench_train(rounds: int, as_json: bool) -> None:
         for r in rows
     ]
     print_table(columns, lines, "one BBCU unit, forward and backward, one thread")
+    print_table(
+        ("preset", "width", "depth", f"{steps[0].kernels}, ms", "torch, ms", "× faster"),
+        [(s.preset, s.width, s.depth, s.ours_ms, s.torch_ms, s.ratio) for s in steps],
+        "one step of the proxy, sr4, processor time, one thread",
+    )
 
 
 @bench.command("engine")

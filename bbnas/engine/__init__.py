@@ -22,7 +22,7 @@ _PUBLIC = {
     "read_program": "bbnas.engine.file",
     "write_program": "bbnas.engine.file",
     "explain": "bbnas.engine.file",
-    "isas": "bbnas.engine.native",
+    "isas": "bbnas.native",
 }
 
 __all__ = [

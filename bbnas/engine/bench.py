@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from bbnas.engine.contestants import WIDTH, Case, Contestant, Job, Worker, moved, programs
-from bbnas.engine.native import choose_isa
 from bbnas.errors import UserError, unknown
+from bbnas.native import choose_isa
 
 LQ = (320, 180)  # the size that the rules are of
 PEERS = ("openvino", "onnx", "onnxruntime")

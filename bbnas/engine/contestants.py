@@ -22,9 +22,9 @@ from typing import Any, cast
 import numpy as np
 
 from bbnas.engine.model import Model
-from bbnas.engine.native import choose_isa
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
+from bbnas.native import choose_isa
 
 UNITS, WIDTH = 8, 64
 TURN = 0.05

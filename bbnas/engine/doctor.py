@@ -1,4 +1,4 @@
-"""What the engine runs on here, and why."""
+"""What the compiled library runs on here, and why."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
-from bbnas.engine import build
-from bbnas.engine.native import ISAS, LIBRARY, choose_isa, isas, library
 from bbnas.errors import UserError
 from bbnas.evaluation import cpu
+from bbnas.native import ISAS, LIBRARY, build, choose_isa, isas, library
 
 
 def examine() -> dict[str, Any]:

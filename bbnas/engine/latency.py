@@ -20,9 +20,9 @@ from bbnas.cost import LQ
 from bbnas.design import Design, load_design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
-from bbnas.engine.native import choose_isa
 from bbnas.engine.program import Program
 from bbnas.evaluation import Latency, LatencySetting, cpu
+from bbnas.native import choose_isa
 from bbnas.networks import build
 from bbnas.tasks import Task, get_task
 

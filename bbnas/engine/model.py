@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.engine.native import Native, choose_isa
+from bbnas.engine.native import Native
 from bbnas.engine.program import Program, check
 from bbnas.errors import UserError
+from bbnas.native import choose_isa
 
 if TYPE_CHECKING:
     import torch

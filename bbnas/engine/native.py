@@ -1,13 +1,11 @@
-"""The compiled library, by ctypes: a checked Program in, a handle that runs it out."""
+"""The library's engine, by ctypes: a checked Program in, a handle that runs it out."""
 
 from __future__ import annotations
 
 import ctypes
 import math
-import os
 from ctypes import c_float, c_int, c_int32, c_int64, c_void_p
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,13 +22,10 @@ from bbnas.engine.program import (
     Program,
     full_precision,
 )
-from bbnas.errors import UserError, unknown
+from bbnas.errors import UserError
+from bbnas.native import LIBRARY, library
 
-# $BBNAS_LIBRARY: another one, such as that with sanitizers which tests/engine/fuzz.py builds.
-LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_engine.so"))
-ISAS = ("avx512", "avx2", "neon", "portable")  # best first
 LANES = 16  # channels are padded to whole vectors of 16
-VERSION = 1
 
 _FLOATS = (
     "bias", "scale", "norm_a", "norm_b", "gamma", "beta", "zeta", "pack_a", "pack_b",
@@ -67,18 +62,19 @@ class _Image(ctypes.Structure):
 
 
 @cache
-def library() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
-    if not LIBRARY.exists():
-        return "not compiled: no C++ compiler was found when bbnas was installed"
-    try:
-        found = ctypes.CDLL(str(LIBRARY))
-        found.bbn_sizes.restype = c_int64
-        sizes = ctypes.sizeof(_Op) << 32 | ctypes.sizeof(_Tensor) << 16 | ctypes.sizeof(_Image)
-        if found.bbn_version() != VERSION or found.bbn_sizes() != sizes:
-            return f"{LIBRARY.name} is of another version: install bbnas again"
-    except (OSError, AttributeError) as error:
-        return f"{LIBRARY.name} cannot be loaded ({error})"
+def _engine() -> ctypes.CDLL:
+    """The library, its functions' types set.
+
+    Raises:
+        UserError: there is none, or its structures are not those above.
+    """
+    found = library()
+    if isinstance(found, str):
+        raise UserError(f"the engine has no compiled library: {found}")
+    found.bbn_sizes.restype = c_int64
+    sizes = ctypes.sizeof(_Op) << 32 | ctypes.sizeof(_Tensor) << 16 | ctypes.sizeof(_Image)
+    if found.bbn_sizes() != sizes:
+        raise UserError(f"{LIBRARY.name} is of another version: install bbnas again")
     found.bbn_create.restype = c_void_p
     found.bbn_create.argtypes = [c_void_p, c_int, c_void_p, c_int, c_int, ctypes.c_char_p]
     found.bbn_destroy.argtypes = [c_void_p]
@@ -89,46 +85,11 @@ def library() -> ctypes.CDLL | str:
     return found
 
 
-def isas() -> tuple[str, ...]:
-    """The instruction sets that this machine and library can run, best first."""
-    found = library()
-    if isinstance(found, str):
-        return ()
-    return tuple(isa for isa in ISAS if found.bbn_can(isa.encode()))
-
-
-def choose_isa(isa: str | None = None) -> str:
-    """The instruction set to run: the one named, $BBNAS_ISA, or the best; "" for PyTorch.
-
-    Portable code runs only where it is asked for: where a machine has no vector unit that the
-    engine knows, PyTorch's full-precision convolutions are faster by far.
-
-    Raises:
-        UserError: an unknown one, or one that this machine or library cannot run.
-    """
-    wanted = isa or os.environ.get("BBNAS_ISA") or None
-    able = isas()
-    if wanted is None:
-        return next((name for name in able if name != "portable"), "")
-    if wanted == "torch":
-        return ""
-    if wanted not in ISAS:
-        raise unknown("instruction set", wanted, (*ISAS, "torch"))
-    if wanted not in able:
-        reason = library() if isinstance(library(), str) else "this machine cannot run it"
-        choices = ", ".join((*able, "torch"))
-        raise UserError(f"instruction set {wanted!r}: {reason}; choose from {choices}")
-    return wanted
-
-
 class Native:
     """A program in the library, on one instruction set. ``program`` has been checked."""
 
     def __init__(self, program: Program, isa: str) -> None:
-        found = library()
-        if isinstance(found, str):
-            raise UserError(f"the engine has no compiled library: {found}")
-        self._library = found
+        found = self._library = _engine()
         self._keep: list[Any] = []  # arrays that the library reads
         self._handle: int | None = None
         tensors = (_Tensor * len(program.tensors))(

@@ -8,10 +8,10 @@ with other convolutions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary import (
@@ -19,10 +19,12 @@ from bbnas.binary import (
     BinaryConv2d,
     BinaryUnit,
     BinaryWeightConv2d,
+    Conv3x3,
     Unit,
     residual_span,
     unit,
 )
+from bbnas.binary.kernels import Step, native, run_chain
 from bbnas.design import Design, Part
 
 # Mean and standard deviation of natural images, 0..1 (DIV2K), and of their Y of BT.601. Where
@@ -44,16 +46,16 @@ def one_bit(design: Design, part: Part) -> bool:
 
 def conv(
     c_in: int, c_out: int, design: Design, part: Part, *, bias: bool = True, gain: float = 1.0
-) -> nn.Conv2d | BinaryWeightConv2d:
+) -> Conv3x3 | BinaryWeightConv2d:
     """A 3×3 convolution of full-precision activations, its weights 1-bit if the part is binarized.
 
     ``gain`` multiplies its first weights (EDSR's 0.1).
     """
-    layer: nn.Conv2d | BinaryWeightConv2d
+    layer: Conv3x3 | BinaryWeightConv2d
     if design.binary(part):
         layer = BinaryWeightConv2d(c_in, c_out, bias=bias)
     else:
-        layer = nn.Conv2d(c_in, c_out, 3, padding=1, bias=bias)
+        layer = Conv3x3(c_in, c_out, bias=bias)
     nn.init.kaiming_normal_(layer.weight, a=0.1)
     with torch.no_grad():
         layer.weight.mul_(gain)
@@ -88,7 +90,7 @@ class Head(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.layer, BinaryUnit | Unit):
             return cast("Tensor", self.layer(x, repeat_channels(x, self.width)))
-        return F.leaky_relu(self.layer(x), self.slope)
+        return cast("Tensor", self.layer(x, self.slope))
 
 
 class BinaryBlock(nn.Module):
@@ -123,6 +125,27 @@ class AccumulatingBody(nn.Module):
         return x
 
 
+class BinaryBody(nn.Sequential):
+    """Blocks of units, one after the other; those that can are one call of the library."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        blocks = [cast("BinaryBlock", block) for block in self]
+        units = [layer for block in blocks for layer in block.units]
+        chain = [layer for layer in units if isinstance(layer, BinaryUnit) and layer.chains]
+        if not native(x) or len(chain) < len(units):
+            for block in blocks:
+                x = block(x)
+            return x
+        steps: list[Step] = []
+        for block in blocks:
+            start, end = len(steps), len(steps) + len(block.units)
+            for layer in chain[start:end]:
+                adds = block.residual and len(steps) == end - 1
+                times = int(adds and len(block.units) == 1)  # the block's input is the unit's
+                steps.append(layer.step(adds, times=times, residual=start if adds else None))
+        return run_chain(steps, x, progress=chain[0].conv.progress)
+
+
 def binary_body(design: Design) -> nn.Module:
     """``depth`` units n → n in blocks with one residual each; the last may be short.
 
@@ -137,7 +160,7 @@ def binary_body(design: Design) -> nn.Module:
         size = min(step, design.depth - start)
         broken = design.break_at is not None and start < design.break_at <= start + size
         blocks.append(BinaryBlock(size, span > 0 and not broken, design))
-    return nn.Sequential(*blocks)
+    return BinaryBody(*blocks)
 
 
 class Tail(nn.Module):
@@ -198,19 +221,23 @@ class RestorationNetwork(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         standardised = self.design.method == "btm"
         x = (x - self.mean) / self.std if standardised else x * self.design.k
-        # Channels last: convolution and per-channel arithmetic are both faster on a CPU.
-        x = x.contiguous(memory_format=torch.channels_last)
+        # Channels last is faster by torch's convolutions, on a CPU too; ours read planes.
+        x = x.contiguous(
+            memory_format=torch.contiguous_format if native(x) else torch.channels_last
+        )
         y: Tensor = self.tail(self.features(x), self.residual(x))
         return y * self.std + self.mean if standardised else y / self.design.k
 
+    @cached_property
+    def _binary(self) -> list[BinaryConv2d]:
+        return [module for module in self.modules() if isinstance(module, BinaryConv2d)]
+
     def set_progress(self, progress: float) -> None:
         """Tell the estimators how much of training is done, e/E in 0..1 (EDE)."""
-        for module in self.modules():
-            if isinstance(module, BinaryConv2d):
-                module.progress = progress
+        for module in self._binary:
+            module.progress = progress
 
     def after_step(self) -> None:
         """To be called after each step of the optimizer: BNN's weights stay within ±1."""
-        for module in self.modules():
-            if isinstance(module, BinaryConv2d):
-                module.after_step()
+        for module in self._binary:
+            module.after_step()

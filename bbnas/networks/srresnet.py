@@ -68,8 +68,8 @@ class Upsampling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for step, layer in zip(self.steps, self.up, strict=True):
-            x = layer(x) if self.binary else F.leaky_relu(F.pixel_shuffle(layer(x), step), 0.1)
-        return cast("Tensor", self.hr(x, x) if self.binary else F.leaky_relu(self.hr(x), 0.1))
+            x = layer(x) if self.binary else layer(x, 0.1, step)
+        return cast("Tensor", self.hr(x, x) if self.binary else self.hr(x, 0.1))
 
 
 class SRResNet(RestorationNetwork):

@@ -158,7 +158,7 @@ def export(
             params=found.params,
             protocol=found.protocol,
             data=study.config.data_description,
-            versions=dict(environment() | dict(found.environment)),
+            versions=environment() | {"kernels": "not recorded"} | dict(found.environment),
             date=datetime.now(UTC).replace(microsecond=0),
         ),
     )

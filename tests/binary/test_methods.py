@@ -188,7 +188,9 @@ def test_bi_real_with_rprelu_at_its_start_is_reactnet() -> None:
     ours.square().sum().backward()
     theirs.square().sum().backward()
     torch.testing.assert_close(a.grad, b.grad)
-    torch.testing.assert_close(reactnet.conv.weight.grad, bireal.conv.weight.grad)
+    torch.testing.assert_close(
+        reactnet.conv.weight.grad, bireal.conv.weight.grad, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_v3_with_k_1_is_v2() -> None:

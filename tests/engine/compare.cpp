@@ -1,7 +1,7 @@
 // The kernels of one instruction set against the portable ones, on random rows, bit by bit: for a
 // machine without Python, such as an emulated one. By hand:
 //   aarch64-linux-gnu-g++ -O2 -std=c++17 -ffp-contract=off -static -DSUBJECT=kernels_neon \
-//     -I bbnas/engine/src tests/engine/compare.cpp bbnas/engine/src/kernels_{neon,portable}.cpp
+//     -I bbnas/native/src tests/engine/compare.cpp bbnas/native/src/kernels_{neon,portable}.cpp
 //   qemu-aarch64 ./a.out
 #include <cstdio>
 #include <cstdlib>

@@ -122,9 +122,9 @@ if __name__ == "__main__":
     if os.environ.get("BBNAS_SANITIZE") == "1" and "LD_PRELOAD" not in os.environ:
         # The library is built with the sanitizers beside the plain one, and Python is started
         # again with their runtime.
-        from bbnas.engine import build
+        from bbnas.native import build
 
-        library = Path(os.environ.get("BBNAS_LIBRARY", "/tmp/bbnas-sanitized/_engine.so"))
+        library = Path(os.environ.get("BBNAS_LIBRARY", "/tmp/bbnas-sanitized/_native.so"))
         library.parent.mkdir(exist_ok=True)
         build.build(library)
         names = ("libasan.so", "libubsan.so")

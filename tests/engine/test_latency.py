@@ -106,7 +106,7 @@ def test_a_library_of_other_sources_is_another_engine(
     import bbnas.engine.doctor as doctor
 
     before = setting(SMALL)
-    stamp = tmp_path / "_engine.stamp"
+    stamp = tmp_path / "_native.stamp"
     stamp.write_text("another one")
     monkeypatch.setattr(doctor, "LIBRARY", stamp.with_suffix(".so"))
     after = setting(SMALL)

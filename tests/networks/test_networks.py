@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bbnas import UserError
-from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryWeightConv2d
+from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, Conv3x3
 from bbnas.design import PRESETS, Design, Part, presets
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
@@ -73,7 +73,7 @@ def test_exactly_the_named_parts_are_binary(task: str) -> None:
                 if isinstance(layer, BinaryConv2d | BinaryWeightConv2d | nn.Conv2d)
             ]
             binary = BinaryWeightConv2d if name == "ma" else BinaryConv2d
-            assert set(kinds) == {binary if design.binary(part) else nn.Conv2d}, name
+            assert set(kinds) == {binary if design.binary(part) else Conv3x3}, name
             assert len(kinds) == {"head": 1, "body": 4, "upsampling": 3, "tail": 1}[part]
 
 

@@ -8,6 +8,7 @@ from bbnas.cost import count
 from bbnas.data import Dataset
 from bbnas.design import PRESETS, Design, Part
 from bbnas.evaluation import Evaluation
+from bbnas.native import kernels
 from bbnas.protocol import Protocol
 from bbnas.training import evaluate_design, score
 from bbnas.training.loop import initialise
@@ -35,6 +36,7 @@ def test_an_evaluation_is_complete_and_repeatable(dataset: Dataset, quick: Proto
     assert evaluation.curve == tuple(seen)
     assert [i for i, _ in evaluation.curve] == list(range(1, 61))
     assert evaluation.environment["device"] == "cpu"
+    assert evaluation.environment["kernels"] == kernels()
     assert evaluation.environment["torch"]
     assert evaluation.seconds > 0
     again = evaluate_design(design, "sr4", quick, dataset)

@@ -1,4 +1,4 @@
-"""Compiles the library, from a checkout, a wheel's build or by hand: python -m bbnas.engine.build.
+"""Compiles the library, from a checkout, a wheel's build or by hand: python -m bbnas.native.build.
 
 Imports nothing of bbnas: the build of the package runs it before there is one.
 """
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().with_name("src")
-LIBRARY = Path(__file__).resolve().with_name("_engine.so")
+LIBRARY = Path(__file__).resolve().with_name("_native.so")
 COMPILERS = ("c++", "g++", "clang++")
 
 # No fused multiply-add but where the source says so: all instruction sets give the same bits.
@@ -26,9 +26,15 @@ FLAGS = (
 )  # fmt: skip
 _AVX2 = ("-mavx2", "-mfma")
 _AVX512 = tuple(f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "vpopcntdq"))
+COMMON = ("engine", "training", "kernels_portable", "training_portable")
 KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
-    "x86_64": {"kernels_avx2": _AVX2, "kernels_avx512": (*_AVX2, *_AVX512)},
-    "aarch64": {"kernels_neon": ()},
+    "x86_64": {
+        "kernels_avx2": _AVX2,
+        "kernels_avx512": (*_AVX2, *_AVX512),
+        "training_avx2": _AVX2,
+        "training_avx512": (*_AVX2, *_AVX512),
+    },
+    "aarch64": {"kernels_neon": (), "training_neon": ()},
 }
 
 
@@ -82,7 +88,7 @@ def build(library: Path = LIBRARY) -> bool:
     if program is None:
         raise NotBuiltError("no C++ compiler was found (c++, g++, clang++ or $CXX)")
     extra = ("-O1", "-fsanitize=address,undefined", "-g") if sanitized() else ()
-    units = {"engine": (), "kernels_portable": (), **KERNELS.get(machine(), {})}
+    units = dict.fromkeys(COMMON, ()) | KERNELS.get(machine(), {})
     with tempfile.TemporaryDirectory() as folder:
         objects = {name: str(Path(folder) / f"{name}.o") for name in units}
 

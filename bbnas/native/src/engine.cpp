@@ -870,7 +870,7 @@ pid_t pool_owner = 0;
 // 1 if this machine can run the named instruction set.
 EXPORT int bbn_can(const char* isa) { return bbnas::find_kernels(isa) != nullptr; }
 
-EXPORT int bbn_version() { return 1; }
+EXPORT int bbn_version() { return 2; }
 
 // The sizes of the structures that the caller must agree on.
 EXPORT int64_t bbn_sizes() {

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bbnas.engine import build, isas
+from bbnas.engine import isas
+from bbnas.native import build
 
 
 def test_without_a_compiler_there_is_a_reason(
@@ -16,7 +17,7 @@ def test_without_a_compiler_there_is_a_reason(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     with pytest.raises(build.NotBuiltError, match="no C\\+\\+ compiler"):
-        build.build(tmp_path / "_engine.so")
+        build.build(tmp_path / "_native.so")
     assert not list(tmp_path.iterdir())
 
 
@@ -28,7 +29,7 @@ def test_a_compiler_that_fails_leaves_nothing(
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     with pytest.raises(build.NotBuiltError, match="broken failed: no license"):
-        build.build(tmp_path / "_engine.so")
+        build.build(tmp_path / "_native.so")
     assert [path.name for path in tmp_path.iterdir()] == ["broken"]
 
 
@@ -42,7 +43,7 @@ def test_only_changed_sources_are_compiled(
     )
     counted.chmod(0o755)
     monkeypatch.setenv("CXX", str(counted))
-    library = tmp_path / "_engine.so"
+    library = tmp_path / "_native.so"
     assert build.build(library)
     runs = (tmp_path / "runs").read_text()
     assert library.exists()
