@@ -107,5 +107,5 @@ def test_export_of_a_trial_that_is_not_there_or_diverged(
     lost = next(c.number for c in study.candidates if not c.evaluation.feasible)
     with pytest.raises(UserError, match="has no trial 4711"):
         export(study, pick="trial 4711")
-    with pytest.raises(UserError, match=f"trial {lost} diverged"):
+    with pytest.raises(UserError, match=f"trial {lost}: diverged"):
         export(study, pick=f"trial {lost}")
