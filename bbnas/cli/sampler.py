@@ -87,7 +87,8 @@ def bench_sampler(
     words = (
         f"{len(found.rows)} designs of space {found.space.name}, {len(truth.front)} of them on "
         f"the front; {found.protocol.iterations:,} iterations each, {found.description}, "
-        f"trained {found.about.get('date', 'on a day unknown')}; {seeds} searches of {budget} designs each"
+        f"trained {found.about.get('date', 'on a day unknown')}; {seeds} searches of {budget} "
+        "designs each"
     )
     if output is not None:
         from bbnas.report.sampler import write_sampler
