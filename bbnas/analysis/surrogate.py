@@ -46,7 +46,7 @@ _SCALE = 0.5
 # expected, and of the rates: (mean, standard deviation). What few runs leave open stays moderate.
 _AMPLITUDE, _NOISE, _RATE = (math.log(0.3), 1.0), (0.0, 0.5), (math.log(0.2), 1.5)
 # So many candidates trained to the end tell what the last iterations are worth.
-_FEWEST_GAINS = 5
+FEWEST_GAINS = 5
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     for rung in config.protocol.rungs:
         gains = [e.psnr - dict(e.rungs)[rung] for e in ended if rung in dict(e.rungs)]
         stopped = [e for e in evaluations if e.status == "stopped" and e.rungs[-1][0] == rung]
-        if len(gains) >= _FEWEST_GAINS:
+        if len(gains) >= FEWEST_GAINS:
             gain, doubt = float(np.median(gains)), float(np.std(gains, ddof=1))
             seen += [
                 (e.design, e.rungs[-1][1] + gain, doubt)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import non_dominated
+from bbnas.analysis.surrogate import FEWEST_GAINS
 
 # Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
 BEYOND_NOISE = 1.96 * math.sqrt(2)
@@ -24,8 +25,8 @@ def worth_more(
 ) -> NDArray[np.bool_]:
     """Which of the n candidates at a rung should go on.
 
-    ``psnr`` (n) in dB at this rung; ``costs`` (n, d) exact, smaller is better; ``noise`` is the
-    standard deviation of PSNR between seeds in dB; one in ``reduction`` goes on. Stopped is
+    ``psnr`` (n) in dB at this rung; ``costs`` (n, d) exact, smaller is better; ``noise`` is a
+    standard deviation in dB, see :func:`rung_noise`; one in ``reduction`` goes on. Stopped is
 
     - who is beaten: another that costs no more is ahead by more than the noise allows
       (``BEYOND_NOISE`` standard deviations), so no further training is likely to turn them;
@@ -38,6 +39,16 @@ def worth_more(
     kept[_best(np.column_stack([-quality, prices]), math.ceil(len(quality) / reduction))] = True
     beaten = behind(quality, prices) > BEYOND_NOISE * noise
     return kept & ~beaten
+
+
+def rung_noise(gains: Sequence[float], noise: float) -> float:
+    """How far (dB, a standard deviation) PSNR at a rung may mislead of PSNR at the end.
+
+    ``gains`` are what those trained to the end won from the rung on: some learn later than others.
+    At least ``noise``, that between seeds, and that alone before a few have ended.
+    """
+    spread = float(np.std(gains, ddof=1)) if len(gains) >= FEWEST_GAINS else 0.0
+    return max(noise, spread)
 
 
 def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:

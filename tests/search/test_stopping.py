@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from quick import Formula, quick_search
 
 from bbnas.protocol import PROTOCOLS
-from bbnas.search.stopping import BEYOND_NOISE, crowding, worth_more
+from bbnas.search.stopping import BEYOND_NOISE, crowding, rung_noise, worth_more
 from bbnas.store import Store
 
 PROXY = PROTOCOLS["proxy"].model_copy(update={"rungs": (100, 250), "noise": 0.02})
@@ -23,6 +23,12 @@ rungs = st.integers(1, 30).flatmap(
         hnp.arrays(np.float64, (n, 2), elements=st.integers(1, 4).map(float)),
     )
 )
+
+
+def test_a_rung_misleads_by_as_much_as_gains_differ() -> None:
+    assert rung_noise([0.1, 0.9, 0.1, 0.9], 0.03) == 0.03  # too few
+    assert rung_noise([0.5] * 9, 0.03) == 0.03
+    assert rung_noise([0.1, 0.2, 0.3, 0.4, 0.5], 0.03) == pytest.approx(0.025**0.5)
 
 
 @given(rungs, st.sampled_from([0.0, 0.02, 0.5]), st.sampled_from([1.0, 2.0, 3.0]))
