@@ -21,7 +21,7 @@ from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
 from bbnas.search.prices import Prices
 from bbnas.search.proposals import Proposals
-from bbnas.search.stopping import worth_more
+from bbnas.search.stopping import ON_THE_WAY, worth_more
 from bbnas.search.trials import Trials
 from bbnas.space import Space
 
@@ -239,7 +239,8 @@ class Loop:
             if not config.early_stopping:
                 return min(here)
             points = [[getattr(own[n], name) for name in costs] for n in there]
-            worth = worth_more(list(there.values()), points, config.protocol.noise, REDUCTION)
+            noise = ON_THE_WAY * config.protocol.noise
+            worth = worth_more(list(there.values()), points, noise, REDUCTION)
             passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
             if passed:
                 return max(passed, key=lambda n: there[n])
