@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 TIES = 3
 
 
-def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate]) -> list[str]:
+def reasons(
+    study: Study, recommended: Recommendation, found: Sequence[Candidate], runs: int
+) -> list[str]:
     """Sentences: its place on the front ``found``, how sure that is, its neighbours, its parts
     and its other choices.
 
@@ -39,7 +41,7 @@ def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate
     chosen = recommended.candidate
     return [
         _place(study, chosen, found, recommended.pick),
-        _trained(study, recommended),
+        _trained(study, recommended, runs),
         *_rivals(recommended),
         *_neighbours(chosen.evaluation, recommended.alternatives),
         *_parts(study, chosen.evaluation.design, fit),
@@ -77,10 +79,10 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
     )
 
 
-def _trained(study: Study, recommended: Recommendation) -> str:
+def _trained(study: Study, recommended: Recommendation, runs: int) -> str:
     here = recommended.candidate.evaluation
     text = (
-        f"All {len(study.candidates)} candidates together put it at {decibel(recommended.psnr)} "
+        f"All {runs} runs together put it at {decibel(recommended.psnr)} "
         f"± {1.96 * recommended.error:.2f}; its own run had {decibel(here.psnr)}."
     )
     again = [e for e in study.confirmations if e.design.key == here.design.key and e.feasible]

@@ -164,7 +164,7 @@ def recommend(
         reasons=(),
         alternatives=alternatives(found, chosen),
     )
-    return replace(draft, reasons=tuple(reasons(study, draft, found)))
+    return replace(draft, reasons=tuple(reasons(study, draft, found, len(everything))))
 
 
 def _told_apart(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:

@@ -77,7 +77,8 @@ def test_the_knee_that_all_runs_tell_is_recommended(synthetic_study):
     assert answer.rival.candidate.number not in {c.number for c in answer.ties}
     assert answer.rival.errors >= TOLD
     text = " ".join(answer.reasons)
-    assert f"together put it at {answer.psnr:.2f} dB" in text
+    runs = len(study.candidates) + len(study.references)
+    assert f"All {runs} runs together put it at {answer.psnr:.2f} dB" in text
     assert f"It is ahead of trial {answer.rival.candidate.number} (" in text
 
 
