@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 import yaml
 from pydantic import (
@@ -126,6 +127,9 @@ class Design(Value):
 
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""
+        return cast("Self", _canonical(self))
+
+    def _canonical(self) -> Self:
         design = self
         if design.convs_per_residual > design.depth:
             design = design.replace(convs_per_residual=design.depth)
@@ -151,11 +155,7 @@ class Design(Value):
     @property
     def key(self) -> str:
         """16 hexadecimal digits, equal for designs that build the same network."""
-        fields = self.canonical().model_dump()
-        if fields["method"] == "bbcu":
-            del fields["method"]  # younger than the databases that hold such keys
-        content = json.dumps(fields, sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return _key(self)
 
     @property
     def published(self) -> str:
@@ -216,6 +216,21 @@ class Design(Value):
     @classmethod
     def from_yaml(cls, path: str | Path) -> Design:
         return cls.from_dict(read_yaml(path), path)
+
+
+# A search asks both of the same few hundred designs, hundreds of thousands of times.
+@lru_cache(1 << 16)
+def _canonical(design: Design) -> Design:
+    return design._canonical()
+
+
+@lru_cache(1 << 16)
+def _key(design: Design) -> str:
+    fields = design.canonical().model_dump()
+    if fields["method"] == "bbcu":
+        del fields["method"]  # younger than the databases that hold such keys
+    content = json.dumps(fields, sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def _any_binary(design: Design) -> bool:

@@ -1,4 +1,4 @@
-"""The YAML files that come with bbnas, in a wheel as in a source checkout."""
+"""The files that come with bbnas, in a wheel as in a source checkout."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _PACKAGE = Path(__file__).resolve().parent
 Kind = Literal["search_spaces", "studies"]
 
 
-def builtin(kind: Kind) -> dict[str, Path]:
+def builtin(kind: Kind, suffix: str = ".yaml") -> dict[str, Path]:
     """Name → path of every built-in file of a kind, sorted by name.
 
     A wheel carries them inside the package, a checkout beside it.
     """
     for folder in (_PACKAGE / kind, _PACKAGE.parent / kind):
         if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+            return {p.name.removesuffix(suffix): p for p in sorted(folder.glob(f"*{suffix}"))}
     return {}

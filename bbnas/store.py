@@ -51,6 +51,8 @@ STUDIES = Path("studies")
 FIDELITY = "fidelity"
 # Where the trainings of the studies in studies/*.yaml are kept.
 ABLATIONS = "ablations"
+# Where the trainings of a whole space are kept until they are a table.
+TABLE = "sampler-table"
 # Evaluations of such a status say nothing final of a design: a later attempt replaces them.
 UNFINISHED = ("failed", "stopped")
 # States of candidates that no run is evaluating or is to evaluate.

@@ -20,10 +20,12 @@ def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
     values = np.asarray(points, dtype=np.float64)
     kept: list[int] = []
     # In lexicographic order nothing is dominated by what comes later.
-    for row in np.lexsort(values.T[::-1]):
-        others, point = values[kept], values[row]
-        if not np.any(np.all(others <= point, axis=1) & np.any(others < point, axis=1)):
-            kept.append(int(row))
+    left = np.lexsort(values.T[::-1])
+    while len(left):
+        kept.append(int(left[0]))
+        others, point = values[left], values[left[0]]
+        beaten = np.all(others >= point, axis=1) & np.any(others > point, axis=1)
+        left = left[1:][~beaten[1:]]
     mask = np.zeros(len(values), dtype=bool)
     mask[kept] = True
     return mask

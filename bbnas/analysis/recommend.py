@@ -58,12 +58,10 @@ def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.array(costs, dtype=np.float64).reshape(len(costs), len(quality)).T
-    return int(
-        _by_score(quality, prices, _above_chord(quality, prices, quality, prices, floor))[0]
-    )
+    return int(_by_score(quality, prices, above_chord(quality, prices, quality, prices, floor))[0])
 
 
-def _above_chord(
+def above_chord(
     psnr: Array, costs: Array, front_psnr: Array, front_costs: Array, floor: float | None
 ) -> Array:
     """How far (dB) points lie above the chord of a front; see :func:`knee`."""
@@ -98,7 +96,7 @@ def standing(config: StudyConfig, estimates: Estimates) -> Standing:
     costs = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
     psnr = estimates.psnr
     kept = non_dominated(np.column_stack([-psnr, costs]))
-    score = _above_chord(psnr, costs, psnr[kept], costs[kept], config.skip_psnr)
+    score = above_chord(psnr, costs, psnr[kept], costs[kept], config.skip_psnr)
     order = _by_score(psnr, costs, score)
     if any(estimates.confirmed):
         order = order[np.array(estimates.confirmed)[order]]

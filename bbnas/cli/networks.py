@@ -10,6 +10,7 @@ import click
 from bbnas.cli import options
 from bbnas.cli.console import Names, Size, plain, print_json, print_table
 from bbnas.cli.progress import training_progress
+from bbnas.cli.sampler import bench_sampler
 from bbnas.errors import UserError
 
 
@@ -162,6 +163,9 @@ def restore(
 @click.group()
 def bench() -> None:
     """Measurements of bbnas itself."""
+
+
+bench.add_command(bench_sampler)
 
 
 @bench.command("train")

@@ -102,6 +102,7 @@ def search(
     device: str = "cpu",
     evaluate: Evaluate | None = None,
     cost: Callable[[Design], Cost] | None = None,
+    skip_psnr: float | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
     """Evaluate designs of ``space`` until the study ``name`` holds ``budget`` distinct ones.
@@ -127,7 +128,8 @@ def search(
       on where it was stopped if it looks better beside later ones. A study may change this.
     - ``confirm``: so many of the best are trained again at the end, longer and with other seeds
       (:mod:`bbnas.search.confirm`); the recommendation is then one of them.
-    - ``evaluate``, ``cost``: instead of training and counting; ``evaluate`` must pickle.
+    - ``evaluate``, ``cost``, ``skip_psnr`` (dB): instead of training, counting, and scoring the
+      global skip; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
 
     Raises:
@@ -142,7 +144,8 @@ def search(
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines, task)
     space = space.restricted(task)
-    skip = _skip_psnr(task, dataset, protocol) if evaluate is None else None
+    if evaluate is None:
+        skip_psnr = _skip_psnr(task, dataset, protocol)
     measures = "latency" in objectives or "latency" in limits
     if measures and latency is None:
         from bbnas.engine.latency import setting
@@ -172,7 +175,7 @@ def search(
         max_ops=max_ops,
         max_params=max_params,
         max_latency=max_latency,
-        skip_psnr=skip,
+        skip_psnr=skip_psnr,
         latency=latency.to_dict() if latency is not None and measures else None,
     )
     if cost is None:

@@ -7,8 +7,9 @@ cost, which has a closed form.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from bbnas.space import Space
 
 # Designs drawn at random for each proposal, beside the neighbours of those on the front.
 DRAWN = 256
+# A space of so many is looked at whole instead.
+SMALL = 1024
 # Points of the cost plane at which an improvement is looked at.
 PLACES = 512
 # The box is so much larger than the costs, or the most expensive design could gain nothing.
@@ -43,6 +46,7 @@ class Proposals:
     rng: np.random.Generator
     _theta: Array | None = field(default=None, init=False)
     _fitted: int = field(default=0, init=False)
+    _near: dict[str, list[Design]] = field(default_factory=dict, init=False)
 
     def surrogate(self, found: Mapping[int, Candidate]) -> Surrogate | None:
         """What the outcomes tell; None before any is useful."""
@@ -72,9 +76,9 @@ class Proposals:
         own = [c.evaluation.design for c in good]
         reached, paid = surrogate.believes(own).mean, self._costs(own)
         kept = np.flatnonzero(non_dominated(np.column_stack([-reached, paid])))
-        near = (neighbour for i in kept for neighbour in self.space.neighbours(own[i]))
-        drawn = (self.space.sample(self.rng) for _ in range(DRAWN))
-        pool = {d.key: d for d in (*near, *drawn) if d.key not in seen and fits(d)}
+        pool = {
+            d.key: d for d in self._pool(own[i] for i in kept) if d.key not in seen and fits(d)
+        }
         designs = list(pool.values())
         if not designs:
             return None
@@ -83,6 +87,22 @@ class Proposals:
             beliefs.mean, beliefs.deviation, costs, reached[kept], paid[kept], self.rng
         )
         return designs[int(np.argmax(gains))]
+
+    def _pool(self, best: Iterable[Design]) -> Iterator[Design]:
+        if self._whole:
+            yield from self._whole
+            return
+        for design in best:
+            if design.key not in self._near:
+                self._near[design.key] = self.space.neighbours(design)
+            yield from self._near[design.key]
+        for _ in range(DRAWN):
+            yield self.space.sample(self.rng)
+
+    @cached_property
+    def _whole(self) -> list[Design]:
+        """All designs of a small space."""
+        return list(self.space.enumerate()) if self.space.count() <= SMALL else []
 
     def _costs(self, designs: Sequence[Design]) -> Array:
         """(n, d) decades. Latency is measured for what is trained, not for what might be."""

@@ -37,9 +37,8 @@ def worth_more(
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.asarray(costs, dtype=np.float64).reshape(len(quality), -1)
-    order = _order(np.column_stack([-quality, prices]))
     kept = np.zeros(len(quality), dtype=bool)
-    kept[order[: math.ceil(len(quality) / reduction)]] = True
+    kept[_best(np.column_stack([-quality, prices]), math.ceil(len(quality) / reduction))] = True
     beaten = behind(quality, prices) > BEYOND_NOISE * noise
     return kept & ~beaten
 
@@ -51,16 +50,16 @@ def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.
     return ahead
 
 
-def _order(points: NDArray[np.float64]) -> list[int]:
-    """The rows of ``points``, all columns minimised, by rank and then by loneliness."""
+def _best(points: NDArray[np.float64], number: int) -> list[int]:
+    """So many rows of ``points``, all columns minimised: by rank, and then the loneliest."""
     left = np.arange(len(points))
-    order: list[int] = []
-    while len(left):
+    best: list[int] = []
+    while len(left) and len(best) < number:
         first = non_dominated(points[left])
         rank = left[first]
-        order += rank[np.argsort(-crowding(points[rank]), kind="stable")].tolist()
+        best += rank[np.argsort(-crowding(points[rank]), kind="stable")].tolist()
         left = left[~first]
-    return order
+    return best[:number]
 
 
 def crowding(points: NDArray[np.float64]) -> NDArray[np.float64]:
