@@ -69,11 +69,11 @@ def fit_effects(study: Study) -> Fit:
     skip (those stopped early with what others gained from there, see
     :func:`bbnas.analysis.surrogate.runs_of`), so that choices that tend to come together are told
     apart; an axis counts only in designs where it changes the network. (What collapsed is not a
-    few tenths of a dB worse, but broken: fitted with the others it would swamp them.) In a space of methods the method is one
-    axis, against BBCU, instead of the axes of the unit. The reference is the axis's default, or
-    its commonest choice where that was never made. The intervals are HC3: they hold where the
-    spread differs between designs. A choice is left out where it or its reference has fewer than
-    three candidates, or where the data cannot tell it from another.
+    few tenths of a dB worse, but broken: fitted with the others it would swamp them.) In a space
+    of methods the method is one axis, against BBCU, instead of the axes of the unit. The reference
+    is the axis's default, or its commonest choice where that was never made. The intervals are
+    HC3: they hold where the spread differs between designs. A choice is left out where it or its
+    reference has fewer than three candidates, or where the data cannot tell it from another.
     """
     evaluations = [c.evaluation for c in study.candidates]
     left_out = sum(e.feasible and not useful(study.config, e) for e in evaluations)

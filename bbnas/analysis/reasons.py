@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 TIES = 3
 
 
-def reasons(
-    study: Study, recommended: Recommendation, found: Sequence[Candidate], runs: int
-) -> list[str]:
+def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate]) -> list[str]:
     """Sentences: its place on the front ``found``, how sure that is, its neighbours, its parts
     and its other choices.
 
@@ -41,7 +39,7 @@ def reasons(
     chosen = recommended.candidate
     return [
         _place(study, chosen, found, recommended.pick),
-        _trained(study, recommended, runs),
+        _trained(study, recommended),
         *_rivals(recommended),
         *_neighbours(chosen.evaluation, recommended.alternatives),
         *_parts(study, chosen.evaluation.design, fit),
@@ -79,8 +77,9 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
     )
 
 
-def _trained(study: Study, recommended: Recommendation, runs: int) -> str:
+def _trained(study: Study, recommended: Recommendation) -> str:
     here = recommended.candidate.evaluation
+    runs = len(study.candidates) + len(study.references)
     text = (
         f"All {runs} runs together put it at {decibel(recommended.psnr)} "
         f"± {1.96 * recommended.error:.2f}; its own run had {decibel(here.psnr)}."
