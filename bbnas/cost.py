@@ -22,7 +22,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
-from bbnas.design import Design
+from bbnas.design import Design, Method, Part
 from bbnas.networks import build
 from bbnas.tasks import Task, get_task
 from bbnas.threads import torch_threads
@@ -155,9 +155,14 @@ def ops_and_params(design: Design, task: str | Task) -> OpsAndParams:
 
     Only method, binary parts, width and depth decide it, so few networks are ever traced.
     """
-    bare = Design(
-        binarize=design.binarize, method=design.method, width=design.width, depth=design.depth
-    )
+    return _ops_and_params(design.binarize, design.method, design.width, design.depth, task)
+
+
+@lru_cache(maxsize=4096)
+def _ops_and_params(
+    binarize: tuple[Part, ...], method: Method, width: int, depth: int, task: str | Task
+) -> OpsAndParams:
+    bare = Design(binarize=binarize, method=method, width=width, depth=depth)
     cost = count(bare, task)
     return OpsAndParams(cost.ops, cost.params)
 

@@ -146,7 +146,7 @@ class Design(Value):
         idle = {
             axis: Design.model_fields[axis].default
             for axis, matters in MATTERS.items()
-            if not matters(design)
+            if not matters(design) and getattr(design, axis) != Design.model_fields[axis].default
         }
         # Whether the position matters may rest on an axis that was idle a line above: the
         # predicates below read only axes that are never idle together with theirs.

@@ -101,13 +101,13 @@ PROTOCOLS: dict[str, Protocol] = {
     "proxy": Protocol(
         name="proxy",
         width_scale=0.25,
-        depth_scale=0.25,
-        iterations=500,
-        batch=8,
-        patch=32,
+        iterations=1000,
+        batch=4,
+        patch=24,
         learning_rate=4e-3,
         schedule="onecycle",
         validation_side=192,
+        rungs=(125, 500),
     ),
     # Paper §4.1 with the authors' HR patch and iterations (methods.md, [code]).
     "paper": Protocol(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
+from bbnas.analysis.surrogate import runs_of
 from bbnas.design import MATTERS, TITLES, UNIT_FIELDS, Design, Part
 from bbnas.evaluation import Study
 from bbnas.tasks import get_task
@@ -65,25 +66,25 @@ def fit_effects(study: Study) -> Fit:
     """The effect of every choice on PSNR in dB against its axis's reference choice.
 
     One least-squares fit of main effects over all candidates that beat the network's own global
-    skip, so that choices that tend to come together are told apart; an axis counts only in
-    designs where it changes the network. (What collapsed is not a few tenths of a dB worse, but
-    broken: fitted with the others it would swamp them.) In a space of methods the method is one
-    axis, against BBCU, instead of the axes of the unit. The reference is the axis's default, or
-    its commonest choice where that was never made. The intervals are HC3: they hold where the
-    spread differs between designs. A choice is left out where it or its reference has fewer than
-    three candidates, or where the data cannot tell it from another.
+    skip (those stopped early with what others gained from there, see
+    :func:`bbnas.analysis.surrogate.runs_of`), so that choices that tend to come together are told
+    apart; an axis counts only in designs where it changes the network. (What collapsed is not a
+    few tenths of a dB worse, but broken: fitted with the others it would swamp them.) In a space
+    of methods the method is one axis, against BBCU, instead of the axes of the unit. The reference
+    is the axis's default, or its commonest choice where that was never made. The intervals are
+    HC3: they hold where the spread differs between designs. A choice is left out where it or its
+    reference has fewer than three candidates, or where the data cannot tell it from another.
     """
-    feasible = [c.evaluation for c in study.candidates if c.evaluation.feasible]
-    evaluations = [e for e in feasible if useful(study.config, e)]
-    left_out = len(feasible) - len(evaluations)
+    evaluations = [c.evaluation for c in study.candidates]
+    left_out = sum(e.feasible and not useful(study.config, e) for e in evaluations)
     if not searches_methods(study):  # a baseline of another method makes no choice on any axis
         evaluations = [e for e in evaluations if e.design.method == "bbcu"]
-    if not evaluations:
+    runs = runs_of(study.config, evaluations)
+    if not len(runs):
         return Fit((), 0, 0.0, left_out)
-    designs = [e.design.canonical() for e in evaluations]
-    psnr = np.array([e.psnr for e in evaluations])
-    found, r2 = _least_squares(_axes(study, designs), psnr)
-    return Fit(tuple(found), len(evaluations), r2, left_out)
+    designs = [design.canonical() for design in runs.designs]
+    found, r2 = _least_squares(_axes(study, designs), runs.psnr)
+    return Fit(tuple(found), len(runs), r2, left_out)
 
 
 def searches_methods(study: Study) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from bbnas.analysis.effects import Fit
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.words import decibel, interval, plural
 from bbnas.design import Design, Part
-from bbnas.evaluation import Evaluation, Study
+from bbnas.evaluation import Evaluation, Study, StudyConfig
 
 # Fewer pairs than this tell nothing of their spread.
 FEWEST = 3
@@ -48,7 +49,9 @@ class Evidence(NamedTuple):
 @dataclass(frozen=True)
 class Pool:
     """Everything that was evaluated under a study's protocol, by the key of its design: the
-    canonical designs, and the evaluations of those that beat the network's global skip.
+    canonical designs, and the evaluations of those that beat the network's global skip, be it at
+    the rung where they were stopped. Left out, the losers of early stopping would flatter the
+    choices that they made.
     """
 
     designs: dict[str, Design]
@@ -60,7 +63,7 @@ class Pool:
         keyed = [(e.design.key, e) for e in everything]
         return cls(
             {key: e.design.canonical() for key, e in keyed},
-            {key: e for key, e in keyed if useful(study.config, e)},
+            {key: e for key, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
         )
 
     def twins(self, twin: Twin) -> Iterator[tuple[str, str]]:
@@ -71,15 +74,33 @@ class Pool:
                 yield its, key
 
     def pairs(self, twin: Twin) -> list[Pair]:
-        """(twin, own) where both are useful."""
+        """(twin, own) where both are useful and were scored after as many iterations."""
         keys = [k for k in self.twins(twin) if self.useful.keys() >= set(k)]
-        return [(self.useful[its], self.useful[mine]) for its, mine in keys]
+        found = [(self.useful[its], self.useful[mine]) for its, mine in keys]
+        return [pair for pair in found if math.isfinite(gap(*pair))]
 
     def collapsed(self, twin: Twin) -> int:
         """How many designs are not useful while their twins are."""
         return sum(
             its in self.useful and mine not in self.useful for its, mine in self.twins(twin)
         )
+
+
+def _ahead(config: StudyConfig, evaluation: Evaluation) -> bool:
+    """Whether it was stopped when it was better than the network's global skip."""
+    floor = -math.inf if config.skip_psnr is None else config.skip_psnr
+    return evaluation.status == "stopped" and evaluation.rungs[-1][1] > floor
+
+
+def gap(twin: Evaluation, own: Evaluation) -> float:
+    """By how much (dB) ``own`` is ahead: at the end or, where one of them was stopped, at the last
+    rung that both reached; NaN if there is none.
+    """
+    if twin.feasible and own.feasible:
+        return own.psnr - twin.psnr
+    there = dict(twin.rungs)
+    shared = [(step, psnr - there[step]) for step, psnr in own.rungs if step in there]
+    return shared[-1][1] if shared else math.nan
 
 
 def without(part: Part) -> Twin:
@@ -99,12 +120,14 @@ def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
 
     if len(pairs) < FEWEST:
         return None
-    gaps = np.array([own.psnr - twin.psnr for twin, own in pairs])
+    gaps = np.array([gap(twin, own) for twin, own in pairs])
     freedom, mean = len(gaps) - 1, float(gaps.mean())
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps)))
     half = float(stdtrit(freedom, 0.975)) * error
     p = 2 * float(stdtr(freedom, -abs(mean) / error)) if error > 0 else float(mean == 0)
     source = plural(len(pairs), "matched pair")
+    if early := sum(not (twin.feasible and own.feasible) for twin, own in pairs):
+        source += f", {early} of them at a rung"
     return Evidence(mean, mean - half, mean + half, p, len(pairs), source)
 
 

@@ -113,10 +113,16 @@ class Fidelity:
     ``ordered_pairs`` is the share of the ``pairs`` of designs whose PSNR under the long protocol
     differs by more than its seed noise allows (1.96·√2 standard deviations) that the proxy puts
     in the same order. ``top`` is the overlap of the best fifth. ``baselines`` are Kendall's τ of
-    predictors that need no training. Designs that diverged are last.
+    predictors that need no training.
+
+    Of a space drawn evenly many designs learn nothing at all and give what the network's global
+    skip gives; their order is chance. So whatever is no better than ``floor`` (dB) is level, and
+    last; ``alive`` counts what the long protocol puts above it.
     """
 
     designs: int
+    alive: int
+    floor: float
     kendall_tau: Interval
     spearman_rho: Interval
     ordered_pairs: float
@@ -132,7 +138,7 @@ class Fidelity:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; what is not known (noise of one seed, order of no pairs) is None."""
         content = {**asdict(self), "unfair": [asdict(unfair) for unfair in self.unfair]}
-        unknown = {k for k, v in content.items() if isinstance(v, float) and math.isnan(v)}
+        unknown = {k for k, v in content.items() if isinstance(v, float) and not math.isfinite(v)}
         return content | dict.fromkeys(unknown)
 
 
@@ -146,7 +152,11 @@ def pooled_noise(groups: Sequence[Sequence[float]]) -> float:
 
 
 def fidelity(
-    proxy: Sequence[Evaluation], long: Sequence[Evaluation], task: Task, resamples: int = 2000
+    proxy: Sequence[Evaluation],
+    long: Sequence[Evaluation],
+    task: Task,
+    floor: float = -math.inf,
+    resamples: int = 2000,
 ) -> Fidelity:
     """The fidelity of ``proxy``, whose evaluations are of the same designs as those of ``long``.
 
@@ -164,11 +174,11 @@ def fidelity(
             "needed to compare their order"
         )
     first = [short_of[key][0] for key in keys]
-    x = _ranked([e.psnr if e.feasible else math.nan for e in first])
+    x = _ranked(_above(floor, first))
     truth = [long_of[key][0] for key in keys]
-    psnr = np.array([e.psnr if e.feasible else math.nan for e in truth])
+    psnr = _above(floor, truth)
     y = _ranked(psnr)
-    noise = pooled_noise([_feasible(long_of[key]) for key in keys])
+    noise = pooled_noise(_repeats(floor, [long_of[key] for key in keys]))
     costs = {
         "OPs": np.array([e.ops for e in truth]),
         "Params": np.array([e.params for e in truth]),
@@ -180,12 +190,14 @@ def fidelity(
     )
     return Fidelity(
         designs=len(keys),
+        alive=int(np.sum(psnr > floor)),
+        floor=floor,
         kendall_tau=_bootstrap(_kendall, x, y, resamples),
         spearman_rho=_bootstrap(_spearman, x, y, resamples),
         ordered_pairs=right / pairs if pairs else math.nan,
         pairs=pairs,
         top=top / best,
-        proxy_noise=pooled_noise([_feasible(short_of[key]) for key in keys]),
+        proxy_noise=pooled_noise(_repeats(floor, [short_of[key] for key in keys])),
         long_noise=noise,
         proxy_seconds=float(np.mean([e.seconds for e in first])),
         long_seconds=float(np.mean([e.seconds for e in truth])),
@@ -204,11 +216,19 @@ def _by_design(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]
     return found
 
 
-def _feasible(evaluations: Sequence[Evaluation]) -> list[float]:
-    return [e.psnr for e in evaluations if e.feasible]
+def _above(floor: float, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
+    """PSNR (dB), at least ``floor``; what has none is at the floor, or NaN without one."""
+    least = floor if math.isfinite(floor) else math.nan
+    return np.array([max(e.psnr, floor) if e.feasible else least for e in evaluations])
 
 
-def _ranked(psnr: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def _repeats(floor: float, groups: Sequence[Sequence[Evaluation]]) -> list[list[float]]:
+    """PSNR by seed of the designs that are above ``floor`` with each."""
+    found = [[e.psnr for e in group if e.feasible] for group in groups]
+    return [group for group in found if min(group, default=-math.inf) > floor]
+
+
+def _ranked(psnr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks, the best highest; what has no PSNR is last."""
     from scipy.stats import rankdata
 
@@ -312,6 +332,11 @@ def words(found: MeasuredFidelity) -> list[str]:
         "not measured" if r[name] is None else f"{r[name]:.3f} dB"
         for name in ("proxy_noise", "long_noise")
     ]
+    if r.get("floor") is not None:
+        what += (
+            f", of which {r['alive']} end above {r['floor']:.2f} dB (what the global skip gives, "
+            "and the noise); the others are level, and last"
+        )
     lines = [
         what,
         f"Kendall τ {span(r['kendall_tau'])}, Spearman ρ {span(r['spearman_rho'])}",

@@ -88,7 +88,7 @@ def findings(study: Study) -> Findings:
 
 def _finding(c: _Comparison, told: bool) -> Finding:
     e = c.evidence
-    how = f"over {plural(e.pairs, 'pair')}" if e.pairs else f"by the {e.source}"
+    how = f"over {e.source}" if e.pairs else f"by the {e.source}"
     words = (
         f"{c.prefix}: {signed(e.effect)} dB [{signed(e.low)}, {signed(e.high)}] {how}{c.suffix}"
     )

@@ -79,8 +79,9 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
 
 def _trained(study: Study, recommended: Recommendation) -> str:
     here = recommended.candidate.evaluation
+    runs = len(study.candidates) + len(study.references)
     text = (
-        f"All {len(study.candidates)} candidates together put it at {decibel(recommended.psnr)} "
+        f"All {runs} runs together put it at {decibel(recommended.psnr)} "
         f"± {1.96 * recommended.error:.2f}; its own run had {decibel(here.psnr)}."
     )
     again = [e for e in study.confirmations if e.design.key == here.design.key and e.feasible]

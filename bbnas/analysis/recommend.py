@@ -133,6 +133,7 @@ def recommend(
     Raises:
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
     """
+    whole = study
     everything = [*study.references, *(c.evaluation for c in study.candidates)]
     number = re.fullmatch(r"(?:trial\s*)?#?(\d+)", pick.strip())
     if number:
@@ -162,7 +163,7 @@ def recommend(
         reasons=(),
         alternatives=alternatives(found, chosen),
     )
-    return replace(draft, reasons=tuple(reasons(study, draft, found)))
+    return replace(draft, reasons=tuple(reasons(whole, draft, found)))
 
 
 def _told_apart(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:

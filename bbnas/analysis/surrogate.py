@@ -37,6 +37,7 @@ _CATEGORIES = {
     "activation_position": get_args(ActivationPosition),
     "estimator": get_args(Estimator),
 }
+_MEASURES = ("k_ratio", "convs_per_residual", "width", "depth")
 # A network without residual connections is as far from one with them as so long a span.
 _NO_RESIDUAL = 64
 # PSNR is seen through best − s·ln(1 + (best − PSNR)/s): near the best as it is, and how deep a
@@ -108,8 +109,11 @@ class Surrogate:
     The kernel is a²·exp(−Σ_f r_f·d_f): d_f is 1 where two designs differ in the choice f, and for
     k, width, depth and convolutions per residual the doublings between them. Amplitude a, rates
     r_f and the noise are the most probable ones given the runs and broad priors (MAP; Rasmussen &
-    Williams 2006, §5.4), or ``theta``, those of an earlier surrogate of the same study.
+    Williams 2006, §5.4), or ``theta``, those of an earlier surrogate of the same study: the
+    logarithms of a, of the noise relative to ``noise``, and of the rates of FEATURES.
     """
+
+    FEATURES = (*map(str, Part), "weight_scale", *_CATEGORIES, *_MEASURES)
 
     def __init__(self, runs: Runs, noise: float, theta: Array | None = None) -> None:
         self._runs = runs
@@ -161,7 +165,7 @@ def _features(designs: Sequence[Design]) -> Array:
     return np.array(rows, dtype=np.float64)
 
 
-_IS_NAME = np.array([True] * (len(Part) + 1 + len(_CATEGORIES)) + [False] * 4)
+_IS_NAME = np.array([name not in _MEASURES for name in Surrogate.FEATURES])
 
 
 def _distances(a: Array, b: Array) -> Array:

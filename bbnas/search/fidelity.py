@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -82,7 +83,8 @@ def measure_fidelity(
     """Train ``designs`` by the proxy and by one of ``long_factor`` times its compute, and compare.
 
     What ``store`` holds is not trained again, so the same call goes on where it was interrupted.
-    Every sixth design is trained with ``seeds`` seeds. The result is kept under the proxy.
+    Every sixth design is trained with ``seeds`` seeds. The result is kept under the proxy. What
+    is no better than the global skip by more than the proxy's noise counts as learning nothing.
 
     Raises:
         UserError: bad arguments, or a design that could not be trained at all.
@@ -117,13 +119,18 @@ def measure_fidelity(
     finally:
         execute.close()
     by = {name: [e for key, e in found.items() if key[0] == name] for name in ("proxy", "long")}
+    floor = -math.inf
+    if evaluate is None:
+        from bbnas.training.scoring import skip_psnr
+
+        floor = proxy.noise + skip_psnr(task, dataset.validation, proxy.validation_side)
     measured = MeasuredFidelity(
         task=task.name,
         space=space.name,
         protocol=proxy,
         long=long,
         data=dataset.fingerprint,
-        result=fidelity(by["proxy"], by["long"], task).to_dict(),
+        result=fidelity(by["proxy"], by["long"], task, floor).to_dict(),
         environment=by["long"][0].environment,
     )
     store.add_fidelity(measured)

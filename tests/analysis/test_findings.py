@@ -69,7 +69,7 @@ def test_planted_effects_are_told_with_their_intervals(study: Study) -> None:
     tail = by_choice(found.told, "tail", "1-bit")
     assert tail.evidence.effect == pytest.approx(PLANTED["tail"], abs=0.02)
     assert "of the OPs" in tail.words
-    assert "over 24 pairs" in tail.words
+    assert "over 24 matched pairs" in tail.words
     # Values of k are compared with the best of them.
     for choice in ("0.25 k*", "4 k*"):
         k = by_choice(found.told, "alignment k / k*", choice)

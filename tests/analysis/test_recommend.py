@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import knee, recommend
 from bbnas.analysis.effects import fit_effects
-from bbnas.analysis.evidence import Pool, part_evidence, without
+from bbnas.analysis.evidence import Pool, gap, part_evidence, without
 from bbnas.analysis.recommend import TOLD
 from bbnas.analysis.words import count
 from bbnas.design import Design, Part
@@ -77,7 +77,8 @@ def test_the_knee_that_all_runs_tell_is_recommended(synthetic_study):
     assert answer.rival.candidate.number not in {c.number for c in answer.ties}
     assert answer.rival.errors >= TOLD
     text = " ".join(answer.reasons)
-    assert f"together put it at {answer.psnr:.2f} dB" in text
+    runs = len(study.candidates) + len(study.references)
+    assert f"All {runs} runs together put it at {answer.psnr:.2f} dB" in text
     assert f"It is ahead of trial {answer.rival.candidate.number} (" in text
 
 
@@ -227,11 +228,11 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
 def test_evidence_is_matched_pairs_or_the_fit_whichever_is_narrower(synthetic_study, evaluated):
     study = synthetic_study(1, references=False)
     candidates = []
-    for i, gap in enumerate([0.1, 0.2, 0.3]):
+    for i, loss in enumerate([0.1, 0.2, 0.3]):
         full = Design(width=20 + 20 * i)
         candidates.append(Candidate(2 * i, evaluated(full, psnr=26.0 + i)))
         one = full.replace(binarize=(Part.TAIL,))
-        candidates.append(Candidate(2 * i + 1, evaluated(one, psnr=26.0 + i - gap)))
+        candidates.append(Candidate(2 * i + 1, evaluated(one, psnr=26.0 + i - loss)))
     study = replace(study, candidates=tuple(candidates))
     evidence = part_evidence(study, Part.TAIL, fit_effects(study))
     assert evidence.effect == pytest.approx(-0.2)
@@ -280,3 +281,28 @@ def test_what_costs_nothing_is_named_as_the_task_has_it(task, words, synthetic_s
     assert f"and {words} has 20.00 dB" in reasons
     with pytest.raises(UserError, match=rf"beats {words} \(99.00 dB\)"):
         recommend(synthetic_study(20, task=task, skip_psnr=99.0))
+
+
+def test_the_losers_of_early_stopping_count_in_matched_pairs(synthetic_study, evaluated):
+    study = synthetic_study(1, references=False)
+    study = replace(study, config=replace(study.config, skip_psnr=24.0))
+    rungs = ((125, 24.6), (500, 24.9))
+    full = [Design(width=20 + 20 * i) for i in range(4)]
+    whole = [replace(evaluated(d, psnr=25.2), rungs=rungs) for d in full]
+    one = [d.replace(binarize=(Part.TAIL,)) for d in full]
+    stopped = [
+        replace(evaluated(d, psnr=float("nan")), status="stopped", rungs=own)
+        for d, own in zip(
+            one,
+            (((125, 24.5), (500, 24.7)), ((125, 24.3),), ((125, 24.2),), ((125, 20.0),)),
+            strict=True,
+        )
+    ]
+    found = [Candidate(i, e) for i, e in enumerate([*whole, *stopped])]
+    study = replace(study, candidates=tuple(found))
+    pairs = Pool.of(study).pairs(without(Part.TAIL))
+    # At the last rung that both reached; what was below the global skip there is no pair.
+    assert sorted(round(gap(*pair), 6) for pair in pairs) == [-0.4, -0.3, -0.2]
+    evidence = part_evidence(study, Part.TAIL, fit_effects(study))
+    assert evidence.effect == pytest.approx(-0.3)
+    assert evidence.source == "3 matched pairs, 3 of them at a rung"

@@ -167,7 +167,7 @@ def test_a_study_of_methods_ranks_them_and_speaks_of_its_own_task(methods_study,
     assert ("on Y" in words) == (task == "jpeg10")
     backbone = {"denoise25": "DnCNN", "jpeg10": "DnCNN-3"}[task]
     assert re.search(rf"backbone {backbone}\s*data", words)
-    assert "64×18 is trained as 16×4" in words
+    assert "64×18 is trained as 16×18" in words
     # The axes of a unit say nothing of methods.
     table = words[words.index("All candidates") :]
     assert re.search(r"1-bit\s*method\s*width\s*depth\s*seconds", table)

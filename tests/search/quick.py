@@ -125,6 +125,7 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
         "storage": f"sqlite:///{folder}/quick.db",
         "workers": 1,
         "evaluate": Formula(seed=changes.get("seed", 0)),
+        "early_stopping": False,
         "cost": price,
     }
     return search(**(settings | changes))

@@ -26,8 +26,8 @@ rungs = st.integers(1, 30).flatmap(
 
 
 def test_a_rung_misleads_by_as_much_as_gains_differ() -> None:
-    assert rung_noise([0.1, 0.9, 0.1, 0.9], 0.03) == 0.03  # too few
-    assert rung_noise([0.5] * 9, 0.03) == 0.03
+    assert rung_noise([0.1, 0.9, 0.1, 0.9], 0.03) == 0.06  # too few
+    assert rung_noise([0.5] * 9, 0.03) == 0.06
     assert rung_noise([0.1, 0.2, 0.3, 0.4, 0.5], 0.03) == pytest.approx(0.025**0.5)
 
 
@@ -91,7 +91,12 @@ def lengths(log: Path) -> dict[str, list[int]]:
 
 def stopping_search(folder: Path, budget: int, log: str = "log", **changes: Any) -> Any:
     evaluate = Formula(log=str(folder / log), rungs=PROXY.rungs)
-    settings: dict[str, Any] = {"protocol": PROXY, "evaluate": evaluate, "sampler": "random"}
+    settings: dict[str, Any] = {
+        "protocol": PROXY,
+        "evaluate": evaluate,
+        "sampler": "random",
+        "early_stopping": True,
+    }
     return quick_search(folder, budget, **(settings | changes))
 
 
@@ -113,7 +118,7 @@ def test_what_is_beaten_is_stopped_and_never_on_the_front(tmp_path: Path) -> Non
     assert {c.evaluation.design.key for c in points} <= found
     # Each call goes on from where the last one ended.
     for calls in lengths(tmp_path / "log").values():
-        assert calls == [100, 250, 500][: len(calls)]
+        assert calls == [100, 250, PROXY.iterations][: len(calls)]
     for candidate in stopped:
         e = candidate.evaluation
         assert np.isnan(e.psnr)
@@ -131,7 +136,7 @@ def test_a_stopped_study_goes_on_without_stopping(tmp_path: Path) -> None:
     assert again.counts.done == 30
     assert again.trained == first.counts.stopped
     trained = lengths(tmp_path / "again")
-    assert all(calls == [500] for calls in trained.values())
+    assert all(calls == [PROXY.iterations] for calls in trained.values())
     numbers = {c.number: c.evaluation.design.key for c in first.study.candidates}
     assert numbers == {c.number: c.evaluation.design.key for c in again.study.candidates}
 
@@ -164,7 +169,7 @@ def test_on_ray_as_in_process(tmp_path: Path) -> None:
     assert result.complete
     assert result.counts.stopped
     for calls in lengths(tmp_path / "log").values():
-        assert calls == [100, 250, 500][: len(calls)]
+        assert calls == [100, 250, PROXY.iterations][: len(calls)]
 
 
 def test_a_database_of_schema_1_is_brought_up(tmp_path: Path) -> None:

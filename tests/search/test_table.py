@@ -79,7 +79,7 @@ def test_every_design_is_trained_with_every_seed_and_none_twice(tmp_path: Path) 
 
 
 def test_a_protocol_without_rungs_is_given_some(tmp_path: Path) -> None:
-    table = make(tmp_path, protocol=PROTOCOLS["proxy"])
+    table = make(tmp_path, protocol=PROTOCOLS["proxy"].model_copy(update={"rungs": ()}))
     assert table.protocol.rungs == (ITERATIONS // 4, ITERATIONS // 2)
     assert table.protocol.key == PROTOCOLS["proxy"].key
 
