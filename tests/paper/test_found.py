@@ -48,7 +48,7 @@ def test_where_figures_come_from_is_told(tmp_path, write_scores):
     assert "Y, 4 border pixels cropped" in whole.words()
     assert "width" not in whole.words()
     reduced = read_scores(write_scores(tmp_path, protocol="proxy", iteration=500))
-    assert "at width × 0.25, depth × 0.25" in reduced.words()
+    assert "at width × 0.25, depth × 1" in reduced.words()
 
 
 @pytest.mark.parametrize(
