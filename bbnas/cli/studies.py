@@ -61,8 +61,9 @@ SKIPPED_NAMES = 20
 )
 @click.option(
     "--early-stopping/--no-early-stopping",
-    default=True,
-    help="Stop a candidate at a rung where others that cost no more are ahead.",
+    default=None,
+    help="Stop a candidate at a rung where others that cost no more are ahead. [default: yes, "
+    "unless the space is one of methods, which are to be compared]",
 )
 @options.quiet
 @options.as_json
@@ -79,6 +80,7 @@ def search(
     lq: tuple[int, int],
     threads: int,
     confirm: int | None,
+    early_stopping: bool | None,
     quiet: bool,
     as_json: bool,
     **others: Any,
@@ -116,6 +118,9 @@ def search(
             name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
             seed=seed,
             confirm=min(6, budget // 30) if confirm is None else confirm,
+            early_stopping=not chosen_space.axes.method
+            if early_stopping is None
+            else early_stopping,
             device=str(resolve_device(device)),
             on_event=on_event,
             **{key: value for key, value in others.items() if value is not None},
