@@ -3,6 +3,6 @@
 ``bbnas.engine`` runs packed models with it, ``bbnas.binary`` trains with it; either does without.
 """
 
-from bbnas.native.library import ISAS, LIBRARY, choose_isa, isas, kernels, library
+from bbnas.native.loading import ISAS, LIBRARY, choose_isa, isas, kernels, library
 
 __all__ = ["ISAS", "LIBRARY", "choose_isa", "isas", "kernels", "library"]
