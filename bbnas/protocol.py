@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.schema import Value, read_yaml, validate
+from bbnas.schema import Value, parse_yaml, read_yaml, validate
 
 if TYPE_CHECKING:
     from bbnas.tasks import Task
@@ -145,12 +146,36 @@ def paper_protocol(task: Task) -> Protocol:
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """A protocol by name, or one from a YAML file (named after the file).
 
+    Behind either may follow changes of it, ``proxy,iterations=500,patch=32``; rungs stay at their
+    shares of the iterations.
+
     Raises:
-        UserError: neither a protocol nor a file, or the file is not a protocol.
+        UserError: neither a protocol nor a file, the file is not a protocol, or no such change.
     """
     text = str(name_or_path)
-    if text in PROTOCOLS:
-        return PROTOCOLS[text]
-    if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
-        return validate(Protocol, {"name": Path(text).stem} | read_yaml(text), text)
-    raise unknown("protocol (or a .yaml file)", text, PROTOCOLS)
+    name, *changes = text.split(",")
+    if name in PROTOCOLS:
+        found = PROTOCOLS[name]
+    elif Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+        found = validate(Protocol, {"name": Path(name).stem} | read_yaml(name), name)
+    else:
+        raise unknown("protocol (or a .yaml file)", name, PROTOCOLS)
+    return _changed(found, changes, text) if changes else found
+
+
+def _changed(protocol: Protocol, changes: Sequence[str], where: str) -> Protocol:
+    asked: dict[str, Any] = {"name": ",".join([protocol.name, *changes])}
+    for change in changes:
+        name, equals, value = change.partition("=")
+        if not equals or not value or name in ("name", "rungs"):
+            raise UserError(
+                f"protocol {where!r}: {change!r} must be FIELD=VALUE, such as iterations=500; "
+                "names and rungs are for a YAML file"
+            )
+        asked[name] = parse_yaml(value, f"protocol {where!r}")
+    kept = protocol.model_dump()
+    if isinstance(asked.get("iterations"), int):
+        share = asked["iterations"] / protocol.iterations
+        rungs = dict.fromkeys(round(rung * share) for rung in protocol.rungs)
+        kept["rungs"] = tuple(rung for rung in rungs if 0 < rung < asked["iterations"])
+    return validate(Protocol, kept | asked, f"protocol {where!r}")

@@ -29,15 +29,28 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         UserError: the file cannot be read, is not YAML, or is not a mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: not valid YAML ({reason}); fix the file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not valid YAML ({error}); fix the file") from error
+    content = parse_yaml(text, path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold keys and values, holds {type(content).__name__}")
     return content
+
+
+def parse_yaml(text: str, where: str | Path) -> Any:
+    """What ``text`` says; ``where`` (a file, an option) begins the error.
+
+    Raises:
+        UserError: it is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{where}: not valid YAML ({reason}); mend it") from error
 
 
 def validate(model: type[M], content: Mapping[str, Any], where: str | Path) -> M:

@@ -261,8 +261,8 @@ def _bootstrap(
         for _ in range(resamples):
             chosen = rng.integers(0, len(x), len(x))
             found.append(figure(x[chosen], y[chosen]))
-    low, high = np.nanquantile(found, (0.025, 0.975))
-    return Interval(figure(x, y), float(low), float(high))
+        low, high = np.nanquantile(found, (0.025, 0.975))
+        return Interval(figure(x, y), float(low), float(high))
 
 
 def _ordered(

@@ -9,11 +9,11 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
-from bbnas.cli.progress import experiment_progress
+from bbnas.cli.progress import trainings_progress
 from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
-    from bbnas.report.experiment import Table
+    from bbnas.report.grid import Table
     from bbnas.store import Store
 
 _storage = click.option(
@@ -136,7 +136,7 @@ def run(
 
     url = ready_url(ABLATIONS) if storage is None else storage_url(storage)
     place, dataset = str(resolve_device(device)), load_images(data)
-    with experiment_progress(quiet) as on_trained:
+    with trainings_progress(quiet) as on_trained:
         measured = run_experiment(
             experiment,
             dataset,

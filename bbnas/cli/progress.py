@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from bbnas.data.sets import Work
-    from bbnas.search.experiment import Trained
     from bbnas.search.loop import Event
+    from bbnas.search.named import Trained
     from bbnas.training import Progress
 
 LINE_SECONDS = 10.0
@@ -89,8 +89,8 @@ def _tally(now: Event) -> Iterator[str]:
 
 
 @contextmanager
-def experiment_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
-    """Shows each Trained of ``run_experiment`` that is passed to what it yields."""
+def trainings_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
+    """Shows each Trained of ``train_named`` that is passed to what it yields."""
     if quiet:
         yield None
     elif sys.stderr.isatty():
@@ -103,7 +103,7 @@ def experiment_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | Non
 def _outcome(now: Trained) -> str:
     e = now.evaluation
     result = f"{e.psnr:.2f} dB" if e.feasible else e.status
-    return f"{result}, {now.row}, seed {e.protocol.seed} | {duration(now.remaining)} left"
+    return f"{result}, {now.label} | {duration(now.remaining)} left"
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import Names, print_json, print_table
-from bbnas.cli.progress import duration, experiment_progress
+from bbnas.cli.progress import duration, trainings_progress
 from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _tabulate(
         "date": datetime.now(UTC).date().isoformat(),
         "command": " ".join(["bbnas", *sys.argv[1:]]),
     }
-    with experiment_progress(quiet) as on_trained:
+    with trainings_progress(quiet) as on_trained:
         made: Table = tabulate(
             chosen_space,
             chosen_task,

@@ -30,21 +30,10 @@ from bbnas.paper.printed import TABLES, records
 from bbnas.report.draw import Spec
 from bbnas.report.draw_experiment import Point, draw_differences, draw_series
 from bbnas.report.experiment_setting import circumstances, limits
+from bbnas.report.grid import Table
 from bbnas.tasks import get_task
 
 NONE = "–"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as texts; ``numeric`` columns are right-aligned. ``note`` says how to read it."""
-
-    name: str
-    title: str
-    columns: tuple[str, ...]
-    numeric: tuple[bool, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from bbnas.paper.write import literal
-from bbnas.report.experiment import Findings, Table, effect_words
+from bbnas.report.experiment import Findings, effect_words
+from bbnas.report.grid import grid
 from bbnas.report.page import embed, write_page
 from bbnas.tasks import get_task
 
@@ -60,7 +61,7 @@ def to_markdown(found: Findings) -> str:
         "",
     ]
     for table in found.tables:
-        lines += [f"## {literal(table.title)}", "", *_grid(table), "", literal(table.note), ""]
+        lines += [f"## {literal(table.title)}", "", *grid(table), "", literal(table.note), ""]
     lines += ["## Limits", "", *(f"- {literal(limit)}" for limit in found.limits), ""]
     lines += ["## How it was measured", ""]
     for topic, pairs in found.circumstances:
@@ -69,13 +70,6 @@ def to_markdown(found: Findings) -> str:
         lines.append("")
     lines.append(f"Made by `bbnas study run {experiment.name}`; figures in the HTML page.")
     return "\n".join(lines) + "\n"
-
-
-def _grid(table: Table) -> list[str]:
-    heads = [literal(column) for column in table.columns]
-    rules = ["---:" if numeric else "---" for numeric in table.numeric]
-    rows = [[literal(cell) for cell in row] for row in table.rows]
-    return [f"| {' | '.join(line)} |" for line in (heads, rules, *rows)]
 
 
 def to_plain(found: Findings) -> dict[str, Any]:

@@ -335,7 +335,7 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
         ledger.refer(reference)
 
     designs = benefit_designs(task, space).items()
-    wanted = {name: Wanted(design, config.protocol) for name, design in designs}
+    wanted = {name: Wanted(design, config.protocol, name) for name, design in designs}
     found = measure_named(wanted, find, keep, workers)
     for reference in found.values():  # those of another study too
         ledger.refer(reference)

@@ -71,7 +71,7 @@ def measure_benefit(
     designs = benefit_designs(task, space)
     workers_used = executor(min(workers, len(designs)), train)
     try:
-        wanted = {name: Wanted(design, protocol) for name, design in designs.items()}
+        wanted = {name: Wanted(design, protocol, name) for name, design in designs.items()}
         return measure_named(wanted, find, keep, workers_used)
     finally:
         workers_used.close()

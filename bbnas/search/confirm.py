@@ -47,7 +47,9 @@ def confirm(
         longer.model_copy(update={"seed": config.seed + seed}) for seed in range(1, SEEDS + 1)
     ]
     wanted = {
-        (c.evaluation.design.key, protocol.seed): Wanted(c.evaluation.design, protocol)
+        (c.evaluation.design.key, protocol.seed): Wanted(
+            c.evaluation.design, protocol, c.evaluation.design.label()
+        )
         for protocol in protocols
         for c in ranked[:best]
     }

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.paper.experiment import Experiment, Measured
 from bbnas.protocol import Protocol
-from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.named import Wanted, measure_named
+from bbnas.search.executors import Evaluate
+from bbnas.search.named import Trained, Wanted, train_named
 from bbnas.store import Store
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One training more: ``done`` of ``total``, and the seconds that the rest may take."""
-
-    row: str
-    evaluation: Evaluation
-    done: int
-    total: int
-    remaining: float
 
 
 def stored(experiment: Experiment, dataset: Dataset, store: Store | None) -> Measured:
@@ -66,29 +53,21 @@ def run_experiment(
     Raises:
         UserError: a row that could not be trained at all.
     """
-    known = stored(experiment, dataset, store)
     wanted = {
-        (row.name, seed): Wanted(row.design, protocol)
-        for seed, protocol in enumerate(experiment.protocols)
+        (row.name, protocol.seed): Wanted(
+            row.design, protocol, f"{row.name}, seed {protocol.seed}"
+        )
+        for protocol in experiment.protocols
         for row in experiment.rows
-        if known.evaluations[row.name][seed] is None
     }
-    total = len(experiment.rows) * experiment.seeds
-    done = before = total - len(wanted)
-    started = time.monotonic()
-
-    def keep(key: tuple[str, int], new: Evaluation) -> None:
-        nonlocal done
-        store.add_evaluation(new)
-        done += 1
-        if on_trained is not None:
-            each = (time.monotonic() - started) / (done - before)
-            on_trained(Trained(key[0], new, done, total, each * (total - done)))
-
-    train = evaluate or Training(experiment.task, experiment.protocol, dataset, device)
-    execute = executor(min(workers, max(1, len(wanted))), train)
-    try:
-        measure_named(wanted, lambda *_: None, keep, execute)
-    finally:
-        execute.close()
+    train_named(
+        wanted,
+        experiment.task,
+        dataset,
+        store,
+        workers=workers,
+        device=device,
+        evaluate=evaluate,
+        on_trained=on_trained,
+    )
     return stored(experiment, dataset, store)

@@ -1,20 +1,20 @@
-"""Does the proxy rank designs as longer training does? Designs drawn for that, trained by both."""
+"""Do proxies rank designs as longer training does? Designs drawn for that, trained by all."""
 
 from __future__ import annotations
 
 import hashlib
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import MeasuredFidelity
 from bbnas.protocol import Protocol
-from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.named import Wanted, measure_named
+from bbnas.search.executors import Evaluate
+from bbnas.search.named import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import Store
 from bbnas.tasks import Task
@@ -68,9 +68,10 @@ def measure_fidelity(
     space: Space,
     task: Task,
     dataset: Dataset,
-    proxy: Protocol,
+    proxies: Sequence[Protocol],
     store: Store,
     *,
+    long: Protocol | None = None,
     designs: int = 24,
     long_factor: float = 12,
     seeds: int = 3,
@@ -78,60 +79,60 @@ def measure_fidelity(
     workers: int = 1,
     device: str = "cpu",
     evaluate: Evaluate | None = None,
-    on_message: Callable[[str], None] | None = None,
-) -> MeasuredFidelity:
-    """Train ``designs`` by the proxy and by one of ``long_factor`` times its compute, and compare.
+    on_trained: Callable[[Trained], None] | None = None,
+) -> list[MeasuredFidelity]:
+    """Train ``designs`` by each of ``proxies`` and by ``long``, and compare each with the latter.
 
-    What ``store`` holds is not trained again, so the same call goes on where it was interrupted.
-    Every sixth design is trained with ``seeds`` seeds. The result is kept under the proxy. What
-    is no better than the global skip by more than the proxy's noise counts as learning nothing.
+    ``long`` is, unless given, the first proxy with ``long_factor`` times its compute. What
+    ``store`` holds is not trained again, so the same call goes on where it was interrupted.
+    Every sixth design is trained with ``seeds`` seeds. A result is kept under its proxy. What is
+    no better than the global skip by more than the first proxy's noise counts as learning nothing.
 
     Raises:
         UserError: bad arguments, or a design that could not be trained at all.
     """
     chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
-    long = proxy.longer(long_factor)
+    long = long or proxies[0].longer(long_factor)
     few = dict(list(chosen.items())[::REPEATED])
     wanted = {
-        (name, s, key): Wanted(design, protocol.model_copy(update={"seed": seed + s}))
-        for name, protocol in (("proxy", proxy), ("long", long))
+        (place, s, key): Wanted(
+            design,
+            protocol.model_copy(update={"seed": seed + s}),
+            f"{protocol.name}, {design.label()}, seed {seed + s}",
+        )
+        for place, protocol in enumerate((*proxies, long))
         for s in range(seeds)
         for key, design in (few if s else chosen).items()
     }
-
-    def find(design: Design, protocol: Protocol) -> Evaluation | None:
-        return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
-
-    missing = {key for key, (design, protocol) in wanted.items() if not find(design, protocol)}
-    done = len(wanted) - len(missing)
-
-    def keep(key: tuple[str, int, str], new: Evaluation) -> None:
-        nonlocal done
-        store.add_evaluation(new)
-        done += 1
-        if on_message is not None:
-            on_message(f"{done}/{len(wanted)} {key[0]}, {new.result}, {new.design.label()}")
-
-    train = evaluate or Training(task.name, proxy, dataset, device)
-    execute = executor(min(workers, max(1, len(missing))), train)
-    try:
-        found = measure_named(wanted, find, keep, execute)
-    finally:
-        execute.close()
-    by = {name: [e for key, e in found.items() if key[0] == name] for name in ("proxy", "long")}
+    found = train_named(
+        wanted,
+        task.name,
+        dataset,
+        store,
+        workers=workers,
+        device=device,
+        evaluate=evaluate,
+        on_trained=on_trained,
+    )
+    by = [[e for key, e in found.items() if key[0] == place] for place in range(len(proxies) + 1)]
     floor = -math.inf
     if evaluate is None:
         from bbnas.training.scoring import skip_psnr
 
-        floor = proxy.noise + skip_psnr(task, dataset.validation, proxy.validation_side)
-    measured = MeasuredFidelity(
-        task=task.name,
-        space=space.name,
-        protocol=proxy,
-        long=long,
-        data=dataset.fingerprint,
-        result=fidelity(by["proxy"], by["long"], task, floor).to_dict(),
-        environment=by["long"][0].environment,
-    )
-    store.add_fidelity(measured)
+        side = proxies[0].validation_side
+        floor = proxies[0].noise + skip_psnr(task, dataset.validation, side)
+    measured = [
+        MeasuredFidelity(
+            task=task.name,
+            space=space.name,
+            protocol=proxy,
+            long=long,
+            data=dataset.fingerprint,
+            result=fidelity(short, by[-1], task, floor).to_dict(),
+            environment=by[-1][0].environment,
+        )
+        for proxy, short in zip(proxies, by, strict=False)
+    ]
+    for each in measured:
+        store.add_fidelity(each)
     return measured

@@ -7,7 +7,6 @@ from __future__ import annotations
 import gzip
 import json
 import math
-import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,8 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Status
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
-from bbnas.search.executors import Evaluate, Training, executor
-from bbnas.search.experiment import Trained
-from bbnas.search.named import Wanted, measure_named
+from bbnas.search.executors import Evaluate
+from bbnas.search.named import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import STUDIES, TABLE, Store
 from bbnas.tasks import Task
@@ -151,36 +149,27 @@ def tabulate(
     protocols = [protocol.model_copy(update={"seed": seed}) for seed in range(seeds)]
     # A seed after the other: what is there at any time is as much of a table as can be.
     wanted = {
-        f"{design.label()} ({design.key}), seed {by.seed}": Wanted(design, by)
+        (design.key, by.seed): Wanted(design, by, f"{design.label()}, seed {by.seed}")
         for by in protocols
         for design in space.enumerate()
     }
-    known: dict[str, Evaluation] = {}
-    for name, (design, by) in wanted.items():
+    for design, by, _ in wanted.values():
         found = store.find_evaluation(design, task.name, by, dataset.fingerprint)
         if found is not None:
             _check_rungs(found, protocol.rungs, store)
-            known[name] = found
-    missing = {name: want for name, want in wanted.items() if name not in known}
-    before, started = len(known), time.monotonic()
-
-    def keep(name: str, new: Evaluation) -> None:
-        store.add_evaluation(new)
-        known[name] = new
-        if on_trained is not None:
-            each = (time.monotonic() - started) / (len(known) - before)
-            left = each * (len(wanted) - len(known))
-            on_trained(Trained(new.design.label(), new, len(known), len(wanted), left))
-
-    train = evaluate or Training(task.name, protocol, dataset, device)
-    execute = executor(min(workers, max(1, len(missing))), train)
-    try:
-        measure_named(missing, lambda *_: None, keep, execute)
-    finally:
-        execute.close()
+    known = train_named(
+        wanted,
+        task.name,
+        dataset,
+        store,
+        workers=workers,
+        device=device,
+        evaluate=evaluate,
+        on_trained=on_trained,
+    )
     runs: dict[str, list[Evaluation]] = {}
-    for name in wanted:
-        runs.setdefault(known[name].design.key, []).append(known[name])
+    for (key, _), found in known.items():
+        runs.setdefault(key, []).append(found)
     environments = {json.dumps(dict(e.environment), sort_keys=True): None for e in known.values()}
     return Table(
         space=space,

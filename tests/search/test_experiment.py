@@ -13,7 +13,8 @@ from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.paper.experiment import Experiment, Measured
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.search.experiment import Trained, run_experiment, stored
+from bbnas.search.experiment import run_experiment, stored
+from bbnas.search.named import Trained
 from bbnas.store import Store
 
 EXPERIMENT = Experiment.model_validate(

@@ -12,7 +12,7 @@ from quick import SPACE, Formula, Photographs
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
-from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.protocol import PROTOCOLS, Protocol, load_protocol
 from bbnas.search.fidelity import draw, measure_fidelity
 from bbnas.space import Space, load_space
 from bbnas.store import Store
@@ -44,7 +44,8 @@ def run(folder: Path, trainings: Trainings, **changes: object) -> MeasuredFideli
     arguments = {"designs": 18, "evaluate": trainings, **changes}
     store = Store(f"sqlite:///{folder}/fidelity.db", create=True)
     space = Space.from_dict(SPACE)
-    return measure_fidelity(space, TASK, Photographs(), PROXY, store, **arguments)  # type: ignore[arg-type]
+    found, *_ = measure_fidelity(space, TASK, Photographs(), [PROXY], store, **arguments)  # type: ignore[arg-type]
+    return found
 
 
 def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
@@ -82,6 +83,34 @@ def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
     before = trainings.count - 1  # the last was not finished
     run(tmp_path, trainings)
     assert trainings.count - 1 - before == 2 * (18 + 6) - 19
+
+
+def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
+    trainings = Trainings()
+    alone = run(tmp_path, trainings)
+    before = trainings.count
+    store = Store(f"sqlite:///{tmp_path}/fidelity.db")
+    shorter = load_protocol("proxy,iterations=500")
+    both = measure_fidelity(
+        *(Space.from_dict(SPACE), TASK, Photographs(), [PROXY, shorter], store),
+        designs=18,
+        evaluate=trainings,
+    )
+    assert trainings.count == before + 18 + 2 * 3  # neither the first nor the long one again
+    assert both[0].result == alone.result
+    assert [found.long for found in both] == [alone.long] * 2
+    assert both[1].protocol.iterations == 500
+    kept = store.find_fidelity("sr4", shorter, Photographs().fingerprint)
+    assert kept is not None
+    assert kept.result == both[1].result
+    # A truth of one's own: the proxy agrees with itself.
+    itself, *_ = measure_fidelity(
+        *(Space.from_dict(SPACE), TASK, Photographs(), [PROXY], store),
+        long=PROXY,
+        designs=18,
+        evaluate=trainings,
+    )
+    assert itself.result["kendall_tau"]["value"] == pytest.approx(1.0)
 
 
 def test_a_draw_is_seeded_spread_and_of_the_space() -> None:

@@ -1,0 +1,44 @@
+"""Protocols by name, by file, and with changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bbnas.errors import UserError
+from bbnas.protocol import PROTOCOLS, load_protocol
+
+PROXY = PROTOCOLS["proxy"]
+
+
+def test_changes_follow_a_name_or_a_file(tmp_path: Path) -> None:
+    assert load_protocol("proxy") == PROXY
+    found = load_protocol("proxy,iterations=400,learning_rate=8e-3,schedule=halve")
+    assert found.name == "proxy,iterations=400,learning_rate=8e-3,schedule=halve"
+    assert (found.iterations, found.learning_rate, found.schedule) == (400, 8e-3, "halve")
+    assert found.rungs == (50, 200)  # the same shares
+    assert (found.batch, found.patch) == (PROXY.batch, PROXY.patch)
+    assert load_protocol("proxy,iterations=1").rungs == ()
+    path = tmp_path / "mine.yaml"
+    path.write_text("{iterations: 10, batch: 2, patch: 8, learning_rate: 0.001}")
+    assert load_protocol(f"{path},batch=3").batch == 3
+    assert load_protocol(f"{path},batch=3").name == "mine,batch=3"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("proxi,iterations=5", "unknown protocol"),
+        ("proxy,iterations", "'iterations' must be FIELD=VALUE"),
+        ("proxy,", "must be FIELD=VALUE"),
+        ("proxy,patches=3", "unknown key 'patches'.*did you mean 'patch'"),
+        ("proxy,iterations=0", "iterations = 0: must be greater than or equal to 1"),
+        ("proxy,iterations=many", "iterations = 'many'"),
+        ("proxy,rungs=[1]", "rungs are for a YAML file"),
+        ("proxy,batch={", "not valid YAML"),
+    ],
+)
+def test_a_change_that_is_none_is_refused(text: str, error: str) -> None:
+    with pytest.raises(UserError, match=error):
+        load_protocol(text)
