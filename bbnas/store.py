@@ -5,8 +5,6 @@ Reading a study needs neither Optuna nor torch.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,8 +21,6 @@ from bbnas.database import (
     candidates,
     evaluations,
     explain,
-    fidelities,
-    latencies,
     make_engine,
     metadata,
     references,
@@ -38,12 +34,11 @@ from bbnas.errors import UserError, unknown
 from bbnas.evaluation import (
     Candidate,
     Evaluation,
-    Latency,
     LatencySetting,
-    MeasuredFidelity,
     Study,
     StudyConfig,
 )
+from bbnas.latencies import last_setting, seconds_by_design
 from bbnas.protocol import Protocol
 
 STUDIES = Path("studies")
@@ -261,8 +256,8 @@ class Store:
             config = study_config(row.config)
             if config.latency is not None:
                 setting = LatencySetting.from_dict(config.latency)
-            setting = setting or _last_setting(connection, config.task)
-            times = {} if setting is None else _seconds(connection, config.task, setting)
+            setting = setting or last_setting(connection, config.task)
+            times = {} if setting is None else seconds_by_design(connection, config.task, setting)
         beside = [evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
         return Study(
             config=config,
@@ -291,91 +286,6 @@ class Store:
         with self.read() as connection:
             row = known(connection, design, task, protocol, data)
         return None if row is None else evaluation(row)
-
-    def find_latency(
-        self, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
-    ) -> Latency | None:
-        """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
-        which = (
-            latencies.c.shape == shape if design is None else latencies.c.design_key == design.key
-        )
-        query = sa.select(latencies).where(which, *_measured(setting, task))
-        with self.read() as connection:
-            row = connection.execute(query.limit(1)).first()
-        if row is None:
-            return None
-        numbers = (row.seconds, row.ratio, row.reference, row.spread, row.runs)
-        return Latency(*numbers, LatencySetting.from_dict(row.setting))
-
-    def reference_time(self, setting: LatencySetting) -> float | None:
-        """The reference workload's time (s) by which latencies of ``setting`` were scaled."""
-        query = sa.select(latencies.c.reference).where(
-            latencies.c.setting_key == _setting_key(setting)
-        )
-        with self.read() as connection:
-            found = connection.scalar(query.order_by(latencies.c.id).limit(1))
-        return None if found is None else float(found)
-
-    def add_latency(self, design: Design, task: str, shape: str, found: Latency) -> None:
-        """Keep a measurement; the first one of a design in a setting stays."""
-        with self.write() as connection:
-            held = sa.select(latencies.c.id).where(
-                latencies.c.design_key == design.key, *_measured(found.setting, task)
-            )
-            if connection.scalar(held) is not None:
-                return
-            connection.execute(
-                sa.insert(latencies).values(
-                    design_key=design.key,
-                    task=task,
-                    setting_key=_setting_key(found.setting),
-                    shape=shape,
-                    setting=found.setting.to_dict(),
-                    seconds=found.seconds,
-                    ratio=found.ratio,
-                    reference=found.reference,
-                    spread=found.spread,
-                    runs=found.runs,
-                )
-            )
-
-    def add_fidelity(self, added: MeasuredFidelity) -> None:
-        """Keep how a proxy ranks; the last measurement is the one that is found."""
-        with self.write() as connection:
-            connection.execute(
-                sa.insert(fidelities).values(
-                    task=added.task,
-                    space=added.space,
-                    protocol_key=_seedless(added.protocol).key,
-                    data=added.data,
-                    protocol=added.protocol.model_dump(mode="json"),
-                    long=added.long.model_dump(mode="json"),
-                    result=added.result,
-                    environment=dict(added.environment),
-                    measured=now(),
-                )
-            )
-
-    def find_fidelity(self, task: str, protocol: Protocol, data: str) -> MeasuredFidelity | None:
-        """How ``protocol``, with whatever seed, was last found to rank designs."""
-        query = sa.select(fidelities).where(
-            fidelities.c.task == task,
-            fidelities.c.protocol_key == _seedless(protocol).key,
-            fidelities.c.data == data,
-        )
-        with self.read() as connection:
-            row = connection.execute(query.order_by(fidelities.c.id.desc()).limit(1)).first()
-        if row is None:
-            return None
-        return MeasuredFidelity(
-            task=row.task,
-            space=row.space,
-            protocol=Protocol.model_validate(row.protocol),
-            long=Protocol.model_validate(row.long),
-            data=row.data,
-            result=row.result,
-            environment=row.environment,
-        )
 
     def add_evaluation(self, added: Evaluation) -> int:
         """Keep an evaluation; the first one that did not fail stays. Returns the row's id."""
@@ -438,32 +348,6 @@ def refer(connection: sa.Connection, study_id: int, found: Evaluation) -> None:
     there = [references.c[name] == value for name, value in row.items()]
     if connection.execute(sa.select(references).where(*there)).first() is None:
         connection.execute(sa.insert(references).values(row))
-
-
-def _seedless(protocol: Protocol) -> Protocol:
-    return protocol.model_copy(update={"seed": 0})
-
-
-def _setting_key(setting: LatencySetting) -> str:
-    content = json.dumps(setting.to_dict(), sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-
-def _measured(setting: LatencySetting, task: str) -> Sequence[sa.ColumnElement[bool]]:
-    return latencies.c.setting_key == _setting_key(setting), latencies.c.task == task
-
-
-def _last_setting(connection: sa.Connection, task: str) -> LatencySetting | None:
-    query = sa.select(latencies.c.setting).where(latencies.c.task == task)
-    found = connection.scalar(query.order_by(latencies.c.id.desc()).limit(1))
-    return None if found is None else LatencySetting.from_dict(found)
-
-
-def _seconds(connection: sa.Connection, task: str, setting: LatencySetting) -> dict[str, float]:
-    """Latencies by the key of the design."""
-    query = sa.select(latencies.c.design_key, latencies.c.seconds)
-    rows = connection.execute(query.where(*_measured(setting, task))).all()
-    return {row.design_key: float(row.seconds) for row in rows}
 
 
 def evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:

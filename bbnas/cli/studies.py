@@ -287,13 +287,14 @@ def report(
 
 def _known_fidelity(study: Study) -> MeasuredFidelity | None:
     """What ``bbnas fidelity`` found of the study's protocol here."""
+    from bbnas.fidelities import find_fidelity
     from bbnas.store import FIDELITY, Store, default_url
 
     url = default_url(FIDELITY)
     if not Path(url.removeprefix("sqlite:///")).exists():
         return None
     config = study.config
-    return Store(url).find_fidelity(config.task, config.protocol, config.data)
+    return find_fidelity(Store(url), config.task, config.protocol, config.data)
 
 
 def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:

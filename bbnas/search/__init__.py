@@ -295,6 +295,7 @@ def _loop(
     baselines: Mapping[str, Design],
     on_event: Callable[[Event], None] | None,
 ) -> Loop:
+    from bbnas.search.limits import Limits
     from bbnas.search.loop import Loop
     from bbnas.search.proposals import Proposals
     from bbnas.search.trials import Trials
@@ -319,7 +320,7 @@ def _loop(
         proposals=Proposals(space, config, prices, rng),
         budget=budget,
         rng=rng,
-        limits=limits,
+        limits=Limits(space, prices, limits),
         baselines=tuple(baselines.items()),
         on_event=on_event,
     )

@@ -12,6 +12,7 @@ from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelities import add_fidelity
 from bbnas.protocol import Protocol
 from bbnas.search.executors import Evaluate
 from bbnas.search.named import Trained, Wanted, train_named
@@ -134,5 +135,5 @@ def measure_fidelity(
         for proxy, short in zip(proxies, by, strict=False)
     ]
     for each in measured:
-        store.add_fidelity(each)
+        add_fidelity(store, each)
     return measured

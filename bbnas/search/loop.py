@@ -8,20 +8,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from bbnas.analysis.words import COSTS
-from bbnas.design import METHODS, Design
+from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation
+from bbnas.evaluation import Candidate, Evaluation
 from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.search.limits import Limits
 from bbnas.search.prices import Prices
 from bbnas.search.proposals import Proposals
-from bbnas.search.stopping import rung_noise, worth_more
+from bbnas.search.stopping import go_on_with, next_rung
 from bbnas.search.trials import Trials
 from bbnas.space import Space
 
@@ -30,8 +29,6 @@ PATIENCE = 10
 # From this many candidates on there is a knee worth looking around.
 REFINE_FROM = 20
 DRAWS = 300
-# One in so many of the candidates at a rung goes on.
-REDUCTION = 2.0
 # So many failures in a row are the machine's, not the designs'.
 MAX_FAILURES = 5
 
@@ -78,8 +75,7 @@ class Event:
 class Loop:
     """Ask, evaluate, tell: hands out Jobs and takes their outcomes, whoever evaluates them.
 
-    ``baselines`` are (name, design) to evaluate first; ``limits`` are upper bounds by the name of
-    a cost (``ops``, ``params``, ``latency``).
+    ``baselines`` are (name, design) to evaluate first.
     """
 
     ledger: Ledger
@@ -89,7 +85,7 @@ class Loop:
     proposals: Proposals
     budget: int
     rng: np.random.Generator
-    limits: dict[str, float] = field(default_factory=dict)
+    limits: Limits
     baselines: Sequence[tuple[str, Design]] = ()
     on_event: Callable[[Event], None] | None = None
 
@@ -104,7 +100,6 @@ class Loop:
         self._failures = 0
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
-        self._cheapest = dict.fromkeys(self.limits, math.inf)
         self._front, self._best = 0, math.nan
         self._knee, self._near = "", list[Design]()
         self._catch_up()
@@ -224,40 +219,14 @@ class Loop:
         return None
 
     def _promising(self) -> int | None:
-        """The number of a stopped candidate to go on with, of the highest rung first."""
-        config = self.ledger.config
         own = {n: c.evaluation for n, c in self._found.items() if not c.baseline}
-        waiting = {n for n, e in own.items() if e.status == "stopped" and n not in self._running}
-        if not waiting:
-            return None
-        costs = [name for name in config.objectives if name != "psnr"]
-        for rung in reversed(config.protocol.rungs):
-            there = {n: dict(e.rungs)[rung] for n, e in own.items() if rung in dict(e.rungs)}
-            here = [n for n in waiting & there.keys() if own[n].rungs[-1][0] == rung]
-            if not here:
-                continue
-            if not config.early_stopping:
-                return min(here)
-            points = [[getattr(own[n], name) for name in costs] for n in there]
-            gains = [own[n].psnr - psnr for n, psnr in there.items() if own[n].feasible]
-            noise = rung_noise(gains, config.protocol.noise)
-            worth = worth_more(list(there.values()), points, noise, REDUCTION)
-            passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
-            if passed:
-                return max(passed, key=lambda n: there[n])
-        return None
-
-    def _until(self, job: Job) -> int | None:
-        """The rung at which ``job`` is looked at next; None if it is trained to the end."""
-        config = self.ledger.config
-        if job.baseline or not config.early_stopping:
-            return None
-        known = self._found.get(job.number)
-        last = known.evaluation.rungs[-1][0] if known and known.evaluation.rungs else 0
-        return next((rung for rung in config.protocol.rungs if rung > last), None)
+        return go_on_with(self.ledger.config, own, self._running)
 
     def _start(self, job: Job, trial: int | None) -> Job:
-        job = replace(job, until=self._until(job))
+        if not job.baseline:
+            known = self._found.get(job.number)
+            rung = next_rung(self.ledger.config, None if known is None else known.evaluation)
+            job = replace(job, until=rung)
         self._running[job.number] = trial
         if self.prices.clock is not None:
             self.prices.clock(job.design)  # now, so that no finished training waits for it
@@ -269,7 +238,7 @@ class Loop:
             design = design.canonical()
             if design.key in self.ledger.designs():
                 continue
-            if excess := self._excess(design):
+            if excess := self.limits.excess(design):
                 self.ledger.reject()
                 limits = " and ".join(f"max_{cost}" for cost in excess)
                 self._emit("message", text=f"baseline {name} is over {limits}: left out")
@@ -282,7 +251,7 @@ class Loop:
         return None
 
     def _suggested(self) -> Job | None:
-        if not self._within_limits:
+        if not self.limits.attainable:
             self._exhaust()
         fruitless = 0
         while not self.exhausted and self.ledger.counts().claimed < self.budget:
@@ -294,7 +263,7 @@ class Loop:
                     self._exhaust()
                     return None
                 trial, design = self.trials.ask(unseen)
-            if excess := self._excess(design):
+            if excess := self.limits.excess(design):
                 self.trials.avoid(trial, excess)
                 self.ledger.reject()
                 fruitless += 1
@@ -315,7 +284,7 @@ class Loop:
         if not self.ledger.config.refine or self.ledger.counts().claimed % 2:
             return None
         seen = self.ledger.designs()
-        fits = (d for d in self._near if d.key not in seen and not self._excess(d))
+        fits = (d for d in self._near if d.key not in seen and not self.limits.excess(d))
         return next(fits, None)
 
     def _proposed(self) -> Design | None:
@@ -326,12 +295,8 @@ class Loop:
             or len(self._found) < config.sampler_options["n_startup_trials"]
         ):
             return None
-        counted = {name: limit for name, limit in self.limits.items() if name != "latency"}
-
-        def fits(design: Design) -> bool:  # latency is measured for what is proposed alone
-            return all(self.prices(design, name) <= limit for name, limit in counted.items())
-
-        return self.proposals.propose(self._found, self.ledger.designs(), fits)
+        # Latency is measured for what is proposed alone.
+        return self.proposals.propose(self._found, self.ledger.designs(), self.limits.counted)
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
@@ -352,27 +317,12 @@ class Loop:
         """A trial for a design that was not the sampler's choice; None outside the space."""
         return self.trials.ask(design)[0] if self.space.contains(design) else None
 
-    def _excess(self, design: Design) -> dict[str, float]:
-        """By how much a design is over each limit, relative to the limit.
-
-        What is over a limit that is counted is not measured for the one that is not.
-        """
-        excess: dict[str, float] = {}
-        for name in sorted(self.limits, key=list(OBJECTIVES).index):
-            if name == "latency" and excess:
-                break
-            value, limit = self.prices(design, name), self.limits[name]
-            self._cheapest[name] = min(self._cheapest[name], value)
-            if value > limit:
-                excess[name] = value / limit - 1.0
-        return excess
-
     def _unseen(self) -> Design | None:
         """A design within the limits that the study does not have, or None if there is none."""
         seen = self.ledger.designs()
 
         def fits(design: Design) -> bool:
-            return design.key not in seen and not self._excess(design)
+            return design.key not in seen and not self.limits.excess(design)
 
         for _ in range(DRAWS):
             if fits(design := self.space.sample(self.rng)):
@@ -382,45 +332,15 @@ class Loop:
         # What was passed over once is seen, or over a limit, for good.
         return next((design for design in self._remaining if fits(design)), None)
 
-    @cached_property
-    def _within_limits(self) -> bool:
-        """Whether any design keeps the limits.
-
-        Every design costs at least as much, in OPs and in Params, as one of its method that has
-        all parts 1-bit that can be, at the smallest width and depth. Its latency can be less, but
-        not by half.
-        """
-        axes = self.space.axes
-        subsets = [set(subset) for subset in axes.binarize]
-        largest = [s for s in subsets if not any(s < other for other in subsets)]
-        width, depth = min(axes.width), min(axes.depth)
-        excesses = (
-            self._excess(Design(binarize=tuple(subset), width=width, depth=depth, **unit))
-            for subset in largest
-            for unit in [METHODS[method] for method in axes.method] or [{}]
-        )
-        return any(
-            all(name == "latency" and excess < 1 for name, excess in found.items())
-            for found in excesses
-        )
-
     def _exhaust(self) -> None:
         if not self.exhausted:
-            self.exhausted, self.note = True, self._why_exhausted()
+            name, done = self.space.name, self.ledger.counts().claimed
+            if self.limits.bounds and done == 0:
+                raise self.limits.refusal()
+            within = " within the limits" if self.limits.bounds else ""
+            self.note = f"space {name!r} holds no design{within} besides the {done} of this study"
+            self.exhausted = True
             self._emit("message", text=self.note)
-
-    def _why_exhausted(self) -> str:
-        name, done = self.space.name, self.ledger.counts().claimed
-        if self.limits and done == 0:
-            limits = ", ".join(f"max_{n} {COSTS[n].amount(v)}" for n, v in self.limits.items())
-            known = {n: v for n, v in self._cheapest.items() if math.isfinite(v)}
-            least = ", ".join(f"{n} {COSTS[n].amount(v)}" for n, v in known.items())
-            raise UserError(
-                f"no design of space {name!r} keeps {limits}: the smallest have {least}; "
-                "raise the limit"
-            )
-        within = " within the limits" if self.limits else ""
-        return f"space {name!r} holds no design{within} besides the {done} of this study"
 
     def _note(self, candidate: Candidate) -> None:
         self._found[candidate.number] = candidate

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation, LatencySetting
+from bbnas.latencies import add_latency, find_latency, reference_time
 from bbnas.store import Store
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Clock:
             UserError: a network that the engine does not know, or one too large for the memory.
         """
         if design.key not in self._known:
-            found = self._store.find_latency(self._setting, self._task, design)
+            found = find_latency(self._store, self._setting, self._task, design)
             self._known[design.key] = self._measure(design) if found is None else found.seconds
         return self._known[design.key]
 
@@ -69,11 +70,11 @@ class Clock:
 
         program = program_of(design, self._task)
         shape = shape_of(program)
-        found = self._store.find_latency(self._setting, self._task, shape=shape)
+        found = find_latency(self._store, self._setting, self._task, shape=shape)
         if found is None:
             if self._watch is None:
-                reference = self._store.reference_time(self._setting)
+                reference = reference_time(self._store, self._setting)
                 self._watch = Stopwatch(self._setting, reference)
             found = self._watch.measure(program)
-        self._store.add_latency(design, self._task, shape, found)
+        add_latency(self._store, design, self._task, shape, found)
         return found.seconds

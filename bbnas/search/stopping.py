@@ -8,19 +8,58 @@ the cheaper one is known; only PSNR is in doubt, and by how much is known too.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import non_dominated
 from bbnas.analysis.surrogate import FEWEST_GAINS
+from bbnas.evaluation import Evaluation, StudyConfig
 
+# One in so many of the candidates at a rung goes on.
+REDUCTION = 2.0
 # Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
 BEYOND_NOISE = 1.96 * math.sqrt(2)
 # At a rung, the learning rate still high, runs differ by so much more than at the end: seeds of
 # the same designs differed by 0.02 to 0.07 dB there, by 0.02 dB at the end.
 ON_THE_WAY = 2.0
+
+
+def next_rung(config: StudyConfig, known: Evaluation | None) -> int | None:
+    """The rung at which a candidate is looked at next, given what is ``known`` of it; None if it
+    is trained to the end.
+    """
+    last = known.rungs[-1][0] if known is not None and known.rungs else 0
+    rungs = config.protocol.rungs if config.early_stopping else ()
+    return next((rung for rung in rungs if rung > last), None)
+
+
+def go_on_with(
+    config: StudyConfig, found: Mapping[int, Evaluation], busy: Container[int]
+) -> int | None:
+    """The number of a stopped candidate that is worth more training, as all those at its rung now
+    stand: of the highest rung first. None if there is none that is not ``busy``.
+    """
+    waiting = {n for n, e in found.items() if e.status == "stopped" and n not in busy}
+    if not waiting:
+        return None
+    costs = [name for name in config.objectives if name != "psnr"]
+    for rung in reversed(config.protocol.rungs):
+        there = {n: dict(e.rungs)[rung] for n, e in found.items() if rung in dict(e.rungs)}
+        here = [n for n in waiting & there.keys() if found[n].rungs[-1][0] == rung]
+        if not here:
+            continue
+        if not config.early_stopping:
+            return min(here)
+        points = [[getattr(found[n], name) for name in costs] for n in there]
+        gains = [found[n].psnr - psnr for n, psnr in there.items() if found[n].feasible]
+        noise = rung_noise(gains, config.protocol.noise)
+        worth = worth_more(list(there.values()), points, noise, REDUCTION)
+        passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
+        if passed:
+            return max(passed, key=lambda n: there[n])
+    return None
 
 
 def worth_more(

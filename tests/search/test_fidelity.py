@@ -12,6 +12,7 @@ from quick import SPACE, Formula, Photographs
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.fidelities import find_fidelity
 from bbnas.protocol import PROTOCOLS, Protocol, load_protocol
 from bbnas.search.fidelity import draw, measure_fidelity
 from bbnas.space import Space, load_space
@@ -65,13 +66,13 @@ def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
     assert again.result == found.result
     store = Store(f"sqlite:///{tmp_path}/fidelity.db")
     seeded = PROXY.model_copy(update={"seed": 7})
-    kept = store.find_fidelity("sr4", seeded, Photographs().fingerprint)
+    kept = find_fidelity(store, "sr4", seeded, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == found.result
     assert kept.long.iterations > PROXY.iterations
-    assert store.find_fidelity("sr2", PROXY, Photographs().fingerprint) is None
+    assert find_fidelity(store, "sr2", PROXY, Photographs().fingerprint) is None
     other = PROXY.model_copy(update={"iterations": 501})
-    assert store.find_fidelity("sr4", other, Photographs().fingerprint) is None
+    assert find_fidelity(store, "sr4", other, Photographs().fingerprint) is None
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
     assert both[0].result == alone.result
     assert [found.long for found in both] == [alone.long] * 2
     assert both[1].protocol.iterations == 500
-    kept = store.find_fidelity("sr4", shorter, Photographs().fingerprint)
+    kept = find_fidelity(store, "sr4", shorter, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == both[1].result
     # A truth of one's own: the proxy agrees with itself.
