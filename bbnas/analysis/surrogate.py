@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import get_args
 
 import numpy as np
@@ -130,17 +131,26 @@ class Surrogate:
         self._weights = np.linalg.solve(self._factor, y)
 
     def believes(self, designs: Sequence[Design]) -> Beliefs:
-        """What is known of ``designs``, seen or not."""
+        """What is known of ``designs``, seen or not, together."""
         asked = _features(designs)
+        mean, slope, half = self._given(asked)
+        covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
+        return Beliefs(mean, slope[:, None] * covariance * slope[None, :])
+
+    def expects(self, designs: Sequence[Design]) -> tuple[Array, Array]:
+        """The mean and the standard error (dB) of each of many ``designs``."""
+        mean, slope, half = self._given(_features(designs))
+        variance = math.exp(2 * self.theta[0]) - (half**2).sum(axis=0)
+        return mean, slope * np.sqrt(np.maximum(variance, 0.0))
+
+    def _given(self, asked: Array) -> tuple[Array, Array, Array]:
+        """The mean (dB), the dB that one of the warped scale stands for there, and the factor of
+        what the runs take away from the covariance.
+        """
         cross = _kernel(self.theta, _distances(self._features, asked))
         half = np.linalg.solve(self._factor, cross)
-        warped = self._center + half.T @ self._weights
-        covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
-        drop = (self._best - warped) / _SCALE
-        slope = np.exp(drop)
-        return Beliefs(
-            self._best - _SCALE * np.expm1(drop), slope[:, None] * covariance * slope[None, :]
-        )
+        drop = (self._best - self._center - half.T @ self._weights) / _SCALE
+        return self._best - _SCALE * np.expm1(drop), np.exp(drop), half
 
     def _warp(self, psnr: Array) -> Array:
         return self._best - _SCALE * np.log1p((self._best - psnr) / _SCALE)
@@ -148,21 +158,21 @@ class Surrogate:
 
 def _features(designs: Sequence[Design]) -> Array:
     """(n, features); those of a choice are mere names, see _IS_NAME."""
-    rows = []
-    for design in map(Design.canonical, designs):
-        names = [values.index(getattr(design, axis)) for axis, values in _CATEGORIES.items()]
-        rows.append(
-            [
-                *(float(design.binary(part)) for part in Part),
-                float(design.weight_scale),
-                *map(float, names),
-                math.log2(design.k / k_star(design.width)),
-                math.log2(design.convs_per_residual or _NO_RESIDUAL),
-                math.log2(design.width),
-                math.log2(design.depth),
-            ]
-        )
-    return np.array(rows, dtype=np.float64)
+    return np.array([_row(design) for design in designs], dtype=np.float64)
+
+
+@lru_cache(maxsize=8192)
+def _row(design: Design) -> tuple[float, ...]:
+    design = design.canonical()
+    return (
+        *(float(design.binary(part)) for part in Part),
+        float(design.weight_scale),
+        *(float(values.index(getattr(design, axis))) for axis, values in _CATEGORIES.items()),
+        math.log2(design.k / k_star(design.width)),
+        math.log2(design.convs_per_residual or _NO_RESIDUAL),
+        math.log2(design.width),
+        math.log2(design.depth),
+    )
 
 
 _IS_NAME = np.array([name not in _MEASURES for name in Surrogate.FEATURES])

@@ -74,7 +74,7 @@ class Proposals:
         if surrogate is None or not good:
             return None
         own = [c.evaluation.design for c in good]
-        reached, paid = surrogate.believes(own).mean, self._costs(own)
+        reached, paid = surrogate.expects(own)[0], self._costs(own)
         kept = np.flatnonzero(non_dominated(np.column_stack([-reached, paid])))
         pool = {
             d.key: d for d in self._pool(own[i] for i in kept) if d.key not in seen and fits(d)
@@ -82,10 +82,9 @@ class Proposals:
         designs = list(pool.values())
         if not designs:
             return None
-        beliefs, costs = surrogate.believes(designs), self._costs(designs)
-        gains = expected_gain(
-            beliefs.mean, beliefs.deviation, costs, reached[kept], paid[kept], self.rng
-        )
+        mean, deviation = surrogate.expects(designs)
+        costs = self._costs(designs)
+        gains = expected_gain(mean, deviation, costs, reached[kept], paid[kept], self.rng)
         return designs[int(np.argmax(gains))]
 
     def _pool(self, best: Iterable[Design]) -> Iterator[Design]:

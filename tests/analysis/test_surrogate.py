@@ -88,8 +88,12 @@ def test_beliefs_are_those_of_the_formula(seed: int, doubt: float) -> None:
     seen = runs(order[:12], seed)
     seen = Runs(seen.designs, seen.psnr, np.full(12, doubt))
     theta = np.concatenate([[math.log(0.3), 0.1], rng.normal(-1.6, 1.0, 14)])
-    beliefs = Surrogate(seen, NOISE, theta).believes(order[10:16])
+    surrogate = Surrogate(seen, NOISE, theta)
+    beliefs = surrogate.believes(order[10:16])
     mean, covariance = by_hand(seen, order[10:16], theta)
+    expected, deviation = surrogate.expects(order[10:16])
+    assert expected == pytest.approx(mean, abs=1e-8)
+    assert deviation == pytest.approx(np.sqrt(np.maximum(np.diag(covariance), 0)), abs=1e-6)
     assert beliefs.mean == pytest.approx(mean, abs=1e-8)
     assert beliefs.covariance == pytest.approx(covariance, abs=1e-8)
     gap = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
