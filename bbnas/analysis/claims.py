@@ -56,7 +56,7 @@ class Scores:
 
     ``series`` holds, by name, the rows of a series with their x. ``saved`` holds M OPs and K
     Params that a row saves against ``reference``. ``floor`` (dB) is what the global skip alone
-    has: rows that do not beat it have learned nothing.
+    has, and the noise: rows that are not above it have learned nothing.
     """
 
     psnr: Mapping[str, Sequence[float]]
@@ -238,12 +238,12 @@ def _above(claim: Claim, other: str, scores: Scores) -> Judgement:
     )
     effect = contrast(scores, _weights(claim, other, scores))
     verdict, note = _sign(effect), ""
+    # What diverges has the lowest PSNR, and the highest VC and VP.
+    lowest, highest = (CONTRARY, SAME) if claim.figure == "psnr" else (SAME, CONTRARY)
     if own_lost := _lost(scores, own, other):
-        verdict, note = CONTRARY, own_lost
+        verdict, note = lowest, own_lost
     elif other_lost := _lost(scores, other, own):
-        verdict, note = SAME, other_lost
-        if claim.figure != "psnr":
-            verdict = CONTRARY  # what diverges has the higher VC and VP
+        verdict, note = highest, other_lost
     return Judgement(claim, words, own, other, verdict, effect, unit, note)
 
 
@@ -280,10 +280,12 @@ def _falls(claim: Claim, other: str, scores: Scores) -> Judgement:
     left = [row for row in scores.series[claim.of] if scores.seeds(row) == 0]
     left += [row for row in scores.series.get(other, ()) if scores.seeds(row) == 0]
     weights: dict[str, float] = {}
-    for series, sign in ((claim.of, -1.0), (other, 1.0)):
-        x = {row: v for row, v in scores.series.get(series, {}).items() if row not in left}
-        if len(x) > 1:
-            weights |= {row: sign * weight for row, weight in slope(x).items()}
+    for series, sign in ((claim.of, -1.0), *([(other, 1.0)] if other else [])):
+        x = {row: v for row, v in scores.series[series].items() if row not in left}
+        if len(x) < 2:  # no slope, so nothing to compare with
+            weights = {}
+            break
+        weights |= {row: sign * weight for row, weight in slope(x).items()}
     effect = contrast(scores, weights)
     words = f"{claim.of} falls" + (f" more than {other}" if other else "")
     note = f"without {listed(left)}, which diverges" if left else ""

@@ -25,7 +25,8 @@ MINIMUM = 3
 class Effect(NamedTuple):
     """What ``choice`` is worth in dB against ``reference``, with its 95 % interval.
 
-    ``n`` and ``n_reference`` count the candidates that made the one and the other.
+    ``n`` and ``n_reference`` count the candidates that made the one and the other; ``p`` is the
+    probability of an effect as far from 0 by chance alone.
     """
 
     axis: str
@@ -36,6 +37,7 @@ class Effect(NamedTuple):
     high: float
     n: int
     n_reference: int
+    p: float
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def _axis(name: str, default: str, order: list[str], made: list[str | None]) -> 
 
 
 def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[list[Effect], float]:
-    from scipy.special import stdtrit  # Student's t; scipy.stats takes a second to import
+    from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
     pairs = [(axis, c) for axis in axes for c in axis.choices if c != axis.reference]
     indicators = [[float(made == choice) for made in axis.made] for axis, choice in pairs]
@@ -206,8 +208,10 @@ def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[li
         n, n_reference = axis.made.count(choice), axis.made.count(axis.reference)
         if known[column] and min(n, n_reference) >= MINIMUM:
             c, h = float(coefficients[column]), float(half[column])
+            error = float(deviation[column])
+            p = 2 * float(stdtr(freedom, -abs(c) / error)) if error > 0 else float(c == 0)
             found.append(
-                Effect(axis.name, choice, axis.reference, c, c - h, c + h, n, n_reference)
+                Effect(axis.name, choice, axis.reference, c, c - h, c + h, n, n_reference, p)
             )
     total = float(np.sum((psnr - psnr.mean()) ** 2))
     return found, 1.0 - float(np.sum(residuals**2)) / total if total > 0 else 0.0

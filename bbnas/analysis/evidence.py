@@ -132,15 +132,15 @@ def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
 
 
 def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
-    """The fit's effect of ``choice`` on ``axis``, where it knows it against ``reference``."""
-    from scipy.special import ndtr
-
+    """The fit's effect of ``choice`` on ``axis`` against ``reference``, where it knows it either
+    way round.
+    """
+    source = f"fit over {plural(fit.candidates, 'candidate')}"
     for e in fit.effects:
         if (e.axis, e.choice, e.reference) == (axis, choice, reference):
-            error = (e.high - e.low) / 2 / 1.96
-            p = 2 * float(ndtr(-abs(e.effect) / error)) if error > 0 else float(e.effect == 0)
-            source = f"fit over {plural(fit.candidates, 'candidate')}"
-            return Evidence(e.effect, e.low, e.high, p, 0, source)
+            return Evidence(e.effect, e.low, e.high, e.p, 0, source)
+        if (e.axis, e.choice, e.reference) == (axis, reference, choice):
+            return Evidence(-e.effect, -e.high, -e.low, e.p, 0, source)
     return None
 
 

@@ -6,6 +6,7 @@ holds many of them, since refinement tries the neighbours of what it recommends.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +17,6 @@ from bbnas.analysis.words import listed, plural, share, signed
 from bbnas.design import TITLES, UNIT_FIELDS, Design, Part
 from bbnas.evaluation import Study
 from bbnas.tasks import Task, get_task
-
-# Axes whose values have an order: compared with the best of them instead of with a default.
-_ORDERED = ("k_ratio", "convs_per_residual")
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,8 @@ def findings(study: Study) -> Findings:
     """All comparisons of one choice with another that the study holds data for.
 
     Three or more matched pairs (designs equal but for the choice) decide, else the fit of all
-    candidates. Values of k / k* and convolutions per residual are compared with the best of them.
+    candidates. What is compared with is no result: the default of the choice, k* for k, or the
+    value tried most often where that was not tried.
     """
     fit, pool = fit_effects(study), Pool.of(study)
     compared: list[_Comparison] = []
@@ -149,13 +148,8 @@ def _field(
     default = UNIT_FIELDS.get(field, Design.model_fields[field].default)
     if field == "k_ratio":
         default = 1.0
-    reference = default if default in values else values[0]
-    if field in _ORDERED:
-        means = {reference: 0.0}
-        for value in values:
-            if evidence := of_pairs(pool.pairs(_with(field, reference, value))):
-                means[value] = evidence.effect
-        reference = max(means, key=lambda value: means[value])
+    made = Counter(getattr(d, field) for d in active)
+    reference = default if default in values else max(values, key=lambda value: made[value])
     compared = []
     for value in values:
         if value == reference:
@@ -163,7 +157,10 @@ def _field(
         twin = _with(field, reference, value)
         named = _named(field, value, choice), _named(field, reference, choice)
         evidence = of_pairs(pool.pairs(twin))
-        evidence = evidence or of_fit(fit, name, choice(value), choice(reference))
+        # The fit knows ranges of k, not single values.
+        if evidence is None and (field != "k_ratio" or value is None):
+            named = choice(value), choice(reference)
+            evidence = of_fit(fit, name, *named)
         if evidence is None:
             silent.append(f"{name} {named[0]}")
             continue

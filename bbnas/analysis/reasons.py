@@ -55,7 +55,7 @@ def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: st
     if len(found) == 1:
         return "It is the only point of the front: no other candidate beats it in any objective."
     if pick == "best-psnr":
-        return f"It has the highest PSNR of the {len(found)} designs on the front."
+        return "It has the highest PSNR, as all runs of the study together tell it."
     psnr = [c.evaluation.psnr for c in found]
     spans = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"]
     for name, cost in COSTS.items():

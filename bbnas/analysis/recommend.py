@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from bbnas.analysis.estimates import Estimates, estimate
 from bbnas.analysis.pareto import front, non_dominated, useful
 from bbnas.analysis.reasons import reasons
-from bbnas.analysis.surrogate import Array
+from bbnas.analysis.surrogate import Array, runs_of
 from bbnas.analysis.words import COSTS, listed, plural
 from bbnas.errors import UserError
 from bbnas.evaluation import OBJECTIVES, Candidate, Study, StudyConfig
@@ -143,6 +143,8 @@ def recommend(
         own = list(study.candidates)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
+    if not len(runs_of(study.config, everything)):  # nothing tells what any of them is worth
+        raise _nothing(study)
     estimates = estimate(study.config, own, everything, study.confirmations)
     ties: tuple[Candidate, ...] = ()
     rival = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -152,11 +151,11 @@ def fidelity(
             on_trained=on_trained,
         )
     if output is not None:
+        from bbnas.files import write_output
         from bbnas.report.fidelity import to_markdown
-        from bbnas.report.page import write_page
 
         command = shlex.join(["bbnas", *sys.argv[1:]])
-        write_page(Path(output), to_markdown(found, command).encode("utf-8"))
+        write_output(output, to_markdown(found, command))
     if as_json:
         about = {"task": task, "space": drawn_from.name, "long": first.long}
         own = {"protocol": first.protocol} | _plain_fidelity(first.result)

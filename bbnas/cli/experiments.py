@@ -92,7 +92,8 @@ def show(
     print_table(("row", "network trained", *seeds), rows)
     for claim in experiment.claims:
         than = f" {', '.join(claim.than)}" if claim.than else ""
-        click.echo(f"claim: {claim.of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
+        of = claim.of if claim.figure == "psnr" else f"{claim.figure.upper()} of {claim.of}"
+        click.echo(f"claim: {of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
 
 
 @study.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from bbnas.cli.console import Names, Size, plain, print_json, print_table
 from bbnas.cli.progress import training_progress
 from bbnas.cli.sampler import bench_sampler
 from bbnas.errors import UserError
+from bbnas.files import write_output
 
 
 @click.command()
@@ -108,10 +110,11 @@ def evaluate(
         on_benchmark=None if as_json else show,
     )
     if csv_file is not None:
-        with Path(csv_file).open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(("benchmark", "image", "psnr", "ssim"))
-            writer.writerows((name, *row) for name, rows in scores.items() for row in rows)
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(("benchmark", "image", "psnr", "ssim"))
+        writer.writerows((name, *row) for name, rows in scores.items() for row in rows)
+        write_output(csv_file, text.getvalue())
     if as_json:
         found = []
         for name, (*rows, mean) in scores.items():

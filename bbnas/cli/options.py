@@ -18,7 +18,7 @@ device = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
 )
 data = click.option("--data", help="Folder of images. [default: the embedded photographs]")
-workers = click.option("--workers", type=int, help="Processes. [default: cores]")
+workers = click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: cores]")
 storage = click.option("--storage", help="Database URL. [default: sqlite:///studies/STUDY.db]")
 
 

@@ -10,6 +10,7 @@ import click
 from bbnas.cli import options
 from bbnas.cli.console import print_table
 from bbnas.errors import UserError
+from bbnas.files import write_output
 
 if TYPE_CHECKING:
     from bbnas.paper import PaperTable, Scored
@@ -68,10 +69,7 @@ def paper(
     elif output is None:
         click.echo(FORMATS[form](found), nl=False)
     else:
-        path = Path(output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(FORMATS[form](found), encoding="utf-8")
-        click.echo(f"wrote {path}")
+        click.echo(f"wrote {write_output(output, FORMATS[form](found))}")
 
 
 def _form(asked: list[str], output: str | None) -> str | None:

@@ -56,8 +56,8 @@ SKIPPED_NAMES = 20
 @click.option(
     "--confirm",
     type=click.IntRange(min=0),
-    help="Train so many of the best again, longer and with two other seeds, before one is "
-    "recommended. [default: a thirtieth of the budget, at most 6]",
+    help="Train so many of the best, two at least, again, longer and with two other seeds, before "
+    "one is recommended; 0: none. [default: a thirtieth of the budget, at most 6]",
 )
 @click.option(
     "--early-stopping/--no-early-stopping",
@@ -100,6 +100,7 @@ def search(
     from bbnas.design import presets
     from bbnas.search import search as run_search
     from bbnas.search import summary
+    from bbnas.search.confirm import confirmed_by_default
     from bbnas.training import resolve_device
 
     if "latency" in (others["objectives"] or ()) or others["max_latency"] is not None:
@@ -117,7 +118,7 @@ def search(
             budget,
             name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
             seed=seed,
-            confirm=min(6, budget // 30) if confirm is None else confirm,
+            confirm=confirmed_by_default(budget) if confirm is None else confirm,
             early_stopping=not chosen_space.axes.method
             if early_stopping is None
             else early_stopping,
@@ -336,6 +337,7 @@ def export(
     as_json: bool,
 ) -> None:
     """Write the recipe that trains the recommended design of a STUDY in full."""
+    from bbnas.files import write_output
     from bbnas.store import open_study
     from bbnas.training import export as export_recipe
 
@@ -344,8 +346,7 @@ def export(
     path = Path(output or f"recipes/{found.config.name}.yaml")
     if path.exists() and not force:
         raise UserError(f"{path} exists: replace it by --force, or name another by -o")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(recipe.to_yaml(), encoding="utf-8")
+    write_output(path, recipe.to_yaml())
     if as_json:
         print_json({"path": path, "recipe": recipe})
     else:

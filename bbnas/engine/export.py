@@ -284,7 +284,7 @@ def _openvino(program: Program) -> tuple[Any, int]:
 
 
 def _write_openvino(program: Program, path: Path) -> Exported:
-    from bbnas.training.checkpoint import write_atomically
+    from bbnas.files import write_atomically
 
     model, one_bit = _openvino(program)
     from openvino import save_model  # which is there, now that the model is
@@ -403,7 +403,7 @@ def to_onnx(program: Program) -> Any:
 
 
 def _write_onnx(program: Program, path: Path) -> Exported:
-    from bbnas.training.checkpoint import write_atomically
+    from bbnas.files import write_atomically
 
     content = to_onnx(program).SerializeToString()
     write_atomically(path, content)

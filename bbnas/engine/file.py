@@ -58,7 +58,7 @@ def write_program(program: Program, path: Path) -> int:
         UserError: the program is not one that the engine can run.
         OSError: the file cannot be written.
     """
-    from bbnas.training.checkpoint import write_atomically
+    from bbnas.files import write_atomically
 
     check(program)
     content = to_bytes(program)

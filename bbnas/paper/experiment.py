@@ -184,8 +184,9 @@ class Measured:
             e.psnr if e is not None and e.feasible else math.nan for e in self.evaluations[row]
         )
 
-    def scores(self, floor: float = -math.inf) -> Scores:
-        """What claims are judged by; ``floor`` is the PSNR (dB) of the global skip alone."""
+    def scores(self, skip_psnr: float = -math.inf) -> Scores:
+        """What claims are judged by; ``skip_psnr`` (dB) is what the global skip alone has."""
+        floor = skip_psnr + self.experiment.protocol.noise
         own = {row: found[0] for row, found in self.evaluations.items() if found[0] is not None}
         full = own.get(self.experiment.reference)
         saved = {

@@ -132,12 +132,9 @@ def _claims(measured: Measured, judgements: Sequence[Judgement]) -> Table:
         remark = "; ".join(filter(None, (j.note, _alignment(measured, j))))
         theirs = _theirs(measured, j)
         rows.append((j.words, j.claim.says, theirs, effect_words(j), j.verdict, remark))
-    few = measured.experiment.seeds < FEW_SEEDS
     source = (
-        "the noise of all rows that beat the global skip, since "
-        f"{plural(measured.experiment.seeds, 'seed')} of one difference say little of its own"
-        if few
-        else "the spread of the differences"
+        f"the spread of the differences or, where fewer than {FEW_SEEDS} seeds are left of one, "
+        "from the noise of all rows that beat the global skip"
     )
     return Table(
         "claims",
@@ -205,7 +202,7 @@ def _rows(measured: Measured, scores: Scores, skip_psnr: float) -> Table:
         remarks = []
         if lost:
             remarks.append(f"diverged with {lost} of {plural(experiment.seeds, 'seed')}")
-        if kept and mean <= skip_psnr:
+        if kept and scores.useless([row.name]):
             remarks.append(f"no better than {get_task(experiment.task).skip}")
         theirs, gaps = _paper(measured, row)
         own = row.name == experiment.reference

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bbnas.files import write_output
 from bbnas.paper.write import literal
 from bbnas.report.experiment import Findings, effect_words
 from bbnas.report.grid import grid
-from bbnas.report.page import embed, write_page
+from bbnas.report.page import embed
 from bbnas.tasks import get_task
 
 _HERE = Path(__file__).parent
@@ -21,8 +22,8 @@ def write_experiment(found: Findings, folder: str | Path) -> tuple[Path, Path]:
         UserError: a file cannot be written.
     """
     path = Path(folder) / found.measured.experiment.name
-    html = write_page(Path(f"{path}.html"), to_html(found).encode("utf-8"))
-    return html, write_page(Path(f"{path}.md"), to_markdown(found).encode("utf-8"))
+    html = write_output(Path(f"{path}.html"), to_html(found))
+    return html, write_output(Path(f"{path}.md"), to_markdown(found))
 
 
 def to_html(found: Findings) -> str:

@@ -248,8 +248,6 @@ class EffectsFigure:
     groups: tuple[tuple[str, str, tuple[Bar, ...]], ...]
     zero: float
     ticks: tuple[tuple[float, str], ...]
-    candidates: int
-    r2: float
 
 
 def effects_figure(fit: Fit) -> EffectsFigure | None:
@@ -287,8 +285,6 @@ def effects_figure(fit: Fit) -> EffectsFigure | None:
         groups=tuple((axis, ref, tuple(bars)) for (axis, ref), bars in groups.items()),
         zero=place(0.0),
         ticks=tuple((place(t), f"{t:+.3g}".replace("-", "−") if t else "0") for t in ticks),
-        candidates=fit.candidates,
-        r2=fit.r2,
     )
 
 

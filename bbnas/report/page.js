@@ -152,14 +152,12 @@
       return;
     }
     const [number, psnr, ops, params] = within.reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[2] < a[2]) ? b : a));
-    const limits = (giga < Infinity ? ` --max-ops ${giga}G` : "") + (kilo < Infinity ? ` --max-params ${kilo}K` : "")
-      + (milli < Infinity ? ` --max-latency ${milli}ms` : "");
     const link = document.createElement("a");
     link.href = "#t" + number;
     link.textContent = "trial " + number;
     link.addEventListener("click", (event) => { event.preventDefault(); find(number); });
     const code = document.createElement("code");
-    code.textContent = `${data.export} --pick best-psnr${limits}`;
+    code.textContent = `${data.export} --pick 'trial ${number}'`;
     output.replaceChildren(
       "Best PSNR: ", link,
       `, ${psnr.toFixed(2)} dB, ${count(ops)} OPs, ${count(params)} Params; ${within.length} of ${data.designs.length} designs fit. `,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import re
 import shlex
 from collections.abc import Callable, Sequence
@@ -29,11 +27,13 @@ from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import words as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
+from bbnas.analysis.pareto import useful
 from bbnas.analysis.recommend import Recommendation
 from bbnas.analysis.words import count, decibel, milliseconds, plural, share, signed
 from bbnas.design import TITLES
 from bbnas.errors import UserError
 from bbnas.evaluation import Candidate, Evaluation, MeasuredFidelity, Study
+from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.report import draw, figures
 from bbnas.report.measured import duration, measured, tally
@@ -67,7 +67,7 @@ def write_report(
         UserError: the file cannot be written.
     """
     html = render(study, pictures, fidelity or (), recommendation, trust)
-    return write_page(Path(path), html.encode("utf-8"))
+    return write_output(Path(path), html)
 
 
 def write_csv(study: Study, path: str | Path) -> Path:
@@ -76,21 +76,7 @@ def write_csv(study: Study, path: str | Path) -> Path:
     Raises:
         UserError: the file cannot be written.
     """
-    return write_page(Path(path), frame(study).to_csv(index=False).encode("utf-8"))
-
-
-def write_page(path: Path, content: bytes) -> Path:
-    """Whole or not at all: a reader never meets half a report."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        draft.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise UserError(f"{path}: cannot be written ({error.strerror}); name another") from error
-    return path
+    return write_output(Path(path), frame(study).to_csv(index=False))
 
 
 def render(
@@ -138,7 +124,7 @@ def render(
                 c.evaluation.latency,
             ]
             for c in study.candidates
-            if c.evaluation.feasible and not c.baseline
+            if useful(study.config, c.evaluation) and not c.baseline
         ],
         "export": _export(study),
     }
@@ -230,7 +216,6 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
         "fewer_ops": full.ops / evaluation.ops,
         "fewer_params": full.params / evaluation.params,
         "honest": own,
-        "alternatives": recommendation.alternatives,
         "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",
     }
 
@@ -325,6 +310,13 @@ def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict
     ]
 
 
+def _by_chance(noise: SeedNoise) -> float:
+    """How far (dB) one run is off in 95 of 100 cases, as far as few runs tell the noise."""
+    from scipy.special import stdtrit
+
+    return noise.sd * float(stdtrit(noise.evaluations - noise.designs, 0.975))
+
+
 def _methods(study: Study, noise: SeedNoise | None) -> dict[str, Any] | None:
     """The ranking of methods as texts; the best PSNR at each size is marked."""
     ranking = rank_methods(study)
@@ -335,7 +327,7 @@ def _methods(study: Study, noise: SeedNoise | None) -> dict[str, Any] | None:
     rows = []
     for row, values in zip(ranking.rows, table.to_dict(orient="records"), strict=True):
         # One run each: the mean of n differences has sqrt(2 / n) of the noise of a run.
-        chance = 1.96 * noise.sd * math.sqrt(2 / row.pairs) if noise and row.pairs else None
+        chance = _by_chance(noise) * math.sqrt(2 / row.pairs) if noise and row.pairs else None
         own = row.title == ranking.reference
         cells = [(_psnr(values[size]), bool(values[size] == table[size].max())) for size in sizes]
         rows.append(

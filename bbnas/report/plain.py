@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bbnas.report.page import write_page
+from bbnas.files import write_output
 
 
 def write_figures(
@@ -33,4 +33,4 @@ def write_figures(
         "padding:0 1rem;color:#1b2230}</style>\n</head>\n<body>\n"
         f"<h1>{escape(title)}</h1>\n<p>{escape(words)}</p>\n{''.join(plots)}\n</body>\n</html>\n"
     )
-    return write_page(Path(path), html.encode("utf-8"))
+    return write_output(Path(path), html)

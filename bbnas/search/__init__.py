@@ -139,7 +139,7 @@ def search(
     """
     task = get_task(task) if isinstance(task, str) else task
     limits = _limits(ops=max_ops, params=max_params, latency=max_latency)
-    workers = _checked(budget, seed, workers, objectives, guide)
+    workers = _checked(budget, seed, workers, objectives, guide, confirm)
     make_sampler(sampler, sampler_options(sampler, options), seed)  # else a database for nothing
     protocol = protocol.model_copy(update={"seed": seed})
     named = _named(baselines, task)
@@ -368,12 +368,19 @@ def _limits(**given: float | None) -> dict[str, float]:
 
 
 def _checked(
-    budget: int, seed: int, workers: int | None, objectives: Sequence[str], guide: str
+    budget: int,
+    seed: int,
+    workers: int | None,
+    objectives: Sequence[str],
+    guide: str,
+    confirm: int,
 ) -> int:
     if budget < 1:
         raise UserError(f"budget {budget}: must be at least 1 design")
     if seed < 0:
         raise UserError(f"seed {seed}: must be 0 or more")
+    if confirm < 0 or confirm == 1:
+        raise UserError(f"confirm {confirm}: must be 0, or 2 or more to compare")
     if workers is not None and workers < 1:
         raise UserError(f"workers {workers}: must be at least 1")
     if not objectives or len(set(objectives)) < len(objectives):

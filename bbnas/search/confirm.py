@@ -19,6 +19,14 @@ from bbnas.store import Store
 # Times the training compute of the study's protocol, and with how many seeds.
 FACTOR = 3.0
 SEEDS = 2
+# Of a search whose user does not say: one in so many of its designs, and at most so many.
+ONE_IN, MOST = 30, 6
+
+
+def confirmed_by_default(budget: int) -> int:
+    """How many of the best a search of ``budget`` designs trains again: 0, or 2 and more."""
+    best = min(MOST, budget // ONE_IN)
+    return best if best > 1 else 0
 
 
 def confirm(
@@ -38,7 +46,7 @@ def confirm(
     """
     config = study.config
     own = [c for c in study.candidates if not c.baseline and useful(config, c.evaluation)]
-    if len(own) < 2 or best < 2:  # nothing to compare
+    if min(len(own), best) < 2:  # nothing to compare
         return study
     everything = [*study.references, *(c.evaluation for c in study.candidates)]
     ranked = standing(config, estimate(config, own, everything)).estimates.candidates

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Status
+from bbnas.files import write_output
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.search.executors import Evaluate
@@ -230,10 +231,7 @@ def write_table(table: Table, path: str | Path) -> Path:
         for row in table.rows
     ]
     lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in (about, *rows)]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
-    return path
+    return write_output(path, gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
 
 
 def default_table() -> Path:

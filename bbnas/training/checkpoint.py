@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from bbnas.errors import UserError
+from bbnas.files import write_atomically
 from bbnas.networks import RestorationNetwork, build
 from bbnas.schema import Value
 from bbnas.training.recipe import Recipe
@@ -60,29 +60,6 @@ def save_checkpoint(path: Path, training: Training, info: CheckpointInfo, state:
     header = {HEADER: json.dumps(info.model_dump(mode="json"), sort_keys=True)}
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_atomically(path, save(plain, header))
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """All of ``content`` under ``path``, or what was there before, whatever happens."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInfo]:

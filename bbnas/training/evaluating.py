@@ -22,6 +22,7 @@ from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
 from bbnas.design import PRESETS, load_design, preset_name
 from bbnas.errors import UserError, unknown
+from bbnas.files import write_atomically
 from bbnas.networks import RestorationNetwork, build
 from bbnas.tasks import Task, get_task
 from bbnas.training.checkpoint import (
@@ -29,7 +30,6 @@ from bbnas.training.checkpoint import (
     CheckpointInfo,
     disk_message,
     load_checkpoint,
-    write_atomically,
 )
 from bbnas.training.device import resolve_device
 from bbnas.training.restoring import png_names

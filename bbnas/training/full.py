@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from bbnas.data import Patches, load_dataset
 from bbnas.errors import UserError
 from bbnas.evaluation import environment
+from bbnas.files import write_atomically
 from bbnas.tasks import get_task
 from bbnas.training.checkpoint import (
     CheckpointInfo,
@@ -19,7 +20,6 @@ from bbnas.training.checkpoint import (
     load_state,
     read_info,
     save_checkpoint,
-    write_atomically,
 )
 from bbnas.training.device import resolve_device
 from bbnas.training.loop import Diverged, Training, initialise

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from bbnas.training.checkpoint import MEAN, SQUARE, WEIGHTS, write_atomically
+from bbnas.files import write_atomically
+from bbnas.training.checkpoint import MEAN, SQUARE, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,8 +14,9 @@ from PIL import Image, ImageOps
 from bbnas.data import bicubic_upscale, target
 from bbnas.data.reading import SUFFIXES, read_image
 from bbnas.errors import UserError
+from bbnas.files import write_atomically
 from bbnas.tasks import Task, get_task
-from bbnas.training.checkpoint import disk_message, load_checkpoint, write_atomically
+from bbnas.training.checkpoint import disk_message, load_checkpoint
 from bbnas.training.device import resolve_device
 from bbnas.training.tiling import TILE, Model, restore
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,6 +97,14 @@ def test_a_row_that_always_diverges_is_a_finding() -> None:
     assert (found.verdict, found.note) == (SAME, "b diverges with every seed")
     (found,) = judge(Claim(kind="above", of="b", than=("a",)), scores(psnr))
     assert found.verdict == CONTRARY
+    # Its VC is the highest that there is, whichever way round the claim is.
+    for claim, verdict in (
+        (Claim(kind="above", of="b", than=("a",), figure="vc"), SAME),
+        (Claim(kind="above", of="a", than=("b",), figure="vc"), CONTRARY),
+    ):
+        parts = {"a": (1e3, 1.0), "b": (1e3, 1.0)}
+        (found,) = judge(claim, replace(scores(psnr), reference="c", saved=parts))
+        assert found.verdict == verdict
     # What diverged once is judged by the seeds that are left.
     (found,) = judge(Claim(kind="above", of="c", than=("a",)), scores(psnr))
     assert (found.verdict, found.effect.seeds) == (OPEN, 1)
@@ -125,7 +134,11 @@ def test_falling_over_a_series_is_the_least_squares_slope() -> None:
     flat = drawn(4, 5)
     both = psnr | {f"flat {row}": values for row, values in flat.items()}
     other = {f"flat {row}": value for row, value in x.items()}
+    # Of a series that diverges but for a point there is no slope to fall less steeply than.
+    gone = both | {row: [NAN] * 5 for row in other if row != "flat r0"}
     claim = Claim(kind="falls", of="s", than=("t",))
+    (found,) = judge(claim, scores(gone, s=x, t=other))
+    assert found.verdict == OPEN
     (found,) = judge(claim, scores(both, s=x, t=other))
     assert (found.verdict, found.words) == (SAME, "s falls more than t")
 

@@ -145,6 +145,14 @@ def test_the_effect_of_a_part(synthetic_study):
     assert fit_effects(synthetic_study(3, diverged=0)).part(Part.TAIL) is None
 
 
+def test_chance_is_that_of_the_interval(synthetic_study):
+    """p is 0.05 where the interval ends at 0, by the same t distribution."""
+    for e in fit_effects(synthetic_study(60)).effects:
+        half = (e.high - e.low) / 2
+        assert (e.p < 0.05) == (abs(e.effect) > half)
+        assert 0 <= e.p <= 1
+
+
 def test_nothing_feasible_has_no_effects(synthetic_study):
     study = synthetic_study(5, diverged=1.0)
     assert fit_effects(study).candidates == 0

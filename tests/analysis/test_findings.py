@@ -70,7 +70,7 @@ def test_planted_effects_are_told_with_their_intervals(study: Study) -> None:
     assert tail.evidence.effect == pytest.approx(PLANTED["tail"], abs=0.02)
     assert "of the OPs" in tail.words
     assert "over 24 matched pairs" in tail.words
-    # Values of k are compared with the best of them.
+    # Values of k are compared with k*.
     for choice in ("0.25 k*", "4 k*"):
         k = by_choice(found.told, "alignment k / k*", choice)
         assert k.reference == "1 k*"
@@ -80,6 +80,35 @@ def test_planted_effects_are_told_with_their_intervals(study: Study) -> None:
     text = "\n".join(summary(found))
     assert "Normalisation batchnorm against none: −0.3" in text
     assert "Not settled by this study: " in text
+
+
+def test_what_is_compared_with_is_no_result(evaluated, synthetic_study) -> None:
+    """4 k* is best, and still compared with k*, as every other value is."""
+
+    def psnr(design: Design) -> float:
+        return planted(design) + (0.3 if design.k_ratio == 4 else 0.0)
+
+    found = findings(a_study(evaluated, synthetic_study(3), 0.02, factorial(), psnr))
+    for choice, effect in (("4 k*", 0.1), ("0.25 k*", -0.2)):
+        k = by_choice(found.told, "alignment k / k*", choice)
+        assert k.reference == "1 k*"
+        assert k.evidence.effect == pytest.approx(effect, abs=0.02)
+
+
+def test_where_pairs_are_few_the_fit_tells_either_way_round(evaluated, synthetic_study) -> None:
+    """Off was never tried where k* was: only the fit can tell, and knows k* in a range."""
+    designs = dict.fromkeys(
+        d.replace(k_ratio=None) if (d.width == 48) == (d.norm == "batchnorm") else d
+        for d in factorial()
+    )
+
+    def psnr(design: Design) -> float:
+        return planted(design) - (0.5 if design.k_ratio is None else 0.0)
+
+    found = findings(a_study(evaluated, synthetic_study(3), 0.02, list(designs), psnr))
+    off = by_choice((*found.told, *found.untold), "alignment k / k*", "off")
+    assert (off.reference, off.evidence.pairs) == ("1/2 to 2", 0)
+    assert off.evidence.low < -0.5 < off.evidence.high < 0
 
 
 def test_an_effect_is_the_t_test_of_the_pairs(study: Study) -> None:

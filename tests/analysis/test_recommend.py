@@ -225,6 +225,13 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
     assert Pool.of(study).pairs(without(Part.HEAD)) == []
 
 
+def test_a_study_in_which_nothing_is_useful_says_so_of_a_trial_too(synthetic_study):
+    study = synthetic_study(4, references=False, skip_psnr=60.0)
+    number = next(c.number for c in study.candidates if c.evaluation.feasible)
+    with pytest.raises(UserError, match="has nothing to recommend"):
+        recommend(study, f"trial {number}")
+
+
 def test_evidence_is_matched_pairs_or_the_fit_whichever_is_narrower(synthetic_study, evaluated):
     study = synthetic_study(1, references=False)
     candidates = []

@@ -111,8 +111,8 @@ def test_effects_are_placed_in_order_of_value(synthetic_study):
 
 
 def test_one_wild_interval_does_not_squeeze_the_others():
-    calm = [Effect("norm", str(i), "none", -0.2, -0.25, -0.15, 9, 9) for i in range(12)]
-    wild = Effect("width", "16", "64", 0.1, -40.0, 40.0, 3, 9)
+    calm = [Effect("norm", str(i), "none", -0.2, -0.25, -0.15, 9, 9, 0.01) for i in range(12)]
+    wild = Effect("width", "16", "64", 0.1, -40.0, 40.0, 3, 9, 0.9)
     figure = effects_figure(Fit((*calm, wild), 30, 0.5))
     calm_bar = figure.groups[0][2][0]
     assert calm_bar.high - calm_bar.low > 0.05
