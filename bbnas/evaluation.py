@@ -204,6 +204,13 @@ class StudyConfig:
     skip_psnr: float | None = None
     latency: Mapping[str, Any] | None = None
 
+    @property
+    def floor(self) -> float:
+        """PSNR (dB) that a candidate must beat to have learned something: that of the global skip,
+        and the noise of a run. −∞ where the skip's is not known.
+        """
+        return -math.inf if self.skip_psnr is None else self.skip_psnr + self.protocol.noise
+
     def to_dict(self) -> dict[str, Any]:
         content = asdict(self)
         content["protocol"] = self.protocol.model_dump()
@@ -231,3 +238,10 @@ class Study:
     rejected: int = 0
     created: datetime | None = None
     latency: LatencySetting | None = None
+
+    def evaluations(self) -> list[Evaluation]:
+        """Of every design that was evaluated under the study's protocol, once: a candidate may be
+        a reference as well.
+        """
+        everything = [*self.references, *(c.evaluation for c in self.candidates)]
+        return list({e.design.key: e for e in everything}.values())

@@ -69,14 +69,16 @@ class Protocol(Value):
         content = json.dumps(self.model_dump(exclude=UNDECIDING), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
-    def longer(self, factor: float) -> Self:
-        """The same with ``factor`` times the training compute: half as large again a patch,
-        the rest in iterations, and no rungs.
+    def longer(self, factor: float, largest: int | None = None) -> Self:
+        """The same with ``factor`` times the training compute: half as large again a patch, if no
+        more than ``largest``, the rest in iterations, and no rungs.
 
         Raises:
             UserError: a factor that leaves no more iterations than there are.
         """
         patch = self.patch * 3 // 2
+        if largest is not None:
+            patch = max(self.patch, min(patch, largest))
         share = (self.patch / patch) ** 2
         iterations = math.ceil(self.iterations * factor * share)
         if iterations <= self.iterations:

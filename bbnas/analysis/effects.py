@@ -68,14 +68,15 @@ def fit_effects(study: Study) -> Fit:
     """The effect of every choice on PSNR in dB against its axis's reference choice.
 
     One least-squares fit of main effects over all candidates that beat the network's own global
-    skip (those stopped early with what others gained from there, see
-    :func:`bbnas.analysis.surrogate.runs_of`), so that choices that tend to come together are told
-    apart; an axis counts only in designs where it changes the network. (What collapsed is not a
-    few tenths of a dB worse, but broken: fitted with the others it would swamp them.) In a space
-    of methods the method is one axis, against BBCU, instead of the axes of the unit. The reference
-    is the axis's default, or its commonest choice where that was never made. The intervals are
-    HC3: they hold where the spread differs between designs. A choice is left out where it or its
-    reference has fewer than three candidates, or where the data cannot tell it from another.
+    skip (those stopped early with what others gained from there, and the less weight for the doubt
+    of that; see :func:`bbnas.analysis.surrogate.runs_of`), so that choices that tend to come
+    together are told apart; an axis counts only in designs where it changes the network. (What
+    collapsed is not a few tenths of a dB worse, but broken: fitted with the others it would swamp
+    them.) In a space of methods the method is one axis, against BBCU, instead of the axes of the
+    unit. The reference is the axis's default, or its commonest choice where that was never made.
+    The intervals are HC3: they hold where the spread differs between designs. A choice is left out
+    where it or its reference has fewer than three candidates, or where the data cannot tell it
+    from another.
     """
     evaluations = [c.evaluation for c in study.candidates]
     left_out = sum(e.feasible and not useful(study.config, e) for e in evaluations)
@@ -85,7 +86,9 @@ def fit_effects(study: Study) -> Fit:
     if not len(runs):
         return Fit((), 0, 0.0, left_out)
     designs = [design.canonical() for design in runs.designs]
-    found, r2 = _least_squares(_axes(study, designs), runs.psnr)
+    noise = max(study.config.protocol.noise, 1e-3)
+    weights = noise**2 / (noise**2 + runs.doubt**2)
+    found, r2 = _least_squares(_axes(study, designs), runs.psnr, weights)
     return Fit(tuple(found), len(runs), r2, left_out)
 
 
@@ -186,15 +189,19 @@ def _axis(name: str, default: str, order: list[str], made: list[str | None]) -> 
     return _Axis(name, default, choices, made)
 
 
-def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[list[Effect], float]:
+def _least_squares(
+    axes: Sequence[_Axis], psnr: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[list[Effect], float]:
     from scipy.special import stdtr, stdtrit  # Student's t; scipy.stats takes a second to import
 
     pairs = [(axis, c) for axis in axes for c in axis.choices if c != axis.reference]
     indicators = [[float(made == choice) for made in axis.made] for axis, choice in pairs]
-    x = np.stack([np.ones(len(psnr)), *map(np.array, indicators)], axis=1)
+    root = np.sqrt(weights)
+    x = root[:, None] * np.stack([np.ones(len(psnr)), *map(np.array, indicators)], axis=1)
+    y = root * psnr
     inverse = np.linalg.pinv(x)
-    coefficients = inverse @ psnr
-    residuals = psnr - x @ coefficients
+    coefficients = inverse @ y
+    residuals = y - x @ coefficients
     freedom = len(psnr) - int(np.linalg.matrix_rank(x))
     if freedom < 1:
         return [], 0.0
@@ -213,5 +220,6 @@ def _least_squares(axes: Sequence[_Axis], psnr: NDArray[np.float64]) -> tuple[li
             found.append(
                 Effect(axis.name, choice, axis.reference, c, c - h, c + h, n, n_reference, p)
             )
-    total = float(np.sum((psnr - psnr.mean()) ** 2))
+    mean = np.average(psnr, weights=weights)
+    total = float(np.sum(weights * (psnr - mean) ** 2))
     return found, 1.0 - float(np.sum(residuals**2)) / total if total > 0 else 0.0

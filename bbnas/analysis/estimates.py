@@ -59,18 +59,23 @@ def estimate(
     mean, covariance = beliefs.mean.copy(), beliefs.covariance.copy()
     confirmed = [False] * len(candidates)
     place = {c.evaluation.design.key: i for i, c in enumerate(candidates)}
+    broken = {e.design.key for e in confirmations if not e.feasible}
     for table in _tables(confirmations):
-        rows = [(place[key], values) for key, values in table.items() if key in place]
-        if len(rows) < 2:  # nothing to compare with
+        own = [place[key] for key in table if key in place and key not in broken]
+        rows = [table[candidates[i].evaluation.design.key] for i in own]
+        for i in own:  # what diverges when trained longer is not recommended beside them
+            confirmed[i] = len(own) > 1 or bool(broken)
+        if len(own) < 2:  # nothing to compare with
             continue
-        own = [i for i, _ in rows]
-        psnr = np.array([np.mean(list(values.values())) for _, values in rows])
-        noise = _paired_noise([values for _, values in rows]) or config.protocol.noise
-        variance = np.array([noise**2 / len(values) for _, values in rows])
+        # A seed does the same to all: one that some lack would favour or harm the others.
+        seeds = sorted(set.intersection(*map(set, rows)))
+        if not seeds:
+            continue
+        psnr = np.array([np.mean([row[seed] for seed in seeds]) for row in rows])
+        noise = _paired_noise(rows) or config.protocol.noise
+        variance = np.full(len(rows), noise**2 / len(seeds))
         seen = np.ix_(own, own)
         mean[own], covariance[seen] = _update(mean[own], covariance[seen], psnr, variance)
-        for i in own:
-            confirmed[i] = True
     return Estimates(tuple(candidates), mean, covariance, tuple(confirmed))
 
 
@@ -86,10 +91,10 @@ def _update(mean: Array, covariance: Array, psnr: Array, variance: Array) -> tup
     weight = float(ones @ inverse @ ones)
     shift = float(ones @ inverse @ (psnr - mean)) / weight
     gain = prior @ inverse
-    left = ones - gain @ ones
+    moved = gain @ ones  # by what the shift may be off
     return (
         mean + gain @ (psnr - mean - shift),
-        prior - gain @ prior + np.outer(left, left) / weight,
+        prior - gain @ prior + np.outer(moved, moved) / weight,
     )
 
 

@@ -59,8 +59,7 @@ class Pool:
 
     @classmethod
     def of(cls, study: Study) -> Pool:
-        everything = [*study.references, *(c.evaluation for c in study.candidates)]
-        keyed = [(e.design.key, e) for e in everything]
+        keyed = [(e.design.key, e) for e in study.evaluations()]
         return cls(
             {key: e.design.canonical() for key, e in keyed},
             {key: e for key, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
@@ -88,8 +87,7 @@ class Pool:
 
 def _ahead(config: StudyConfig, evaluation: Evaluation) -> bool:
     """Whether it was stopped when it was better than the network's global skip."""
-    floor = -math.inf if config.skip_psnr is None else config.skip_psnr
-    return evaluation.status == "stopped" and evaluation.rungs[-1][1] > floor
+    return evaluation.status == "stopped" and evaluation.rungs[-1][1] > config.floor
 
 
 def gap(twin: Evaluation, own: Evaluation) -> float:

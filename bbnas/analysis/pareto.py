@@ -46,9 +46,10 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
 
 
 def useful(config: StudyConfig, evaluation: Evaluation) -> bool:
-    """Whether it has a PSNR, and a better one than the global skip, which costs nothing."""
-    floor = -np.inf if config.skip_psnr is None else config.skip_psnr
-    return evaluation.feasible and evaluation.psnr > floor
+    """Whether it has a PSNR, and one that beats the global skip, which costs nothing, by more
+    than the noise of a run: what learns nothing ends within a hair of the skip, on either side.
+    """
+    return evaluation.feasible and evaluation.psnr > config.floor
 
 
 def front(

@@ -134,7 +134,7 @@ def recommend(
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
     """
     whole = study
-    everything = [*study.references, *(c.evaluation for c in study.candidates)]
+    everything = study.evaluations()
     number = re.fullmatch(r"(?:trial\s*)?#?(\d+)", pick.strip())
     if number:
         own = [_by_number(study, int(number[1]))]

@@ -8,7 +8,7 @@ something of its neighbours too.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import get_args
@@ -66,24 +66,41 @@ class Runs:
 
 
 def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
-    """The evaluations that beat the network's global skip; those stopped at a rung as well, with
-    what those trained to the end gained from there on, and the doubt of that.
+    """The evaluations that beat the network's global skip; those stopped at a rung where they beat
+    it as well, with what those trained to the end gained from there on, and the doubt of that.
     """
     ended = [e for e in evaluations if useful(config, e)]
     seen = [(e.design, e.psnr, 0.0) for e in ended]
-    floor = -math.inf if config.skip_psnr is None else config.skip_psnr
     for rung in config.protocol.rungs:
-        gains = [e.psnr - dict(e.rungs)[rung] for e in ended if rung in dict(e.rungs)]
-        stopped = [e for e in evaluations if e.status == "stopped" and e.rungs[-1][0] == rung]
-        if len(gains) >= FEWEST_GAINS:
-            gain, doubt = float(np.median(gains)), float(np.std(gains, ddof=1))
-            seen += [
-                (e.design, e.rungs[-1][1] + gain, doubt)
-                for e in stopped
-                if e.rungs[-1][1] + gain > floor
-            ]
+        gains = gains_from(config, rung, evaluations)
+        if len(gains) < FEWEST_GAINS:
+            continue
+        gain, doubt = float(np.median(gains)), spread(gains)
+        seen += [
+            (e.design, e.rungs[-1][1] + gain, doubt)
+            for e in evaluations
+            if e.status == "stopped" and e.rungs[-1][0] == rung and e.rungs[-1][1] > config.floor
+        ]
     columns = list(zip(*seen, strict=True)) or [(), (), ()]
     return Runs(columns[0], np.array(columns[1], float), np.array(columns[2], float))
+
+
+def gains_from(config: StudyConfig, rung: int, evaluations: Iterable[Evaluation]) -> list[float]:
+    """What (dB) those that were trained to a useful end won from ``rung`` on, where they beat the
+    global skip at it: what only starts later says nothing of what those win that are under way.
+    """
+    return [
+        e.psnr - there
+        for e in evaluations
+        if useful(config, e) and (there := dict(e.rungs).get(rung, -math.inf)) > config.floor
+    ]
+
+
+def spread(values: Sequence[float]) -> float:
+    """A standard deviation that a few odd values do not change: 1.4826 times the median absolute
+    deviation (equal to it for a normal distribution).
+    """
+    return 1.4826 * float(np.median(np.abs(np.asarray(values) - np.median(values))))
 
 
 @dataclass(frozen=True)

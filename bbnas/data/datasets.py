@@ -68,6 +68,11 @@ class Dataset:
         return hashlib.sha256(both.encode()).hexdigest()[:16]
 
     @property
+    def largest_patch(self) -> int:
+        """The side in pixels of the largest patch that every image to train on has."""
+        return min(min(image.shape[:2]) for image in self.train.images)
+
+    @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
         """(file, reason) of all that was left out."""
         return self.train.skipped

@@ -53,7 +53,7 @@ def find(measured: Measured, skip_psnr: float) -> Findings:
     """What a complete experiment says. ``skip_psnr`` is the PSNR (dB) of the global skip alone."""
     scores = measured.scores(skip_psnr)
     judgements = tuple(j for claim in measured.experiment.claims for j in judge(claim, scores))
-    tables = [_claims(measured, judgements), _rows(measured, scores, skip_psnr)]
+    tables = [_claims(measured, judgements), _rows(measured, scores)]
     if measured.experiment.parts:
         tables.append(_benefit(measured, scores))
     tables.append(_trainings(measured))
@@ -191,7 +191,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean} dB ({signed(min(values))} to {signed(max(values))})"
 
 
-def _rows(measured: Measured, scores: Scores, skip_psnr: float) -> Table:
+def _rows(measured: Measured, scores: Scores) -> Table:
     experiment = measured.experiment
     lines = []
     for row in experiment.rows:

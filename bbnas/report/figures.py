@@ -95,11 +95,10 @@ def front_figure(
     low = min([*shown, float(np.quantile(psnr, 0.05))])
     margin = 0.06 * max(float(psnr.max()) - low, 0.05)
     # What the network's global skip beats at no cost is the best at no cost.
-    floor = -math.inf if study.config.skip_psnr is None else study.config.skip_psnr
     return FrontFigure(
         dots=dots,
         envelope=_envelope(
-            [dot for dot in feasible if dot.kind != "baseline" and dot.psnr > floor]
+            [dot for dot in feasible if dot.kind != "baseline" and dot.psnr > study.config.floor]
         ),
         bottom=low - 2 * margin,
         top=float(psnr.max()) + margin,

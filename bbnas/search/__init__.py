@@ -29,6 +29,7 @@ from bbnas.search.benefit import (
     measure_benefit,
     measure_study_benefit,
 )
+from bbnas.search.confirm import SEEDS
 from bbnas.search.confirm import confirm as confirm_best
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
@@ -186,7 +187,8 @@ def search(
     started = time.monotonic()
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
-        left = max(1, budget - ledger.counts().done)
+        counts = ledger.counts()
+        left = max(1, budget - counts.done + counts.stopped, confirm * SEEDS)
         workers_used = executor(min(workers, left), evaluate)
         loop: Loop | None = None
         try:
@@ -194,7 +196,10 @@ def search(
                 space = _guided(space, task, ledger, workers_used)
             loop = _loop(ledger, space, Prices(cost, clock), budget, limits, named, on_event)
             _run(loop, workers_used)
-            confirm_best(store, store.load_study(name), confirm, workers_used, loop.say)
+            if confirm:
+                largest = dataset.largest_patch
+                found = store.load_study(name)
+                confirm_best(store, found, confirm, largest, workers_used, loop.say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -309,7 +314,7 @@ def _loop(
         config.sampler_options,
         config.seed,
         resumed_at=claimed,
-        floor=config.skip_psnr,
+        floor=config.floor,
     )
     rng = np.random.default_rng([config.seed, claimed])
     return Loop(

@@ -33,12 +33,14 @@ def confirm(
     store: Store,
     study: Study,
     best: int,
+    largest: int,
     execute: Executor,
     on_message: Callable[[str], None],
 ) -> Study:
     """``study`` with its ``best`` best candidates trained again, as far as they are not yet.
 
-    Every one sees the same batches, so that their differences are those of the designs. Which
+    ``largest`` is the side in pixels of the largest patch that every image has. Every one sees
+    the same batches, so that their differences are those of the designs. Which
     are best is what the runs of the study tell, not what earlier confirmations do.
 
     Raises:
@@ -48,9 +50,8 @@ def confirm(
     own = [c for c in study.candidates if not c.baseline and useful(config, c.evaluation)]
     if min(len(own), best) < 2:  # nothing to compare
         return study
-    everything = [*study.references, *(c.evaluation for c in study.candidates)]
-    ranked = standing(config, estimate(config, own, everything)).estimates.candidates
-    longer = config.protocol.longer(FACTOR)
+    ranked = standing(config, estimate(config, own, study.evaluations())).estimates.candidates
+    longer = config.protocol.longer(FACTOR, largest)
     protocols = [
         longer.model_copy(update={"seed": config.seed + seed}) for seed in range(1, SEEDS + 1)
     ]

@@ -93,7 +93,7 @@ def measure_fidelity(
         UserError: bad arguments, or a design that could not be trained at all.
     """
     chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
-    long = long or proxies[0].longer(long_factor)
+    long = long or proxies[0].longer(long_factor, dataset.largest_patch)
     few = dict(list(chosen.items())[::REPEATED])
     wanted = {
         (place, s, key): Wanted(

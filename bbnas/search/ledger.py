@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -218,6 +218,26 @@ class Ledger:
                 .returning(candidates.c.deaths)
             )
             return int(connection.execute(updating).scalar_one())
+
+    def hand_back(self, jobs: Sequence[Job]) -> None:
+        """Have candidates evaluated once more whose failure may not be theirs; not for ever."""
+        numbers = [job.number for job in jobs]
+        with self.store.write() as connection:
+            connection.execute(
+                sa.update(candidates)
+                .where(
+                    candidates.c.study_id == self.study_id,
+                    candidates.c.number.in_(numbers),
+                    candidates.c.deaths < MAX_DEATHS - 1,
+                )
+                .values(
+                    state="waiting",
+                    run_id=None,
+                    evaluation_id=None,
+                    finished=None,
+                    deaths=candidates.c.deaths + 1,
+                )
+            )
 
     def reject(self) -> None:
         """Count a suggestion that a cost limit refused."""

@@ -97,7 +97,8 @@ class Loop:
         self._found: dict[int, Candidate] = {}
         self._started = time.monotonic()
         self._trained: set[int] = set()
-        self._failures = 0
+        self._failed: list[Job] = []  # in a row
+        self._over: set[str] = set()  # designs over a limit
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
         self._front, self._best = 0, math.nan
@@ -135,7 +136,7 @@ class Loop:
         """Record and report what was measured for ``job``."""
         trial = self._running.pop(job.number)
         self._trained.add(job.number)
-        self._failures = self._failures + 1 if found.status == "failed" else 0
+        self._failed = [*self._failed, job] if found.status == "failed" else []
         found = self.prices.complete(found)
         stopped = found.status == "stopped"
         if stopped:
@@ -145,9 +146,10 @@ class Loop:
             recorded = self.ledger.finish(job, found, notes)
         if recorded:
             self._note(Candidate(job.number, found, job.baseline))
-        if self._failures >= MAX_FAILURES:
+        if len(self._failed) >= MAX_FAILURES:
+            self.ledger.hand_back(self._failed)
             raise UserError(
-                f"{self._failures} candidates in a row failed, the last with: {found.error}; "
+                f"{len(self._failed)} candidates in a row failed, the last with: {found.error}; "
                 "nothing is lost: mend that and run the same command again"
             )
 
@@ -192,14 +194,16 @@ class Loop:
     def _catch_up(self) -> None:
         """Learn what was done before this run, or is done by another one beside it."""
         for candidate, notes in self.ledger.outcomes():
-            known = self._found.get(candidate.number)
-            if (
-                known is None
-                or known.evaluation.status == "stopped" != candidate.evaluation.status
-            ):
-                priced = self.prices.complete(candidate.evaluation)
-                self._found[candidate.number] = replace(candidate, evaluation=priced)
-                self.trials.drop(self._stopped.pop(candidate.number, None))
+            number, new = candidate.number, candidate.evaluation
+            before = self._found.get(number)
+            if before is not None:
+                old = before.evaluation
+                if old.status != "stopped" or (old.status, old.rungs) == (new.status, new.rungs):
+                    continue
+            priced = self.prices.complete(new)
+            self._found[number] = replace(candidate, evaluation=priced)
+            if before is None or new.status != "stopped":
+                self.trials.drop(self._stopped.pop(number, None))
                 self.trials.remember(priced, notes)
         self._look()
 
@@ -266,6 +270,7 @@ class Loop:
             if excess := self.limits.excess(design):
                 self.trials.avoid(trial, excess)
                 self.ledger.reject()
+                self._over.add(design.key)
                 fruitless += 1
                 self._emit("skip")
                 continue
@@ -296,7 +301,8 @@ class Loop:
         ):
             return None
         # Latency is measured for what is proposed alone.
-        return self.proposals.propose(self._found, self.ledger.designs(), self.limits.counted)
+        passed = self.ledger.designs() | self._over
+        return self.proposals.propose(self._found, passed, self.limits.counted)
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)

@@ -202,7 +202,8 @@ def truth_of(table: Table) -> Truth:
     Raises:
         UserError: no design beats the global skip with every seed.
     """
-    floor = -math.inf if table.skip_psnr is None else table.skip_psnr
+    skip = -math.inf if table.skip_psnr is None else table.skip_psnr
+    floor = skip + table.protocol.noise
     useful = [table.evaluation(row) for row in table.rows if row.psnr > floor]
     if not useful:
         raise UserError(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import non_dominated
-from bbnas.analysis.surrogate import FEWEST_GAINS
+from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
 from bbnas.evaluation import Evaluation, StudyConfig
 
 # One in so many of the candidates at a rung goes on.
@@ -46,14 +46,16 @@ def go_on_with(
         return None
     costs = [name for name in config.objectives if name != "psnr"]
     for rung in reversed(config.protocol.rungs):
-        there = {n: dict(e.rungs)[rung] for n, e in found.items() if rung in dict(e.rungs)}
+        # What diverged later is no rival of those that are under way.
+        alive = {n: e for n, e in found.items() if e.status in ("ok", "stopped")}
+        there = {n: dict(e.rungs)[rung] for n, e in alive.items() if rung in dict(e.rungs)}
         here = [n for n in waiting & there.keys() if found[n].rungs[-1][0] == rung]
         if not here:
             continue
         if not config.early_stopping:
             return min(here)
         points = [[getattr(found[n], name) for name in costs] for n in there]
-        gains = [found[n].psnr - psnr for n, psnr in there.items() if found[n].feasible]
+        gains = gains_from(config, rung, found.values())
         noise = rung_noise(gains, config.protocol.noise)
         worth = worth_more(list(there.values()), points, noise, REDUCTION)
         passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
@@ -89,8 +91,7 @@ def rung_noise(gains: Sequence[float], noise: float) -> float:
     ``gains`` are what those trained to the end won from the rung on: some learn later than others.
     At least ON_THE_WAY times ``noise``, that between seeds; that alone before a few have ended.
     """
-    spread = float(np.std(gains, ddof=1)) if len(gains) >= FEWEST_GAINS else 0.0
-    return max(ON_THE_WAY * noise, spread)
+    return max(ON_THE_WAY * noise, spread(gains) if len(gains) >= FEWEST_GAINS else 0.0)
 
 
 def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -45,12 +45,12 @@ class Trials:
         options: Mapping[str, Any],
         seed: int,
         resumed_at: int,
-        floor: float | None = None,
+        floor: float = -math.inf,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         self._objectives = tuple(objectives)
-        self._floor = -math.inf if floor is None else floor
+        self._floor = floor
         # A resumed sampler must not draw once more what it drew at the start.
         entropy = np.random.SeedSequence([seed, resumed_at])
         self._sampler = make_sampler(sampler, options, int(entropy.generate_state(1)[0]))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import knee, recommend
 from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.estimates import DISCREPANCY, estimate
 from bbnas.analysis.evidence import Pool, gap, part_evidence, without
 from bbnas.analysis.recommend import TOLD
 from bbnas.analysis.words import count
@@ -248,6 +249,53 @@ def test_evidence_is_matched_pairs_or_the_fit_whichever_is_narrower(synthetic_st
     assert evidence.source == "3 matched pairs"
     wide = synthetic_study(200, references=False)
     assert "fit over" in part_evidence(wide, Part.TAIL, fit_effects(wide)).source
+
+
+def test_what_diverges_when_trained_longer_is_not_recommended(evaluated, synthetic_study):
+    base = Design(binarize=("body", "upsampling"), k_ratio=1.0)
+    designs = [base, base.replace(activation="none"), base.replace(norm="batchnorm")]
+    figures = zip(designs, (25.40, 25.30, 25.20), strict=True)
+    found = [Candidate(i, evaluated(d, psnr)) for i, (d, psnr) in enumerate(figures)]
+    study = replace(synthetic_study(3, references=False), candidates=tuple(found))
+    assert recommend(study).candidate.number == 0
+    protocol = study.config.protocol.model_copy(update={"iterations": 5000})
+
+    def again(design, psnr, seed, **changes):
+        longer = protocol.model_copy(update={"seed": seed})
+        return replace(evaluated(design, psnr), protocol=longer, **changes)
+
+    for lost in (1, 2):  # of two seeds one, or both
+        confirmations = [again(designs[1], 25.9, seed) for seed in (1, 2)]
+        confirmations += [again(designs[0], 26.0, seed) for seed in range(1, 3 - lost)]
+        confirmations += [
+            again(designs[0], np.nan, seed, status="diverged") for seed in range(3 - lost, 3)
+        ]
+        answer = recommend(replace(study, confirmations=tuple(confirmations)))
+        assert answer.candidate.number == 1
+
+
+def test_the_error_of_a_confirmed_design_is_that_of_the_textbook(evaluated, synthetic_study):
+    """Universal kriging as least squares: the shift of all is one more unknown, with no prior."""
+    base = Design(binarize=("body", "upsampling"), k_ratio=1.0)
+    designs = [base.replace(width=w) for w in (32, 48, 64)]
+    figures = zip(designs, (25.1, 25.2, 25.3), strict=True)
+    found = [Candidate(i, evaluated(d, psnr)) for i, (d, psnr) in enumerate(figures)]
+    study = replace(synthetic_study(3, references=False), candidates=tuple(found))
+    config, everything = study.config, study.evaluations()
+    before = estimate(config, found, everything)
+    again = [
+        replace(
+            evaluated(d, psnr),
+            protocol=config.protocol.model_copy(update={"iterations": 5000, "seed": 1}),
+        )
+        for d, psnr in zip(designs, (26.0, 26.3, 26.2), strict=True)
+    ]
+    after = estimate(config, found, everything, again)
+    prior = before.covariance + DISCREPANCY**2 * np.eye(3)
+    broad = 1e6 * np.ones((3, 3))  # the shift, before anything is seen
+    seen = prior + broad + config.protocol.noise**2 * np.eye(3)
+    expected = prior - prior @ np.linalg.solve(seen, prior)
+    assert after.covariance == pytest.approx(expected, abs=1e-5)
 
 
 def test_confirmations_decide_between_what_they_trained_again(evaluated, synthetic_study):

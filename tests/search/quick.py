@@ -44,6 +44,7 @@ class Photographs:
 
     fingerprint: str = "f" * 16
     description: str = "3 photographs"
+    largest_patch: int = 96
 
 
 @dataclass(frozen=True)

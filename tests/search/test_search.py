@@ -324,6 +324,19 @@ def test_a_search_in_which_everything_fails_stops_with_the_reason(tmp_path: Path
     only = axes(width=32)
     with pytest.raises(UserError, match=r"5 candidates in a row failed.*of the evaluator"):
         quick_search(tmp_path, 30, space=only, evaluate=Formula(raises=32))
+    # With the trouble mended those that failed are evaluated again, and none is lost.
+    mended = quick_search(tmp_path, 8, space=only)
+    assert "failed" not in {c.evaluation.status for c in mended.study.candidates}
+    assert len(keys(mended)) == 8
+
+
+def test_what_fails_again_and_again_is_failed_in_the_end(tmp_path: Path) -> None:
+    only = axes(width=32)
+    for _ in range(3):
+        with pytest.raises(UserError, match="5 candidates in a row failed"):
+            quick_search(tmp_path, 30, space=only, evaluate=Formula(raises=32))
+    mended = quick_search(tmp_path, 8, space=only)
+    assert [c.evaluation.status for c in mended.study.candidates].count("failed") == 5
 
 
 def test_a_failed_attempt_of_another_study_is_not_reused(tmp_path: Path) -> None:
