@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -44,8 +45,8 @@ def test_tpe_turns_away_from_what_it_is_told_to_avoid() -> None:
     assert sum(asked[-30:]) <= 5
 
 
-@pytest.mark.parametrize("floor", [None, 25.0])
-def test_what_is_remembered_is_learned_from(floor: float | None) -> None:
+@pytest.mark.parametrize("floor", [-math.inf, 25.0])
+def test_what_is_remembered_is_learned_from(floor: float) -> None:
     """Everything but width 64 was bad: so it suggests width 64, from the first on."""
     options = sampler_options("tpe", {"n_startup_trials": 10})
 
