@@ -85,6 +85,40 @@ def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     return Runs(columns[0], np.array(columns[1], float), np.array(columns[2], float))
 
 
+def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
+    """``runs_of``, and beside them what learned nothing, level with the global skip: a search must
+    know where not to look.
+
+    What was stopped before it had learned anything is taken to end as those did that were trained
+    on from there, if there are enough of them to tell.
+    """
+    runs, floor = runs_of(config, evaluations), config.floor
+    if not math.isfinite(floor):
+        return runs
+
+    def end(e: Evaluation) -> float:
+        return max(e.psnr, floor) if e.feasible else floor
+
+    ended = [e for e in evaluations if e.feasible or e.status == "diverged"]
+    lost = [(e.design, floor, 0.0) for e in ended if not useful(config, e)]
+    for rung in config.protocol.rungs:
+        late = [end(e) for e in ended if dict(e.rungs).get(rung, math.inf) <= floor]
+        if len(late) < FEWEST_GAINS:
+            continue
+        middle, doubt = float(np.median(late)), float(np.std(late, ddof=1))
+        lost += [
+            (e.design, middle, doubt)
+            for e in evaluations
+            if e.status == "stopped" and e.rungs[-1][0] == rung and e.rungs[-1][1] <= floor
+        ]
+    designs, psnr, doubts = zip(*lost, strict=True) if lost else ((), (), ())
+    return Runs(
+        (*runs.designs, *designs),
+        np.concatenate([runs.psnr, np.array(psnr, float)]),
+        np.concatenate([runs.doubt, np.array(doubts, float)]),
+    )
+
+
 def gains_from(config: StudyConfig, rung: int, evaluations: Iterable[Evaluation]) -> list[float]:
     """What (dB) those that were trained to a useful end won from ``rung`` on, where they beat the
     global skip at it: what only starts later says nothing of what those win that are under way.

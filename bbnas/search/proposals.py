@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import non_dominated, useful
-from bbnas.analysis.surrogate import Array, Surrogate, runs_of
+from bbnas.analysis.surrogate import Array, Surrogate, all_runs
 from bbnas.design import Design
 from bbnas.evaluation import OBJECTIVES, Candidate, StudyConfig
 from bbnas.search.prices import Prices
@@ -50,7 +50,7 @@ class Proposals:
 
     def surrogate(self, found: Mapping[int, Candidate]) -> Surrogate | None:
         """What the outcomes tell; None before any is useful."""
-        runs = runs_of(self.config, [c.evaluation for c in found.values()])
+        runs = all_runs(self.config, [c.evaluation for c in found.values()])
         if not len(runs):
             return None
         if self._theta is None or not self._fitted <= len(runs) < REFIT * self._fitted:

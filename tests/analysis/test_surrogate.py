@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation
 
-from bbnas.analysis.surrogate import Runs, Surrogate, runs_of
+from bbnas.analysis.surrogate import Runs, Surrogate, all_runs, runs_of
 from bbnas.design import Design, k_star
 from bbnas.evaluation import StudyConfig
 from bbnas.protocol import PROTOCOLS
@@ -182,3 +182,30 @@ def test_what_was_stopped_counts_with_what_others_gained(evaluated) -> None:  # 
     assert found.doubt[7] == pytest.approx(0.0, abs=1e-9)
     # Too few to tell what the rest is worth: left out.
     assert len(runs_of(config, [*ended[:3], stopped])) == 3
+
+
+def test_a_search_is_told_what_learned_nothing(evaluated) -> None:  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    protocol = PROTOCOLS["proxy"].model_copy(update={"rungs": (100,), "noise": 0.05})
+    config = StudyConfig("s", {}, "sr4", protocol, "d", "d", skip_psnr=24.0)
+    good, *dead, late, waiting, broken = designs()[:9]
+    rungs = ((100, 23.5),)
+    ended = [replace(evaluated(good, 25.0), rungs=((100, 24.5),))]
+    ended += [replace(evaluated(d, 24.01), rungs=rungs) for d in dead]
+    ended += [replace(evaluated(late, 24.6), rungs=rungs)]
+    stopped = replace(evaluated(waiting, math.nan), status="stopped", rungs=rungs)
+    diverged = replace(evaluated(broken, math.nan), status="diverged")
+    everything = [*ended, stopped, diverged]
+    assert {d.key for d in runs_of(config, everything).designs} == {good.key, late.key}
+    found = all_runs(config, everything)
+    seen = {d.key: (p, s) for d, p, s in zip(found.designs, found.psnr, found.doubt, strict=True)}
+    assert seen.keys() == {e.design.key for e in everything}
+    for design in (*dead, broken):
+        assert seen[design.key] == (pytest.approx(24.05), 0.0)  # the skip, and the noise
+    # It ends as those that had learned as little there: most of them never do, one did.
+    ends = [24.05] * len(dead) + [24.6]
+    assert seen[waiting.key] == pytest.approx((24.05, np.std(ends, ddof=1)))
+    # Where the skip's PSNR is not known nothing is known to be useless.
+    unknown = replace(config, skip_psnr=None)
+    assert len(all_runs(unknown, everything)) == len(runs_of(unknown, everything))
