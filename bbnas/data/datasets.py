@@ -70,7 +70,7 @@ class Dataset:
     @property
     def largest_patch(self) -> int:
         """The side in pixels of the largest patch that every image to train on has."""
-        return min(min(image.shape[:2]) for image in self.train.images)
+        return int(min(min(image.shape[:2]) for image in self.train.images))
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
