@@ -31,7 +31,8 @@ def test_the_wheel_carries_every_built_in_file_and_no_database(tmp_path) -> None
     (wheel,) = tmp_path.glob("*.whl")
     inside = zipfile.ZipFile(wheel).namelist()
     for kind in ("search_spaces", "studies"):
-        expected = {f"bbnas/{kind}/{path.name}" for path in builtin(kind).values()}
+        files = [*builtin(kind).values(), *builtin(kind, ".json.gz").values()]
+        expected = {f"bbnas/{kind}/{path.name}" for path in files}
         assert {name for name in inside if name.startswith(f"bbnas/{kind}/")} == expected
     assert "bbnas/space.py" in inside
     assert {f"bbnas/paper/{table.file}" for table in TABLES.values()} <= set(inside)
