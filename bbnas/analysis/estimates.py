@@ -8,12 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, runs_of
+from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, discrepancy, runs_of
 from bbnas.evaluation import Candidate, Evaluation, StudyConfig
 from bbnas.protocol import Protocol
-
-# How far longer training may move a design against the others, as a standard deviation in dB.
-DISCREPANCY = 0.05
 
 
 @dataclass(frozen=True)
@@ -75,17 +72,17 @@ def estimate(
         noise = _paired_noise(rows) or config.protocol.noise
         variance = np.full(len(rows), noise**2 / len(seeds))
         seen = np.ix_(own, own)
-        mean[own], covariance[seen] = _update(mean[own], covariance[seen], psnr, variance)
+        prior = covariance[seen] + discrepancy([candidates[i].evaluation.design for i in own])
+        mean[own], covariance[seen] = _update(mean[own], prior, psnr, variance)
     return Estimates(tuple(candidates), mean, covariance, tuple(confirmed))
 
 
-def _update(mean: Array, covariance: Array, psnr: Array, variance: Array) -> tuple[Array, Array]:
+def _update(mean: Array, prior: Array, psnr: Array, variance: Array) -> tuple[Array, Array]:
     """Beliefs after ``psnr`` was seen under another protocol, which may shift all alike.
 
-    psnr = belief + shift + discrepancy + noise; the shift has a flat prior (universal kriging), so
-    that only differences between the designs are learned.
+    psnr = belief + shift + noise; the shift has a flat prior (universal kriging), so that only
+    differences between the designs are learned.
     """
-    prior = covariance + DISCREPANCY**2 * np.eye(len(mean))
     inverse = np.linalg.inv(prior + np.diag(variance))
     ones = np.ones(len(mean))
     weight = float(ones @ inverse @ ones)

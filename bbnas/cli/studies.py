@@ -56,8 +56,8 @@ SKIPPED_NAMES = 20
 @click.option(
     "--confirm",
     type=click.IntRange(min=0),
-    help="Train so many of the best, two at least, again, longer and with two other seeds, before "
-    "one is recommended; 0: none. [default: a thirtieth of the budget, at most 6]",
+    help="Train so many of the best, two at least, again, twelve times longer, before one is "
+    "recommended; 0: none. [default: a thirtieth of the budget, at most 6]",
 )
 @click.option(
     "--early-stopping/--no-early-stopping",

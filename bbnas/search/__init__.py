@@ -29,7 +29,6 @@ from bbnas.search.benefit import (
     measure_benefit,
     measure_study_benefit,
 )
-from bbnas.search.confirm import SEEDS
 from bbnas.search.confirm import confirm as confirm_best
 from bbnas.search.executors import Evaluate, Executor, Training, executor
 from bbnas.search.ledger import Counts, Ledger
@@ -127,7 +126,7 @@ def search(
     - ``early_stopping``: a candidate is stopped at one of the protocol's rungs where
       :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
       on where it was stopped if it looks better beside later ones. A study may change this.
-    - ``confirm``: so many of the best are trained again at the end, longer and with other seeds
+    - ``confirm``: so many of the best are trained again at the end, much longer
       (:mod:`bbnas.search.confirm`); the recommendation is then one of them.
     - ``evaluate``, ``cost``, ``skip_psnr`` (dB): instead of training, counting, and scoring the
       global skip; ``evaluate`` must pickle.
@@ -188,7 +187,7 @@ def search(
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
         counts = ledger.counts()
-        left = max(1, budget - counts.done + counts.stopped, confirm * SEEDS)
+        left = max(1, budget - counts.done + counts.stopped, confirm)
         workers_used = executor(min(workers, left), evaluate)
         loop: Loop | None = None
         try:

@@ -102,7 +102,6 @@ class Loop:
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
         self._front, self._best = 0, math.nan
-        self._knee, self._near = "", list[Design]()
         self._catch_up()
         self._emit("start")
 
@@ -281,16 +280,12 @@ class Loop:
         return None
 
     def _neighbour(self) -> Design | None:
-        """In every second turn an unseen design that differs from the knee in one choice.
-
-        Each is one half of a matched pair: it tells what that choice is worth where it matters,
-        and the recommendation cannot end beside a better design that nobody tried.
-        """
-        if not self.ledger.config.refine or self.ledger.counts().claimed % 2:
+        """In every second turn a neighbour of the knee, as soon as there is one."""
+        config, claimed = self.ledger.config, self.ledger.counts().claimed
+        if not config.refine or claimed < REFINE_FROM or claimed % 2:
             return None
-        seen = self.ledger.designs()
-        fits = (d for d in self._near if d.key not in seen and not self.limits.excess(d))
-        return next(fits, None)
+        passed = self.ledger.designs() | self._over
+        return self.proposals.refine(self._found, passed, self.limits.counted)
 
     def _proposed(self) -> Design | None:
         """What the runs so far tell to try; None leaves it to the sampler."""
@@ -357,26 +352,18 @@ class Loop:
         self._emit("candidate", candidate)
 
     def _look(self) -> None:
-        """Where the front, the best PSNR and the knee are now, without baselines."""
-        from bbnas.analysis.estimates import estimate
+        """Where the front and the best PSNR are now, without baselines."""
         from bbnas.analysis.pareto import minimised, non_dominated, useful
-        from bbnas.analysis.recommend import standing
 
         config = self.ledger.config
-        own = [c for c in self._found.values() if not c.baseline]
-        good = [c for c in own if useful(config, c.evaluation)]
-        if not good:
-            return
-        points = minimised([c.evaluation for c in good], config.objectives)
-        self._front = int(non_dominated(points).sum())
-        self._best = max(c.evaluation.psnr for c in good)
-        if config.refine and len(own) >= REFINE_FROM:
-            surrogate = self.proposals.surrogate(self._found)
-            estimates = estimate(config, good, [], surrogate=surrogate)
-            best = standing(config, estimates).estimates.candidates[0]
-            design = best.evaluation.design
-            if design.key != self._knee:
-                self._knee, self._near = design.key, self.space.neighbours(design)
+        good = [
+            c.evaluation
+            for c in self._found.values()
+            if not c.baseline and useful(config, c.evaluation)
+        ]
+        if good:
+            self._front = int(non_dominated(minimised(good, config.objectives)).sum())
+            self._best = max(e.psnr for e in good)
 
     def _emit(
         self,

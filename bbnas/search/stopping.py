@@ -45,7 +45,8 @@ def go_on_with(
     if not waiting:
         return None
     costs = [name for name in config.objectives if name != "psnr"]
-    for rung in reversed(config.protocol.rungs):
+    rungs = config.protocol.rungs
+    for rung in reversed(rungs):
         # What diverged later is no rival of those that are under way.
         alive = {n: e for n, e in found.items() if e.status in ("ok", "stopped")}
         there = {n: dict(e.rungs)[rung] for n, e in alive.items() if rung in dict(e.rungs)}
@@ -57,7 +58,9 @@ def go_on_with(
         points = [[getattr(found[n], name) for name in costs] for n in there]
         gains = gains_from(config, rung, found.values())
         noise = rung_noise(gains, config.protocol.noise)
-        worth = worth_more(list(there.values()), points, noise, REDUCTION)
+        # At the first of several, most have hardly started: it only stops what is beaten.
+        reduction = 1.0 if len(rungs) > 1 and rung == rungs[0] else REDUCTION
+        worth = worth_more(list(there.values()), points, noise, reduction)
         passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
         if passed:
             return max(passed, key=lambda n: there[n])
@@ -79,8 +82,10 @@ def worth_more(
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.asarray(costs, dtype=np.float64).reshape(len(quality), -1)
-    kept = np.zeros(len(quality), dtype=bool)
-    kept[_best(np.column_stack([-quality, prices]), math.ceil(len(quality) / reduction))] = True
+    number = math.ceil(len(quality) / reduction)
+    kept = np.full(len(quality), number == len(quality))
+    if number < len(quality):
+        kept[_best(np.column_stack([-quality, prices]), number)] = True
     beaten = behind(quality, prices) > BEYOND_NOISE * noise
     return kept & ~beaten
 

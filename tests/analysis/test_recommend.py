@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import knee, recommend
 from bbnas.analysis.effects import fit_effects
-from bbnas.analysis.estimates import DISCREPANCY, estimate
+from bbnas.analysis.estimates import estimate
 from bbnas.analysis.evidence import Pool, gap, part_evidence, without
 from bbnas.analysis.recommend import TOLD
+from bbnas.analysis.surrogate import discrepancy
 from bbnas.analysis.words import count
 from bbnas.design import Design, Part
 from bbnas.errors import UserError
@@ -291,7 +292,7 @@ def test_the_error_of_a_confirmed_design_is_that_of_the_textbook(evaluated, synt
         for d, psnr in zip(designs, (26.0, 26.3, 26.2), strict=True)
     ]
     after = estimate(config, found, everything, again)
-    prior = before.covariance + DISCREPANCY**2 * np.eye(3)
+    prior = before.covariance + discrepancy(designs)
     broad = 1e6 * np.ones((3, 3))  # the shift, before anything is seen
     seen = prior + broad + config.protocol.noise**2 * np.eye(3)
     expected = prior - prior @ np.linalg.solve(seen, prior)

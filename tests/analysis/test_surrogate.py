@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation
 
-from bbnas.analysis.surrogate import Runs, Surrogate, all_runs, runs_of
+from bbnas.analysis.surrogate import Runs, Surrogate, all_runs, discrepancy, runs_of
 from bbnas.design import Design, k_star
 from bbnas.evaluation import StudyConfig
 from bbnas.protocol import PROTOCOLS
@@ -209,3 +209,20 @@ def test_a_search_is_told_what_learned_nothing(evaluated) -> None:  # type: igno
     # Where the skip's PSNR is not known nothing is known to be useless.
     unknown = replace(config, skip_psnr=None)
     assert len(all_runs(unknown, everything)) == len(runs_of(unknown, everything))
+
+
+def test_longer_training_moves_designs_apart_by_what_they_choose_differently() -> None:
+    base = Design(binarize=("body", "upsampling"), k_ratio=1.0)
+    near, far = base.replace(activation="none"), base.replace(activation="none", norm="batchnorm")
+    shift = discrepancy([base, near, far, base])
+
+    def apart(i: int, j: int) -> float:
+        return math.sqrt(max(shift[i, i] + shift[j, j] - 2 * shift[i, j], 0.0))
+
+    assert apart(0, 3) == pytest.approx(0.0, abs=1e-7)
+    # 0.2 dB of what exp(−0.1) leaves in common, by hand.
+    assert apart(0, 1) == pytest.approx(0.2 * math.sqrt(2 - 2 * math.exp(-0.1)))
+    assert apart(0, 2) == pytest.approx(0.2 * math.sqrt(2 - 2 * math.exp(-0.2)))
+    # What moves all alike is no difference.
+    assert shift.sum(axis=0) == pytest.approx(np.zeros(4), abs=1e-12)
+    assert np.linalg.eigvalsh(shift).min() > -1e-12

@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from quick import SPACE, Formula, price, quick_search
+from scipy.integrate import quad
+from scipy.stats import norm
 
 from bbnas.analysis import recommend
 from bbnas.analysis.hypervolume import hypervolume
 from bbnas.search import proposals
-from bbnas.search.proposals import expected_gain
+from bbnas.search.proposals import expected_gain, expected_improvement
 from bbnas.space import Space
 
 
@@ -38,6 +42,13 @@ def test_the_expected_gain_is_that_of_hypervolume(monkeypatch: pytest.MonkeyPatc
         sampled.append(np.mean(gains) / np.prod(high - low))
     found = expected_gain(mean, deviation, costs, reached, paid, rng)
     assert found == pytest.approx(np.array(sampled), rel=0.1, abs=6e-4)
+
+
+@given(st.floats(-1.0, 1.0), st.floats(0.01, 1.0))
+def test_the_expected_improvement_is_its_integral(ahead: float, deviation: float) -> None:
+    expected, _ = quad(lambda x: x * norm.pdf(x, ahead, deviation), 0, 9, points=[max(ahead, 0)])
+    found = expected_improvement(np.array([ahead]), np.array([deviation]))
+    assert found[0] == pytest.approx(expected, abs=1e-6)
 
 
 def found_after(folder: Path, sampler: str, seed: int) -> float:

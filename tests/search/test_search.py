@@ -435,8 +435,8 @@ def test_refinement_tries_the_neighbours_of_the_knee(tmp_path: Path) -> None:
         name = f"{seed}-{refine}"
         return share(quick_search(tmp_path, 80, name=name, seed=seed, refine=refine).study)
 
-    # Not always all: the knee may still move near the end.
-    assert fmean(searched(seed, refine=True) for seed in range(3)) > 0.85
+    # Not all: the least promising come last, and the knee may still move near the end.
+    assert fmean(searched(seed, refine=True) for seed in range(4)) > 0.7
     # How many of them a sampler happens upon by itself is chance.
     assert fmean(searched(seed, refine=False) for seed in range(2)) < 0.6
 
@@ -450,16 +450,16 @@ def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) ->
     log = tmp_path / "log"
     result = quick_search(tmp_path, 30, confirm=3, evaluate=Formula(log=str(log)), on_event=listen)
     again = result.study.confirmations
-    assert len(again) == 6
+    assert len(again) == 3
     protocol = result.study.config.protocol
-    assert {e.protocol.seed for e in again} == {protocol.seed + 1, protocol.seed + 2}
-    assert {e.protocol.iterations for e in again} == {protocol.longer(3).iterations}
-    assert sum(text.startswith("confirming, ") for text in told) == 6
-    assert len(log.read_text().splitlines()) == 36
+    assert {e.protocol.seed for e in again} == {protocol.seed + 1}
+    assert {e.protocol.iterations for e in again} == {protocol.longer(12).iterations}
+    assert sum(text.startswith("confirming, ") for text in told) == 3
+    assert len(log.read_text().splitlines()) == 33
     report = summary(result.study, result)
     assert report["confirmed"] == 3
     confirmed = {e.design.key for e in again}
     assert recommend(result.study).candidate.evaluation.design.key in confirmed
     # Nothing is trained twice, and a larger number adds to what there is.
     quick_search(tmp_path, 30, confirm=4, evaluate=Formula(log=str(log)))
-    assert len(log.read_text().splitlines()) == 38
+    assert len(log.read_text().splitlines()) == 34
