@@ -49,8 +49,6 @@ _SCALE = 0.5
 _AMPLITUDE, _NOISE, _RATE = (math.log(0.3), 1.0), (0.0, 0.5), (math.log(0.2), 1.5)
 # So many candidates trained to the end tell what the last iterations are worth.
 FEWEST_GAINS = 5
-# So many that had not started at a rung either tell how one ends that was stopped there.
-ALIKE = 8
 # By how much training twelve times longer moves designs against each other (dB), and how soon
 # that differs between designs: of the 10 near which both were known, the likelihood is highest
 # around these. A choice sets designs some 0.09 dB apart that the proxy does not tell.
@@ -95,8 +93,8 @@ def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     """``runs_of``, and beside them what learned nothing, level with the global skip: a search must
     know where not to look.
 
-    What was stopped before it had learned anything is taken to end as those did that stood most
-    like it at that rung and were trained on, if there are enough of them to tell.
+    What was stopped before it had learned anything is taken to end as those did that were trained
+    on from there, if there are enough of them to tell.
     """
     runs, floor = runs_of(config, evaluations), config.floor
     if not math.isfinite(floor):
@@ -108,19 +106,15 @@ def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     ended = [e for e in evaluations if e.feasible or e.status == "diverged"]
     lost = [(e.design, floor, 0.0) for e in ended if not useful(config, e)]
     for rung in config.protocol.rungs:
-        late = [(dict(e.rungs).get(rung, math.inf), end(e)) for e in ended]
-        late = [pair for pair in late if pair[0] <= floor]
+        late = [end(e) for e in ended if dict(e.rungs).get(rung, math.inf) <= floor]
         if len(late) < FEWEST_GAINS:
             continue
-        for e in evaluations:
-            if (
-                e.status == "stopped"
-                and e.rungs[-1][0] == rung
-                and (here := e.rungs[-1][1]) <= floor
-            ):
-                alike = sorted(late, key=lambda pair: abs(pair[0] - here))[:ALIKE]
-                ends = [psnr for _, psnr in alike]
-                lost.append((e.design, float(np.median(ends)), float(np.std(ends, ddof=1))))
+        middle, doubt = float(np.median(late)), float(np.std(late, ddof=1))
+        lost += [
+            (e.design, middle, doubt)
+            for e in evaluations
+            if e.status == "stopped" and e.rungs[-1][0] == rung and e.rungs[-1][1] <= floor
+        ]
     designs, psnr, doubts = zip(*lost, strict=True) if lost else ((), (), ())
     return Runs(
         (*runs.designs, *designs),

@@ -17,8 +17,8 @@ from bbnas.analysis.pareto import non_dominated
 from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
 from bbnas.evaluation import Evaluation, StudyConfig
 
-# One in so many of the candidates at a rung goes on.
-REDUCTION = 2.0
+# One in so many of the candidates at a rung goes on, but for the first of several rungs.
+REDUCTION = 3.0
 # Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
 BEYOND_NOISE = 1.96 * math.sqrt(2)
 # At a rung, the learning rate still high, runs differ by so much more than at the end: seeds of

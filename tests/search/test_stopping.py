@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,17 @@ from hypothesis.extra import numpy as hnp
 from quick import Formula, quick_search
 from scipy.stats import norm
 
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation, Study
 from bbnas.protocol import PROTOCOLS
-from bbnas.search.stopping import BEYOND_NOISE, crowding, rung_noise, worth_more
+from bbnas.search.stopping import (
+    BEYOND_NOISE,
+    REDUCTION,
+    crowding,
+    go_on_with,
+    rung_noise,
+    worth_more,
+)
 from bbnas.store import Store
 
 PROXY = PROTOCOLS["proxy"].model_copy(update={"rungs": (100, 250), "noise": 0.02})
@@ -81,6 +92,33 @@ def test_crowding_is_that_of_its_definition(points: np.ndarray) -> None:
                 span = column[order[-1]] - column[order[0]]
                 total += (column[order[place + 1]] - column[order[place - 1]]) / span
         assert found == pytest.approx(total)
+
+
+def test_the_first_rung_only_stops_what_is_beaten(
+    synthetic_study: Callable[..., Study], evaluated: Callable[..., Evaluation]
+) -> None:
+    """Six of equal cost, each a little behind the one before, and one far behind."""
+    config = synthetic_study(1, protocol=PROXY, early_stopping=True).config
+    psnr = [25.0 - 0.01 * i for i in range(6)] + [24.0]
+
+    def going(rung: int) -> set[int]:
+        found = {
+            i: evaluated(
+                Design(),
+                np.nan,
+                status="stopped",
+                rungs=tuple((r, p) for r in PROXY.rungs if r <= rung),
+            )
+            for i, p in enumerate(psnr)
+        }
+        passed: set[int] = set()
+        while (number := go_on_with(config, found, busy=passed)) is not None:
+            passed.add(number)
+        return passed
+
+    first, last = PROXY.rungs
+    assert going(first) == {0, 1, 2, 3, 4, 5}
+    assert going(last) == set(range(math.ceil(7 / REDUCTION)))
 
 
 def lengths(log: Path) -> dict[str, list[int]]:
