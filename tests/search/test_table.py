@@ -105,7 +105,8 @@ def test_a_table_is_read_as_it_was_written_in_equal_bytes(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "content",
-    [b"text", gzip.compress(b"no json"), gzip.compress(b'{"version": 9}'), gzip.compress(b"")],
+    [b"text", *(gzip.compress(text) for text in (b"no json", b'{"version": 9}', b""))],
+    ids=["not compressed", "no json", "another version", "empty"],
 )
 def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.json.gz"
