@@ -250,7 +250,7 @@ def _binary(weight: Array, shuffle: int) -> tuple[Array, Array]:
     laid = _shuffled(packed.astype(np.uint32), shuffle).transpose(0, 3, 4, 2, 1)
     # Pad outputs see a sum too, which their scale of 0 takes away.
     ones = _shuffled(weight.sum(1, dtype=np.int32), shuffle)  # (s², C_out padded, 3, 3)
-    border = np.empty((shuffle**2, 16, ones.shape[1]), np.int32)
+    border = np.empty((shuffle**2, 16, ones.shape[1]), np.float32)
     for edge in range(16):
         outside = np.zeros((3, 3), bool)
         outside[0] |= bool(edge & 1)

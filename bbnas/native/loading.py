@@ -12,7 +12,7 @@ from bbnas.errors import UserError, unknown
 # $BBNAS_LIBRARY: another one, such as that with sanitizers which tests/engine/fuzz.py builds.
 LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_native.so"))
 ISAS = ("avx512", "avx2", "neon", "portable")  # best first
-VERSION = 2
+VERSION = 3
 
 
 @cache

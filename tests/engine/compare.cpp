@@ -33,7 +33,7 @@ int main() {
         for (auto& w : words) w = rng();
         for (auto& b : bits_in) b = rng();
         const auto weights = floats(9 * in * wide), pixels = floats(3 * (n + 2) * in);
-        std::vector<int32_t> border(16 * wide);
+        std::vector<float> border(16 * wide);
         for (auto& b : border) b = upto(4000);
         const auto bias = floats(wide), scale = floats(wide), norm_a = floats(wide);
         const auto norm_b = floats(wide), gamma = floats(wide), beta = floats(wide);

@@ -62,7 +62,7 @@ struct BbnOp {
     int32_t activation, place, zeta_first, packing, standardise, inputs;
     float factor;
     const void* weight;
-    const int32_t* border;
+    const float* border;
     const int32_t* more;  // ACCUMULATE's tensors
     const float *bias, *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
     const float *mean, *std, *factors;
@@ -870,7 +870,7 @@ pid_t pool_owner = 0;
 // 1 if this machine can run the named instruction set.
 EXPORT int bbn_can(const char* isa) { return bbnas::find_kernels(isa) != nullptr; }
 
-EXPORT int bbn_version() { return 2; }
+EXPORT int bbn_version() { return 3; }
 
 // The sizes of the structures that the caller must agree on.
 EXPORT int64_t bbn_sizes() {

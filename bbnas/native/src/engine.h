@@ -29,7 +29,7 @@ struct Layer {
                             // of the rows above and at the pixel, and the parity of all three;
                             // narrow [9][in/16][narrow][16]
     const float* bias;      // or null
-    const int32_t* border;  // binary: what 2·popcount is taken from, [16 borders][16·vectors]
+    const float* border;    // binary: what 2·popcount is taken from, [16 borders][16·vectors]
     Epilogue epilogue;
 };
 
@@ -45,6 +45,12 @@ struct Row {
     ptrdiff_t out_pixel, out_channel;
     uint16_t* bits;  // of the outputs, or null
     ptrdiff_t bits_pixel;
+};
+
+// Where a block's words lie: of the pixels in the rows above and at it, their parities, and the
+// weights of the first column of taps.
+struct Words {
+    const uint32_t *upper, *middle, *odd, *weight;
 };
 
 struct Kernels {

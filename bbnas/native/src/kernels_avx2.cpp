@@ -14,7 +14,8 @@ struct Count {
     __m256i a, b;    // in bytes
     __m256i ta, tb;  // in words of 32 bits, of what was flushed
 };
-constexpr int BINARY_PIXELS = 4, CONV_PIXELS = 6, CONV_VECTORS = 1;
+constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 1;
+constexpr int CONV_PIXELS = 6, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 2;
 constexpr int MAX_TRIPLES = 10;  // a byte counts 24 a triple
 
@@ -106,13 +107,7 @@ inline void flush(Count& c) {
     c.tb = _mm256_add_epi32(c.tb, widen(c.b));
     c.a = c.b = _mm256_setzero_si256();
 }
-inline F finish(Count c, const int32_t* border) {
-    const __m256i* k = reinterpret_cast<const __m256i*>(border);
-    return {_mm256_cvtepi32_ps(
-                _mm256_sub_epi32(_mm256_loadu_si256(k), _mm256_slli_epi32(c.ta, 1))),
-            _mm256_cvtepi32_ps(
-                _mm256_sub_epi32(_mm256_loadu_si256(k + 1), _mm256_slli_epi32(c.tb, 1)))};
-}
+inline F finish(Count c) { return {_mm256_cvtepi32_ps(c.ta), _mm256_cvtepi32_ps(c.tb)}; }
 }  // namespace
 
 #define KERNELS kernels_avx2

@@ -9,7 +9,8 @@ using U = __m512i;
 struct Count {
     __m512i s, m;
 };
-constexpr int BINARY_PIXELS = 4, CONV_PIXELS = 6, CONV_VECTORS = 4;
+constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 2;
+constexpr int CONV_PIXELS = 6, CONV_VECTORS = 4;
 constexpr int NARROW_PIXELS = 4;
 constexpr int MAX_TRIPLES = 1 << 30;  // counts of 32 bits do not overflow
 
@@ -44,11 +45,52 @@ inline void count(Count& c, U x0, U x1, U odd, U w0, U w1, U w2) {
     c.m = _mm512_add_epi32(c.m, _mm512_popcnt_epi32(m));
 }
 inline void flush(Count&) {}
-// border − 2·count, as float
-inline F finish(Count c, const int32_t* border) {
-    const U twice = _mm512_slli_epi32(_mm512_add_epi32(c.s, _mm512_add_epi32(c.m, c.m)), 1);
-    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(border), twice));
+inline F finish(Count c) {
+    return _mm512_cvtepi32_ps(_mm512_add_epi32(c.s, _mm512_add_epi32(c.m, c.m)));
 }
+
+// tally() of kernels.inc for 4 pixels and 32 outputs, in assembly: of the same in C++ GCC keeps half
+// of the counts in memory. zmm16 to 21 are weights, 22 to 24 words of a pixel, 25 to 27 what they
+// make with the second 16 outputs.
+#define PIXEL(p, at)                                                                      \
+    "vpbroadcastd (%[upper]" at "), %%zmm22\n vpbroadcastd (%[middle]" at "), %%zmm23\n"  \
+    "vpbroadcastd (%[odd]" at "), %%zmm24\n"                                              \
+    "vpxord %%zmm19, %%zmm22, %%zmm25\n vpxord %%zmm20, %%zmm23, %%zmm26\n"               \
+    "vpxord %%zmm21, %%zmm24, %%zmm27\n vpxord %%zmm16, %%zmm22, %%zmm22\n"               \
+    "vpxord %%zmm17, %%zmm23, %%zmm23\n vpxord %%zmm18, %%zmm24, %%zmm24\n"               \
+    "vpternlogd $0xd4, %%zmm24, %%zmm23, %%zmm22\n"                                       \
+    "vpternlogd $0xd4, %%zmm27, %%zmm26, %%zmm25\n"                                       \
+    "vpopcntd %%zmm24, %%zmm24\n vpopcntd %%zmm22, %%zmm22\n"                             \
+    "vpopcntd %%zmm27, %%zmm27\n vpopcntd %%zmm25, %%zmm25\n"                             \
+    "vpaddd %%zmm24, %[s0" p "], %[s0" p "]\n vpaddd %%zmm22, %[m0" p "], %[m0" p "]\n"   \
+    "vpaddd %%zmm27, %[s1" p "], %[s1" p "]\n vpaddd %%zmm25, %[m1" p "], %[m1" p "]\n"
+#define ZERO(c) "vpxord %[" c "], %[" c "], %[" c "]\n"
+#define COUNTS(v, p) [s##v##p] "=&v"(counts[v][p].s), [m##v##p] "=&v"(counts[v][p].m)
+[[gnu::always_inline]] inline void tally(Count (&counts)[2][4], bbnas::Words at, int columns, int pixel, int wide) {
+    const ptrdiff_t bytes = 4 * pixel, row = 4 * wide;
+    asm(ZERO("s00") ZERO("s01") ZERO("s02") ZERO("s03")
+        ZERO("m00") ZERO("m01") ZERO("m02") ZERO("m03")
+        ZERO("s10") ZERO("s11") ZERO("s12") ZERO("s13")
+        ZERO("m10") ZERO("m11") ZERO("m12") ZERO("m13")
+        "1:\n"
+        "vmovdqu64 (%[weight]), %%zmm16\n vmovdqu64 64(%[weight]), %%zmm19\n"
+        "vmovdqu64 (%[weight],%[row]), %%zmm17\n vmovdqu64 64(%[weight],%[row]), %%zmm20\n"
+        "vmovdqu64 (%[weight],%[row],2), %%zmm18\n vmovdqu64 64(%[weight],%[row],2), %%zmm21\n"
+        PIXEL("0", "") PIXEL("1", ",%[bytes]") PIXEL("2", ",%[bytes],2") PIXEL("3", ",%[thrice]")
+        "add $4, %[upper]\n add $4, %[middle]\n add $4, %[odd]\n"
+        "lea (%[weight],%[row],2), %[weight]\n add %[row], %[weight]\n"
+        "dec %[columns]\n jnz 1b\n"
+        : COUNTS(0, 0), COUNTS(0, 1), COUNTS(0, 2), COUNTS(0, 3),
+          COUNTS(1, 0), COUNTS(1, 1), COUNTS(1, 2), COUNTS(1, 3), [upper] "+r"(at.upper),
+          [middle] "+r"(at.middle), [odd] "+r"(at.odd), [weight] "+r"(at.weight),
+          [columns] "+r"(columns)
+        : [bytes] "r"(bytes), [thrice] "r"(3 * bytes), [row] "r"(row)
+        : "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25",
+          "zmm26", "zmm27", "cc", "memory");
+}
+#undef PIXEL
+#undef ZERO
+#undef COUNTS
 }  // namespace
 
 #define KERNELS kernels_avx512

@@ -14,7 +14,8 @@ struct Count {
     uint8x16_t v[4];   // in bytes
     uint32x4_t t[4];   // of what was flushed
 };
-constexpr int BINARY_PIXELS = 2, CONV_PIXELS = 4, CONV_VECTORS = 1;
+constexpr int BINARY_PIXELS = 2, BINARY_VECTORS = 1;
+constexpr int CONV_PIXELS = 4, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 2;
 constexpr int MAX_TRIPLES = 10;  // a byte counts 24 a triple
 
@@ -105,10 +106,9 @@ inline void flush(Count& c) {
     EACH c.t[i] = vpadalq_u16(c.t[i], vpaddlq_u8(c.v[i]));
     EACH c.v[i] = vdupq_n_u8(0);
 }
-inline F finish(Count c, const int32_t* border) {
+inline F finish(Count c) {
     F r;
-    EACH r.v[i] = vcvtq_f32_s32(
-        vsubq_s32(vld1q_s32(border + 4 * i), vreinterpretq_s32_u32(vshlq_n_u32(c.t[i], 1))));
+    EACH r.v[i] = vcvtq_f32_u32(c.t[i]);
     return r;
 }
 #undef EACH

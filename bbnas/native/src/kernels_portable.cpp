@@ -13,7 +13,8 @@ struct U {
 struct Count {
     uint32_t n[16];
 };
-constexpr int BINARY_PIXELS = 1, CONV_PIXELS = 1, CONV_VECTORS = 1;
+constexpr int BINARY_PIXELS = 1, BINARY_VECTORS = 1;
+constexpr int CONV_PIXELS = 1, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 1;
 constexpr int MAX_TRIPLES = 1 << 30;
 
@@ -93,9 +94,9 @@ inline void count(Count& c, U x0, U x1, U odd, U w0, U w1, U w2) {
     }
 }
 inline void flush(Count&) {}
-inline F finish(Count c, const int32_t* border) {
+inline F finish(Count c) {
     F r;
-    EACH r.v[i] = static_cast<float>(border[i] - 2 * static_cast<int32_t>(c.n[i]));
+    EACH r.v[i] = static_cast<float>(c.n[i]);
     return r;
 }
 #undef EACH
