@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bbnas.engine.contestants import WIDTH, Case, Contestant, Job, Worker, moved, programs
+from bbnas.engine.contestants import Case, Contestant, Job, Worker, counts, moved, programs
 from bbnas.errors import UserError, unknown
 from bbnas.native import choose_isa
 
@@ -122,10 +122,9 @@ class Roofline:
     """What bounds a unit on one thread; a fraction is the bound by the time that was measured.
 
     ``instructions`` are the vector instructions that count bits: XOR, majority, popcount, their
-    sums; not loads, nor what follows the convolution. Their peak rate is the engine's own loop's,
-    data in the L1 cache: what 256 more input channels cost. ``bytes`` are those of a unit on its
-    own, float32 and bits read and written once, at the rate of numpy's copy of as many; in a chain
-    they need not leave the caches.
+    sums; not loads, nor what follows the convolution. Their rate is measured with all operands in
+    registers. ``bytes`` are those of a unit on its own, float32 and bits read and written once, at
+    the rate of numpy's copy of as many; in a chain they need not leave the caches.
     """
 
     isa: str
@@ -144,7 +143,7 @@ class Roofline:
         return (
             f"A unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
             f"{self.vector_bits} bits ({self.isa}): {self.instructions_ms:.2f} ms at the "
-            f"{self.instructions_per_second / 1e9:.1f} G/s of that loop alone, in the L1 cache; "
+            f"{self.instructions_per_second / 1e9:.1f} G/s of these alone, operands in registers; "
             f"the unit reaches {self.instructions_fraction:.0%} of that pace. On its own it moves "
             f"{self.bytes / 1e6:.1f} MB: {self.bytes_ms:.2f} ms at the "
             f"{self.bytes_per_second / 1e9:.1f} GB/s of a copy, {self.bytes_fraction:.0%} of its "
@@ -334,8 +333,7 @@ def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roo
         return None
     ours, counting, copying = (found[c.name] for c in (ENGINE, COUNTING, COPYING))
     bits, each = INSTRUCTIONS[isa]
-    # A pixel has three columns of taps, and so many words of input and vectors of output.
-    instructions = each * lq[0] * lq[1] * 3 * (WIDTH // 32) * (WIDTH // 16)
+    instructions = each * counts(lq)
     return Roofline(
         isa=isa,
         vector_bits=bits,

@@ -22,6 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from bbnas.engine.model import Model
+from bbnas.engine.native import counting_seconds
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
 from bbnas.native import choose_isa
@@ -334,23 +335,20 @@ def moved(lq: tuple[int, int]) -> int:
     return lq[0] * lq[1] * 2 * (4 * WIDTH + WIDTH // 8)
 
 
+def counts(lq: tuple[int, int]) -> int:
+    """Of three words of 32 channels and 16 outputs: a pixel has three columns of taps."""
+    return lq[0] * lq[1] * 3 * (WIDTH // 32) * (WIDTH // 16)
+
+
 def _counting(job: Job) -> tuple[_Turn, str]:
-    """A unit that does nothing but count bits: at the cost of 256 input channels more."""
-    few, many, size = 256, 512, (64, 16)
-    models = {width: Model(chain(1, True, width)) for width in (few, many)}
+    """A unit that does nothing but count bits, all of them in registers."""
+    isa = choose_isa()
 
     def turn() -> tuple[float, float]:
-        # Of an output, but for the number of pixels; the epilogue cancels out.
-        cost = {
-            width: next(t.seconds for t in model.profile(size[1], size[0]) if t.kind == "binary")
-            / width
-            for width, model in models.items()
-        }
-        channel = (cost[many] - cost[few]) / (many - few)
-        unit = channel * WIDTH * WIDTH * (job.lq[0] * job.lq[1]) / (size[0] * size[1])
+        unit = counting_seconds(isa, counts(job.lq))
         return unit, unit
 
-    return turn, choose_isa()
+    return turn, isa
 
 
 def _copying(job: Job) -> tuple[_Turn, str]:

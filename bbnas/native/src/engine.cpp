@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -534,9 +535,11 @@ class Model {
         for (int begin = 0; begin < count; begin = best[begin].end) {
             Segment segment;
             segment.begin = begin, segment.end = best[begin].end;
-            const int strips = best[begin].strips;
-            const int bands = threads == 1 ? 1 : strips == 1 ? threads : 2 * threads / strips + 1;
-            segment.tasks = cut(bands, strips);
+            // As many equal tasks as threads, or a multiple: across the longer side, since what
+            // two tasks both compute lies along the cut.
+            int strips = best[begin].strips;
+            if (strips == 1 && width_ > height_ && width_ / threads >= NARROWEST) strips = threads;
+            segment.tasks = cut(threads / std::gcd(threads, strips), strips);
             fit(segment, segment.tasks);
             segments_.push_back(std::move(segment));
         }
@@ -926,4 +929,15 @@ EXPORT int64_t bbn_peak_bytes(void* model) {
 EXPORT void bbn_times(void* model, double* seconds) {
     const auto& times = static_cast<bbnas::Model*>(model)->times();
     std::copy(times.begin(), times.end(), seconds);
+}
+
+// CPU seconds of so many counts of three words and 16 outputs, nothing in memory; negative if there
+// is no such instruction set.
+EXPORT double bbn_counting(const char* isa, int64_t times) {
+    const bbnas::Kernels* kernels = bbnas::find_kernels(isa);
+    if (!kernels) return -1;
+    const double start = bbnas::cpu_seconds();
+    volatile float sum = kernels->counting(times);
+    static_cast<void>(sum);
+    return bbnas::cpu_seconds() - start;
 }

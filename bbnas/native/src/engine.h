@@ -67,6 +67,8 @@ struct Kernels {
                      int width, float* out);
     // clamped to 0..1, times 255, rounded to even; NaN is 0
     void (*quantize)(const float* in, int n, uint8_t* out);
+    // the work of a 1-bit convolution alone: `times` counts of 16 outputs and three words
+    float (*counting)(int64_t times);
 };
 
 extern const Kernels kernels_portable;

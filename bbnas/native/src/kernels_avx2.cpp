@@ -69,6 +69,8 @@ inline U fill_words(uint32_t v) {
     const __m256i word = _mm256_set1_epi32(static_cast<int>(v));
     return {word, word};
 }
+// To the compiler another value each time.
+inline void opaque(U& u) { asm volatile("" : "+x"(u.a), "+x"(u.b)); }
 inline Count none() {
     const __m256i zero = _mm256_setzero_si256();
     return {zero, zero, zero, zero};

@@ -85,6 +85,8 @@ inline U fill_words(uint32_t v) {
     EACH r.v[i] = vdupq_n_u32(v);
     return r;
 }
+// To the compiler another value each time.
+inline void opaque(U& u) { EACH asm volatile("" : "+w"(u.v[i])); }
 inline Count none() {
     Count c;
     EACH c.v[i] = vdupq_n_u8(0);

@@ -80,6 +80,8 @@ inline U fill_words(uint32_t v) {
     EACH r.v[i] = v;
     return r;
 }
+// To the compiler another value each time.
+inline void opaque(U& u) { asm volatile("" : "+m"(u)); }
 inline Count none() { return {}; }
 inline uint32_t ones(uint32_t x) {
     x -= x >> 1 & 0x55555555u;
