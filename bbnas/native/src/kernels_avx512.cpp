@@ -12,6 +12,8 @@ struct Count {
 constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 2;
 constexpr int CONV_PIXELS = 6, CONV_VECTORS = 4;
 constexpr int NARROW_PIXELS = 4;
+// Unrolled, GCC puts off the additions and keeps in memory what is to be added.
+constexpr bool ROLLED = true;
 constexpr int MAX_TRIPLES = 1 << 30;  // counts of 32 bits do not overflow
 
 inline F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -69,7 +71,8 @@ inline F finish(Count c) {
     "vpaddd %%zmm27, %[s1" p "], %[s1" p "]\n vpaddd %%zmm25, %[m1" p "], %[m1" p "]\n"
 #define ZERO(c) "vpxord %[" c "], %[" c "], %[" c "]\n"
 #define COUNTS(v, p) [s##v##p] "=&v"(counts[v][p].s), [m##v##p] "=&v"(counts[v][p].m)
-[[gnu::always_inline]] inline void tally(Count (&counts)[2][4], bbnas::Words at, int columns, int pixel, int wide) {
+[[gnu::always_inline]] inline void tally(Count (&counts)[2][4], bbnas::Words at, int columns,
+                                         int pixel, int wide) {
     const ptrdiff_t bytes = 4 * pixel, row = 4 * wide;
     asm(ZERO("s00") ZERO("s01") ZERO("s02") ZERO("s03")
         ZERO("m00") ZERO("m01") ZERO("m02") ZERO("m03")
