@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -108,9 +111,19 @@ def executor(workers: int, evaluate: Evaluate) -> Executor:
     """``workers`` processes; one means this one, and never imports Ray."""
     if workers == 1:
         return InProcess(evaluate)
+    _guard_ray()
     from bbnas.search.ray_tune import RayTune
 
     return RayTune(workers, evaluate)
+
+
+def _guard_ray() -> None:
+    """Ray's servers listen on all interfaces, whatever they are told: a secret of this process
+    keeps others from running code by them. Ray reads it as it is imported.
+    """
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def reason(error: BaseException) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -106,6 +107,38 @@ def test_kill_9_and_ctrl_c_of_a_driver_with_workers(tmp_path: Path) -> None:
     assert set(attempts(log)) == set(keys)
     # Two workers, each with at most one candidate in hand at each of the two ends.
     assert attempts(log).total() <= 16 + 4
+
+
+def test_strangers_cannot_use_the_workers(tmp_path: Path) -> None:
+    driver = start(tmp_path, seconds=0.5)
+    try:
+        wait_for(tmp_path / "log", 1, driver)
+        # Ray's own processes name the address, on the command line.
+        found = subprocess.run(
+            ["ps", "-ewwo", "ppid,args"], capture_output=True, text=True, check=True
+        )
+        own = [line for line in found.stdout.splitlines() if line.split()[0] == str(driver.pid)]
+        address = re.search(r"--gcs-address=(\S+)", "\n".join(own))
+        assert address is not None
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        code = f"import ray; ray.init(address={address[1]!r}); print('in', ray.nodes())"
+        with subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment,
+        ) as stranger:
+            assert stranger.stdout is not None
+            # It would try again for minutes.
+            verdict = next(
+                (line for line in stranger.stdout if re.match(r"in |.*InvalidAuthToken", line)), ""
+            )
+            stranger.kill()
+        assert "InvalidAuthToken" in verdict
+    finally:
+        driver.kill()
+        driver.communicate()
 
 
 def test_one_worker_never_imports_ray(tmp_path: Path) -> None:
