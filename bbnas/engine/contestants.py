@@ -22,7 +22,7 @@ from typing import Any, cast
 import numpy as np
 
 from bbnas.engine.model import Model
-from bbnas.engine.native import counting_seconds
+from bbnas.engine.native import counting
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
 from bbnas.native import choose_isa
@@ -342,13 +342,8 @@ def counts(lq: tuple[int, int]) -> int:
 
 def _counting(job: Job) -> tuple[_Turn, str]:
     """A unit that does nothing but count bits, all of them in registers."""
-    isa = choose_isa()
-
-    def turn() -> tuple[float, float]:
-        unit = counting_seconds(isa, counts(job.lq))
-        return unit, unit
-
-    return turn, isa
+    isa, times = choose_isa(), counts(job.lq)
+    return _turn(lambda: counting(isa, times)), isa
 
 
 def _copying(job: Job) -> tuple[_Turn, str]:

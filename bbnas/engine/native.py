@@ -82,18 +82,18 @@ def _engine() -> ctypes.CDLL:
     found.bbn_peak_bytes.restype = c_int64
     found.bbn_peak_bytes.argtypes = [c_void_p]
     found.bbn_times.argtypes = [c_void_p, c_void_p]
-    found.bbn_counting.restype = ctypes.c_double
+    found.bbn_counting.restype = ctypes.c_float
     found.bbn_counting.argtypes = [ctypes.c_char_p, c_int64]
     return found
 
 
-def counting_seconds(isa: str, times: int) -> float:
-    """Processor time of ``times`` counts of 16 outputs and three words each, in registers alone.
+def counting(isa: str, times: int) -> None:
+    """``times`` counts of 16 outputs and three words each, in registers alone.
 
     Raises:
         UserError: no library.
     """
-    return float(_engine().bbn_counting(isa.encode(), times))
+    _engine().bbn_counting(isa.encode(), times)
 
 
 class Native:

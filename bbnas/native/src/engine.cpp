@@ -452,6 +452,20 @@ class Model {
         return static_cast<int>(static_cast<int64_t>(size) * i / parts);
     }
 
+    // Of whole rows shared among threads: what two tasks both compute lies along the cuts between
+    // them, so those into strips and bands that are shortest together.
+    int strips_for(int threads) const {
+        int best = 1;
+        double least = -1;
+        for (int strips = 1; strips <= threads; strips++) {
+            if (threads % strips || (strips > 1 && width_ / strips < NARROWEST)) continue;
+            const int bands = threads / strips;
+            const double cuts = double(strips - 1) * height_ + double(bands - 1) * width_;
+            if (least < 0 || cuts < least) least = cuts, best = strips;
+        }
+        return best;
+    }
+
     // What cutting the operations into segments costs, in nanoseconds: whole images go through
     // memory, and strips of columns compute their borders twice. A guess of the machine is enough:
     // it only chooses among ways to the same result.
@@ -535,10 +549,9 @@ class Model {
         for (int begin = 0; begin < count; begin = best[begin].end) {
             Segment segment;
             segment.begin = begin, segment.end = best[begin].end;
-            // As many equal tasks as threads, or a multiple: across the longer side, since what
-            // two tasks both compute lies along the cut.
             int strips = best[begin].strips;
-            if (strips == 1 && width_ > height_ && width_ / threads >= NARROWEST) strips = threads;
+            if (strips == 1) strips = strips_for(threads);
+            // As many tasks as threads, or a multiple, all of a size.
             segment.tasks = cut(threads / std::gcd(threads, strips), strips);
             fit(segment, segment.tasks);
             segments_.push_back(std::move(segment));
@@ -931,13 +944,7 @@ EXPORT void bbn_times(void* model, double* seconds) {
     std::copy(times.begin(), times.end(), seconds);
 }
 
-// CPU seconds of so many counts of three words and 16 outputs, nothing in memory; negative if there
-// is no such instruction set.
-EXPORT double bbn_counting(const char* isa, int64_t times) {
-    const bbnas::Kernels* kernels = bbnas::find_kernels(isa);
-    if (!kernels) return -1;
-    const double start = bbnas::cpu_seconds();
-    volatile float sum = kernels->counting(times);
-    static_cast<void>(sum);
-    return bbnas::cpu_seconds() - start;
+// So many counts of three words and 16 outputs, nothing in memory; asks for what bbn_can tells.
+EXPORT float bbn_counting(const char* isa, int64_t times) {
+    return bbnas::find_kernels(isa)->counting(times);
 }

@@ -17,7 +17,7 @@ struct Count {
 constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 1;
 constexpr int CONV_PIXELS = 6, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 2;
-constexpr bool ROLLED = false;
+constexpr bool HIDES_COLUMNS = false;
 constexpr int MAX_TRIPLES = 10;  // a byte counts 24 a triple
 
 inline F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }

@@ -12,8 +12,9 @@ struct Count {
 constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 2;
 constexpr int CONV_PIXELS = 6, CONV_VECTORS = 4;
 constexpr int NARROW_PIXELS = 4;
-// Unrolled, GCC puts off the additions and keeps in memory what is to be added.
-constexpr bool ROLLED = true;
+// A loop over a known number of columns GCC unrolls, puts off the additions and keeps in memory what
+// is to be added.
+constexpr bool HIDES_COLUMNS = true;
 constexpr int MAX_TRIPLES = 1 << 30;  // counts of 32 bits do not overflow
 
 inline F load(const float* p) { return _mm512_loadu_ps(p); }
@@ -56,6 +57,11 @@ inline F finish(Count c) {
 // tally() of kernels.inc for 4 pixels and 32 outputs, in assembly: of the same in C++ GCC keeps half
 // of the counts in memory. zmm16 to 21 are weights, 22 to 24 words of a pixel, 25 to 27 what they
 // make with the second 16 outputs. A sanitizer would not see what it reads: there C++ does it.
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
 #ifndef __SANITIZE_ADDRESS__
 #define PIXEL(p, at)                                                                      \
     "vpbroadcastd (%[upper]" at "), %%zmm22\n vpbroadcastd (%[middle]" at "), %%zmm23\n"  \
@@ -87,9 +93,9 @@ inline F finish(Count c) {
         "lea (%[weight],%[row],2), %[weight]\n add %[row], %[weight]\n"
         "dec %[columns]\n jnz 1b\n"
         : COUNTS(0, 0), COUNTS(0, 1), COUNTS(0, 2), COUNTS(0, 3),
-          COUNTS(1, 0), COUNTS(1, 1), COUNTS(1, 2), COUNTS(1, 3), [upper] "+r"(at.upper),
-          [middle] "+r"(at.middle), [odd] "+r"(at.odd), [weight] "+r"(at.weight),
-          [columns] "+r"(columns)
+          COUNTS(1, 0), COUNTS(1, 1), COUNTS(1, 2), COUNTS(1, 3), [upper] "+&r"(at.upper),
+          [middle] "+&r"(at.middle), [odd] "+&r"(at.odd), [weight] "+&r"(at.weight),
+          [columns] "+&r"(columns)
         : [bytes] "r"(bytes), [thrice] "r"(3 * bytes), [row] "r"(row)
         : "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25",
           "zmm26", "zmm27", "cc", "memory");

@@ -16,7 +16,7 @@ struct Count {
 constexpr int BINARY_PIXELS = 1, BINARY_VECTORS = 1;
 constexpr int CONV_PIXELS = 1, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 1;
-constexpr bool ROLLED = false;
+constexpr bool HIDES_COLUMNS = false;
 constexpr int MAX_TRIPLES = 1 << 30;
 
 #define EACH for (int i = 0; i < 16; i++)
