@@ -17,7 +17,7 @@ from bbnas.evaluation import Evaluation, Study, StudyConfig
 
 # Fewer pairs than this tell nothing of their spread.
 FEWEST = 3
-# How likely it may be that one finding or more of many is chance.
+# What share of the findings that are told may be chance.
 CHANCE = 0.05
 
 Pair = tuple[Evaluation, Evaluation]
@@ -156,12 +156,11 @@ def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
     )
 
 
-def holm(p: Sequence[float]) -> list[bool]:
-    """Which of several findings are told, so that any is chance with probability CHANCE."""
+def discoveries(p: Sequence[float]) -> list[bool]:
+    """Which of several findings are told, so that of those that are a share of CHANCE at most is
+    expected to be chance (Benjamini & Hochberg 1995).
+    """
     order = sorted(range(len(p)), key=lambda i: p[i])
-    kept = [False] * len(p)
-    for rank, i in enumerate(order):
-        if p[i] > CHANCE / (len(p) - rank):
-            break
-        kept[i] = True
-    return kept
+    below = [k for k, i in enumerate(order, start=1) if p[i] <= CHANCE * k / len(p)]
+    told = set(order[: max(below, default=0)])
+    return [i in told for i in range(len(p))]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.effects import CHOICES, axis_choice
-from bbnas.analysis.evidence import holm
+from bbnas.analysis.evidence import discoveries
 from bbnas.analysis.words import listed
 from bbnas.design import Design
 from bbnas.errors import UserError
@@ -95,7 +95,8 @@ class Unfair:
     """A choice that the proxy ranks otherwise than the long protocol does.
 
     ``shift`` is the mean over its designs of how much higher the proxy ranks them, as a share of
-    all designs, less that of the others; ``told`` whether that is no chance (Welch, Holm).
+    all designs, less that of the others; ``told`` whether that is hardly chance (Welch, and
+    :func:`bbnas.analysis.evidence.discoveries`).
     """
 
     axis: str
@@ -307,7 +308,7 @@ def _unfair(
             p = float(ttest_ind(own, others, equal_var=False).pvalue)
         gap = float(own.mean() - others.mean())
         found.append(Unfair(axis, choice, len(own), gap, 1.0 if math.isnan(p) else p, told=False))
-    told = holm([u.p for u in found])
+    told = discoveries([u.p for u in found])
     kept = [replace(u, told=t) for u, t in zip(found, told, strict=True)]
     return sorted(kept, key=lambda u: u.p)
 

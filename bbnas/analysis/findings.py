@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bbnas.analysis.effects import CHOICES, Fit, fit_effects, matters, searches_methods
-from bbnas.analysis.evidence import Evidence, Pool, Twin, holm, of_fit, of_pairs, without
+from bbnas.analysis.evidence import Evidence, Pool, Twin, discoveries, of_fit, of_pairs, without
 from bbnas.analysis.words import listed, plural, share, signed
 from bbnas.design import TITLES, UNIT_FIELDS, Design, Part
 from bbnas.evaluation import Study
@@ -24,8 +24,9 @@ class Finding:
     """What ``choice`` does to PSNR against ``reference``, all else equal.
 
     ``told`` says whether the data carries it: whether, with all other comparisons of the study in
-    mind, it is no chance. ``collapsed`` counts designs with the choice that are no better than
-    the network's global skip while their twins with the reference are; they are not in the mean.
+    mind, it is hardly chance (:func:`bbnas.analysis.evidence.discoveries`). ``collapsed`` counts
+    designs with the choice that are no better than the network's global skip while their twins
+    with the reference are; they are not in the mean.
     """
 
     axis: str
@@ -76,7 +77,7 @@ def findings(study: Study) -> Findings:
     for field, name, choice in CHOICES:
         if not (searches_methods(study) and field in UNIT_FIELDS):
             compared += _field(pool, field, name, choice, fit, silent)
-    carried = holm([c.evidence.p for c in compared])
+    carried = discoveries([c.evidence.p for c in compared])
     made = [_finding(c, told) for c, told in zip(compared, carried, strict=True)]
     return Findings(
         told=tuple(f for f in made if f.told),

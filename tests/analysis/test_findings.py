@@ -135,8 +135,7 @@ def test_noise_alone_is_seldom_a_finding(evaluated, synthetic_study) -> None:
         found = findings(noise)
         told += bool(found.told)
         p = [f.evidence.p for f in (*found.told, *found.untold)]
-        # Holm tells no more than the false discovery rate would.
-        assert len(found.told) <= (false_discovery_control(p) <= CHANCE).sum()
+        assert len(found.told) == (false_discovery_control(p) <= CHANCE).sum()
     assert told <= 6  # 2 expected of 40; more than 6 has a probability below 0.4 %
 
 
