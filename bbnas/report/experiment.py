@@ -30,10 +30,8 @@ from bbnas.paper.printed import TABLES, records
 from bbnas.report.draw import Spec
 from bbnas.report.draw_experiment import Point, draw_differences, draw_series
 from bbnas.report.experiment_setting import circumstances, limits
-from bbnas.report.grid import Table
+from bbnas.report.grid import NONE, Table
 from bbnas.tasks import get_task
-
-NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -147,7 +145,7 @@ def _claims(measured: Measured, judgements: Sequence[Judgement]) -> Table:
         f"within seeds, which all rows share; intervals are Student’s t from {source}. Each "
         "stands for itself: of twenty claims with nothing behind them one would be told by "
         "chance.",
-    )
+    ).told()
 
 
 def effect_words(judgement: Judgement) -> str:
@@ -229,9 +227,6 @@ def _rows(measured: Measured, scores: Scores) -> Table:
         *("OPs", "Params", "PSNR (dB)", "sd (dB)", f"against {experiment.reference} (dB)"),
         *("95 %", "the paper’s PSNR (dB)", "the paper’s difference", "remark"),
     ]
-    shown = [i for i, name in enumerate(columns) if name != "remark" or any(x[i] for x in lines)]
-    if paper is None:
-        shown = [i for i in shown if "paper" not in columns[i]]
     sd = noise(scores).sd
     pooled = (
         f" and, of all that beat the global skip, beyond what a seed does to all, {sd:.3f} dB"
@@ -247,13 +242,13 @@ def _rows(measured: Measured, scores: Scores) -> Table:
     return Table(
         "rows",
         "Rows",
-        tuple(columns[i] for i in shown),
-        tuple(columns[i] not in ("row", "remark") for i in shown),
-        tuple(tuple(line[i] for i in shown) for line in lines),
+        tuple(columns),
+        tuple(column not in ("row", "remark") for column in columns),
+        tuple(map(tuple, lines)),
         f"PSNR is the mean over {plural(experiment.seeds, 'seed')}; sd is between seeds"
         f"{pooled}. OPs and Params are those of the design at full size, in the paper’s "
         f"convention.{benchmarks}",
-    )
+    ).told()
 
 
 def _ends(gap: Contrast) -> str:

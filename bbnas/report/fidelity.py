@@ -8,9 +8,7 @@ from bbnas.analysis.words import plural
 from bbnas.evaluation import MeasuredFidelity
 from bbnas.paper.write import literal
 from bbnas.protocol import Protocol
-from bbnas.report.grid import Table, grid
-
-NONE = "–"
+from bbnas.report.grid import NONE, Table, grid
 
 
 def compared(found: Sequence[MeasuredFidelity]) -> Table:

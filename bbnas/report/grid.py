@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bbnas.paper.write import literal
+
+NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,16 @@ class Table:
     numeric: tuple[bool, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str = ""
+
+    def told(self) -> Table:
+        """Without columns that say nothing in any row."""
+        kept = [i for i, cells in enumerate(zip(*self.rows, strict=True)) if {*cells} - {"", NONE}]
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in kept),
+            numeric=tuple(self.numeric[i] for i in kept),
+            rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
+        )
 
 
 def grid(table: Table) -> list[str]:
