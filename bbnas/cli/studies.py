@@ -168,7 +168,7 @@ def _print_search(result: SearchResult, budget: int) -> None:
     click.echo(
         f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "
         f"({result.trained} now, {duration(result.seconds)}; {counts.stopped} stopped early, "
-        f"{counts.failed} failed, "
+        f"{counts.failed} diverged or failed, "
         f"{counts.duplicates} duplicate and {counts.rejected} over a limit)"
     )
     if result.note:
