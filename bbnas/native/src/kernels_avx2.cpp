@@ -25,6 +25,7 @@ inline void store(float* p, F v) {
     _mm256_storeu_ps(p, v.a);
     _mm256_storeu_ps(p + 8, v.b);
 }
+inline void hold(F&) {}  // registers are few
 inline F fill(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
 inline F add(F x, F y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 inline F sub(F x, F y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }

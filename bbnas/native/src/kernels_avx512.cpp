@@ -19,6 +19,8 @@ constexpr int MAX_TRIPLES = 1 << 30;  // counts of 32 bits do not overflow
 
 inline F load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, F a) { _mm512_storeu_ps(p, a); }
+// In a register: GCC would load it again for each use, and there are but two loads a cycle.
+inline void hold(F& a) { asm("" : "+v"(a)); }
 inline F fill(float v) { return _mm512_set1_ps(v); }
 inline F add(F a, F b) { return _mm512_add_ps(a, b); }
 inline F sub(F a, F b) { return _mm512_sub_ps(a, b); }
