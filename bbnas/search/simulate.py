@@ -7,6 +7,7 @@ import math
 import multiprocessing
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -220,6 +221,15 @@ _given: tuple[Table, Truth, int] | None = None
 def _prepare(table: Table, truth: Truth, budget: int) -> None:
     global _given  # noqa: PLW0603 - an initializer has no other place
     _given = table, truth, budget
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Killed, the parent cannot end its workers, who would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _simulate(name: str, seed: int) -> Trace:

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from tabled import make_table
@@ -8,9 +14,10 @@ from tabled import make_table
 from bbnas.analysis import hypervolume_curve
 from bbnas.errors import UserError
 from bbnas.search.simulate import CONTENDERS, Lookup, simulate, simulate_all, truth_of
-from bbnas.search.table import Table
+from bbnas.search.table import Table, write_table
 from bbnas.space import Space
 
+T = TypeVar("T")
 SPACE = Space.from_dict(
     {
         "version": 1,
@@ -89,6 +96,51 @@ def test_all_run_on_processes_as_they_do_here(table: Table) -> None:
     ]
     assert told == [(n, 4) for n in range(1, 5)]
     assert traces[3] == simulate(table, truth_of(table), "ehvi", 1, 12)
+
+
+def wait_for(what: Callable[[], T]) -> T:
+    deadline = time.monotonic() + 60
+    while not (found := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc")
+def test_workers_end_with_a_parent_that_is_killed(table: Table, tmp_path: Path) -> None:
+    path = write_table(table, tmp_path / "table.json.gz")
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "bbnas",
+            "bench",
+            "sampler",
+            "--table",
+            path,
+            "--seeds",
+            "50",
+            "-q",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+    def begun() -> set[str]:
+        listed = ["ps", "-ww", "--ppid", str(parent.pid), "-o", "pid=", "-o", "args="]
+        found = subprocess.run(listed, capture_output=True, text=True, check=False).stdout
+        return {line.split()[0] for line in found.splitlines() if "spawn_main" in line}
+
+    def alive(pid: str) -> bool:
+        status = Path("/proc", pid, "status")
+        return status.exists() and "State:\tZ" not in status.read_text()
+
+    try:
+        workers = wait_for(begun)
+        assert workers
+    finally:
+        parent.kill()
+        parent.wait()
+    assert wait_for(lambda: not any(map(alive, workers)))
 
 
 def test_bad_input_is_told(table: Table) -> None:
