@@ -27,7 +27,7 @@ inline F load(const float* p) {
     return r;
 }
 inline void store(float* p, F x) { EACH vst1q_f32(p + 4 * i, x.v[i]); }
-inline void hold(F&) {}  // registers are few
+inline void hold(F&) {}
 inline F fill(float v) {
     F r;
     EACH r.v[i] = vdupq_n_f32(v);

@@ -26,7 +26,7 @@ inline F load(const float* p) {
     return r;
 }
 inline void store(float* p, F x) { EACH p[i] = x.v[i]; }
-inline void hold(F&) {}  // registers are few
+inline void hold(F&) {}
 inline F fill(float v) {
     F r;
     EACH r.v[i] = v;
