@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bbnas.analysis.words import plural
 from bbnas.engine.contestants import Case, Contestant, Job, Worker, counts, moved, programs
 from bbnas.errors import UserError, unknown
 from bbnas.native import choose_isa
@@ -174,8 +175,8 @@ class Bench:
         versions = ", ".join(f"{name} {text}" for name, text in self.machine["versions"].items())
         words = (
             f"{self.machine['cpu']}, {self.machine['cores']} cores, the engine on "
-            f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of {self.rounds} "
-            f"rounds; {versions}"
+            f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
+            f"{plural(self.rounds, 'round')}; {versions}"
         )
         found = [words, *([self.roofline.words] if self.roofline else [])]
         return ". ".join(
@@ -359,6 +360,7 @@ def draw(bench: Bench) -> list[dict[str, Any]]:
             ],
             "layout": {
                 "barmode": "group",
+                "height": 180 + 36 * len({t.contestant for t in times if t.case == case}),
                 "template": "plotly_white",
                 "title": {"text": CASES[case].title},
                 "xaxis": {"rangemode": "tozero", "title": {"text": "time (ms)"}},
@@ -394,6 +396,7 @@ def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
         "x": [timing.median_ms for timing in times],
         "y": [timing.contestant for timing in times],
         "texttemplate": "%{x:,.3~r}",
-        "textangle": 0,
+        "textposition": "outside",
+        "cliponaxis": False,
         "hovertemplate": "%{y}: %{x:.3g} ms",
     }
