@@ -10,20 +10,20 @@ __version__ = "0.1.0"
 # Public name → the module that holds it. Loaded on first use: importing torch takes a second.
 _PUBLIC = {
     "Design": "bbnas.design",
-    "Part": "bbnas.design",
-    "PRESETS": "bbnas.design",
-    "load_design": "bbnas.design",
+    "Part": "bbnas.tasks",
+    "PRESETS": "bbnas.presets",
+    "load_design": "bbnas.presets",
     "TASKS": "bbnas.tasks",
     "get_task": "bbnas.tasks",
     "Protocol": "bbnas.protocol",
     "PROTOCOLS": "bbnas.protocol",
     "Evaluation": "bbnas.evaluation",
-    "Study": "bbnas.evaluation",
+    "Study": "bbnas.study",
     "UserError": "bbnas.errors",
     "Space": "bbnas.space",
     "load_space": "bbnas.space",
     "build": "bbnas.networks",
-    "evaluate": "bbnas.training",
+    "evaluate": "bbnas.inference",
     "count": "bbnas.cost",
 }
 

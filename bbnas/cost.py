@@ -22,9 +22,9 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
-from bbnas.design import Design, Method, Part
+from bbnas.design import Design, Method
 from bbnas.networks import build
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import Part, Task, get_task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32

@@ -20,13 +20,12 @@ from bbnas.design import (
     Design,
     Estimator,
     Norm,
-    Part,
     k_star,
 )
 from bbnas.errors import UserError, unknown
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import Part, Task, get_task
 
 if TYPE_CHECKING:
     import optuna

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
-from bbnas.design import Part
 from bbnas.errors import unknown
 
 Degradation = Literal["bicubic", "noise", "jpeg"]
+
+
+class Part(StrEnum):
+    """The four parts of a restoration network, in network order (paper §3.2, Fig. 3)."""
+
+    HEAD = "head"
+    BODY = "body"
+    UPSAMPLING = "upsampling"
+    TAIL = "tail"
 
 
 @dataclass(frozen=True)

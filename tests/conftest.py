@@ -2,22 +2,35 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, settings
+from PIL import Image
+from skimage.data import astronaut, coffee
 
-from bbnas.design import PRESETS, Design, Part, load_design
-from bbnas.evaluation import Candidate, Evaluation, Study, StudyConfig
+from bbnas.data import Dataset, load_dataset
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS
+from bbnas.recipe import Recipe
 from bbnas.space import load_space
-from bbnas.tasks import get_task
+from bbnas.study import Candidate, Study, StudyConfig
+from bbnas.tasks import Part, get_task
+
+# quick.py and tabled.py are imported by name, here as in Ray's workers.
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 # One thread a process, as search workers run: tests may share a small machine.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+torch.set_num_threads(1)
 
 # A shell starts background jobs with Ctrl-C ignored, and children inherit that; a handler they do
 # not inherit, so the programs that the tests interrupt can be.
@@ -205,3 +218,60 @@ def methods_study() -> Callable[..., Study]:
         )
 
     return make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BBNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten small photographs: crops of two that scikit-image ships."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for name, image in (("astronaut", astronaut()), ("coffee", coffee())):
+        for i in range(5):
+            y, x = 40 * i, 80 * i
+            Image.fromarray(image[y : y + 112, x : x + 120]).save(folder / f"{name}{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(photographs: Path) -> Dataset:
+    return load_dataset(photographs)
+
+
+@pytest.fixture(scope="session")
+def quick():  # type: ignore[no-untyped-def]
+    """A protocol of a second or less."""
+    return PROTOCOLS["proxy"].model_copy(
+        update={
+            "name": "quick",
+            "depth_scale": 0.0625,
+            "width_scale": 0.125,
+            "iterations": 60,
+            "batch": 4,
+            "patch": 32,
+            "validation_side": 64,
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def recipe(photographs: Path) -> Recipe:
+    """A recipe of a second or two: a small BBCU-M, ×2, 60 iterations, three validations."""
+    protocol = PROTOCOLS["paper"].model_copy(
+        update={
+            "iterations": 60,
+            "batch": 2,
+            "patch": 24,
+            "learning_rate": 1e-3,
+            "halve_every": 40,
+            "validate_every": 20,
+            "validation_side": 48,
+        }
+    )
+    design = PRESETS["bbcu-m"].replace(width=6, depth=3, k_ratio=1.0)
+    return Recipe(design=design, task="sr2", protocol=protocol, data=str(photographs))

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from bbnas.binary import BinaryConv2d
 from bbnas.cost import count, ops_and_params, printed
-from bbnas.design import PRESETS, Design, Part
+from bbnas.design import Design
 from bbnas.networks import build
+from bbnas.presets import PRESETS
+from bbnas.tasks import Part
 
 PIXELS = 320 * 180
 

@@ -12,21 +12,18 @@ from hypothesis import strategies as st
 from bbnas.design import (
     MATTERS,
     METHODS,
-    PRESETS,
     Activation,
     ActivationPosition,
     Design,
     Estimator,
     Method,
     Norm,
-    Part,
     k_star,
-    load_design,
-    presets,
 )
 from bbnas.errors import UserError
+from bbnas.presets import PRESETS, load_design, presets
 from bbnas.protocol import Protocol
-from bbnas.tasks import TASKS
+from bbnas.tasks import TASKS, Part
 
 designs = st.builds(
     Design,

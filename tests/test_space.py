@@ -13,20 +13,11 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bbnas.design import (
-    METHODS,
-    PRESETS,
-    Activation,
-    ActivationPosition,
-    Design,
-    Estimator,
-    Norm,
-    Part,
-    presets,
-)
+from bbnas.design import METHODS, Activation, ActivationPosition, Design, Estimator, Norm
 from bbnas.errors import UserError
+from bbnas.presets import PRESETS, presets
 from bbnas.space import Axes, Space, load_space
-from bbnas.tasks import TASKS
+from bbnas.tasks import TASKS, Part
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

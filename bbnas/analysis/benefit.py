@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from bbnas.design import Part
-from bbnas.evaluation import Evaluation, Study
+from bbnas.evaluation import Evaluation
+from bbnas.study import Study
+from bbnas.tasks import Part
 
 if TYPE_CHECKING:
     import pandas as pd

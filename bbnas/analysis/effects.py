@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.surrogate import runs_of
-from bbnas.design import MATTERS, TITLES, UNIT_FIELDS, Design, Part
-from bbnas.evaluation import Study
-from bbnas.tasks import get_task
+from bbnas.design import MATTERS, TITLES, UNIT_FIELDS, Design
+from bbnas.study import Study
+from bbnas.tasks import Part, get_task
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, discrepancy, runs_of
-from bbnas.evaluation import Candidate, Evaluation, StudyConfig
+from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
+from bbnas.study import Candidate, StudyConfig
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import numpy as np
 
 from bbnas.analysis.effects import Fit
 from bbnas.analysis.pareto import useful
-from bbnas.analysis.words import decibel, interval, plural
-from bbnas.design import Design, Part
-from bbnas.evaluation import Evaluation, Study, StudyConfig
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.study import Study, StudyConfig
+from bbnas.tasks import Part
+from bbnas.text import decibel, interval, plural
 
 # Fewer pairs than this tell nothing of their spread.
 FEWEST = 3

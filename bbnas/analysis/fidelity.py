@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from bbnas.analysis.effects import CHOICES, axis_choice
 from bbnas.analysis.evidence import discoveries
-from bbnas.analysis.words import listed
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity, Study
+from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.protocol import Protocol
+from bbnas.study import Study
 from bbnas.tasks import Task
+from bbnas.text import listed
 
 
 @dataclass(frozen=True)

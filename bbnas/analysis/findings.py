@@ -13,10 +13,10 @@ from typing import Any
 
 from bbnas.analysis.effects import CHOICES, Fit, fit_effects, matters, searches_methods
 from bbnas.analysis.evidence import Evidence, Pool, Twin, discoveries, of_fit, of_pairs, without
-from bbnas.analysis.words import listed, plural, share, signed
-from bbnas.design import TITLES, UNIT_FIELDS, Design, Part
-from bbnas.evaluation import Study
-from bbnas.tasks import Task, get_task
+from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.study import Study
+from bbnas.tasks import Part, Task, get_task
+from bbnas.text import listed, plural, share, signed
 
 
 @dataclass(frozen=True)

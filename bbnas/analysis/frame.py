@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bbnas.design import ABLATED, Design
-from bbnas.evaluation import Candidate, Study
+from bbnas.study import Candidate, Study
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import front, minimised, non_dominated
-from bbnas.analysis.words import COSTS
-from bbnas.evaluation import Evaluation, Study
+from bbnas.evaluation import Evaluation
+from bbnas.study import Study
+from bbnas.text import COSTS
 
 _MARGIN = 0.05
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bbnas.evaluation import Candidate, Study
+from bbnas.study import Candidate, Study
 
 
 @dataclass(frozen=True)

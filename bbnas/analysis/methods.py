@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bbnas.analysis.effects import searches_methods
 from bbnas.analysis.pareto import useful
 from bbnas.design import TITLES, Design
-from bbnas.evaluation import Candidate, Study
+from bbnas.study import Candidate, Study
 
 if TYPE_CHECKING:
     import pandas as pd

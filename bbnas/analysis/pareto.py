@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.errors import unknown
-from bbnas.evaluation import OBJECTIVES, Candidate, Evaluation, Study, StudyConfig
+from bbnas.evaluation import Evaluation
+from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:

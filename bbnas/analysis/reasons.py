@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
 from bbnas.analysis.evidence import part_evidence
-from bbnas.analysis.words import (
-    COSTS,
-    count,
-    decibel,
-    interval,
-    listed,
-    milliseconds,
-    plural,
-    share,
-)
 from bbnas.design import Design
-from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.evaluation import Evaluation
+from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
+from bbnas.text import COSTS, count, decibel, interval, listed, milliseconds, plural, share
 
 if TYPE_CHECKING:
     from bbnas.analysis.recommend import Recommendation

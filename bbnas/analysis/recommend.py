@@ -13,10 +13,10 @@ from bbnas.analysis.estimates import Estimates, estimate
 from bbnas.analysis.pareto import front, non_dominated, useful
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.surrogate import Array, runs_of
-from bbnas.analysis.words import COSTS, listed, plural
 from bbnas.errors import UserError
-from bbnas.evaluation import OBJECTIVES, Candidate, Study, StudyConfig
+from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
+from bbnas.text import COSTS, listed, plural
 
 PICKS = ("knee", "best-psnr", "trial N")
 # Two designs are told apart where their difference is beyond so many standard errors.

@@ -17,17 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
-from bbnas.design import (
-    Activation,
-    ActivationPosition,
-    Design,
-    Estimator,
-    Method,
-    Norm,
-    Part,
-    k_star,
-)
-from bbnas.evaluation import Evaluation, StudyConfig
+from bbnas.design import Activation, ActivationPosition, Design, Estimator, Method, Norm, k_star
+from bbnas.evaluation import Evaluation
+from bbnas.study import StudyConfig
+from bbnas.tasks import Part
 
 Array = NDArray[np.float64]
 

@@ -103,7 +103,7 @@ def design() -> None:
 @options.as_json
 def design_list(task: str, as_json: bool) -> None:
     """List the presets that fit a task, with what they cost."""
-    from bbnas.design import presets
+    from bbnas.presets import presets
     from bbnas.tasks import get_task
 
     restored = get_task(task)
@@ -144,7 +144,7 @@ def design_list(task: str, as_json: bool) -> None:
 @options.as_json
 def design_show(name: str, task: str, as_json: bool) -> None:
     """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
-    from bbnas.design import load_design
+    from bbnas.presets import load_design
     from bbnas.tasks import get_task
 
     restored = get_task(task)
@@ -165,7 +165,7 @@ def cost(
     design: str, task: str, latency: bool, lq: tuple[int, int], threads: int, as_json: bool
 ) -> None:
     """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
-    from bbnas.design import load_design
+    from bbnas.presets import load_design
     from bbnas.tasks import get_task
 
     restored = get_task(task)
@@ -218,7 +218,7 @@ def cost(
         f"{found.packed_bytes / 1024:.0f} KiB packed"
     )
     if timed is not None:
-        from bbnas.analysis.words import milliseconds, plural
+        from bbnas.text import milliseconds, plural
 
         click.echo(
             f"{milliseconds(timed.seconds)} (± {timed.spread:.1%} over {plural(timed.runs, 'run')}"

@@ -20,7 +20,7 @@ def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
     from bbnas.cost import count
     from bbnas.engine import compile_network, write_program
     from bbnas.engine import explain as account
-    from bbnas.training.checkpoint import load_checkpoint
+    from bbnas.inference.checkpoint import load_checkpoint
 
     network, info = load_checkpoint(checkpoint)
     program = compile_network(network, info.recipe.task)
@@ -51,7 +51,7 @@ def export_model(checkpoint: str, form: str, output: str, as_json: bool) -> None
     """
     from bbnas.engine import compile_network
     from bbnas.engine.export import export_program
-    from bbnas.training.checkpoint import load_checkpoint
+    from bbnas.inference.checkpoint import load_checkpoint
 
     network, info = load_checkpoint(checkpoint)
     exported = export_program(compile_network(network, info.recipe.task), form, Path(output))
@@ -84,13 +84,13 @@ def profile(
     as_json: bool,
 ) -> None:
     """Time each layer of a DESIGN (a preset, a YAML file or a packed .bbn) on this machine."""
-    from bbnas.analysis.words import share
-    from bbnas.design import load_design
     from bbnas.engine import read_program
     from bbnas.engine.latency import program_of, setting
     from bbnas.engine.profile import by_part_and_work, draw
     from bbnas.engine.profile import profile as measure
+    from bbnas.presets import load_design
     from bbnas.tasks import get_task
+    from bbnas.text import share
 
     if design.endswith(".bbn"):
         program = read_program(Path(design))

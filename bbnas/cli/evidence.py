@@ -127,10 +127,10 @@ def fidelity(
     proxies = [load_protocol(protocol) for protocol in dict.fromkeys(protocols)]
     truth = None if long is None else load_protocol(long)
 
+    from bbnas.inference import resolve_device
+    from bbnas.runs.fidelity import measure_fidelity
     from bbnas.search import available_cores
-    from bbnas.search.fidelity import measure_fidelity
     from bbnas.store import FIDELITY, Store, ready_url, storage_url
-    from bbnas.training import resolve_device
 
     dataset, place = load_images(data), str(resolve_device(device))
     url = ready_url(FIDELITY) if storage is None else storage_url(storage)
@@ -216,11 +216,10 @@ def benefit(
 
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
-    from bbnas.design import Part
     from bbnas.protocol import load_protocol
     from bbnas.search import measure_benefit, measure_study_benefit
     from bbnas.store import Store, open_study, storage_url
-    from bbnas.tasks import get_task
+    from bbnas.tasks import Part, get_task
 
     def say(text: str) -> None:
         if not quiet:

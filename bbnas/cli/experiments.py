@@ -36,14 +36,14 @@ def study() -> None:
 @options.as_json
 def list_(storage: str | None, data: str | None, as_json: bool) -> None:
     """List the built-in studies: how many trainings each has, and how many are done."""
-    from bbnas.paper.experiment import load_experiment
+    from bbnas.ablations.ablation import load_ablation
+    from bbnas.ablations.run import stored
     from bbnas.resources import builtin
-    from bbnas.search.experiment import stored
 
     dataset, store = load_images(data), _existing(storage)
     rows = []
-    for name in builtin("studies"):
-        experiment = load_experiment(name)
+    for name in builtin("ablations"):
+        experiment = load_ablation(name)
         known = stored(experiment, dataset, store)
         total = len(experiment.rows) * experiment.seeds
         rows.append((name, experiment.title, experiment.task, total, len(known.known)))
@@ -64,10 +64,10 @@ def show(
     name: str, storage: str | None, protocol: str | None, data: str | None, as_json: bool
 ) -> None:
     """Show what a study asks, and what is known of each of its trainings."""
-    from bbnas.paper.experiment import load_experiment
-    from bbnas.search.experiment import stored
+    from bbnas.ablations.ablation import load_ablation
+    from bbnas.ablations.run import stored
 
-    experiment = load_experiment(name, protocol)
+    experiment = load_ablation(name, protocol)
     known = stored(experiment, load_images(data), _existing(storage))
     if as_json:
         psnr = {row.name: known.psnr(row.name) for row in experiment.rows}
@@ -124,21 +124,21 @@ def run(
     Every training is kept as it ends: the same command goes on where it was interrupted, or only
     writes the report again.
     """
-    from bbnas.paper.experiment import load_experiment
+    from bbnas.ablations.ablation import load_ablation
 
-    experiment = load_experiment(name, protocol)
+    experiment = load_ablation(name, protocol)
 
-    from bbnas.report.experiment import find
-    from bbnas.report.experiment_page import to_plain, write_experiment
+    from bbnas.ablations.page import to_plain, write_ablation
+    from bbnas.ablations.run import run_ablation
+    from bbnas.ablations.tables import find
+    from bbnas.inference import resolve_device, skip_psnr
     from bbnas.search import available_cores
-    from bbnas.search.experiment import run_experiment
     from bbnas.store import ABLATIONS, Store, ready_url, storage_url
-    from bbnas.training import resolve_device, skip_psnr
 
     url = ready_url(ABLATIONS) if storage is None else storage_url(storage)
     place, dataset = str(resolve_device(device)), load_images(data)
     with trainings_progress(quiet) as on_trained:
-        measured = run_experiment(
+        measured = run_ablation(
             experiment,
             dataset,
             Store(url, create=True),
@@ -148,7 +148,7 @@ def run(
         )
     floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
     found = find(measured, floor)
-    html, markdown = write_experiment(found, output)
+    html, markdown = write_ablation(found, output)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
         return

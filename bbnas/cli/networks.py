@@ -36,8 +36,8 @@ def train(
     as_json: bool,
 ) -> None:
     """Train a RECIPE in full; checkpoints and a TensorBoard log go to a folder."""
+    from bbnas.recipe import Recipe
     from bbnas.tasks import get_task
-    from bbnas.training import Recipe
     from bbnas.training import train as train_recipe
 
     parsed = Recipe.from_yaml(recipe)
@@ -87,8 +87,8 @@ def evaluate(
     Instead of a checkpoint: 'bicubic' (super-resolution), 'identity' (denoising, deblocking), or
     a preset with --weights.
     """
-    from bbnas.training import Score, evaluate_checkpoint
-    from bbnas.training.evaluating import load_subject
+    from bbnas.inference import Score, evaluate_checkpoint
+    from bbnas.inference.evaluating import load_subject
 
     if csv_file is not None and not Path(csv_file).parent.is_dir():
         raise UserError(f"--csv {csv_file}: no such folder; make it, or name another file")
@@ -144,7 +144,7 @@ def restore(
     as_json: bool,
 ) -> None:
     """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT or a packed .bbn."""
-    from bbnas.training import Restored, restore_files
+    from bbnas.inference import Restored, restore_files
 
     size = {} if tile is None else {"tile": tile}
     done: list[Restored] = []
@@ -176,8 +176,8 @@ bench.add_command(bench_sampler)
 @options.as_json
 def bench_train(rounds: int, as_json: bool) -> None:
     """Time a BBCU unit against a plain PyTorch transcription, and a step of the proxy by both."""
-    from bbnas.binary.bench import bench_train as measure
-    from bbnas.training.bench import bench_step
+    from bbnas.bench.proxy_step import bench_step
+    from bbnas.bench.unit import bench_train as measure
 
     rows, steps = list(measure(rounds=rounds)), list(bench_step(rounds=rounds))
     if as_json:
@@ -215,8 +215,8 @@ def bench_engine(
 
     The exit code is 1 where the engine is not as many times faster as it is meant to be.
     """
-    from bbnas.engine.bench import BOUNDS, CASES, COLUMNS, draw, ratio_of
-    from bbnas.engine.bench import bench_engine as measure
+    from bbnas.bench.engine import BOUNDS, CASES, COLUMNS, draw, ratio_of
+    from bbnas.bench.engine import bench_engine as measure
 
     def say(case: str) -> None:
         if not quiet and not as_json:

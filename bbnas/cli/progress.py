@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from bbnas.data.sets import Work
+    from bbnas.runs.train_all import Trained
     from bbnas.search.loop import Event
-    from bbnas.search.named import Trained
     from bbnas.training import Progress
 
 LINE_SECONDS = 10.0

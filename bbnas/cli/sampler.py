@@ -15,9 +15,9 @@ from bbnas.cli.progress import duration, trainings_progress
 from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
-    from bbnas.analysis.contest import Result, Verdict
-    from bbnas.analysis.efficiency import Middle, Trace
-    from bbnas.search.table import Table
+    from bbnas.bench.sampler.contest import Result, Verdict
+    from bbnas.bench.sampler.efficiency import Middle, Trace
+    from bbnas.bench.sampler.table import Table
 
 
 @click.command("sampler")
@@ -65,10 +65,10 @@ def bench_sampler(
         _tabulate(table, workers, quiet, as_json, **making)
         return 0
 
-    from bbnas.analysis.contest import judge, results
+    from bbnas.bench.sampler.contest import judge, results
+    from bbnas.bench.sampler.simulate import CONTENDERS, simulate_all, truth_of
+    from bbnas.bench.sampler.table import default_table, read_table
     from bbnas.search import available_cores
-    from bbnas.search.simulate import CONTENDERS, simulate_all, truth_of
-    from bbnas.search.table import default_table, read_table
 
     found = read_table(table or default_table())
 
@@ -91,7 +91,7 @@ def bench_sampler(
         "designs each"
     )
     if output is not None:
-        from bbnas.report.sampler import write_sampler
+        from bbnas.bench.sampler.page import write_sampler
 
         write_sampler(output, f"{words}. Bands: the middle half of the searches.", traces, titles)
     if as_json:
@@ -123,7 +123,7 @@ def bench_sampler(
 def _print(
     rows: Sequence[Result], verdicts: Sequence[Verdict], titles: dict[str, str], words: str
 ) -> None:
-    from bbnas.analysis.efficiency import SHARES
+    from bbnas.bench.sampler.efficiency import SHARES
 
     shares = [f"{100 * share:.0f} %" for share in SHARES]
     for what, title in (
@@ -194,10 +194,10 @@ def _tabulate(
     chosen_task = get_task(task)
     chosen_space, chosen = load_space(space, chosen_task), load_protocol(protocol)
 
+    from bbnas.bench.sampler.table import DEFAULT_TABLE, tabulate, write_table
+    from bbnas.inference import resolve_device, skip_psnr
     from bbnas.search import available_cores
-    from bbnas.search.table import DEFAULT_TABLE, tabulate, write_table
     from bbnas.store import TABLE, Store, ready_url, storage_url
-    from bbnas.training import resolve_device, skip_psnr
 
     dataset, place = load_images(data), str(resolve_device(device))
     about = {

@@ -15,8 +15,9 @@ from bbnas.errors import UserError
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-    from bbnas.evaluation import Evaluation, MeasuredFidelity, Study
+    from bbnas.evaluation import Evaluation, MeasuredFidelity
     from bbnas.search import SearchResult
+    from bbnas.study import Study
 
 # So many points of a front are a table that is still read.
 FRONT_ROWS = 12
@@ -97,11 +98,11 @@ def search(
     chosen_space = load_space(space, chosen_task)
     chosen_protocol = load_protocol(protocol)
 
-    from bbnas.design import presets
+    from bbnas.inference import resolve_device
+    from bbnas.presets import presets
+    from bbnas.runs.confirm import confirmed_by_default
     from bbnas.search import search as run_search
     from bbnas.search import summary
-    from bbnas.search.confirm import confirmed_by_default
-    from bbnas.training import resolve_device
 
     if "latency" in (others["objectives"] or ()) or others["max_latency"] is not None:
         from bbnas.engine.latency import setting
@@ -135,7 +136,7 @@ def search(
 
 def _print_search(result: SearchResult, budget: int) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
-    from bbnas.analysis.words import plural
+    from bbnas.text import plural
 
     study, name = result.study, result.study.config.name
     points = front(study)
@@ -248,7 +249,7 @@ def report(
     from bbnas.analysis import recommend
     from bbnas.analysis.pareto import useful
     from bbnas.report import write_csv, write_report
-    from bbnas.search.repeats import measure_repeats
+    from bbnas.runs.repeats import measure_repeats
     from bbnas.store import Store, open_study, storage_url
 
     found = open_study(study, storage)
@@ -268,7 +269,7 @@ def report(
             store = Store(found.storage if storage is None else storage_url(storage))
             others = measure_repeats(store, found, design, dataset, repeats, device=device)
             if pictures:
-                from bbnas.training.pictures import restored_crops
+                from bbnas.runs.pictures import restored_crops
 
                 shown = restored_crops(found, chosen.candidate, dataset, device)
         else:
@@ -288,8 +289,8 @@ def report(
 
 def _known_fidelity(study: Study) -> MeasuredFidelity | None:
     """What ``bbnas fidelity`` found of the study's protocol here."""
-    from bbnas.fidelities import find_fidelity
     from bbnas.store import FIDELITY, Store, default_url
+    from bbnas.store.fidelities import find_fidelity
 
     url = default_url(FIDELITY)
     if not Path(url.removeprefix("sqlite:///")).exists():
@@ -337,9 +338,9 @@ def export(
     as_json: bool,
 ) -> None:
     """Write the recipe that trains the recommended design of a STUDY in full."""
+    from bbnas.analysis.export import export as export_recipe
     from bbnas.files import write_output
     from bbnas.store import open_study
-    from bbnas.training import export as export_recipe
 
     found = open_study(study, storage)
     recipe = export_recipe(found, pick, max_ops, max_params, max_latency, data)

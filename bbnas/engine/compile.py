@@ -8,14 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bbnas.binary import (
-    Accumulation,
-    BinaryUnit,
-    BinaryUpsample,
-    BinaryWeightConv2d,
-    RPReLU,
-    Unit,
-)
+from bbnas.binary import Accumulation, BinaryUnit, BinaryUpsample, BinaryWeightConv2d, RPReLU, Unit
 from bbnas.binary.methods import XNORNet
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.engine.program import Array, Op, Program, Tensor, check

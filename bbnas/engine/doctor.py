@@ -7,8 +7,8 @@ import platform
 from importlib.metadata import version
 from typing import Any
 
+from bbnas.environment import cpu
 from bbnas.errors import UserError
-from bbnas.evaluation import cpu
 from bbnas.native import ISAS, LIBRARY, build, choose_isa, isas, library
 
 

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 
 from bbnas.cost import LQ
-from bbnas.design import Design, load_design
+from bbnas.design import Design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
 from bbnas.engine.program import Program
-from bbnas.evaluation import Latency, LatencySetting, cpu
+from bbnas.environment import cpu
+from bbnas.evaluation import Latency, LatencySetting
 from bbnas.native import choose_isa
 from bbnas.networks import build
+from bbnas.presets import load_design
 from bbnas.tasks import Task, get_task
 
 # A measurement ends after so many seconds of the design's own runs, the one that warms up among

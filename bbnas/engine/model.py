@@ -85,7 +85,7 @@ class Model:
         """
         whole = self._checked(image)
         if tile is not None and max(whole.shape[:2]) > tile:
-            from bbnas.training import tiling
+            from bbnas import tiling
 
             model = tiling.Model(self.restore_tensor, self.scale, self.reach)
             restored = tiling.restore(model, whole, "cpu", tile)

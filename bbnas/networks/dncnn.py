@@ -7,9 +7,10 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbnas.design import Design, Part
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
+from bbnas.tasks import Part
 
 
 class ConvBlock(nn.Module):

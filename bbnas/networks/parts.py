@@ -25,7 +25,8 @@ from bbnas.binary import (
     unit,
 )
 from bbnas.binary.kernels import Step, native, run_chain
-from bbnas.design import Design, Part
+from bbnas.design import Design
+from bbnas.tasks import Part
 
 # Mean and standard deviation of natural images, 0..1 (DIV2K), and of their Y of BT.601. Where
 # the thresholds of a binary head start, since with α = 0 every pixel of a positive image would

@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary import BinaryUpsample, unit
-from bbnas.design import OWN_BLOCK, Design, Part
+from bbnas.design import OWN_BLOCK, Design
 from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
+from bbnas.tasks import Part
 
 
 class ResidualBlock(nn.Module):

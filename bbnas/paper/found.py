@@ -147,7 +147,7 @@ def live_bicubic(
     Sets are looked for as :func:`bbnas.data.find_benchmark` does.
     """
     from bbnas.data import find_benchmark
-    from bbnas.training.scoring import score_baseline
+    from bbnas.inference.scoring import score_baseline
 
     def score(task: str, dataset: str) -> tuple[float, float] | None:
         try:

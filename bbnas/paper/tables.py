@@ -14,11 +14,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 from bbnas.analysis.benefit import benefit
-from bbnas.design import Design, Part, load_design
-from bbnas.evaluation import Evaluation, Study
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
 from bbnas.paper.found import Scored, best_trained
 from bbnas.paper.printed import TABLES, PrintedRow, Result, printed_rows, records
-from bbnas.tasks import get_task
+from bbnas.presets import load_design
+from bbnas.study import Study
+from bbnas.tasks import Part, get_task
 
 if TYPE_CHECKING:
     import pandas as pd

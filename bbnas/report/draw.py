@@ -14,9 +14,9 @@ from html import escape
 from typing import Any
 
 from bbnas.analysis.hypervolume import Curve as VolumeCurve
-from bbnas.analysis.words import count, decibel
 from bbnas.design import TITLES
 from bbnas.report.figures import Curve, Dot, FrontFigure, Time
+from bbnas.text import count, decibel
 
 INK, MUTED, GRID = "#1b2230", "#667085", "#e8ebf1"
 RECOMMENDED, FRONT, BASELINE, LOST = "#d9480f", "#1b2230", "#7a1fa2", "#98a2b3"

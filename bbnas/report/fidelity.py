@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bbnas.analysis.words import plural
 from bbnas.evaluation import MeasuredFidelity
 from bbnas.paper.write import literal
 from bbnas.protocol import Protocol
 from bbnas.report.grid import NONE, Table, grid
+from bbnas.text import plural
 
 
 def compared(found: Sequence[MeasuredFidelity]) -> Table:

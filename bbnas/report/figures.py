@@ -14,10 +14,10 @@ from bbnas.analysis.benefit import BenefitRow
 from bbnas.analysis.effects import Fit, searches_methods
 from bbnas.analysis.latency import timed
 from bbnas.analysis.pareto import front
-from bbnas.analysis.words import count, decibel, interval, milliseconds, signed
 from bbnas.design import TITLES
-from bbnas.evaluation import Candidate, Study
 from bbnas.paper import Published, published
+from bbnas.study import Candidate, Study
+from bbnas.text import count, decibel, interval, milliseconds, signed
 
 T = TypeVar("T")
 Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bbnas.analysis.pareto import useful
-from bbnas.analysis.words import count, decibel, listed, milliseconds
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation, Study, StudyConfig
+from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
+from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task
+from bbnas.text import count, decibel, listed, milliseconds
 
 SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
 _OPS = (

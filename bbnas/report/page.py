@@ -29,17 +29,18 @@ from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.recommend import Recommendation
-from bbnas.analysis.words import count, decibel, milliseconds, plural, share, signed
 from bbnas.design import TITLES
 from bbnas.errors import UserError
-from bbnas.evaluation import Candidate, Evaluation, MeasuredFidelity, Study
+from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.report import draw, figures
 from bbnas.report.measured import duration, measured, tally
 from bbnas.report.pictures import Pictures, data_uri
 from bbnas.report.words import describe, headline
+from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
+from bbnas.text import count, decibel, milliseconds, plural, share, signed
 
 if TYPE_CHECKING:
     from markupsafe import Markup

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bbnas.analysis.words import listed, plural
-from bbnas.design import TITLES, Design, Part, k_star
-from bbnas.tasks import Task
+from bbnas.design import TITLES, Design, k_star
+from bbnas.tasks import Part, Task
+from bbnas.text import listed, plural
 
 
 def describe(design: Design, task: Task) -> list[str]:

@@ -12,32 +12,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from bbnas.design import Design, load_design
+from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.evaluation import (
-    DEFAULT_OBJECTIVES,
-    OBJECTIVES,
-    Evaluation,
-    LatencySetting,
-    Study,
-    StudyConfig,
-)
+from bbnas.evaluation import Evaluation, LatencySetting
+from bbnas.presets import load_design
 from bbnas.protocol import Protocol
-from bbnas.search.benefit import (
+from bbnas.runs.benefit import (
     benefit_designs,
     binarization_order,
     measure_benefit,
     measure_study_benefit,
 )
-from bbnas.search.confirm import confirm as confirm_best
-from bbnas.search.executors import Evaluate, Executor, Training, executor
-from bbnas.search.ledger import Counts, Ledger
-from bbnas.search.named import Wanted, measure_named
+from bbnas.runs.confirm import confirm as confirm_best
+from bbnas.runs.executors import Evaluate, Executor, Training, executor
+from bbnas.runs.train_all import Wanted, measure_named
 from bbnas.search.prices import Clock, Cost, Prices
 from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
-from bbnas.search.studies import enter, stored_config
 from bbnas.space import Space
 from bbnas.store import Store, paused_folder, ready_url, storage_url, valid_name
+from bbnas.store.ledger import Counts, Ledger
+from bbnas.store.studies import enter, stored_config
+from bbnas.study import DEFAULT_OBJECTIVES, OBJECTIVES, Study, StudyConfig
 from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -127,7 +122,7 @@ def search(
       :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
       on where it was stopped if it looks better beside later ones. A study may change this.
     - ``confirm``: so many of the best are trained again at the end, much longer
-      (:mod:`bbnas.search.confirm`); the recommendation is then one of them.
+      (:mod:`bbnas.runs.confirm`); the recommendation is then one of them.
     - ``evaluate``, ``cost``, ``skip_psnr`` (dB): instead of training, counting, and scoring the
       global skip; ``evaluate`` must pickle.
     - ``on_event``: called after each step, in this process.
@@ -349,7 +344,7 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
 
 
 def _skip_psnr(task: Task, dataset: Dataset, protocol: Protocol) -> float:
-    from bbnas.training.scoring import skip_psnr
+    from bbnas.inference.scoring import skip_psnr
 
     return skip_psnr(task, dataset.validation, protocol.validation_side)
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from bbnas.analysis.words import COSTS
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
-from bbnas.evaluation import OBJECTIVES
 from bbnas.search.prices import Prices
 from bbnas.space import Space
+from bbnas.study import OBJECTIVES
+from bbnas.text import COSTS
 
 
 @dataclass

@@ -15,14 +15,15 @@ import numpy as np
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Candidate, Evaluation
-from bbnas.search.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.evaluation import Evaluation
 from bbnas.search.limits import Limits
 from bbnas.search.prices import Prices
 from bbnas.search.proposals import Proposals
 from bbnas.search.stopping import go_on_with, next_rung
 from bbnas.search.trials import Trials
 from bbnas.space import Space
+from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.study import Candidate
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation, LatencySetting
-from bbnas.latencies import add_latency, find_latency, reference_time
 from bbnas.store import Store
+from bbnas.store.latencies import add_latency, find_latency, reference_time
 
 if TYPE_CHECKING:
     from bbnas.engine.latency import Stopwatch

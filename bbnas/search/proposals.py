@@ -18,9 +18,9 @@ from bbnas.analysis.pareto import non_dominated, useful
 from bbnas.analysis.recommend import above_chord, knee
 from bbnas.analysis.surrogate import Array, Surrogate, all_runs, discrepancy
 from bbnas.design import Design
-from bbnas.evaluation import Candidate, StudyConfig
 from bbnas.search.prices import Prices
 from bbnas.space import Space
+from bbnas.study import Candidate, StudyConfig
 
 # Designs drawn at random for each proposal, beside the neighbours of those on the front.
 DRAWN = 256

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.pareto import non_dominated
 from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
-from bbnas.evaluation import Evaluation, StudyConfig
+from bbnas.evaluation import Evaluation
+from bbnas.study import StudyConfig
 
 # One in so many of the candidates at a rung goes on, but for the first of several rungs.
 REDUCTION = 3.0

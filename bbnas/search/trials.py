@@ -17,8 +17,9 @@ import optuna
 from optuna.trial import FixedTrial, TrialState, create_trial
 
 from bbnas.design import Design
-from bbnas.evaluation import OBJECTIVES, Evaluation
+from bbnas.evaluation import Evaluation
 from bbnas.search.samplers import make_sampler
+from bbnas.study import OBJECTIVES
 
 if TYPE_CHECKING:
     from bbnas.space import Space

@@ -9,26 +9,12 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
-    "resolve_device": "device",
     "Diverged": "loop",
     "Training": "loop",
     "learning_rate": "loop",
     "evaluate_design": "proxy",
-    "Provenance": "recipe",
-    "Recipe": "recipe",
-    "export": "recipe",
-    "CheckpointInfo": "checkpoint",
-    "load_checkpoint": "checkpoint",
     "Progress": "full",
     "train": "full",
-    "Score": "scoring",
-    "score": "scoring",
-    "skip_psnr": "scoring",
-    "evaluate": "evaluating",
-    "evaluate_checkpoint": "evaluating",
-    "Restored": "restoring",
-    "restore": "tiling",
-    "restore_files": "restoring",
 }
 
 __all__ = list(_HOME)

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 from torch.utils.tensorboard import SummaryWriter
 
 from bbnas.data import Patches, load_dataset
+from bbnas.environment import environment
 from bbnas.errors import UserError
-from bbnas.evaluation import environment
 from bbnas.files import write_atomically
-from bbnas.tasks import get_task
-from bbnas.training.checkpoint import (
+from bbnas.inference.checkpoint import (
     CheckpointInfo,
     disk_message,
     load_state,
     read_info,
     save_checkpoint,
 )
-from bbnas.training.device import resolve_device
+from bbnas.inference.device import resolve_device
+from bbnas.inference.scoring import score
+from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 from bbnas.training.loop import Diverged, Training, initialise
-from bbnas.training.recipe import Recipe
-from bbnas.training.scoring import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

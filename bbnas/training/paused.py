@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from bbnas.files import write_atomically
-from bbnas.training.checkpoint import MEAN, SQUARE, WEIGHTS
+from bbnas.inference.checkpoint import MEAN, SQUARE, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from bbnas.cost import ops_and_params
 from bbnas.data import Patches
-from bbnas.evaluation import Evaluation, Status, environment
+from bbnas.environment import environment
+from bbnas.evaluation import Evaluation, Status
+from bbnas.inference.device import resolve_device
+from bbnas.inference.scoring import score
 from bbnas.tasks import get_task
-from bbnas.training.device import resolve_device
 from bbnas.training.loop import Diverged, Training, initialise
 from bbnas.training.paused import Progress, go_on, pause, paused_file
-from bbnas.training.scoring import score
 
 if TYPE_CHECKING:
     from collections.abc import Callable

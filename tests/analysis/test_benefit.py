@@ -8,7 +8,8 @@ import pytest
 from bbnas.analysis import benefit, benefit_rows, ranking, study_benefit
 from bbnas.analysis.benefit import benefit_frame
 from bbnas.cost import printed
-from bbnas.design import Design, Part
+from bbnas.design import Design
+from bbnas.tasks import Part
 
 # Table 6: OPs (M), Params (K), PSNR on Set14 (dB), VC (1e-6 dB per M OPs), VP (1e-3 dB per K).
 TABLE_6 = {

@@ -8,8 +8,10 @@ from scipy.stats import t
 
 from bbnas.analysis import effects
 from bbnas.analysis.effects import fit_effects
-from bbnas.design import TITLES, Design, Part, load_design
-from bbnas.evaluation import Candidate
+from bbnas.design import TITLES, Design
+from bbnas.presets import load_design
+from bbnas.study import Candidate
+from bbnas.tasks import Part
 
 
 def row(table, axis, choice):

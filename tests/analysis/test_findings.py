@@ -12,8 +12,10 @@ from scipy.stats import false_discovery_control, ttest_1samp
 
 from bbnas.analysis.evidence import CHANCE
 from bbnas.analysis.findings import Finding, findings, summary
-from bbnas.design import Design, Part
-from bbnas.evaluation import Candidate, Evaluation, Study
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.study import Candidate, Study
+from bbnas.tasks import Part
 
 PLANTED = {"batchnorm": -0.30, "tail": -0.60, "ede": 0.0}
 

@@ -6,7 +6,8 @@ import pandas as pd
 
 from bbnas.analysis import frame
 from bbnas.analysis.frame import AXES, COLUMNS
-from bbnas.design import ABLATED, Design, Part
+from bbnas.design import ABLATED, Design
+from bbnas.tasks import Part
 
 
 def test_one_row_a_candidate_with_every_axis(synthetic_study):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bbnas.analysis import frame, front, hypervolume_curve, recommend, time_agreement
-from bbnas.evaluation import LatencySetting, Study
+from bbnas.evaluation import LatencySetting
+from bbnas.study import Study
 
 HERE = LatencySetting((320, 180), 1, "avx2", "a processor", "abc")
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import methods_frame, rank_methods
 from bbnas.analysis.effects import fit_effects
-from bbnas.design import TITLES, load_design
+from bbnas.design import TITLES
+from bbnas.presets import load_design
 
 # Of denoise25 at the proxy, in round numbers; IR-Net is known at one width only.
 FOUND = {

@@ -13,10 +13,11 @@ from bbnas.analysis.estimates import estimate
 from bbnas.analysis.evidence import Pool, gap, part_evidence, without
 from bbnas.analysis.recommend import TOLD
 from bbnas.analysis.surrogate import discrepancy
-from bbnas.analysis.words import count
-from bbnas.design import Design, Part
+from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Candidate
+from bbnas.study import Candidate
+from bbnas.tasks import Part
+from bbnas.text import count
 
 
 def test_knee_is_the_point_farthest_above_the_chord_over_roots_of_costs():

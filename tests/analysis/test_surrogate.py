@@ -13,8 +13,8 @@ from scipy.stats import median_abs_deviation
 
 from bbnas.analysis.surrogate import Runs, Surrogate, all_runs, discrepancy, runs_of
 from bbnas.design import Design, k_star
-from bbnas.evaluation import StudyConfig
 from bbnas.protocol import PROTOCOLS
+from bbnas.study import StudyConfig
 
 NOISE = 0.03
 

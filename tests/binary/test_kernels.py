@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from bbnas.binary import ESTIMATORS, UNITS, BinaryConv2d, BinaryUnit, BinaryUpsample, Conv3x3
 from bbnas.binary.kernels import native, run_chain
-from bbnas.design import PRESETS, Design
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, isas
+from bbnas.presets import PRESETS
 
 pytestmark = pytest.mark.skipif(not isas(), reason="no compiled library")
 

@@ -23,7 +23,8 @@ from bbnas.binary import (
     unit,
 )
 from bbnas.binary.methods import XNORNet
-from bbnas.design import METHODS, PRESETS, Method
+from bbnas.design import METHODS, Method
+from bbnas.presets import PRESETS
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 5))
 

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bbnas.bench.transcription import TranscribedUnit
 from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryUpsample, RPReLU
-from bbnas.binary.transcription import TranscribedUnit
-from bbnas.design import PRESETS, Design
+from bbnas.design import Design
+from bbnas.presets import PRESETS
 
 V4 = PRESETS["bbcu-v4"]
 

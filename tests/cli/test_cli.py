@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bbnas.design import ABLATED, PRESETS, Design
+from bbnas.design import ABLATED, Design
+from bbnas.presets import PRESETS
 from bbnas.space import load_space
 
 HEAVY = ("torch", "optuna", "ray", "pandas", "plotly", "skimage", "sklearn", "sqlalchemy")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bbnas.cli import main
-from bbnas.training import evaluate_checkpoint
+from bbnas.inference import evaluate_checkpoint
 
 
 @pytest.fixture

@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 
 from bbnas.cli import main
-from bbnas.design import load_design
 from bbnas.paper import FORMATS, TABLES, paper_table
+from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
-from bbnas.search.studies import enter
 from bbnas.store import Store
+from bbnas.store.studies import enter
 
 Run = Callable[..., tuple[int, str, str]]
 

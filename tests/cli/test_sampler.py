@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bbnas.bench.sampler.table import read_table
 from bbnas.cli import main
-from bbnas.search.table import read_table
 
 SPACE = {
     "version": 1,
@@ -64,7 +64,7 @@ def test_simulated_searches_are_told_judged_and_drawn(
     # Four iterations beat no global skip; the figures are those of the shape of it.
     from dataclasses import replace
 
-    from bbnas.search.table import write_table
+    from bbnas.bench.sampler.table import write_table
 
     whole = write_table(replace(read_table(table), skip_psnr=None), tmp_path / "t.json.gz")
     capsys.readouterr()

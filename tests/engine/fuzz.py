@@ -94,9 +94,9 @@ def survives(content: bytes, rng: np.random.Generator) -> str:
 
 
 def main(count: int, seed: int) -> None:
-    from bbnas.design import presets
     from bbnas.engine import compile_network
     from bbnas.engine.file import to_bytes
+    from bbnas.presets import presets
     from tests.engine.networks import network
 
     cases = [("sr2", "bbcu-m"), ("sr3", "btm"), ("sr4", "bam"), ("denoise25", "xnornet"),

@@ -11,10 +11,10 @@ import torch
 
 from bbnas.cli import main
 from bbnas.design import Design
+from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
 from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
-from bbnas.training import Recipe
-from bbnas.training.checkpoint import CheckpointInfo, save_checkpoint
+from bbnas.recipe import Recipe
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bbnas.design import load_design
 from bbnas.engine import isas
+from bbnas.presets import load_design
 from tests.engine.networks import assert_same_pixels, run, saved
 
 

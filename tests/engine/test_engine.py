@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bbnas.design import METHODS, Design, Part, presets
+from bbnas.design import METHODS, Design
 from bbnas.engine import Model, compile_network, isas
 from bbnas.errors import UserError
+from bbnas.presets import presets
+from bbnas.tasks import Part
 from tests.engine.networks import assert_same_pixels, in_pytorch, levels, network, picture
 
 ISAS = [*isas(), "torch"]

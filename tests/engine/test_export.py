@@ -13,9 +13,11 @@ import onnxruntime
 import openvino
 import pytest
 
-from bbnas.design import Design, Part, presets
+from bbnas.design import Design
 from bbnas.engine import compile_network
 from bbnas.engine.export import export_program
+from bbnas.presets import presets
+from bbnas.tasks import Part
 from tests.engine.networks import (
     assert_same_pixels,
     in_pytorch,

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from bbnas.cost import count
-from bbnas.design import presets
 from bbnas.engine import (
     Model,
     Program,
@@ -24,6 +23,7 @@ from bbnas.engine import (
 )
 from bbnas.engine.file import from_bytes, to_bytes
 from bbnas.errors import UserError
+from bbnas.presets import presets
 from tests.engine.fuzz import mutate, survives
 from tests.engine.networks import network, picture
 

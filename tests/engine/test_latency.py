@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from bbnas.design import Design, Part, load_design, presets
+from bbnas.design import Design
 from bbnas.engine import isas
 from bbnas.engine.latency import Stopwatch, program_of, setting, shape_of
 from bbnas.engine.profile import WORK, by_part_and_work, draw, profile
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
+from bbnas.presets import load_design, presets
+from bbnas.tasks import Part
 
 SMALL = (40, 24)
 BBCU = load_design("bbcu-m", "sr2").replace(width=16, depth=2)

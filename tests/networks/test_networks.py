@@ -11,11 +11,12 @@ from torch import nn
 
 from bbnas import UserError
 from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, Conv3x3
-from bbnas.design import PRESETS, Design, Part, presets
+from bbnas.design import Design
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
 from bbnas.networks.srresnet import ResidualBlock
-from bbnas.tasks import TASKS
+from bbnas.presets import PRESETS, presets
+from bbnas.tasks import TASKS, Part
 
 designs = st.builds(
     Design,

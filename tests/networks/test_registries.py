@@ -7,10 +7,11 @@ import torch
 import yaml
 
 from bbnas.cost import count
-from bbnas.design import METHODS, PRESETS, Design, Part, presets
+from bbnas.design import METHODS, Design
 from bbnas.networks import build
+from bbnas.presets import PRESETS, presets
 from bbnas.protocol import Protocol
-from bbnas.tasks import BACKBONES, TASKS
+from bbnas.tasks import BACKBONES, TASKS, Part
 from bbnas.training import Training
 
 WIDTH, DEPTH, SIDE = 8, 4, 16

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bbnas.design import load_design
+from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 
 

@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 
 from bbnas.data import ImageSet
-from bbnas.design import load_design
 from bbnas.errors import UserError
+from bbnas.inference.checkpoint import CheckpointInfo
+from bbnas.inference.evaluating import scores_file
+from bbnas.inference.evaluating import write_scores as evaluate_writes
+from bbnas.inference.scoring import Score
 from bbnas.paper import find_scores, live_bicubic
 from bbnas.paper.found import best_trained, read_scores
+from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
-from bbnas.training.checkpoint import CheckpointInfo
-from bbnas.training.evaluating import scores_file
-from bbnas.training.evaluating import write_scores as evaluate_writes
-from bbnas.training.recipe import Recipe
-from bbnas.training.scoring import Score
+from bbnas.recipe import Recipe
 
 BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "test"
 

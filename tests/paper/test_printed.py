@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 import bbnas.paper.printed as module
-from bbnas.design import PRESETS, load_design, preset_name
 from bbnas.errors import UserError
 from bbnas.paper import TABLES, published
 from bbnas.paper.printed import PRESET_OF, printed_rows, records
+from bbnas.presets import PRESETS, load_design, preset_name
 from bbnas.tasks import TASKS
 
 SHARED = Path(__file__).parents[3] / "shared" / "paper"

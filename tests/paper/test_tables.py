@@ -7,10 +7,12 @@ import pytest
 
 from bbnas.analysis.benefit import benefit
 from bbnas.cost import count
-from bbnas.design import Design, Part, load_design
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.paper import TABLES, find_scores, paper_table
 from bbnas.paper.printed import printed_rows, records
+from bbnas.presets import load_design
+from bbnas.tasks import Part
 
 METHOD_TABLES = ("table1", "table2", "table3", "table4")
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from bbnas.design import METHODS, PRESETS, TITLES, Design, Part, load_design
+from bbnas.design import METHODS, TITLES, Design
+from bbnas.presets import PRESETS, load_design
 from bbnas.report.words import describe, headline
-from bbnas.tasks import get_task
+from bbnas.tasks import Part, get_task
 
 SR4 = get_task("sr4")
 

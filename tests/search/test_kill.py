@@ -19,7 +19,7 @@ from quick import quick_search
 
 from bbnas.errors import UserError
 
-PROGRAM = Path(__file__).with_name("quick.py")
+PROGRAM = Path(__file__).parents[1] / "helpers" / "quick.py"
 
 
 def start(folder: Path, budget: int, **arguments: Any) -> subprocess.Popen[str]:

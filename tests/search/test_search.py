@@ -15,16 +15,17 @@ from quick import SPACE, Formula, Photographs, Price, price, quick_search
 
 from bbnas.analysis import recommend
 from bbnas.cost import ops_and_params
-from bbnas.design import METHODS, PRESETS, Design, Part
+from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Study
+from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS
+from bbnas.runs.benefit import benefit_designs
 from bbnas.search import SAMPLERS, summary
-from bbnas.search.benefit import benefit_designs
 from bbnas.search.loop import Event
 from bbnas.space import Space, load_space
 from bbnas.store import Store
-from bbnas.tasks import get_task
+from bbnas.study import Study
+from bbnas.tasks import Part, get_task
 
 
 def axes(**changed: Any) -> Space:

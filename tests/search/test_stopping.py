@@ -15,7 +15,7 @@ from quick import Formula, quick_search
 from scipy.stats import norm
 
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation, Study
+from bbnas.evaluation import Evaluation
 from bbnas.protocol import PROTOCOLS
 from bbnas.search.stopping import (
     BEYOND_NOISE,
@@ -26,6 +26,7 @@ from bbnas.search.stopping import (
     worth_more,
 )
 from bbnas.store import Store
+from bbnas.study import Study
 
 PROXY = PROTOCOLS["proxy"].model_copy(update={"rungs": (100, 250), "noise": 0.02})
 

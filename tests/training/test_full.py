@@ -10,7 +10,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bbnas.errors import UserError
-from bbnas.training import Progress, Recipe, load_checkpoint, train
+from bbnas.inference import load_checkpoint
+from bbnas.recipe import Recipe
+from bbnas.training import Progress, train
 
 # A process that has loaded everything and forks one child a training, which it may kill.
 # argv: recipe, output folder, then per training "wait:limit": the seconds after the first event

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bbnas.data import Dataset, Patches
-from bbnas.design import PRESETS, Design
+from bbnas.design import Design
+from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.tasks import get_task
 from bbnas.training import Diverged, Training, learning_rate

@@ -6,11 +6,14 @@ import pytest
 
 from bbnas.cost import count
 from bbnas.data import Dataset
-from bbnas.design import PRESETS, Design, Part
+from bbnas.design import Design
 from bbnas.evaluation import Evaluation
+from bbnas.inference import score
 from bbnas.native import kernels
+from bbnas.presets import PRESETS
 from bbnas.protocol import Protocol
-from bbnas.training import evaluate_design, score
+from bbnas.tasks import Part
+from bbnas.training import evaluate_design
 from bbnas.training.loop import initialise
 
 

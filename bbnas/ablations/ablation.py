@@ -1,0 +1,250 @@
+"""Ablation: named designs trained with the same seeds, and what the paper claims of them.
+
+The built-in ones (``bbnas/ablations/*.yaml``) are the paper's tables and ablations at a size that
+two cores finish in minutes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bbnas.ablations.claims import Claim, Scores
+from bbnas.design import Design
+from bbnas.errors import UserError, unknown
+from bbnas.evaluation import Evaluation
+from bbnas.paper.printed import TABLES, printed_psnr
+from bbnas.presets import at_depth, load_design
+from bbnas.protocol import Protocol, load_protocol
+from bbnas.resources import builtin
+from bbnas.schema import Value, read_yaml, validate
+from bbnas.tasks import get_task
+
+
+class Row(Value):
+    """One design of an experiment, at the width and depth that the paper has it.
+
+    ``paper`` is its label in the paper's table, its name unless said otherwise. ``x`` and
+    ``series`` place it in a figure.
+    """
+
+    name: str = Field(min_length=1)
+    design: Design
+    paper: str = ""
+    x: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    series: str = ""
+
+
+class Figures(Value):
+    """The paper's figures to lay beside: a table, and the benchmarks of it that are averaged."""
+
+    table: str
+    datasets: tuple[str, ...] = Field(min_length=1)
+
+
+class Ablation(Value):
+    """A table or figure of the paper as something to run.
+
+    Every row is trained with the seeds 0 to ``seeds`` − 1. ``reference`` is the row that the
+    others are compared with; ``x`` names what ``x`` of the rows is.
+    """
+
+    version: Literal[1]
+    name: str = Field(min_length=1)
+    title: str = Field(min_length=1)
+    question: str = Field(min_length=1)
+    task: str
+    protocol: Protocol
+    seeds: int = Field(ge=1, le=100)
+    reference: str
+    x: str = ""
+    paper: Figures | None = None
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        names = [row.name for row in self.rows]
+        if len(names) < 2:
+            raise ValueError("rows: must be two or more, to be compared")
+        trained: dict[str, str] = {}
+        for row in self.rows:
+            if names.count(row.name) > 1:
+                raise ValueError(f"rows: {row.name!r} is there twice")
+            if row.series and row.x is None:
+                raise ValueError(f"row {row.name}: it is in a series, so it must have an x")
+            key = self.protocol.trained(row.design).key
+            if key in trained:
+                raise ValueError(f"rows {trained[key]} and {row.name} train the same network")
+            trained[key] = row.name
+        if self.reference not in names:
+            raise ValueError(f"reference: {unknown('row', self.reference, names)}")
+        for claim in self.claims:
+            self._check(claim, names)
+        if self.paper is not None:
+            self._check_paper(self.paper)
+        return self
+
+    def _check(self, claim: Claim, names: Sequence[str]) -> None:
+        single = claim.kind == "above"
+        known = names if single else list(self.series)
+        for name in (claim.of, *claim.than):
+            if name not in known:
+                what = "row" if single else "series"
+                raise ValueError(f"claim {claim.kind}: {unknown(what, name, known)}")
+        if single and (not claim.than or claim.of in claim.than):
+            raise ValueError(f"claim above {claim.of}: than must name other rows")
+        if claim.than and claim.kind in ("flat", "peak"):
+            raise ValueError(
+                f"claim {claim.kind} {claim.of}: it compares with nothing, leave than out"
+            )
+        for field, kind in (("within", "flat"), ("at", "peak")):
+            if (getattr(claim, field) is None) == (claim.kind == kind):
+                raise ValueError(f"claim {claim.kind} {claim.of}: {field} belongs to {kind}")
+        if claim.figure != "psnr" and not (single and {claim.of, *claim.than} <= set(self.parts)):
+            raise ValueError(
+                f"claim {claim.kind} {claim.of}: {claim.figure} is of rows that binarize one part "
+                "each of a reference in full precision"
+            )
+
+    def _check_paper(self, paper: Figures) -> None:
+        if paper.table not in TABLES:
+            raise ValueError(f"paper: {unknown('table', paper.table, TABLES)}")
+        printed = printed_psnr(paper.table, self.task)
+        sets = list(dict.fromkeys(name for row in printed.values() for name in row))
+        for name in paper.datasets:
+            if name not in sets:
+                raise ValueError(f"paper: {unknown(f'benchmark in {paper.table}', name, sets)}")
+        for row in self.rows:
+            if row.paper and row.paper not in printed:
+                raise ValueError(
+                    f"row {row.name}: {unknown(f'row in {paper.table}', row.paper, printed)}"
+                )
+
+    @property
+    def series(self) -> dict[str, dict[str, float]]:
+        """The x of each row by series, in the order of the rows."""
+        found: dict[str, dict[str, float]] = {}
+        for row in self.rows:
+            if row.series and row.x is not None:
+                found.setdefault(row.series, {})[row.name] = row.x
+        return found
+
+    @property
+    def parts(self) -> list[str]:
+        """The rows that binarize one part each, where the reference is in full precision."""
+        full = next(row.design for row in self.rows if row.name == self.reference)
+        if full.binarize:
+            return []
+        same = [
+            r for r in self.rows if (r.design.width, r.design.depth) == (full.width, full.depth)
+        ]
+        return [row.name for row in same if len(row.design.binarize) == 1]
+
+    @property
+    def protocols(self) -> list[Protocol]:
+        """One for each seed."""
+        return [self.protocol.model_copy(update={"seed": seed}) for seed in range(self.seeds)]
+
+    def printed(self, row: Row) -> dict[str, float]:
+        """The paper's PSNR (dB) of a row by benchmark; empty where it prints none."""
+        if self.paper is None:
+            return {}
+        found = printed_psnr(self.paper.table, self.task).get(row.paper or row.name, {})
+        return {name: found[name] for name in self.paper.datasets if name in found}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An experiment with what is known of it: the evaluations of each row by seed, None where it
+    was not trained yet. ``data`` is the fingerprint of the images.
+    """
+
+    experiment: Ablation
+    data: str
+    data_description: str
+    evaluations: Mapping[str, tuple[Evaluation | None, ...]]
+
+    @property
+    def known(self) -> list[Evaluation]:
+        return [e for row in self.evaluations.values() for e in row if e is not None]
+
+    @property
+    def complete(self) -> bool:
+        return len(self.known) == len(self.experiment.rows) * self.experiment.seeds
+
+    def psnr(self, row: str) -> tuple[float, ...]:
+        """By seed, NaN where it diverged or is not known."""
+        return tuple(
+            e.psnr if e is not None and e.feasible else math.nan for e in self.evaluations[row]
+        )
+
+    def scores(self, skip_psnr: float = -math.inf) -> Scores:
+        """What claims are judged by; ``skip_psnr`` (dB) is what the global skip alone has."""
+        floor = skip_psnr + self.experiment.protocol.noise
+        own = {row: found[0] for row, found in self.evaluations.items() if found[0] is not None}
+        full = own.get(self.experiment.reference)
+        saved = {
+            row: ((full.ops - own[row].ops) / 1e6, (full.params - own[row].params) / 1e3)
+            for row in self.experiment.parts
+            if full is not None and row in own
+        }
+        psnr = {row: self.psnr(row) for row in self.evaluations}
+        return Scores(psnr, self.experiment.reference, self.experiment.series, saved, floor)
+
+
+def load_ablation(name_or_path: str | Path, protocol: str | Path | None = None) -> Ablation:
+    """A built-in experiment by name, or one from a YAML file (named after the file).
+
+    In the file ``protocol`` is a name, a file or its fields; the design of a row is a preset or a
+    file, or fields that may change a ``preset``. ``protocol`` here replaces the file's.
+
+    Raises:
+        UserError: neither a built-in experiment nor a file, or the file is not a valid one.
+    """
+    text, known = str(name_or_path), builtin("ablations")
+    if text not in known and not (Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()):
+        raise unknown("study (or a .yaml file)", text, known)
+    path = known.get(text, Path(text))
+    content = {"name": path.stem} | read_yaml(path)
+    try:
+        task = get_task(str(content.get("task")))
+        content["protocol"] = _protocol(path.stem, protocol or content.get("protocol"))
+        if isinstance(content.get("rows"), list):
+            content["rows"] = [_row(row, task.name) for row in content["rows"]]
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    return validate(Ablation, content, path)
+
+
+def _protocol(name: str, given: Any) -> Any:
+    if isinstance(given, Mapping):
+        return {"name": name} | dict(given)
+    return load_protocol(given) if isinstance(given, str | Path) else given
+
+
+def _row(row: Any, task: str) -> Any:
+    """The row with its design as the task has it; what is no row is left to be told."""
+    if not isinstance(row, Mapping) or "design" not in row:
+        return row
+    given = row["design"]
+    where = f"row {row.get('name', '?')}"
+    try:
+        if isinstance(given, str):
+            design = load_design(given, task)
+        elif isinstance(given, Mapping):
+            fields = dict(given)
+            base = fields.pop("preset", None)
+            fields = (load_design(str(base), task).to_dict() if base else {}) | fields
+            design = Design.from_dict(at_depth(fields, task), "design")
+        else:
+            return row
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return {**row, "design": design.restricted(get_task(task).parts).canonical()}

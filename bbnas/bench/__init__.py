@@ -1,0 +1,1 @@
+"""Benchmarks of bbnas itself: engine, training step, samplers."""

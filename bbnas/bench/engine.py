@@ -1,0 +1,402 @@
+"""Latency of the engine against full-precision runtimes and OpenVINO's 1-bit convolution.
+
+All contestants of a case (:mod:`bbnas.bench.contestants`) take turns, on one thread and on all,
+so that a noisy neighbour meets all of them; a ratio is the median of the ratios of the rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from bbnas.bench.contestants import Case, Contestant, Job, Worker, counts, moved, programs
+from bbnas.errors import UserError, unknown
+from bbnas.native import choose_isa
+from bbnas.text import plural
+
+LQ = (320, 180)  # the size that the rules are of
+PEERS = ("openvino", "onnx", "onnxruntime")
+
+CASES = {
+    "unit": Case("one 64→64 unit; fp32: a bare convolution"),
+    "bbcu-l": Case("BBCU-L ×4; fp32: SRResNet ×4", "sr4", "bbcu-l", "srresnet"),
+    "bbcu-m": Case("BBCU-M ×4; fp32: SRResNet ×4", "sr4", "bbcu-m", "srresnet"),
+    "dncnn": Case("DnCNN-BBCU; fp32: DnCNN", "denoise25", "bbcu", "dncnn"),
+}
+
+ENGINE = Contestant("bbnas", "engine", binary=True)
+PYTORCH = Contestant("PyTorch fp32", "torch")
+OPENVINO = Contestant("OpenVINO fp32", "openvino")
+ONNXRUNTIME = Contestant("onnxruntime fp32", "onnxruntime")
+BF16 = Contestant("OpenVINO bf16", "openvino", bf16=True)
+ONE_BIT = Contestant("OpenVINO 1-bit", "openvino", binary=True)
+FP32 = (PYTORCH, OPENVINO, ONNXRUNTIME)
+ALL = (ENGINE, *FP32, BF16, ONE_BIT)
+# Where peers would use AVX-512; onnxruntime has no switch for its instruction set.
+AVX2 = tuple(
+    Contestant(f"{c.name} AVX2", c.runtime, c.binary, avx2=True)
+    for c in (ENGINE, PYTORCH, OPENVINO)
+)
+# What a unit would take if it were nothing but its instructions, or its bytes.
+COUNTING, COPYING = Contestant("counting", "counting"), Contestant("copying", "copying")
+BOUNDS = (COUNTING.name, COPYING.name)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds of a contestant's turns; ``kernels`` is what its runtime says that it uses.
+
+    On one thread of processor time; ``wall_ms`` is by the wall's clock always.
+    """
+
+    case: str
+    contestant: str
+    threads: int
+    kernels: str
+    rounds_ms: tuple[float, ...]
+    wall_ms: tuple[float, ...]
+    median_ms: float
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A contestant that cannot run here, and why."""
+
+    case: str
+    contestant: str
+    threads: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The engine is ``at_least`` so many times faster than ``peer``, where it uses ``isa``."""
+
+    case: str
+    peer: str
+    at_least: float
+    isa: str = ""
+
+
+# Of a table of verdicts.
+COLUMNS = ("case", "", "threads", "against", "× faster", "at least", "")
+FASTEST, ITSELF = "fastest fp32 peer", "itself on one thread"
+RULES = (
+    Rule("unit", FASTEST, 7, "avx512"),
+    Rule("unit", ONE_BIT.name, 5, "avx512"),
+    Rule("bbcu-m", FASTEST, 8, "avx512"),
+    Rule("bbcu-m", BF16.name, 4, "avx512"),
+    Rule("bbcu-m", PYTORCH.name, 15, "avx512"),
+    Rule("dncnn", FASTEST, 6, "avx512"),
+    # Not BBCU-L: more than half of SRResNet's operations are in its upsampling, which stays fp32.
+    *(Rule(case, FASTEST, 3, "avx2") for case in ("unit", "bbcu-m", "dncnn")),
+    *(Rule(case, ITSELF, 1.7) for case in CASES),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A rule and what was measured; where that cannot be judged ``passed`` is None."""
+
+    case: str
+    ours: str
+    threads: int
+    peer: str
+    at_least: float
+    ratio: float | None
+    passed: bool | None
+    reason: str = ""
+
+    @property
+    def word(self) -> str:
+        return self.reason or ("pass" if self.passed else "falls short")
+
+
+@dataclass(frozen=True)
+class Roofline:
+    """What bounds a unit on one thread; a fraction is the bound by the time that was measured.
+
+    ``instructions`` are the vector instructions that count bits: XOR, majority, popcount, their
+    sums; not loads, nor what follows the convolution. Their rate is measured with all operands in
+    registers. ``bytes`` are those of a unit on its own, float32 and bits read and written once, at
+    the rate of numpy's copy of as many; in a chain they need not leave the caches.
+    """
+
+    isa: str
+    vector_bits: int
+    instructions: int
+    instructions_per_second: float
+    instructions_ms: float
+    instructions_fraction: float
+    bytes: int
+    bytes_per_second: float
+    bytes_ms: float
+    bytes_fraction: float
+
+    @property
+    def words(self) -> str:
+        return (
+            f"A unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
+            f"{self.vector_bits} bits ({self.isa}): {self.instructions_ms:.2f} ms at the "
+            f"{self.instructions_per_second / 1e9:.1f} G/s of these alone, operands in registers; "
+            f"the unit reaches {self.instructions_fraction:.0%} of that pace. On its own it moves "
+            f"{self.bytes / 1e6:.1f} MB: {self.bytes_ms:.2f} ms at the "
+            f"{self.bytes_per_second / 1e9:.1f} GB/s of a copy, {self.bytes_fraction:.0%} of its "
+            "time; in a network features stay in the caches"
+        )
+
+
+# ISA → bits of a vector, and instructions for 16 outputs and three words of 32 channels each, as
+# count() of src/kernels_*.cpp has them.
+INSTRUCTIONS = {"avx512": (512, 8), "avx2": (256, 42), "neon": (128, 44)}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that was measured, with what, and whether a rule falls short (then not ``passed``)."""
+
+    machine: Mapping[str, Any]
+    lq: tuple[int, int]
+    rounds: int
+    times: tuple[Timing, ...]
+    missing: tuple[Missing, ...]
+    verdicts: tuple[Verdict, ...]
+    roofline: Roofline | None
+    passed: bool
+
+    @property
+    def words(self) -> str:
+        versions = ", ".join(f"{name} {text}" for name, text in self.machine["versions"].items())
+        words = (
+            f"{self.machine['cpu']}, {self.machine['cores']} cores, the engine on "
+            f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
+            f"{plural(self.rounds, 'round')}; {versions}"
+        )
+        found = [words, *([self.roofline.words] if self.roofline else [])]
+        return ". ".join(
+            [*found, *dict.fromkeys(f"No {m.contestant}: {m.reason}" for m in self.missing)]
+        )
+
+
+def bench_engine(
+    cases: Sequence[str] = tuple(CASES),
+    rounds: int = 5,
+    lq: tuple[int, int] = LQ,
+    on_case: Callable[[str], None] = lambda case: None,
+) -> Bench:
+    """Measure ``cases`` on images of ``lq`` (width, height) and judge them.
+
+    Raises:
+        UserError: an unknown case, no compiled engine, no peers, or a contestant that died.
+    """
+    for name in cases:
+        if name not in CASES:
+            raise unknown("case", name, CASES)
+    isa = choose_isa()
+    if not isa:
+        raise UserError("there is no compiled engine to measure here: see bbnas doctor")
+    for package in PEERS:
+        if find_spec(package) is None:
+            raise UserError(f"{package} is not installed and needed: pip install 'bbnas[bench]'")
+    times: list[Timing] = []
+    missing: list[Missing] = []
+    for name in dict.fromkeys(cases):
+        on_case(name)
+        able, unable = _measure(name, rounds, lq)
+        times += able
+        missing += unable
+    verdicts = tuple(judge(times, isa, lq))
+    passed = all(verdict.passed is not False for verdict in verdicts)
+    return Bench(
+        _machine(isa), lq, rounds, tuple(times), tuple(missing), verdicts,
+        roofline(times, isa, lq), passed,
+    )  # fmt: skip
+
+
+def _measure(name: str, rounds: int, lq: tuple[int, int]) -> tuple[list[Timing], list[Missing]]:
+    case, cpus = CASES[name], _cpus()
+    models = {binary: programs(case, binary) for binary in (True, False)}
+    workers: list[Worker] = []
+    try:
+        for contestant, threads in _contestants(name, len(cpus)):
+            given = () if contestant.runtime == "torch" else models[contestant.binary]
+            workers.append(Worker(Job(case, contestant, tuple(cpus[-threads:]), lq, given)))
+        for worker in workers:
+            worker.wait()
+        for worker in workers:
+            if worker.missing and worker.job.contestant not in (BF16, *AVX2):
+                raise UserError(f"{_who(worker)[0]} cannot run {case.title}: {worker.missing}")
+        able = [worker for worker in workers if not worker.missing]
+        turns = [[worker.turn() for worker in able] for _ in range(rounds)]
+    finally:
+        for worker in workers:
+            worker.end()
+    times = []
+    for worker, own in zip(able, zip(*turns, strict=True), strict=True):
+        ms, wall = zip(*((1e3 * seconds, 1e3 * wall) for seconds, wall in own), strict=True)
+        times.append(Timing(name, *_who(worker), worker.kernels, ms, wall, statistics.median(ms)))
+    return times, [Missing(name, *_who(w), w.missing) for w in workers if w.missing]
+
+
+def _who(worker: Worker) -> tuple[str, int]:
+    return worker.job.contestant.name, len(worker.job.cpus)
+
+
+def _contestants(case: str, cores: int) -> Iterator[tuple[Contestant, int]]:
+    for threads in sorted({1, cores}):
+        yield from ((contestant, threads) for contestant in ALL)
+    if cores > 2:
+        yield ENGINE, 2
+    if _has_avx512():
+        yield from ((contestant, 1) for contestant in AVX2)
+    if case == "unit":
+        yield from ((COUNTING, 1), (COPYING, 1))
+
+
+def _cpus() -> list[int]:
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _has_avx512() -> bool:
+    """Whether peers may use it: also where the engine, which wants VPOPCNTDQ too, does not."""
+    try:
+        return "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+
+
+def _machine(isa: str) -> dict[str, Any]:
+    from bbnas.environment import cpu
+
+    packages = ("bbnas", "torch", *PEERS)
+    return {
+        "cpu": cpu(),
+        "cores": len(_cpus()),
+        "isa": isa,
+        "versions": {name: version(name) for name in packages},
+    }
+
+
+# ---- what is made of it -----------------------------------------------------------------------
+
+
+def judge(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Iterator[Verdict]:
+    """The rules of the cases in ``times``, of an engine that uses ``isa``."""
+    cases = {timing.case for timing in times}
+    return (_verdict(rule, times, isa, lq) for rule in RULES if rule.case in cases)
+
+
+def _verdict(rule: Rule, times: Sequence[Timing], isa: str, lq: tuple[int, int]) -> Verdict:
+    found = {(t.contestant, t.threads): t for t in times if t.case == rule.case}
+    kept = " AVX2" if rule.isa == "avx2" and (AVX2[0].name, 1) in found else ""
+    ours, peer, threads = ENGINE.name + kept, rule.peer, 1
+    if peer == ITSELF:
+        threads, other = 2, found.get((ours, 1))
+    elif peer == FASTEST:
+        fp32 = [found.get((c.name, 1)) for c in (AVX2[1:] if kept else FP32)]
+        # All of them, or a slow one might pass for the fastest.
+        other = min((t for t in fp32 if t), key=lambda t: t.median_ms) if all(fp32) else None
+        peer = f"{peer}, {other.contestant}" if other else peer
+    else:
+        other = found.get((peer, 1))
+    own = found.get((ours, threads))
+    ratio = None if own is None or other is None else ratio_of(other, own, peer == ITSELF)
+    reason = ""
+    if ratio is None:
+        reason = "not measured"
+    elif lq != LQ:
+        reason = f"of {LQ[0]}×{LQ[1]} only"
+    elif rule.isa not in ("", isa) and not kept:
+        reason = f"of {rule.isa} only"
+    passed = None if reason or ratio is None else ratio >= rule.at_least
+    return Verdict(rule.case, ours, threads, peer, rule.at_least, ratio, passed, reason)
+
+
+def ratio_of(other: Timing, own: Timing, wall: bool = False) -> float:
+    """How many times faster ``own`` is, or is by the wall's clock."""
+    first, second = ((t.wall_ms if wall else t.rounds_ms) for t in (other, own))
+    pairs = zip(first, second, strict=True)
+    return statistics.median(theirs / ours for theirs, ours in pairs)
+
+
+def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roofline | None:
+    """Of the unit, if it was measured and the instructions of ``isa`` are known."""
+    found = {t.contestant: t for t in times if t.case == "unit" and t.threads == 1}
+    if isa not in INSTRUCTIONS or not {ENGINE.name, *BOUNDS} <= set(found):
+        return None
+    ours, counting, copying = (found[c.name] for c in (ENGINE, COUNTING, COPYING))
+    bits, each = INSTRUCTIONS[isa]
+    instructions = each * counts(lq)
+    return Roofline(
+        isa=isa,
+        vector_bits=bits,
+        instructions=instructions,
+        instructions_per_second=instructions / counting.median_ms * 1e3,
+        instructions_ms=counting.median_ms,
+        instructions_fraction=ratio_of(counting, ours),
+        bytes=moved(lq),
+        bytes_per_second=moved(lq) / copying.median_ms * 1e3,
+        bytes_ms=copying.median_ms,
+        bytes_fraction=ratio_of(copying, ours),
+    )
+
+
+def draw(bench: Bench) -> list[dict[str, Any]]:
+    """Plotly figures: a bar a contestant for each case, and a table of the rules."""
+    times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
+    figures = [
+        {
+            "data": [
+                _bars([t for t in times if (t.case, t.threads) == (case, threads)], threads)
+                for threads in sorted({t.threads for t in times if t.case == case})
+            ],
+            "layout": {
+                "barmode": "group",
+                "height": 180 + 36 * len({t.contestant for t in times if t.case == case}),
+                "template": "plotly_white",
+                "title": {"text": CASES[case].title},
+                "xaxis": {"rangemode": "tozero", "title": {"text": "time (ms)"}},
+                "yaxis": {"autorange": "reversed", "automargin": True},
+            },
+        }
+        for case in dict.fromkeys(timing.case for timing in times)
+    ]
+    rows = [
+        (v.case, v.ours, v.threads, v.peer, _times(v.ratio), v.at_least, v.word)
+        for v in bench.verdicts
+    ]
+    table = {
+        "type": "table",
+        "header": {"values": COLUMNS, "align": "left"},
+        "cells": {
+            "values": list(zip(*rows, strict=True)),
+            "align": "left",
+        },
+    }
+    return [*figures, {"data": [table], "layout": {"height": 250 + 40 * len(rows)}}]
+
+
+def _times(ratio: float | None) -> str:
+    return "–" if ratio is None else f"{ratio:.2f}"
+
+
+def _bars(times: Sequence[Timing], threads: int) -> dict[str, Any]:
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": f"{threads} thread{'s' if threads > 1 else ''}",
+        "x": [timing.median_ms for timing in times],
+        "y": [timing.contestant for timing in times],
+        "texttemplate": "%{x:,.3~r}",
+        "textposition": "outside",
+        "cliponaxis": False,
+        "hovertemplate": "%{y}: %{x:.3g} ms",
+    }

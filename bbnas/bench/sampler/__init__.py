@@ -1,0 +1,1 @@
+"""Samplers compared by simulated searches on a table of trained designs."""

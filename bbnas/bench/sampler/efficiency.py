@@ -1,0 +1,133 @@
+"""How soon a search finds the front of a space that is known whole."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bbnas.analysis.hypervolume import Box, hypervolume
+from bbnas.analysis.pareto import non_dominated
+from bbnas.analysis.recommend import above_chord, knee
+from bbnas.evaluation import Evaluation
+from bbnas.study import DEFAULT_OBJECTIVES
+
+# Shares of the true hypervolume that are waited for.
+SHARES = (0.90, 0.95, 0.99)
+
+
+class Truth:
+    """What a search could find at best: the front of ``evaluations``, useful ones of all designs.
+
+    ``box`` is the one that reports would measure the front's hypervolume in, ``knee`` the design
+    of it that they would recommend.
+    """
+
+    def __init__(
+        self,
+        evaluations: Sequence[Evaluation],
+        floor: float | None,
+        objectives: Sequence[str] = DEFAULT_OBJECTIVES,
+    ) -> None:
+        psnr = np.array([e.psnr for e in evaluations])
+        costs = np.array([[e.ops, e.params] for e in evaluations])
+        kept = np.flatnonzero(non_dominated(np.column_stack([-psnr, costs])))
+        self.front = [evaluations[i] for i in kept.tolist()]
+        self.box = Box.of(self.front, objectives)
+        self.volume = hypervolume(self.box.scaled(self.front))
+        self.knee = self.front[knee(psnr[kept], *costs[kept].T, floor=floor)]
+        self._points = dict(
+            zip((e.design.key for e in evaluations), self.box.scaled(evaluations), strict=True)
+        )
+        score = above_chord(psnr, costs, psnr[kept], costs[kept], floor)
+        self._scores: dict[str, float] = dict(
+            zip((e.design.key for e in evaluations), score.tolist(), strict=True)
+        )
+
+    def volumes(self, found: Sequence[str]) -> list[float]:
+        """The share of the true hypervolume after each design found, by its key; one that is
+        useless in truth adds nothing.
+        """
+        kept = np.empty((0, len(self.box.objectives)))
+        share, shares = 0.0, []
+        for key in found:
+            point = self._points.get(key)
+            if point is not None and not np.any(np.all(kept >= point, axis=1)):
+                kept = np.concatenate([kept, point[None]])
+                kept = kept[non_dominated(-kept)]
+                share = hypervolume(kept) / self.volume
+            shares.append(share)
+        return shares
+
+    def behind(self, key: str) -> float:
+        """How far (dB) a design lies below the knee, both seen above the chord of the front; NaN
+        for one that is useless in truth.
+        """
+        return self._scores[self.knee.design.key] - self._scores.get(key, math.nan)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One search, a step for each time that a training ended or was stopped.
+
+    ``designs`` (begun so far), ``seconds`` (of training so far) and ``volume`` (share of the true
+    hypervolume) are of equal length. ``recommended`` is the final design in words, empty if there
+    was none; ``differs`` is what sets it apart from BBCU (``bbcu_like``).
+    ``psnr_loss`` (dB) is its true PSNR below the true knee's, ``loss`` (dB) the same above the
+    chord, so that what it costs counts; NaN where nothing useful was recommended.
+    """
+
+    contender: str
+    seed: int
+    designs: tuple[int, ...]
+    seconds: tuple[float, ...]
+    volume: tuple[float, ...]
+    recommended: str
+    differs: tuple[str, ...]
+    psnr_loss: float
+    loss: float
+
+    def reached(self, share: float) -> tuple[float, float]:
+        """(designs, seconds) after which ``share`` of the hypervolume was there; or infinite."""
+        for designs, seconds, volume in zip(self.designs, self.seconds, self.volume, strict=True):
+            if volume >= share:
+                return float(designs), seconds
+        return math.inf, math.inf
+
+
+@dataclass(frozen=True)
+class Middle:
+    """The median of n values of which some may be infinite (not reached), with an interval of at
+    least 95 % by order statistics, NaN where n < 6 is too few for one; ``reached`` of ``of`` are
+    finite.
+
+    An infinite median says that half of them or more were not reached.
+    """
+
+    median: float
+    low: float
+    high: float
+    reached: int
+    of: int
+
+    @classmethod
+    def of_values(cls, values: Sequence[float]) -> Middle:
+        """Raises ValueError for no values."""
+        from scipy.stats import binom
+
+        ordered = np.sort(np.asarray(values, dtype=np.float64))
+        n = len(ordered)
+        if not n:
+            raise ValueError("no values")
+        # So many at each end lie beyond the median in at most 2.5 % of samples.
+        cut = int(binom.ppf(0.025, n, 0.5))
+        low, high = (ordered[cut - 1], ordered[n - cut]) if cut else (math.nan, math.nan)
+        return cls(
+            median=float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2),
+            low=float(low),
+            high=float(high),
+            reached=int(np.isfinite(ordered).sum()),
+            of=n,
+        )

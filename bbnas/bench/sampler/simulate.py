@@ -1,0 +1,255 @@
+"""Searches on a table: the real loop, whose trainings are looked up."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import multiprocessing
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+from bbnas.analysis.recommend import recommend
+from bbnas.bench.sampler.bbcu import bbcu_like
+from bbnas.bench.sampler.efficiency import Trace, Truth
+from bbnas.bench.sampler.table import Table
+from bbnas.design import Design
+from bbnas.errors import UserError, unknown
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol
+from bbnas.search import Guide, search
+from bbnas.search.prices import Cost
+from bbnas.study import Study
+from bbnas.tasks import get_task
+
+# A database in memory, where there is such a place: it is thrown away anyway.
+_MEMORY = Path("/dev/shm")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to search: arguments of :func:`bbnas.search.search`."""
+
+    title: str
+    sampler: str
+    refine: bool = False
+    early_stopping: bool = False
+    guide: Guide = "none"
+
+
+CONTENDERS: dict[str, Contender] = {
+    "random": Contender("random", "random"),
+    "random-stop": Contender("random, early stopping", "random", early_stopping=True),
+    "nsga2": Contender("NSGA-II", "nsga2"),
+    "tpe": Contender("TPE", "tpe"),
+    "gp": Contender("GP", "gp"),
+    "default": Contender("bbnas", "ehvi", refine=True, early_stopping=True),
+    "default-full": Contender("bbnas, no early stopping", "ehvi", refine=True),
+    "ehvi": Contender("bbnas, no refining", "ehvi", early_stopping=True),
+    "vcvp": Contender("bbnas, guided by VC, VP", "ehvi", True, True, "vcvp"),
+}
+
+
+@dataclass
+class Lookup:
+    """Evaluates by the table, with one run of each design: which one, the simulation's seed says.
+
+    What a training up to a rung takes is its share of the whole one. ``log`` holds (design key,
+    status, seconds more) of each call.
+    """
+
+    table: Table
+    seed: int
+    log: list[tuple[str, str, float]] = field(default_factory=list)
+    _spent: dict[str, float] = field(default_factory=dict)
+
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
+        row = self.table.by_key[design.key]
+        digest = hashlib.sha256(f"{self.seed} {design.key}".encode()).digest()
+        whole = self.table.evaluation(row, row.runs[digest[0] % len(row.runs)])
+        own = protocol or self.table.protocol.model_copy(update={"seed": self.seed})
+        changes: dict[str, Any] = {"protocol": own}
+        if until is not None and until in dict(whole.rungs):
+            changes |= {
+                "status": "stopped",
+                "psnr": math.nan,
+                "seconds": whole.seconds * until / own.iterations,
+                "rungs": tuple(pair for pair in whole.rungs if pair[0] <= until),
+            }
+        found = replace(whole, **changes)
+        spent = self._spent.get(design.key, 0.0)
+        self._spent[design.key] = found.seconds
+        self.log.append((design.key, found.status, found.seconds - spent))
+        return found
+
+
+def simulate(table: Table, truth: Truth, name: str, seed: int, budget: int) -> Trace:
+    """One search of ``budget`` designs by the contender ``name``."""
+    contender = CONTENDERS[name]
+    lookup = Lookup(table, seed)
+
+    def cost(design: Design) -> Cost:
+        return cast("Cost", table.by_key[design.key])
+
+    place = _MEMORY if _MEMORY.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="bbnas-", dir=place) as folder:
+        result = search(
+            table.space,
+            table.task,
+            cast("Any", table),  # of a data set a search asks fingerprint and description
+            table.protocol,
+            budget,
+            name="simulated",
+            storage=f"sqlite:///{folder}/simulated.db",
+            sampler=contender.sampler,
+            refine=contender.refine,
+            early_stopping=contender.early_stopping,
+            guide=contender.guide,
+            seed=seed,
+            workers=1,
+            evaluate=lookup,
+            cost=cost,
+            skip_psnr=table.skip_psnr,
+        )
+    return _trace(table, truth, name, seed, lookup, result.study)
+
+
+def _trace(
+    table: Table, truth: Truth, name: str, seed: int, lookup: Lookup, study: Study
+) -> Trace:
+    begun: set[str] = set()
+    designs, seconds, total = [], [], 0.0
+    for key, _, more in lookup.log:
+        begun.add(key)
+        total += more
+        designs.append(len(begun))
+        seconds.append(total)
+    found = [key if status == "ok" else "" for key, status, _ in lookup.log]
+    try:
+        chosen = recommend(study).candidate.evaluation.design
+    except UserError:  # nothing useful was found
+        words, psnr_loss, loss = "", math.nan, math.nan
+        differs: tuple[str, ...] = ("nothing is recommended",)
+    else:
+        words = chosen.label()
+        differs = tuple(bbcu_like(chosen, get_task(table.task).parts))
+        psnr_loss = truth.knee.psnr - table.by_key[chosen.key].psnr
+        loss = truth.behind(chosen.key)
+    volume = truth.volumes(found)
+    return Trace(
+        *(name, seed, tuple(designs), tuple(seconds), tuple(volume)),
+        *(words, differs, psnr_loss, loss),
+    )
+
+
+def simulate_all(
+    table: Table,
+    names: Sequence[str],
+    seeds: int,
+    budget: int,
+    workers: int,
+    on_done: Callable[[Trace, int, int, float], None] | None = None,
+) -> list[Trace]:
+    """Searches by each of ``names`` with seeds 0, 1, …, on so many processes, in that order.
+
+    ``on_done`` is told each trace as it comes, how many there are of how many, and the seconds
+    that the rest may take.
+
+    Raises:
+        UserError: no such contender, or a table in which nothing beats the global skip.
+    """
+    for name in names:
+        if name not in CONTENDERS:
+            raise unknown("contender", name, CONTENDERS)
+    truth = truth_of(table)
+    jobs = [(name, seed) for seed in range(seeds) for name in names]
+    found: dict[tuple[str, int], Trace] = {}
+    started = time.monotonic()
+    with (
+        _one_thread_each(),
+        ProcessPoolExecutor(
+            min(workers, len(jobs)),
+            # Threads of what is loaded here would not survive a fork.
+            multiprocessing.get_context("spawn"),
+            _prepare,
+            (table, truth, budget),
+        ) as pool,
+    ):
+        running = [pool.submit(_simulate, *job) for job in jobs]
+        try:
+            for future in as_completed(running):
+                trace = future.result()
+                found[trace.contender, trace.seed] = trace
+                if on_done is not None:
+                    each = (time.monotonic() - started) / len(found)
+                    on_done(trace, len(found), len(jobs), each * (len(jobs) - len(found)))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [found[name, seed] for name in names for seed in range(seeds)]
+
+
+def truth_of(table: Table) -> Truth:
+    """The front of the means over the seeds.
+
+    Raises:
+        UserError: no design beats the global skip with every seed.
+    """
+    skip = -math.inf if table.skip_psnr is None else table.skip_psnr
+    floor = skip + table.protocol.noise
+    useful = [table.evaluation(row) for row in table.rows if row.psnr > floor]
+    if not useful:
+        raise UserError(
+            f"the table of space {table.space.name!r} holds no design that beats the global skip "
+            f"with every seed ({floor:.2f} dB); make it by a longer protocol"
+        )
+    return Truth(useful, table.skip_psnr)
+
+
+# What a worker simulates on: sent once, not with each job.
+_given: tuple[Table, Truth, int] | None = None
+
+
+def _prepare(table: Table, truth: Truth, budget: int) -> None:
+    global _given  # noqa: PLW0603 - an initializer has no other place
+    _given = table, truth, budget
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Killed, the parent cannot end its workers, who would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _simulate(name: str, seed: int) -> Trace:
+    assert _given is not None
+    table, truth, budget = _given
+    return simulate(table, truth, name, seed, budget)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """What processes started within compute with; their libraries read it once, when loaded."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

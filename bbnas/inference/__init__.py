@@ -1,0 +1,30 @@
+"""Networks that are trained: loaded, scored on benchmarks, and restoring images. Never trains.
+
+Names load on first use: torch takes a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "resolve_device": "device",
+    "CheckpointInfo": "checkpoint",
+    "load_checkpoint": "checkpoint",
+    "Score": "scoring",
+    "score": "scoring",
+    "skip_psnr": "scoring",
+    "evaluate": "evaluating",
+    "evaluate_checkpoint": "evaluating",
+    "Restored": "restoring",
+    "restore_files": "restoring",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"bbnas.inference.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'bbnas.inference' has no attribute {name!r}")

@@ -1,0 +1,382 @@
+"""Evaluating on benchmarks: checkpoints, presets with weights, baselines, or any callable."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bbnas.data import ImageSet, find_benchmark
+from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
+from bbnas.errors import UserError, unknown
+from bbnas.files import write_atomically
+from bbnas.inference.checkpoint import WEIGHTS, CheckpointInfo, disk_message, load_checkpoint
+from bbnas.inference.device import resolve_device
+from bbnas.inference.restoring import png_names
+from bbnas.inference.scoring import BASELINES, Score, score, score_baseline
+from bbnas.networks import RestorationNetwork, build
+from bbnas.presets import PRESETS, load_design, preset_name
+from bbnas.tasks import Task, get_task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_log = logging.getLogger(__name__)
+FORMAT = 1  # of the file of scores
+
+Images = ImageSet | str | Path | Sequence["NDArray[np.uint8]"]
+
+
+def evaluate(
+    model: RestorationNetwork | Callable[[Tensor], Tensor] | str | Path,
+    task: str | Task | None,
+    images: Images,
+    device: str = "cpu",
+    tile: int | None = None,
+    reach: int | None = None,
+) -> list[Score]:
+    """PSNR (dB) and SSIM by the field's protocol, a row an image, their mean last.
+
+    ``model`` is any callable from an LQ to an HQ tensor, a network of ours, the path of a
+    checkpoint, ``bicubic`` or ``identity``. ``images`` is a benchmark's name such as ``Set5``
+    (found under $BBNAS_DATA), a folder, an ImageSet, or a list of HQ images: uint8, H×W×3 RGB or
+    H×W grey. ``task`` may be None for a checkpoint, which knows its own. The protocol, ``tile``
+    and ``reach`` are those of :func:`bbnas.training.score`: of a model whose reach is not told,
+    images are restored whole, however large.
+
+    A published DnCNN-3, loaded by its own code::
+
+        bbnas.evaluate(dncnn3, "jpeg10", "Classic5")  # (1, 1, H, W) in 0..1 → the same
+
+    Raises:
+        UserError: no such benchmark, task or checkpoint; images of another kind; a model that
+            does not fit the task, or whose output is not finite.
+    """
+    if isinstance(model, str | Path):
+        subject = load_subject(model, task)
+    elif task is None:
+        raise UserError("a model has no task of its own: name one, such as sr4")
+    else:
+        subject = Subject(type(model).__name__, model, _task(task))
+    return subject.score(_image_set(images), device, tile, reach)
+
+
+def _task(task: str | Task) -> Task:
+    return get_task(task) if isinstance(task, str) else task
+
+
+def _image_set(images: Images) -> ImageSet:
+    if isinstance(images, ImageSet):
+        return images
+    if isinstance(images, str | Path):
+        return find_benchmark(images)
+    colours, greys = [], []
+    for number, image in enumerate(images, 1):
+        pixels = np.asarray(image)
+        grey = pixels.ndim == 2 or pixels.shape[2:] == (1,)
+        if pixels.dtype != np.uint8 or not (grey or pixels.shape[2:] == (3,)):
+            raise UserError(
+                f"image {number} is {pixels.dtype} of shape {pixels.shape}: give uint8 arrays of "
+                "shape (H, W, 3), or (H, W) for grey"
+            )
+        planes = pixels.reshape(*pixels.shape[:2], -1)
+        colours.append(planes.repeat(3, axis=2) if grey else planes)
+        greys.append(grey)
+    if not colours:
+        raise UserError("no images to evaluate on: give at least one")
+    return ImageSet.from_arrays([str(n) for n in range(1, len(colours) + 1)], colours, greys)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a model or the name of a baseline, and its task.
+
+    ``info`` is what a checkpoint says of itself.
+    """
+
+    name: str
+    model: RestorationNetwork | Callable[[Tensor], Tensor] | str
+    task: Task
+    info: CheckpointInfo | None = None
+
+    def score(
+        self,
+        images: ImageSet,
+        device: str | torch.device = "cpu",
+        tile: int | None = None,
+        reach: int | None = None,
+        keep: Callable[[str, NDArray[np.uint8]], None] | None = None,
+    ) -> list[Score]:
+        """The rows of :func:`bbnas.training.score`.
+
+        Raises:
+            UserError: as there, or output that is not finite.
+        """
+        if isinstance(self.model, str):
+            return score_baseline(self.model, self.task, images, keep)
+        place = resolve_device(device)
+        try:
+            return score(self.model, self.task, images, place, tile=tile, reach=reach, keep=keep)
+        except FloatingPointError as error:
+            remedy = "choose an earlier checkpoint" if self.info else "check the model's weights"
+            raise UserError(f"{self.name}: {error}; {remedy}") from error
+
+
+def load_subject(
+    name: str | Path, task: str | Task | None = None, weights: str | Path | None = None
+) -> Subject:
+    """The checkpoint ``name``, or ``bicubic``, ``identity``, or a preset with ``weights``.
+
+    ``weights`` is a safetensors state dict of the preset's network. A checkpoint knows its own
+    task; the others need one.
+
+    Raises:
+        UserError: not a checkpoint; a task that is missing, or not the checkpoint's; a preset
+            without weights, or weights that do not fit it.
+    """
+    text = str(name)
+    if text.lower() in BASELINES and not Path(text).exists():
+        text = text.lower()  # Bicubic, as the paper's Table 1 has it
+    wanted = None if task is None else _task(task)
+    preset = preset_name(text) is not None and not Path(text).exists()
+    if weights is None and preset:
+        raise UserError(
+            f"{text} is a preset, which has no weights of its own: give --weights FILE, or name "
+            "the checkpoint of its training"
+        )
+    if weights is not None or text in BASELINES:
+        if wanted is None:
+            raise UserError(f"{text} has no task of its own: name one, such as --task sr4")
+        if weights is None:
+            return Subject(text, text, wanted)
+        return Subject(text, _with_weights(text, wanted, Path(weights)), wanted)
+    if not Path(text).exists() and Path(text).name == text and not Path(text).suffix:
+        raise unknown("checkpoint, preset or baseline", text, (*BASELINES, *PRESETS))
+    network, info = load_checkpoint(text)
+    if wanted is not None and wanted.name != info.recipe.task:
+        raise UserError(
+            f"{text} was trained for {info.recipe.task}, not {wanted.name}: leave out --task"
+        )
+    return Subject(text, network, get_task(info.recipe.task), info)
+
+
+def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
+    """The network of a preset or a design's YAML file with the weights of a safetensors file."""
+    with torch.random.fork_rng(devices=[]):
+        network = build(load_design(name, task), task)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of weights; check the path")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: not a whole safetensors file ({' '.join(str(error).split())}); give a "
+            "state dict saved by safetensors"
+        ) from error
+    if any(key.startswith(WEIGHTS) for key in tensors):  # a checkpoint's, perhaps with Adam's
+        tensors = {
+            key.removeprefix(WEIGHTS): tensor
+            for key, tensor in tensors.items()
+            if key.startswith(WEIGHTS)
+        }
+    expected = network.state_dict()
+    wrong = [
+        f"{key} is {tuple(tensors[key].shape)} instead of {tuple(expected[key].shape)}"
+        for key in expected.keys() & tensors.keys()
+        if tensors[key].shape != expected[key].shape
+    ]
+    for what, keys in (
+        ("missing", expected.keys() - tensors.keys()),
+        ("too many", tensors.keys() - expected.keys()),
+        ("of another size", wrong),
+    ):
+        if keys:
+            first = sorted(keys)
+            more = f" and {len(first) - 3} more" if len(first) > 3 else ""
+            raise UserError(
+                f"{path}: not the weights of {name} for {task.name}, {what}: "
+                f"{', '.join(first[:3])}{more}; name the preset that they were trained as"
+            )
+    network.load_state_dict(tensors)
+    return network
+
+
+def evaluate_checkpoint(
+    checkpoint: str | Path,
+    benchmarks: str | Path | Sequence[str | Path],
+    task: str | None = None,
+    weights: str | Path | None = None,
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    save_images: str | Path | None = None,
+    on_benchmark: Callable[[str, list[Score]], None] | None = None,
+) -> dict[str, list[Score]]:
+    """The rows of :func:`bbnas.training.score` for each benchmark, by its name.
+
+    ``checkpoint``, ``task`` and ``weights`` are those of :func:`load_subject`. A benchmark is a
+    name such as ``Set5``, found under ``data_root`` or $BBNAS_DATA, or any folder of HQ images;
+    ``all`` stands for those of the task that are there. ``save_images`` is a folder that gets
+    the restored images as PNG, a folder a benchmark. ``on_benchmark`` is called with each
+    benchmark's rows as soon as they are known.
+
+    The scores of a checkpoint are also written beside it (:func:`write_scores`).
+
+    Raises:
+        UserError: no such benchmark; no such checkpoint, preset, baseline, task or device;
+            images that would be written over a benchmark; a full disk.
+    """
+    place = resolve_device(device)
+    subject = load_subject(checkpoint, task, weights)
+    given = [benchmarks] if isinstance(benchmarks, str | Path) else benchmarks
+    named = _named(given, subject.task, data_root)
+    found = {title: find_benchmark(name, data_root) for title, name in named.items()}
+    folders = {}
+    if save_images is not None:
+        folders = {title: Path(save_images) / title for title in found}
+        _keep_off(folders.values(), named.values(), data_root)
+    scores = {}
+    for title, images in found.items():
+        for name, reason in images.skipped:
+            _log.warning("%s: %s is left out (%s)", title, name, reason)
+        keep = _saver(folders[title], images) if folders else None
+        scores[title] = subject.score(images, place, keep=keep)
+        if subject.info is not None:
+            try:
+                write_scores(Path(checkpoint), subject.info, title, images, scores[title][-1])
+            except OSError as error:
+                _log.warning("scores not kept: %s", disk_message(error, scores_file(checkpoint)))
+        if on_benchmark is not None:
+            on_benchmark(title, scores[title])
+    return scores
+
+
+def _named(
+    given: Sequence[str | Path], task: Task, data_root: str | Path | None
+) -> dict[str, str | Path]:
+    """The names or folders of benchmarks by their titles, ``all`` resolved."""
+    roots = data_roots(data_root)
+    named: dict[str, str | Path] = {}
+    missing = []
+    for name in given:
+        if str(name) == "all":
+            missing += [title for title in task.benchmarks if find_set(title, roots) is None]
+            named |= {title: title for title in task.benchmarks if title not in missing}
+            continue
+        title = _title(name)
+        if title in named:
+            raise UserError(f"benchmark {title} is named twice: name each once")
+        named[title] = name
+    if not named:
+        raise UserError(
+            f"none of the benchmarks of {task.name} found ({', '.join(task.benchmarks)}): set "
+            "BBNAS_DATA or --data-root to the folder that holds them"
+        )
+    if missing:
+        _log.warning("not found, so not scored: %s", ", ".join(missing))
+    return named
+
+
+def _title(benchmark: str | Path) -> str:
+    """``Set5`` of ``set5``, ``data/Set5`` and ``data/Set5/HR``."""
+    path = Path(benchmark)
+    if path.is_dir():
+        path = path.resolve()
+        path = path.parent if high_resolution(path.parent) == path else path
+    known = known_set(path.name)
+    return known.name if known else path.name
+
+
+def _keep_off(
+    folders: Iterable[Path], named: Iterable[str | Path], data_root: str | Path | None
+) -> None:
+    """Raises UserError where restored images would be written among the HQ images."""
+    roots = data_roots(data_root)
+    places = [Path(n) if Path(n).is_dir() else find_set(str(n), roots) for n in named]
+    for folder in folders:
+        for place in places:
+            if place is not None and folder.resolve().is_relative_to(place.resolve()):
+                raise UserError(
+                    f"{folder} holds the benchmark itself: save the images in another folder"
+                )
+
+
+def _saver(folder: Path, images: ImageSet) -> Callable[[str, NDArray[np.uint8]], None]:
+    targets = dict(png_names([(Path(name), Path(name)) for name in images.names], folder))
+    greys = dict(zip(images.names, images.grey, strict=True))
+
+    def save(name: str, pixels: NDArray[np.uint8]) -> None:
+        picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        target = targets[Path(name)]
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (picture.convert("L") if greys[name] else picture).save(target)
+        except OSError as error:
+            raise UserError(disk_message(error, target)) from error
+
+    return save
+
+
+def scores_file(checkpoint: str | Path) -> Path:
+    """Where the scores of a checkpoint lie: ``best.scores.json`` beside ``best.safetensors``."""
+    return Path(checkpoint).with_suffix(".scores.json")
+
+
+def write_scores(
+    checkpoint: Path, info: CheckpointInfo, title: str, images: ImageSet, mean: Score
+) -> None:
+    """Put the mean over one benchmark into the file of scores, in one atomic step.
+
+    The file says what the weights are (design, task, protocol, iteration, data, environment),
+    and for each benchmark its PSNR (dB; null if infinite), SSIM, number of images, their
+    fingerprint and the date. What it holds of other weights, or of older ones, is dropped.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = scores_file(checkpoint)
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "checkpoint": checkpoint.name,
+        "design": info.recipe.design.canonical().to_dict(),
+        "task": info.recipe.task,
+        "protocol": info.recipe.protocol.model_dump(mode="json"),
+        "iteration": info.iteration,
+        "data": info.data,
+        "environment": info.environment,
+    }
+    # As JSON holds them: tuples are lists there.
+    content = json.loads(json.dumps(content))
+    kept = _earlier(path, checkpoint, content)
+    kept[title] = {
+        "psnr": mean.psnr if math.isfinite(mean.psnr) else None,
+        "ssim": mean.ssim,
+        "images": len(images),
+        "fingerprint": images.fingerprint,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    content["benchmarks"] = kept
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, Any]:
+    """The benchmarks that the file of scores holds for these very weights."""
+    try:
+        if path.stat().st_mtime_ns < checkpoint.stat().st_mtime_ns:
+            return {}
+        before = json.loads(path.read_bytes())
+        benchmarks = before.pop("benchmarks")
+    except (OSError, ValueError, AttributeError, KeyError, TypeError):
+        return {}  # not there, or damaged
+    return dict(benchmarks) if before == header and isinstance(benchmarks, dict) else {}

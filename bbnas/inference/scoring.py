@@ -1,0 +1,171 @@
+"""PSNR and SSIM by the field's protocol: of networks, of any other model, and of doing nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from statistics import fmean
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bbnas.data import (
+    ImageSet,
+    bicubic_downscale,
+    bicubic_on_y,
+    bicubic_upscale,
+    target,
+    validation_pairs,
+)
+from bbnas.errors import UserError, unknown
+from bbnas.metrics import Planes, psnr, ssim, to_y
+from bbnas.networks import RestorationNetwork
+from bbnas.tasks import Task, get_task
+from bbnas.tiling import Model, restore
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    Keep = Callable[[str, Pixels], None]
+
+# Up to this side in HQ pixels a scored image is seen whole, as the field does; beyond it, tiles
+# bound the memory: a network of width 64 then needs about 1 GB.
+WHOLE = 1024
+
+BASELINES = ("bicubic", "identity")
+
+
+class Score(NamedTuple):
+    """PSNR (dB) and SSIM of one image, or their mean over all: on Y, or on RGB for denoising."""
+
+    name: str
+    psnr: float
+    ssim: float
+
+
+def score(
+    model: RestorationNetwork | Callable[[Tensor], Tensor],
+    task: str | Task,
+    images: ImageSet,
+    device: str | torch.device = "cpu",
+    side: int = 0,
+    tile: int | None = None,
+    reach: int | None = None,
+    keep: Keep | None = None,
+) -> list[Score]:
+    """One row per image, and their mean as the last row, named ``mean``.
+
+    ``model`` is a network of ours, or any callable from an LQ tensor (1, C, h, w), float32 in
+    0..1, to an HQ tensor (1, C, s·h, s·w); C is 3 (RGB), or 1 (Y) for jpeg. A ``torch.nn.Module``
+    is moved to ``device`` and put into evaluation mode.
+
+    The protocol (checked against published weights and tables to the printed digit):
+
+    - super-resolution: HQ cropped to a multiple of the scale s, LQ of it by MATLAB's bicubic,
+      8 bits; scored on Y of BT.601 (of grey files on their values), s border pixels left out.
+    - denoising: LQ = HQ/255 + N(0, (σ/255)²), the same fixed values for each image as in the
+      field's public code (:func:`bbnas.data.degradation.noisy`), not clipped or rounded; scored
+      over RGB, SSIM being the mean of its channels; no border is left out.
+    - deblocking: HQ is Y of BT.601 rounded to 8 bits, LQ baseline JPEG of it; scored on Y, no
+      border is left out.
+
+    Output is clamped to 0..1 and rounded to 8 bits. ``side`` scores centre crops of that many
+    HQ pixels; 0 scores whole images. ``tile`` bounds what the model sees at once, in LQ pixels a
+    side; the result is that of the whole image. It needs ``reach``, how far in LQ pixels an
+    input pixel can change the output, which our networks know of themselves. By default images
+    of more than 1024 HQ pixels a side are tiled where the reach is known. ``keep`` is called
+    with the name and the restored image, (H, W, C) uint8, of each.
+
+    Raises:
+        UserError: a model of another scale or channel count than the task's; an image too small
+            to score; ``tile`` without ``reach``.
+        FloatingPointError: the model's output is not finite.
+    """
+    task = get_task(task) if isinstance(task, str) else task
+    whole = _model(model, task, reach)
+    if tile is None and whole.reach is not None:
+        tile = WHOLE // task.scale
+    rows = []
+    for index, (name, grey) in enumerate(zip(images.names, images.grey, strict=True)):
+        # One at a time: float LQ images of a whole set would fill the memory.
+        ((lq, hq),) = validation_pairs(images.select([index]), task, side)
+        output = restore(whole, lq, device, tile)
+        if keep is not None:
+            keep(name, output)
+        rows.append(Score(name, *_figures(task, output, hq, grey)))
+    return [*rows, _mean(rows)]
+
+
+def _model(
+    model: RestorationNetwork | Callable[[Tensor], Tensor], task: Task, reach: int | None
+) -> Model:
+    if not isinstance(model, RestorationNetwork):
+        return Model(model, task.scale, reach)
+    if (model.scale, model.channels) != (task.scale, task.channels):
+        raise UserError(
+            f"a ×{model.scale} network of {model.channels} image channels cannot be scored on "
+            f"{task.name} (×{task.scale}, {task.channels}): name the task it was built for"
+        )
+    return Model.of(model)
+
+
+def _figures(task: Task, output: Pixels, hq: Pixels, grey: bool) -> tuple[float, float]:
+    on = compared(task, grey)
+    return psnr(output, hq, task.border, on), ssim(output, hq, task.border, on)
+
+
+def compared(task: Task, grey: bool = False) -> Planes:
+    """What of a restored image is scored: Y of a colour image in super-resolution, else all."""
+    return partial(to_y, grey=grey) if task.degradation == "bicubic" else np.asarray
+
+
+def skip(task: Task) -> Callable[[Tensor], Tensor]:
+    """The network's own global skip: bilinear upsampling, or the LQ image as it is."""
+    if task.scale == 1:
+        return lambda lq: lq
+    return partial(F.interpolate, scale_factor=task.scale, mode="bilinear", align_corners=False)
+
+
+def skip_psnr(task: str | Task, images: ImageSet, side: int = 0) -> float:
+    """PSNR (dB) of the global skip alone: what a network that has learned nothing scores."""
+    task = get_task(task) if isinstance(task, str) else task
+    return score(skip(task), task, images, side=side, reach=1)[-1].psnr
+
+
+def score_baseline(
+    name: str, task: str | Task, images: ImageSet, keep: Keep | None = None
+) -> list[Score]:
+    """The rows of ``bicubic`` (super-resolution) or ``identity`` (denoising, deblocking).
+
+    ``identity`` is the LQ image itself, rounded to 8 bits as any output. The rows of ``bicubic``
+    are made on Y, as the published ones (:func:`bbnas.data.bicubic_on_y`), while the images that
+    ``keep`` gets are of the 8-bit LQ image in colour.
+
+    Raises:
+        UserError: no such baseline, or not one of this task.
+    """
+    task = get_task(task) if isinstance(task, str) else task
+    if name not in BASELINES:
+        raise unknown("baseline", name, BASELINES)
+    fitting = "bicubic" if task.degradation == "bicubic" else "identity"
+    if name != fitting:
+        raise UserError(f"{name} is no baseline of {task.name}: use {fitting}")
+    if name == "identity":
+        return score(skip(task), task, images, reach=0, keep=keep)
+    rows = []
+    for index, (image, grey) in enumerate(zip(images.images, images.grey, strict=True)):
+        restored, true = bicubic_on_y(image, task.scale, grey)
+        figures = psnr(restored, true, task.border), ssim(restored, true, task.border)
+        rows.append(Score(images.names[index], *figures))
+        if keep is not None:
+            lq = bicubic_downscale(target(task, image), task.scale)
+            keep(images.names[index], bicubic_upscale(lq, task.scale))
+    return [*rows, _mean(rows)]
+
+
+def _mean(rows: list[Score]) -> Score:
+    return Score("mean", fmean(row.psnr for row in rows), fmean(row.ssim for row in rows))

@@ -1,0 +1,1 @@
+"""Training of given designs: workers, and what they are asked for beside a search."""

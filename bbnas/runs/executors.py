@@ -1,0 +1,132 @@
+"""Who evaluates: this process, or Ray's workers. Both take Jobs from a Work and report to it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol as TrainingProtocol
+from bbnas.store.ledger import Job
+from bbnas.threads import torch_threads
+
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+
+
+class Evaluate(Protocol):
+    """Evaluates a design; only where ``until`` is given, it may end with status ``stopped``."""
+
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
+        """Up to the rung ``until``, or to the end; by ``protocol`` or by its own."""
+
+
+class Work(Protocol):
+    """A source of Jobs: a search's Loop, or the references of a benefit measurement."""
+
+    def next(self) -> Job | None:
+        """A Job, or None if, for now, there is none."""
+
+    def finish(self, job: Job, found: Evaluation) -> None:
+        """``job`` was evaluated."""
+
+    def failed(self, job: Job, reason: str) -> None:
+        """Evaluating ``job`` raised an error."""
+
+    def died(self, job: Job, reason: str) -> None:
+        """The process that evaluated ``job`` is gone."""
+
+
+class Executor(Protocol):
+    def run(self, work: Work) -> None:
+        """Evaluate until ``work`` has no Job and none is in flight."""
+
+    def close(self) -> None:
+        """Let go of every process and file."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """Evaluates a design by training it, on one thread: the same figures on any executor.
+
+    ``paused`` is the folder that keeps what was stopped.
+    """
+
+    task: str
+    protocol: TrainingProtocol
+    dataset: Dataset
+    device: str = "cpu"
+    paused: Path | None = None
+
+    def __call__(
+        self,
+        design: Design,
+        until: int | None = None,
+        protocol: TrainingProtocol | None = None,
+    ) -> Evaluation:
+        from bbnas.training import evaluate_design
+
+        with torch_threads(1):
+            found: Evaluation = evaluate_design(
+                *(design, self.task, protocol or self.protocol, self.dataset, self.device),
+                until=until,
+                paused=self.paused,
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class InProcess:
+    """One candidate after another, here."""
+
+    evaluate: Evaluate
+
+    def run(self, work: Work) -> None:
+        while (job := work.next()) is not None:
+            try:
+                found = self.evaluate(job.design, job.until, job.protocol)
+            except UserError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search
+                work.failed(job, reason(error))
+            else:
+                work.finish(job, found)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def executor(workers: int, evaluate: Evaluate) -> Executor:
+    """``workers`` processes; one means this one, and never imports Ray."""
+    if workers == 1:
+        return InProcess(evaluate)
+    _guard_ray()
+    from bbnas.runs.ray_tune import RayTune
+
+    return RayTune(workers, evaluate)
+
+
+def _guard_ray() -> None:
+    """Ray's servers listen on all interfaces, whatever they are told: a secret of this process
+    keeps others from running code by them. Ray reads it as it is imported.
+    """
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def reason(error: BaseException) -> str:
+    """An unexpected error in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,141 @@
+"""Restored crops for a report: the networks of a study trained once more, and looked at."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bbnas.data import Patches, bicubic_upscale, validation_pairs
+from bbnas.design import Design
+from bbnas.inference.device import resolve_device
+from bbnas.inference.scoring import compared, score, skip
+from bbnas.metrics import psnr, quantize
+from bbnas.report.pictures import (
+    BICUBIC,
+    DEGRADED,
+    FULL_PRECISION,
+    HQ,
+    RECOMMENDED,
+    Crop,
+    Pictures,
+)
+from bbnas.tasks import Task, get_task
+from bbnas.threads import torch_threads
+from bbnas.training.loop import Diverged, Training, initialise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from bbnas.data import Dataset
+    from bbnas.networks import RestorationNetwork
+    from bbnas.study import Candidate, Study
+
+    Image = NDArray[np.uint8]
+
+IMAGES = 4
+SIDE = 96
+
+
+def restored_crops(
+    study: Study, candidate: Candidate, dataset: Dataset, device: str = "cpu"
+) -> Pictures:
+    """Validation images restored by ``candidate``, full precision of its size, and a baseline.
+
+    The baseline is bicubic, or for denoising and deblocking the degraded image as it is. A study
+    keeps figures, not networks: both are trained again under the study's protocol, a few
+    seconds each, which on the same machine gives the same weights. From up to four images the
+    96×96 pixels with most detail in HQ are shown. ``dataset`` is the study's.
+
+    Raises:
+        UserError: the device is not there.
+    """
+    config, place = study.config, resolve_device(device)
+    task, side = get_task(config.task), config.protocol.validation_side
+    validation = dataset.validation
+    means: dict[str, float] = {}
+    restored: dict[str, dict[str, Image]] = {}
+
+    def run(name: str, model: RestorationNetwork | Callable[[Tensor], Tensor]) -> None:
+        images: dict[str, Image] = {}
+        rows = score(model, task, validation, place, side, keep=images.__setitem__)
+        means[name], restored[name] = rows[-1].psnr, images
+
+    if task.degradation == "bicubic":
+        run(BICUBIC, partial(_bicubic, scale=task.scale))
+    else:
+        run(DEGRADED, skip(task))
+    lost = []
+    design = candidate.evaluation.design
+    full = Design(width=design.width, depth=design.depth)
+    for name, wanted in ((FULL_PRECISION, full), (RECOMMENDED, design)):
+        try:
+            run(name, _trained(study, wanted, dataset, place))
+        except (Diverged, FloatingPointError) as error:
+            lost.append(f"{name} is missing: {error}")
+    shown = validation.select(range(min(IMAGES, len(validation))))
+    crops = [
+        _crop(name, {method: images[name] for method, images in restored.items()}, hq, task)
+        for name, (_, hq) in zip(shown.names, validation_pairs(shown, task, side), strict=True)
+    ]
+    note = f"Trained again under the study's protocol ({config.protocol.name}) for these pictures."
+    return Pictures(
+        candidate.number, tuple(crops), means, ". ".join([note.rstrip("."), *lost]) + "."
+    )
+
+
+def _bicubic(lq: Tensor, scale: int) -> Tensor:
+    image = bicubic_upscale(quantize(lq[0]), scale)
+    return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+
+
+def _trained(
+    study: Study, design: Design, dataset: Dataset, device: torch.device
+) -> RestorationNetwork:
+    task, protocol = study.config.task, study.config.protocol
+    patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
+    training = Training(initialise(design, task, protocol), patches, protocol, device)
+    # As a search trains it: one thread, which on a busy machine is faster than several too.
+    with torch_threads(1):
+        training.advance(protocol.iterations)
+    return training.network
+
+
+def _crop(name: str, restored: dict[str, Image], hq: Image, task: Task) -> Crop:
+    height, width = (min(SIDE, length) for length in hq.shape[:2])
+    y, x = most_detailed(hq, height, width)
+    window = (slice(y, y + height), slice(x, x + width))
+    images = {method: image[window] for method, image in (*restored.items(), (HQ, hq))}
+    figures = {
+        method: psnr(image, images[HQ], on=compared(task))
+        for method, image in images.items()
+        if method != HQ
+    }
+    colours = {
+        method: image.repeat(3, axis=2) if image.shape[2] == 1 else image
+        for method, image in images.items()
+    }
+    return Crop(name, colours, figures)
+
+
+def most_detailed(image: Image, height: int, width: int) -> tuple[int, int]:
+    """The corner (y, x) of the window in which neighbouring pixels differ most."""
+    grey = image.mean(axis=2)
+    detail = np.zeros_like(grey)
+    detail[:-1] += np.abs(np.diff(grey, axis=0))
+    detail[:, :-1] += np.abs(np.diff(grey, axis=1))
+    # Sums over windows by differences of a cumulative sum.
+    total = np.pad(detail, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    sums = (
+        total[height:, width:]
+        - total[:-height, width:]
+        - total[height:, :-width]
+        + total[:-height, :-width]
+    )
+    y, x = np.unravel_index(int(np.argmax(sums)), sums.shape)
+    return int(y), int(x)

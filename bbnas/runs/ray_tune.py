@@ -1,0 +1,258 @@
+"""Workers by Ray Tune: live, reused, one-thread processes on this machine.
+
+Tune is given nothing to keep: the study database is the only state. The workers never open it;
+the Searcher below, in the driver, is the one writer. Importing this module imports Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.search import Searcher
+
+from bbnas.errors import UserError
+from bbnas.runs.executors import Evaluate, Work, reason
+from bbnas.store.ledger import Job
+
+# Asked this many candidates ahead, so that a worker need not wait for the sampler.
+AHEAD = 1
+
+_ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    # Its own handler waits for the workers; Stop lets go of them at once.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_THRESHOLD_S": "1e9",
+}
+
+
+class RayTune:
+    """``workers`` Ray actors, started at the first Job and kept until ``close``."""
+
+    def __init__(self, workers: int, evaluate: Evaluate) -> None:
+        self._workers = workers
+        self._evaluate = evaluate
+        self._folder = ""
+        self._ours = False
+
+    def run(self, work: Work) -> None:
+        first = work.next()
+        if first is None:
+            return
+        # What can be imported here can be imported by the workers.
+        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        with _environment(_ENVIRONMENT | path), _stopping() as stop:
+            self._start()
+            try:
+                self._tune(OverWork(work, first, self._workers + AHEAD), stop)
+            except _Abort as abort:
+                raise abort.error from None
+
+    def close(self) -> None:
+        if self._ours:
+            ray.shutdown()
+            self._ours = False
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = ""
+
+    def _start(self) -> None:
+        if self._folder:
+            return
+        # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
+        parent = "/tmp" if os.name == "posix" else None
+        self._folder = tempfile.mkdtemp(prefix="bbnas-", dir=parent)
+        for name in ("ray", "ray.tune"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        if ray.is_initialized():
+            return
+        self._ours = True
+        try:
+            ray.init(
+                address="local",  # whatever RAY_ADDRESS says
+                num_cpus=self._workers,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                object_store_memory=256 * 2**20,
+                _temp_dir=self._folder,
+            )
+        except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+            raise UserError(
+                f"{self._workers} workers cannot be started by Ray ({reason(error)}); "
+                "use --workers 1"
+            ) from error
+
+    def _tune(self, searcher: OverWork, stop: Stop) -> None:
+        worker = tune.with_parameters(Worker, evaluate=self._evaluate)
+        tune.Tuner(
+            tune.with_resources(worker, {"CPU": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=lambda trial: trial.trial_id,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=str(Path(self._folder) / "tune"),
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                failure_config=tune.FailureConfig(max_failures=0),
+                callbacks=[stop],
+            ),
+        ).fit()
+
+
+class Worker(tune.Trainable):
+    """Evaluates one design a step; the process stays and takes the next design."""
+
+    def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
+        self._evaluate = evaluate
+        self._job = config
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._job = new_config
+        return True
+
+    def step(self) -> dict[str, Any]:
+        assert self._evaluate is not None
+        outcome: dict[str, Any]
+        try:
+            job: Job = self._job["job"]
+            outcome = {"found": self._evaluate(job.design, job.until, job.protocol)}
+        except UserError as error:
+            outcome = {"refused": str(error)}
+        except Exception as error:  # noqa: BLE001 - told to the driver, which decides
+            outcome = {"failed": reason(error)}
+        return outcome | {"done": True}
+
+
+class OverWork(Searcher):
+    """Hands Tune's trials the Jobs of a Work, at most ``ahead`` at once, and it their outcomes."""
+
+    def __init__(self, work: Work, first: Job, ahead: int) -> None:
+        super().__init__()
+        self._work = work
+        self._next: Job | None = first
+        self._ahead = ahead
+        self._jobs: dict[str, Job] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._jobs) >= self._ahead:
+            return None
+        job, self._next = self._next, None
+        with _aborting():
+            job = job or self._work.next()
+        if job is None:
+            # A job in flight may come back, if its worker dies: finished is for good.
+            return None if self._jobs else Searcher.FINISHED
+        self._jobs[trial_id] = job
+        return {"job": job}
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        job = self._jobs.pop(trial_id)
+        with _aborting():
+            if error or result is None:
+                self._work.died(job, "its process is gone, perhaps for want of memory")
+            elif "found" in result:
+                self._work.finish(job, result["found"])
+            elif "refused" in result:
+                raise UserError(result["refused"])
+            else:
+                self._work.failed(job, result["failed"])
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """Nothing is reported before the end."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it for its own resume, which is not ours
+
+
+class Stop(tune.Callback):
+    """Ends Tune between two of its steps, at most 0.1 s after it was asked to."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self.asked:
+            raise _Abort(KeyboardInterrupt())
+
+
+@contextmanager
+def _stopping() -> Iterator[Stop]:
+    """The first Ctrl-C asks Tune to stop; the next one interrupts whatever is going on.
+
+    Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(_number: int, _frame: object) -> None:
+        if stop.asked:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Abort(BaseException):
+    """Carries an error past Tune, which would wrap it, or log it and go on."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def _aborting() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise _Abort(error) from error
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

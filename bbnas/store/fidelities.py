@@ -1,0 +1,57 @@
+"""How protocols were found to rank designs, as a database holds it."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from bbnas.evaluation import MeasuredFidelity
+from bbnas.protocol import Protocol
+from bbnas.store import Store
+from bbnas.store.store import now
+from bbnas.store.tables import fidelities
+
+
+def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
+    """Keep how a proxy ranks; the last measurement is the one that is found."""
+    with store.write() as connection:
+        connection.execute(
+            sa.insert(fidelities).values(
+                task=added.task,
+                space=added.space,
+                protocol_key=_seedless(added.protocol).key,
+                data=added.data,
+                protocol=added.protocol.model_dump(mode="json"),
+                long=added.long.model_dump(mode="json"),
+                result=added.result,
+                environment=dict(added.environment),
+                measured=now(),
+            )
+        )
+
+
+def find_fidelity(
+    store: Store, task: str, protocol: Protocol, data: str
+) -> MeasuredFidelity | None:
+    """How ``protocol``, with whatever seed, was last found to rank designs."""
+    query = sa.select(fidelities).where(
+        fidelities.c.task == task,
+        fidelities.c.protocol_key == _seedless(protocol).key,
+        fidelities.c.data == data,
+    )
+    with store.read() as connection:
+        row = connection.execute(query.order_by(fidelities.c.id.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return MeasuredFidelity(
+        task=row.task,
+        space=row.space,
+        protocol=Protocol.model_validate(row.protocol),
+        long=Protocol.model_validate(row.long),
+        data=row.data,
+        result=row.result,
+        environment=row.environment,
+    )
+
+
+def _seedless(protocol: Protocol) -> Protocol:
+    return protocol.model_copy(update={"seed": 0})

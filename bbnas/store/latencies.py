@@ -1,0 +1,89 @@
+"""The latencies that a database holds, by design and by the setting they were measured in."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from bbnas.design import Design
+from bbnas.evaluation import Latency, LatencySetting
+from bbnas.store.tables import latencies
+
+if TYPE_CHECKING:
+    from bbnas.store import Store
+
+
+def find_latency(
+    store: Store, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
+) -> Latency | None:
+    """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
+    which = latencies.c.shape == shape if design is None else latencies.c.design_key == design.key
+    query = sa.select(latencies).where(which, *_measured(setting, task))
+    with store.read() as connection:
+        row = connection.execute(query.limit(1)).first()
+    if row is None:
+        return None
+    numbers = (row.seconds, row.ratio, row.reference, row.spread, row.runs)
+    return Latency(*numbers, LatencySetting.from_dict(row.setting))
+
+
+def reference_time(store: Store, setting: LatencySetting) -> float | None:
+    """The reference workload's time (s) by which latencies of ``setting`` were scaled."""
+    query = sa.select(latencies.c.reference).where(
+        latencies.c.setting_key == _setting_key(setting)
+    )
+    with store.read() as connection:
+        found = connection.scalar(query.order_by(latencies.c.id).limit(1))
+    return None if found is None else float(found)
+
+
+def add_latency(store: Store, design: Design, task: str, shape: str, found: Latency) -> None:
+    """Keep a measurement; the first one of a design in a setting stays."""
+    with store.write() as connection:
+        held = sa.select(latencies.c.id).where(
+            latencies.c.design_key == design.key, *_measured(found.setting, task)
+        )
+        if connection.scalar(held) is not None:
+            return
+        connection.execute(
+            sa.insert(latencies).values(
+                design_key=design.key,
+                task=task,
+                setting_key=_setting_key(found.setting),
+                shape=shape,
+                setting=found.setting.to_dict(),
+                seconds=found.seconds,
+                ratio=found.ratio,
+                reference=found.reference,
+                spread=found.spread,
+                runs=found.runs,
+            )
+        )
+
+
+def _setting_key(setting: LatencySetting) -> str:
+    content = json.dumps(setting.to_dict(), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _measured(setting: LatencySetting, task: str) -> Sequence[sa.ColumnElement[bool]]:
+    return latencies.c.setting_key == _setting_key(setting), latencies.c.task == task
+
+
+def last_setting(connection: sa.Connection, task: str) -> LatencySetting | None:
+    query = sa.select(latencies.c.setting).where(latencies.c.task == task)
+    found = connection.scalar(query.order_by(latencies.c.id.desc()).limit(1))
+    return None if found is None else LatencySetting.from_dict(found)
+
+
+def seconds_by_design(
+    connection: sa.Connection, task: str, setting: LatencySetting
+) -> dict[str, float]:
+    """Latencies by the key of the design."""
+    query = sa.select(latencies.c.design_key, latencies.c.seconds)
+    rows = connection.execute(query.where(*_measured(setting, task))).all()
+    return {row.design_key: float(row.seconds) for row in rows}

@@ -1,0 +1,347 @@
+"""What one run of a search writes to its study: claims, leases and outcomes.
+
+A candidate is claimed before it is evaluated, in one transaction that also refuses a design that
+the study already has; so however many processes search one study, each design is evaluated once.
+A claim is as alive as the run that holds it: a run that died, on whatever machine, leaves claims
+that the next one takes over.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from typing import Any
+
+import sqlalchemy as sa
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol
+from bbnas.store import Store
+from bbnas.store.store import SETTLED, evaluation, keep, known, now, refer
+from bbnas.store.tables import candidates, evaluations, runs, studies
+from bbnas.study import Candidate, StudyConfig
+
+LEASE = timedelta(seconds=60)
+HEARTBEAT_SECONDS = 15.0
+MAX_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class Job:
+    """A claimed candidate: ``design`` is to be evaluated, up to the iteration ``until`` or, for
+    None, to the end; by ``protocol`` or, for None, by the search's.
+    """
+
+    number: int
+    design: Design
+    baseline: str = ""
+    until: int | None = None
+    protocol: Protocol | None = None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A claimed candidate that another study has evaluated: done at once."""
+
+    job: Job
+    found: Evaluation
+
+
+class Refusal(Enum):
+    DUPLICATE = auto()
+    FULL = auto()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A study at one moment. ``claimed`` includes what is being evaluated; of ``done``, all that
+    is not, are ``stopped`` (at a rung), ``failed`` (diverged ones too) and ``reused``.
+    """
+
+    claimed: int
+    done: int
+    stopped: int
+    failed: int
+    reused: int
+    duplicates: int
+    rejected: int
+
+
+class Ledger:
+    """One run's view of a study; entering it starts the run and its heartbeat."""
+
+    def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
+        self.store = store
+        self.study_id = study_id
+        self.config = config
+        self.run_id = 0
+        self._stopped = threading.Event()
+        self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
+
+    def __enter__(self) -> Ledger:
+        started = now()
+        with self.store.write() as connection:
+            self.run_id = connection.execute(
+                sa.insert(runs)
+                .values(
+                    study_id=self.study_id,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    started=started,
+                    seen=started,
+                )
+                .returning(runs.c.id)
+            ).scalar_one()
+        self._heart.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the run; what it still holds is handed back, stopped where it was before."""
+        self._stopped.set()
+        self._heart.join()
+        with self.store.write() as connection:
+            connection.execute(
+                sa.update(candidates)
+                .where(candidates.c.run_id == self.run_id, candidates.c.state == "running")
+                .values(
+                    state=sa.case(
+                        (candidates.c.evaluation_id.is_(None), "waiting"), else_="stopped"
+                    ),
+                    run_id=None,
+                )
+            )
+            self._run(connection, finished=now())
+
+    def claim(self, design: Design, baseline: str, budget: int) -> Job | Known | Refusal:
+        """A Job for a design that is new to the study, or why there is none."""
+        with self.store.write() as connection:
+            self._lock(connection)
+            held = connection.scalar(
+                sa.select(candidates.c.id).where(
+                    candidates.c.study_id == self.study_id, candidates.c.design_key == design.key
+                )
+            )
+            if held is not None:
+                self._run(connection, duplicates=runs.c.duplicates + 1)
+                return Refusal.DUPLICATE
+            number = connection.execute(
+                sa.select(sa.func.count()).where(candidates.c.study_id == self.study_id)
+            ).scalar_one()
+            if number >= budget:
+                return Refusal.FULL
+            stored = self._known(connection, design)
+            connection.execute(
+                sa.insert(candidates).values(
+                    study_id=self.study_id,
+                    number=number,
+                    design_key=design.key,
+                    design=design.to_dict(),
+                    baseline=baseline,
+                    run_id=self.run_id,
+                    state="running" if stored is None else "done",
+                    evaluation_id=None if stored is None else stored.id,
+                    reused=stored is not None,
+                    notes={},
+                    finished=None if stored is None else now(),
+                )
+            )
+        job = Job(number, design, baseline)
+        return job if stored is None else Known(job, evaluation(stored))
+
+    def take_over(self) -> Job | None:
+        """A candidate that was handed back, or whose run died: to be evaluated again."""
+        with self.store.read() as connection:
+            if connection.scalar(self._free().limit(1)) is None:
+                return None
+        with self.store.write() as connection:
+            self._lock(connection)
+            for row in connection.execute(self._free()).all():
+                if row.state == "running" and self._alive(connection, row.run_id):
+                    continue
+                connection.execute(
+                    sa.update(candidates)
+                    .where(candidates.c.id == row.id)
+                    .values(state="running", run_id=self.run_id)
+                )
+                design = Design.model_validate(row.design)
+                return Job(row.number, design, row.baseline)
+        return None
+
+    def finish(self, job: Job, found: Evaluation, notes: Mapping[str, Any]) -> bool:
+        """Record an outcome and the sampler's notes on it.
+
+        False if another run, which took this one for dead, recorded this candidate's before.
+        """
+        with self.store.write() as connection:
+            self._lock(connection)
+            row_id = keep(connection, found)
+            updated = connection.execute(
+                sa.update(candidates)
+                .where(self._is(job.number), candidates.c.state != "done")
+                .values(
+                    state="stopped" if found.status == "stopped" else "done",
+                    evaluation_id=row_id,
+                    run_id=self.run_id,
+                    notes=dict(notes),
+                    finished=now(),
+                )
+            )
+        return updated.rowcount == 1
+
+    def go_on(self, number: int) -> Job | None:
+        """A stopped candidate to be evaluated further; None if another run took it before."""
+        with self.store.write() as connection:
+            self._lock(connection)
+            updating = (
+                sa.update(candidates)
+                .where(self._is(number), candidates.c.state == "stopped")
+                .values(state="running", run_id=self.run_id)
+                .returning(candidates.c.design, candidates.c.baseline)
+            )
+            row = connection.execute(updating).first()
+        return (
+            None if row is None else Job(number, Design.model_validate(row.design), row.baseline)
+        )
+
+    def died(self, job: Job) -> int:
+        """Hand back a candidate whose worker died; how many workers it has lost by now."""
+        with self.store.write() as connection:
+            updating = (
+                sa.update(candidates)
+                .where(self._is(job.number))
+                .values(state="waiting", run_id=None, deaths=candidates.c.deaths + 1)
+                .returning(candidates.c.deaths)
+            )
+            return int(connection.execute(updating).scalar_one())
+
+    def hand_back(self, jobs: Sequence[Job]) -> None:
+        """Have candidates evaluated once more whose failure may not be theirs; not for ever."""
+        numbers = [job.number for job in jobs]
+        with self.store.write() as connection:
+            connection.execute(
+                sa.update(candidates)
+                .where(
+                    candidates.c.study_id == self.study_id,
+                    candidates.c.number.in_(numbers),
+                    candidates.c.deaths < MAX_DEATHS - 1,
+                )
+                .values(
+                    state="waiting",
+                    run_id=None,
+                    evaluation_id=None,
+                    finished=None,
+                    deaths=candidates.c.deaths + 1,
+                )
+            )
+
+    def reject(self) -> None:
+        """Count a suggestion that a cost limit refused."""
+        with self.store.write() as connection:
+            self._run(connection, rejected=runs.c.rejected + 1)
+
+    def refer(self, found: Evaluation) -> None:
+        """Keep an evaluation as a reference of the study: shown, but no candidate."""
+        with self.store.write() as connection:
+            refer(connection, self.study_id, found)
+
+    def counts(self) -> Counts:
+        done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
+        stopped = sa.case((candidates.c.state == "stopped", 1), else_=0)
+        bad = sa.case((evaluations.c.status.in_(("diverged", "failed")), 1), else_=0)
+        reused = sa.case((candidates.c.reused, 1), else_=0)
+        with self.store.read() as connection:
+            found = connection.execute(
+                sa.select(
+                    sa.func.count(),
+                    *(sa.func.sum(column) for column in (done, stopped, bad, reused)),
+                )
+                .select_from(candidates.outerjoin(evaluations))
+                .where(candidates.c.study_id == self.study_id)
+            ).one()
+            skipped = connection.execute(
+                sa.select(sa.func.sum(runs.c.duplicates), sa.func.sum(runs.c.rejected)).where(
+                    runs.c.study_id == self.study_id
+                )
+            ).one()
+        return Counts(*(int(value or 0) for value in (*found, *skipped)))
+
+    def designs(self) -> set[str]:
+        """The keys of the designs that the study has claimed."""
+        query = sa.select(candidates.c.design_key).where(candidates.c.study_id == self.study_id)
+        with self.store.read() as connection:
+            return set(connection.scalars(query))
+
+    def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
+        """What is done or stopped, in the order in which it was, with the sampler's notes."""
+        with self.store.read() as connection:
+            rows = connection.execute(
+                sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
+                .add_columns(evaluations)
+                .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
+                .where(candidates.c.study_id == self.study_id, candidates.c.state.in_(SETTLED))
+                .order_by(candidates.c.finished, candidates.c.number)
+            ).all()
+        return [(Candidate(row.number, evaluation(row), row.baseline), row.notes) for row in rows]
+
+    def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
+        config = self.config
+        return known(connection, design, config.task, config.protocol, config.data)
+
+    def _is(self, number: int) -> sa.ColumnElement[bool]:
+        return sa.and_(candidates.c.study_id == self.study_id, candidates.c.number == number)
+
+    def _free(self) -> sa.Select[Any]:
+        return (
+            sa.select(candidates)
+            .where(
+                candidates.c.study_id == self.study_id,
+                sa.or_(
+                    candidates.c.state == "waiting",
+                    sa.and_(candidates.c.state == "running", candidates.c.run_id != self.run_id),
+                ),
+            )
+            .order_by(candidates.c.number)
+        )
+
+    def _alive(self, connection: sa.Connection, run_id: int | None) -> bool:
+        if run_id == self.run_id:
+            return True
+        run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
+        if run is None or run.finished is not None or now() - run.seen > LEASE:
+            return False
+        return run.host != socket.gethostname() or _process_lives(run.pid)
+
+    def _lock(self, connection: sa.Connection) -> None:
+        # SQLite's write transactions queue anyway; elsewhere this row is what they queue at.
+        row = sa.select(studies.c.id).where(studies.c.id == self.study_id)
+        connection.execute(row.with_for_update())
+
+    def _run(self, connection: sa.Connection, **values: Any) -> None:
+        connection.execute(
+            sa.update(runs).where(runs.c.id == self.run_id).values(seen=now(), **values)
+        )
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(HEARTBEAT_SECONDS):
+            try:
+                with self.store.write() as connection:
+                    self._run(connection)
+            except UserError:  # the main thread meets the same trouble, and tells of it
+                continue
+
+
+def _process_lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,91 @@
+"""An experiment is trained once, goes on where it was interrupted, and says how far it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from quick import Formula, Photographs
+
+from bbnas.ablations.ablation import Ablation, Measured
+from bbnas.ablations.run import run_ablation, stored
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.runs.train_all import Trained
+from bbnas.store import Store
+
+EXPERIMENT = Ablation.model_validate(
+    {
+        "version": 1,
+        "name": "quick",
+        "title": "Quick",
+        "question": "Which?",
+        "task": "sr4",
+        "protocol": PROTOCOLS["proxy"],
+        "seeds": 3,
+        "reference": "a",
+        "rows": [
+            {"name": name, "design": {"binarize": ["body"], **fields}}
+            for name, fields in {
+                "a": {"k_ratio": 1.0},
+                "b": {"k_ratio": None},
+                "c": {"k_ratio": 4.0, "activation": "relu"},  # diverges by the formula
+            }.items()
+        ],
+    }
+)
+
+
+class Trainings:
+    """Stands for training; what a seed does, it does to all."""
+
+    def __init__(self, die_at: float = math.inf) -> None:
+        self.count = 0
+        self.die_at = die_at
+
+    def __call__(self, design: Design, until: object, protocol: Protocol) -> Evaluation:
+        self.count += 1
+        if self.count >= self.die_at:
+            raise KeyboardInterrupt
+        found = Formula()(design)
+        return replace(found, protocol=protocol, psnr=found.psnr + protocol.seed)
+
+
+def run(folder: Path, trainings: Trainings, shown: list[Trained] | None = None) -> Measured:
+    store = Store(f"sqlite:///{folder}/ablations.db", create=True)
+    told = None if shown is None else shown.append
+    return run_ablation(EXPERIMENT, Photographs(), store, evaluate=trainings, on_trained=told)  # type: ignore[arg-type]
+
+
+def test_every_row_is_trained_with_every_seed_once(tmp_path: Path) -> None:
+    trainings, shown = Trainings(), []
+    found = run(tmp_path, trainings, shown)
+    assert trainings.count == 9
+    assert found.complete
+    assert found.psnr("a")[1] - found.psnr("a")[0] == pytest.approx(1)
+    assert all(math.isnan(psnr) for psnr in found.psnr("c"))
+    assert [now.done for now in shown] == list(range(1, 10))
+    assert {now.total for now in shown} == {9}
+    assert shown[-1].remaining == 0
+    again: list[Trained] = []
+    assert run(tmp_path, trainings, again).evaluations == found.evaluations
+    assert (trainings.count, again) == (9, [])
+
+
+def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, Trainings(die_at=6))
+    store = Store(f"sqlite:///{tmp_path}/ablations.db")
+    partial = stored(EXPERIMENT, Photographs(), store)  # type: ignore[arg-type]
+    assert (len(partial.known), partial.complete) == (5, False)
+    trainings = Trainings()
+    whole = run(tmp_path, trainings)
+    assert trainings.count == 4
+    assert whole.complete
+
+
+def test_nothing_is_known_without_a_database() -> None:
+    assert stored(EXPERIMENT, Photographs(), None).known == []  # type: ignore[arg-type]

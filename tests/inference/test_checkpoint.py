@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from bbnas.errors import UserError
+from bbnas.inference import load_checkpoint
+from bbnas.inference.checkpoint import (
+    CheckpointInfo,
+    load_state,
+    save_checkpoint,
+    write_atomically,
+)
+from bbnas.recipe import Recipe
+from bbnas.training import Training
+from bbnas.training.loop import initialise
+
+
+def trained(recipe: Recipe, dataset, steps: int = 4) -> Training:  # type: ignore[no-untyped-def]
+    from bbnas.data import Patches
+    from bbnas.tasks import get_task
+
+    protocol = recipe.protocol
+    patches = Patches(dataset.train, get_task(recipe.task), protocol.patch, protocol.batch, 0)
+    network = initialise(recipe.design, recipe.task, protocol)
+    training = Training(network, patches, protocol, torch.device("cpu"))
+    if steps:
+        training.advance(steps)
+    return training
+
+
+@pytest.fixture
+def saved(recipe: Recipe, dataset, tmp_path: Path):  # type: ignore[no-untyped-def]
+    training = trained(recipe, dataset)
+    info = CheckpointInfo(
+        recipe=recipe, iteration=4, psnr=27.5, ssim=0.8, data="abc", environment={"torch": "2"}
+    )
+    path = tmp_path / "last.safetensors"
+    save_checkpoint(path, training, info, state=True)
+    return path, training, info
+
+
+def test_a_checkpoint_brings_back_the_network(saved) -> None:  # type: ignore[no-untyped-def]
+    path, training, info = saved
+    network, found = load_checkpoint(path)
+    assert found == info
+    assert not network.training
+    lq = torch.rand(1, 3, 9, 7)
+    assert torch.equal(network(lq), training.network.eval()(lq))
+
+
+@pytest.mark.parametrize("norm", ["none", "batchnorm"])
+def test_training_goes_on_from_a_checkpoint_to_the_bit(
+    norm: str, recipe: Recipe, dataset, tmp_path: Path
+) -> None:  # type: ignore[no-untyped-def]
+    recipe = recipe.model_copy(update={"design": recipe.design.replace(norm=norm)})
+    training = trained(recipe, dataset)
+    info = CheckpointInfo(recipe=recipe, iteration=4, data="abc", environment={})
+    save_checkpoint(tmp_path / "last.safetensors", training, info, state=True)
+    other = trained(recipe, dataset, steps=0)
+    load_state(tmp_path / "last.safetensors", other)
+    assert other.iteration == 4
+    assert training.advance(6) == other.advance(6)
+    for name, value in training.network.state_dict().items():
+        assert torch.equal(other.network.state_dict()[name], value), name
+
+
+def test_equal_states_are_equal_bytes(saved, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path, training, info = saved
+    save_checkpoint(tmp_path / "again", training, info, state=True)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_weights_alone_cannot_be_resumed(saved, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    _, training, info = saved
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, training, info, state=False)
+    with pytest.raises(UserError, match="no training state"):
+        load_state(path, training)
+    assert load_checkpoint(path)[1] == info
+
+
+@pytest.mark.parametrize("share", [0.0, 0.00001, 0.3, 0.999])
+def test_a_truncated_file_is_one_clear_line(saved, share: float) -> None:  # type: ignore[no-untyped-def]
+    path = saved[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(UserError, match="truncated or not a checkpoint") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def edited(path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    """Rewrites the JSON of bbnas in a safetensors header, by the format's own definition."""
+    content = path.read_bytes()
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    own = json.loads(header["__metadata__"]["bbnas"])
+    change(own)
+    header["__metadata__"]["bbnas"] = json.dumps(own)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda own: own.update(format=2), "format 2 is newer"),
+        (lambda own: own.pop("recipe"), "header is damaged"),
+        (lambda own: own["recipe"]["design"].update(depth=5), "do not fit the design"),
+    ],
+)
+def test_headers_that_do_not_fit(saved, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    edited(saved[0], change)
+    with pytest.raises(UserError, match=message) as caught:
+        load_checkpoint(saved[0])
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
+    save_file({"w": torch.zeros(2)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(UserError, match="not a checkpoint of bbnas"):
+        load_checkpoint(tmp_path / "foreign.safetensors")
+    (tmp_path / "text").write_text("no tensors here, only words " * 20)
+    with pytest.raises(UserError, match="not a checkpoint"):
+        load_checkpoint(tmp_path / "text")
+    (tmp_path / "a.bbn").write_bytes(b"a sound one, perhaps")
+    with pytest.raises(UserError, match="a packed model: name the checkpoint"):
+        load_checkpoint(tmp_path / "a.bbn")
+    with pytest.raises(UserError, match="is a folder"):
+        load_checkpoint(tmp_path)
+    with pytest.raises(UserError, match="no such checkpoint"):
+        load_checkpoint(tmp_path / "nothing")
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "text is no bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
