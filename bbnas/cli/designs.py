@@ -61,7 +61,7 @@ def _space(name: str, task: str) -> Space:
     from bbnas.tasks import get_task
 
     restored = get_task(task)
-    return load_space(name, restored).restricted(restored)
+    return load_space(name, restored)
 
 
 @click.command()
@@ -110,7 +110,7 @@ def design_list(task: str, as_json: bool) -> None:
 
     from bbnas.cost import ops_and_params, printed
 
-    found = {name: d.canonical() for name, d in presets(restored).items()}
+    found = presets(restored)
     costs = {name: ops_and_params(d, restored) for name, d in found.items()}
     if as_json:
         rows = [
@@ -148,7 +148,7 @@ def design_show(name: str, task: str, as_json: bool) -> None:
     from bbnas.tasks import get_task
 
     restored = get_task(task)
-    found = load_design(name, restored).restricted(restored.parts).canonical()
+    found = load_design(name, restored)
     if as_json:
         print_json({"key": found.key, "label": found.label(), "design": found.to_dict()})
     else:
@@ -169,7 +169,7 @@ def cost(
     from bbnas.tasks import get_task
 
     restored = get_task(task)
-    chosen = load_design(design, restored).restricted(restored.parts)
+    chosen = load_design(design, restored)
 
     from bbnas.cost import count, printed
 
@@ -208,7 +208,7 @@ def cost(
         "all Params (K)",
         "packed (bytes)",
     )
-    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.canonical().label()}"
+    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.label()}"
     print_table(columns, rows, title)
     click.echo(
         f"{printed(found.ops, 1e9)} G OPs, {found.params / 1e3:.0f} K Params in the paper's "

@@ -291,12 +291,13 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
     """What ``bbnas fidelity`` found of the study's protocol here."""
     from bbnas.store import FIDELITY, Store, default_url
     from bbnas.store.fidelities import find_fidelity
+    from bbnas.tasks import get_task
 
     url = default_url(FIDELITY)
     if not Path(url.removeprefix("sqlite:///")).exists():
         return None
     config = study.config
-    return find_fidelity(Store(url), config.task, config.protocol, config.data)
+    return find_fidelity(Store(url), get_task(config.task), config.protocol, config.data)
 
 
 def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:
@@ -304,10 +305,11 @@ def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], thre
     from bbnas.engine.latency import setting
     from bbnas.search.prices import Clock
     from bbnas.store import Store, storage_url
+    from bbnas.tasks import get_task
 
     store = Store(study.storage if storage is None else storage_url(storage), create=True)
     where = study.latency or setting(lq, threads)
-    clock = Clock(store, study.config.task, where)
+    clock = Clock(store, get_task(study.config.task), where)
     with click.progressbar(
         study.candidates, label="latency", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as candidates:

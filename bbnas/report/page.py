@@ -204,7 +204,7 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
 
     candidate = recommendation.candidate
     evaluation = candidate.evaluation
-    design, task = evaluation.design.canonical(), get_task(study.config.task)
+    design, task = evaluation.design, get_task(study.config.task)
     full, own = cost(design.replace(binarize=()), task), cost(design, task)
     return {
         "number": candidate.number,

@@ -14,6 +14,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.store.ledger import Job
+from bbnas.tasks import Task
 from bbnas.threads import torch_threads
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Training:
     ``paused`` is the folder that keeps what was stopped.
     """
 
-    task: str
+    task: Task
     protocol: TrainingProtocol
     dataset: Dataset
     device: str = "cpu"

@@ -92,13 +92,13 @@ def measure_fidelity(
     Raises:
         UserError: bad arguments, or a design that could not be trained at all.
     """
-    chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
+    chosen = {design.key: design for design in draw(space, designs, seed)}
     long = long or proxies[0].longer(long_factor, dataset.largest_patch)
     few = dict(list(chosen.items())[::REPEATED])
     wanted = {
         (place, s, key): Wanted(
             design,
-            protocol.model_copy(update={"seed": seed + s}),
+            protocol.with_seed(seed + s),
             f"{protocol.name}, {design.label()}, seed {seed + s}",
         )
         for place, protocol in enumerate((*proxies, long))
@@ -107,7 +107,7 @@ def measure_fidelity(
     }
     found = train_named(
         wanted,
-        task.name,
+        task,
         dataset,
         store,
         workers=workers,

@@ -11,6 +11,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.runs.executors import Training
 from bbnas.store import Store
 from bbnas.study import Study
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -39,12 +40,12 @@ def measure_repeats(
             f"study {config.name!r} is of {config.data_description}, not of "
             f"{dataset.description}: name the study's images by --data"
         )
-    found = []
+    task, found = get_task(config.task), []
     for seed in range(config.seed + 1, config.seed + 1 + repeats):
-        protocol = config.protocol.model_copy(update={"seed": seed})
-        known = store.find_evaluation(design, config.task, protocol, config.data)
+        protocol = config.protocol.with_seed(seed)
+        known = store.find_evaluation(design, task, protocol, config.data)
         if known is None:
-            known = Training(config.task, protocol, dataset, device)(design)
+            known = Training(task, protocol, dataset, device)(design)
             store.add_evaluation(known)
             if on_message is not None:
                 on_message(f"recommended design with seed {seed}: {known.psnr:.2f} dB")

@@ -14,6 +14,7 @@ from bbnas.protocol import Protocol
 from bbnas.runs.executors import Evaluate, Executor, Training, executor
 from bbnas.store import Store
 from bbnas.store.ledger import MAX_DEATHS, Job
+from bbnas.tasks import Task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -42,7 +43,7 @@ class Trained:
 
 def train_named(
     wanted: Mapping[K, Wanted],
-    task: str,
+    task: Task,
     dataset: Dataset,
     store: Store,
     *,

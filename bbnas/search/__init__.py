@@ -73,7 +73,7 @@ class SearchResult:
 
 def search(
     space: Space,
-    task: str | Task,
+    task: Task,
     dataset: Dataset,
     protocol: Protocol,
     budget: int,
@@ -132,13 +132,12 @@ def search(
             limits that no design keeps; a database that cannot be used or whose disk is full
             (what was finished is kept).
     """
-    task = get_task(task) if isinstance(task, str) else task
     limits = _limits(ops=max_ops, params=max_params, latency=max_latency)
     workers = _checked(budget, seed, workers, objectives, guide, confirm)
     make_sampler(sampler, sampler_options(sampler, options), seed)  # else a database for nothing
-    protocol = protocol.model_copy(update={"seed": seed})
+    protocol = protocol.with_seed(seed)
     named = _named(baselines, task)
-    space = space.restricted(task)
+    space = space.fitted(task)
     if evaluate is None:
         skip_psnr = _skip_psnr(task, dataset, protocol)
     measures = "latency" in objectives or "latency" in limits
@@ -150,7 +149,7 @@ def search(
     url = ready_url(name) if storage is None else storage_url(storage)
     store = Store(url, create=True)
     if evaluate is None:
-        evaluate = Training(task.name, protocol, dataset, device, paused_folder(url, name))
+        evaluate = Training(task, protocol, dataset, device, paused_folder(url, name))
     if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
         options = before.sampler_options
     config = StudyConfig(
@@ -177,7 +176,7 @@ def search(
         from bbnas.cost import ops_and_params
 
         cost = partial(ops_and_params, task=task)
-    clock = Clock(store, task.name, latency) if latency is not None and measures else None
+    clock = Clock(store, task, latency) if latency is not None and measures else None
     started = time.monotonic()
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
@@ -329,7 +328,7 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
     config = ledger.config
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
-        return ledger.store.find_evaluation(design, config.task, protocol, config.data)
+        return ledger.store.find_evaluation(design, get_task(config.task), protocol, config.data)
 
     def keep(_name: str, reference: Evaluation) -> None:
         ledger.refer(reference)
@@ -353,7 +352,7 @@ def _named(baselines: Sequence[str] | Mapping[str, Design], task: Task) -> dict[
     """The distinct networks among the baselines by their first names, as they fit the task."""
     if not isinstance(baselines, Mapping):
         baselines = {baseline: load_design(baseline, task) for baseline in baselines}
-    fitting = {name: d.restricted(task.parts).canonical() for name, d in baselines.items()}
+    fitting = {name: d.fitted(task) for name, d in baselines.items()}
     first = {design.key: name for name, design in reversed(fitting.items())}
     return {name: design for name, design in fitting.items() if first[design.key] == name}
 

@@ -239,7 +239,6 @@ class Loop:
     def _baseline(self) -> Job | None:
         while self._baselines:
             name, design = self._baselines.pop(0)
-            design = design.canonical()
             if design.key in self.ledger.designs():
                 continue
             if excess := self.limits.excess(design):

@@ -11,6 +11,7 @@ from bbnas.design import Design
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.store import Store
 from bbnas.store.latencies import add_latency, find_latency, reference_time
+from bbnas.tasks import Task
 
 if TYPE_CHECKING:
     from bbnas.engine.latency import Stopwatch
@@ -49,7 +50,7 @@ class Clock:
     Designs whose networks differ in their numbers alone share one measurement.
     """
 
-    def __init__(self, store: Store, task: str, setting: LatencySetting) -> None:
+    def __init__(self, store: Store, task: Task, setting: LatencySetting) -> None:
         self._store, self._task, self._setting = store, task, setting
         self._known: dict[str, float] = {}
         self._watch: Stopwatch | None = None

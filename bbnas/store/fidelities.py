@@ -9,6 +9,7 @@ from bbnas.protocol import Protocol
 from bbnas.store import Store
 from bbnas.store.store import now
 from bbnas.store.tables import fidelities
+from bbnas.tasks import Task
 
 
 def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
@@ -30,11 +31,11 @@ def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
 
 
 def find_fidelity(
-    store: Store, task: str, protocol: Protocol, data: str
+    store: Store, task: Task, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
     """How ``protocol``, with whatever seed, was last found to rank designs."""
     query = sa.select(fidelities).where(
-        fidelities.c.task == task,
+        fidelities.c.task == task.name,
         fidelities.c.protocol_key == _seedless(protocol).key,
         fidelities.c.data == data,
     )
@@ -54,4 +55,4 @@ def find_fidelity(
 
 
 def _seedless(protocol: Protocol) -> Protocol:
-    return protocol.model_copy(update={"seed": 0})
+    return protocol.with_seed(0)

@@ -27,6 +27,7 @@ from bbnas.store import Store
 from bbnas.store.store import SETTLED, evaluation, keep, known, now, refer
 from bbnas.store.tables import candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
+from bbnas.tasks import get_task
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
@@ -292,7 +293,7 @@ class Ledger:
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config
-        return known(connection, design, config.task, config.protocol, config.data)
+        return known(connection, design, get_task(config.task), config.protocol, config.data)
 
     def _is(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(candidates.c.study_id == self.study_id, candidates.c.number == number)

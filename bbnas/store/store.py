@@ -35,6 +35,7 @@ from bbnas.store.tables import (
     version_table,
 )
 from bbnas.study import Candidate, Study, StudyConfig
+from bbnas.tasks import Task, get_task
 
 STUDIES = Path("studies")
 # A database that is no study: how protocols were found to rank designs.
@@ -249,10 +250,11 @@ class Store:
                 .order_by(evaluations.c.id)
             ).all()
             config = study_config(row.config)
+            task = get_task(config.task)
             if config.latency is not None:
                 setting = LatencySetting.from_dict(config.latency)
-            setting = setting or last_setting(connection, config.task)
-            times = {} if setting is None else seconds_by_design(connection, config.task, setting)
+            setting = setting or last_setting(connection, task)
+            times = {} if setting is None else seconds_by_design(connection, task, setting)
         beside = [evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
         return Study(
             config=config,
@@ -275,7 +277,7 @@ class Store:
         )
 
     def find_evaluation(
-        self, design: Design, task: str, protocol: Protocol, data: str
+        self, design: Design, task: Task, protocol: Protocol, data: str
     ) -> Evaluation | None:
         """What is known of a network under these circumstances; an unfinished attempt is not."""
         with self.read() as connection:
@@ -295,7 +297,7 @@ class Store:
 
 
 def known(
-    connection: sa.Connection, design: Design, task: str, protocol: Protocol, data: str
+    connection: sa.Connection, design: Design, task: Task, protocol: Protocol, data: str
 ) -> sa.Row[Any] | None:
     """The row of an evaluation that need not be done again."""
     return connection.execute(
@@ -307,7 +309,7 @@ def known(
 
 def keep(connection: sa.Connection, added: Evaluation) -> int:
     """Insert ``added`` unless a better row is there: an unfinished one is replaced."""
-    same = _same(added.design, added.task, added.protocol, added.data)
+    same = _same(added.design, get_task(added.task), added.protocol, added.data)
     values = {
         "design_key": added.design.key,
         "task": added.task,
@@ -348,7 +350,7 @@ def refer(connection: sa.Connection, study_id: int, found: Evaluation) -> None:
 def evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
     """A row of ``evaluations`` as the value it was."""
     return Evaluation(
-        design=Design.model_validate(row.design),
+        design=Design.model_validate(row.design).canonical(),
         task=row.task,
         protocol=Protocol.model_validate(row.protocol),
         data=row.data,
@@ -367,11 +369,11 @@ def evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
 
 
 def _same(
-    design: Design, task: str, protocol: Protocol, data: str
+    design: Design, task: Task, protocol: Protocol, data: str
 ) -> Sequence[sa.ColumnElement[bool]]:
     return (
         evaluations.c.design_key == design.key,
-        evaluations.c.task == task,
+        evaluations.c.task == task.name,
         evaluations.c.protocol_key == protocol.key,
         evaluations.c.data == data,
     )

@@ -20,6 +20,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.search import SearchResult, search
 from bbnas.space import Space
+from bbnas.tasks import get_task
 
 SPACE = {
     "version": 1,
@@ -129,7 +130,8 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
         "early_stopping": False,
         "cost": price,
     }
-    return search(**(settings | changes))
+    settings |= changes
+    return search(**settings | {"task": get_task(settings["task"])})
 
 
 if __name__ == "__main__":

@@ -65,14 +65,14 @@ def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
     assert trainings.count == 2 * (18 + 2 * few)
     assert again.result == found.result
     store = Store(f"sqlite:///{tmp_path}/fidelity.db")
-    seeded = PROXY.model_copy(update={"seed": 7})
-    kept = find_fidelity(store, "sr4", seeded, Photographs().fingerprint)
+    seeded = PROXY.with_seed(7)
+    kept = find_fidelity(store, get_task("sr4"), seeded, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == found.result
     assert kept.long.iterations > PROXY.iterations
-    assert find_fidelity(store, "sr2", PROXY, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr2"), PROXY, Photographs().fingerprint) is None
     other = PROXY.model_copy(update={"iterations": 501})
-    assert find_fidelity(store, "sr4", other, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr4"), other, Photographs().fingerprint) is None
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
     assert both[0].result == alone.result
     assert [found.long for found in both] == [alone.long] * 2
     assert both[1].protocol.iterations == 500
-    kept = find_fidelity(store, "sr4", shorter, Photographs().fingerprint)
+    kept = find_fidelity(store, get_task("sr4"), shorter, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == both[1].result
     # A truth of one's own: the proxy agrees with itself.
@@ -115,7 +115,7 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
 
 
 def test_a_draw_is_seeded_spread_and_of_the_space() -> None:
-    space = load_space("bbcu", "sr4").restricted(TASK)
+    space = load_space("bbcu", TASK)
     first, again, other = (draw(space, 24, seed) for seed in (0, 0, 1))
     assert [d.key for d in first] == [d.key for d in again]
     assert {d.key for d in first} != {d.key for d in other}

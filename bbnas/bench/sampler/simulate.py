@@ -76,7 +76,7 @@ class Lookup:
         row = self.table.by_key[design.key]
         digest = hashlib.sha256(f"{self.seed} {design.key}".encode()).digest()
         whole = self.table.evaluation(row, row.runs[digest[0] % len(row.runs)])
-        own = protocol or self.table.protocol.model_copy(update={"seed": self.seed})
+        own = protocol or self.table.protocol.with_seed(self.seed)
         changes: dict[str, Any] = {"protocol": own}
         if until is not None and until in dict(whole.rungs):
             changes |= {
@@ -104,7 +104,7 @@ def simulate(table: Table, truth: Truth, name: str, seed: int, budget: int) -> T
     with tempfile.TemporaryDirectory(prefix="bbnas-", dir=place) as folder:
         result = search(
             table.space,
-            table.task,
+            get_task(table.task),
             cast("Any", table),  # of a data set a search asks fingerprint and description
             table.protocol,
             budget,

@@ -143,11 +143,8 @@ def tabulate(
     """
     if not protocol.rungs:
         quarter = max(1, protocol.iterations // 4)
-        protocol = protocol.model_validate(
-            protocol.model_dump() | {"rungs": sorted({quarter, 2 * quarter})}
-        )
-    space = space.restricted(task)
-    protocols = [protocol.model_copy(update={"seed": seed}) for seed in range(seeds)]
+        protocol = protocol.replace(rungs=sorted({quarter, 2 * quarter}))
+    protocols = [protocol.with_seed(seed) for seed in range(seeds)]
     # A seed after the other: what is there at any time is as much of a table as can be.
     wanted = {
         (design.key, by.seed): Wanted(design, by, f"{design.label()}, seed {by.seed}")
@@ -155,12 +152,12 @@ def tabulate(
         for design in space.enumerate()
     }
     for design, by, _ in wanted.values():
-        found = store.find_evaluation(design, task.name, by, dataset.fingerprint)
+        found = store.find_evaluation(design, task, by, dataset.fingerprint)
         if found is not None:
             _check_rungs(found, protocol.rungs, store)
     known = train_named(
         wanted,
-        task.name,
+        task,
         dataset,
         store,
         workers=workers,
