@@ -69,7 +69,7 @@ def to_markdown(found: Findings) -> str:
         lines += [f"**{literal(topic)}**", ""]
         lines += [f"- {literal(name)}: {literal(value)}" for name, value in pairs]
         lines.append("")
-    lines.append(f"Made by `bbnas study run {experiment.name}`; figures in the HTML page.")
+    lines.append(f"Made by `bbnas ablation run {experiment.name}`; figures in the HTML page.")
     return "\n".join(lines) + "\n"
 
 
