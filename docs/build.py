@@ -190,7 +190,8 @@ def _commands_page(file: Path) -> None:
             assert inner is not None
             yield from section(inner, click.Context(inner, context, info_name=name))
 
-    context = click.Context(cli, info_name="bbnas", max_content_width=92, terminal_width=92)
+    settings: dict[str, Any] = {**cli.context_settings, "max_content_width": 92}
+    context = click.Context(cli, info_name="bbnas", terminal_width=92, **settings)
     help_of_all = f"```text\n{cli.get_help(context)}\n```"
     text = "\n".join(["# Commands", "", help_of_all, *section(cli, context)])
     file.write_text(text + "\n", encoding="utf-8")
