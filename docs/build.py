@@ -97,10 +97,11 @@ def notebooks() -> None:
     """Runs every notebook and writes its outputs into it, without warnings and times."""
     import nbformat
     from nbclient import NotebookClient
+    from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
     for path in sorted((DOCS / "notebooks").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
-        client = NotebookClient(notebook, timeout=600, record_timing=False)
+        client = NotebookClient(notebook, timeout=1200, record_timing=False)
         client.execute(cwd=str(path.parent))
         for cell in notebook.cells:
             if cell.cell_type == "code":
@@ -108,6 +109,7 @@ def notebooks() -> None:
                 for out in cell.outputs:
                     if "text/html" in out.get("data", {}):
                         out.data["text/html"] = _STYLE.sub("", out.data["text/html"])
+        notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
         notebook.metadata.language_info = {"name": "python"}
         nbformat.write(notebook, path)
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
@@ -120,6 +122,7 @@ def _notebook_pages(folder: Path) -> None:
         body, resources = MarkdownExporter().from_filename(
             str(path), resources={"output_files_dir": f"{path.stem}_files"}
         )
+        body = body.replace(' border="1" class="dataframe"', "")  # tables as the theme has them
         (folder / f"{path.stem}.md").write_text(body, encoding="utf-8")
         for name, content in resources["outputs"].items():
             (folder / name).parent.mkdir(exist_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -67,6 +68,15 @@ def test_a_notebook_is_small_and_was_run_from_top_to_bottom(path: Path) -> None:
     outputs = [output for cell in cells for output in cell["outputs"]]
     assert not [output for output in outputs if output["output_type"] == "error"]
     assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
+def test_a_shell_completes_commands() -> None:
+    words = {"_BBNAS_COMPLETE": "bash_complete", "COMP_WORDS": "bbnas data fe", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "bbnas"]
+    done = subprocess.run(
+        command, env=os.environ | words, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["plain,fetch"]
 
 
 def test_the_page_on_samplers_runs() -> None:
