@@ -13,7 +13,7 @@ from bbnas.cli.progress import trainings_progress
 from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
-    from bbnas.report.grid import Table
+    from bbnas.reporting.grid import Table
     from bbnas.store import Store
 
 _storage = click.option(
