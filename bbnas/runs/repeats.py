@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
-from bbnas.runs.executors import Training
+from bbnas.runs.executors import TrainingEvaluator
 from bbnas.store import Store
 from bbnas.study import Study
 from bbnas.tasks import get_task
@@ -42,10 +42,10 @@ def measure_repeats(
         )
     task, found = get_task(config.task), []
     for seed in range(config.seed + 1, config.seed + 1 + repeats):
-        protocol = config.protocol.with_seed(seed)
+        protocol = config.protocol.model_copy(update={"seed": seed})
         known = store.find_evaluation(design, task, protocol, config.data)
         if known is None:
-            known = Training(task, protocol, dataset, device)(design)
+            known = TrainingEvaluator(task, protocol, dataset, device)(design)
             store.add_evaluation(known)
             if on_message is not None:
                 on_message(f"recommended design with seed {seed}: {known.psnr:.2f} dB")

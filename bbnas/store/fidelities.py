@@ -6,13 +6,12 @@ import sqlalchemy as sa
 
 from bbnas.evaluation import MeasuredFidelity
 from bbnas.protocol import Protocol
-from bbnas.store import Store
-from bbnas.store.store import now
+from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
 from bbnas.tasks import Task
 
 
-def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
+def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
     """Keep how a proxy ranks; the last measurement is the one that is found."""
     with store.write() as connection:
         connection.execute(
@@ -31,7 +30,7 @@ def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
 
 
 def find_fidelity(
-    store: Store, task: Task, protocol: Protocol, data: str
+    store: Database, task: Task, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
     """How ``protocol``, with whatever seed, was last found to rank designs."""
     query = sa.select(fidelities).where(
@@ -55,4 +54,4 @@ def find_fidelity(
 
 
 def _seedless(protocol: Protocol) -> Protocol:
-    return protocol.with_seed(0)
+    return protocol.model_copy(update={"seed": 0})

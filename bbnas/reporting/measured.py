@@ -1,0 +1,190 @@
+"""How a study was measured: all that its figures depend on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from bbnas.analysis.pareto import useful
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol
+from bbnas.study import Study, StudyConfig
+from bbnas.tasks import Task, get_task
+from bbnas.text import count, decibel, listed, milliseconds
+
+SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
+_OPS = (
+    "multiply-accumulates of convolutions at full width and depth on a 320×180 LQ image; "
+    "1-bit ones count 1/64"
+)
+_COST = [
+    ("OPs", _OPS),
+    ("Params", "weights of convolutions; 1-bit ones count 1/32"),
+]
+
+
+def tally(study: Study) -> dict[str, int]:
+    """How many candidates there are of each kind, and suggestions that cost no training."""
+    statuses = Counter(c.evaluation.status for c in study.candidates)
+    return {
+        "evaluated": len(study.candidates),
+        "feasible": sum(c.evaluation.feasible for c in study.candidates),
+        "stopped": statuses["stopped"],
+        "diverged": statuses["diverged"],
+        "failed": statuses["failed"],
+        "useless": sum(
+            c.evaluation.feasible and not useful(study.config, c.evaluation)
+            for c in study.candidates
+        ),
+        "baselines": sum(bool(c.baseline) for c in study.candidates),
+        "duplicates": study.duplicates,
+        "rejected": study.rejected,
+    }
+
+
+def duration(seconds: float) -> str:
+    """``48 s``, ``12 min``, ``3.4 h``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
+    """All that the figures depend on, by topic: (topic, [(name, value)])."""
+    config, task = study.config, get_task(study.config.task)
+    numbers = tally(study)
+    evaluations = [c.evaluation for c in study.candidates] + list(study.references)
+    seconds = sum(c.evaluation.seconds for c in study.candidates)
+    limits = [
+        f"{name} at most {count(limit)}"
+        for name, limit in (("OPs", config.max_ops), ("Params", config.max_params))
+        if limit is not None
+    ]
+    if config.max_latency is not None:
+        limits.append(f"latency at most {milliseconds(config.max_latency)}")
+    options = ", ".join(f"{name} {value}" for name, value in config.sampler_options.items())
+    finished = [c.finished for c in study.candidates if c.finished]
+    return [
+        (
+            "Task and data",
+            [
+                ("task", f"{task.name}: {task.title}, backbone {task.backbone.title}"),
+                ("data", config.data_description),
+                ("data fingerprint", config.data),
+                ("score", SCORE.format(task.metric)),
+                ("to beat", _floor(study)),
+            ],
+        ),
+        ("Protocol", protocol_lines(config.protocol, task)),
+        (
+            "Search",
+            [
+                ("space", _space(config.space.to_dict())),
+                ("objectives", listed(list(config.objectives))),
+                ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
+                ("guide", config.guide),
+                ("early stopping", _stopping(config)),
+                ("search seed", str(config.seed)),
+                ("limits", listed(limits) or "none"),
+                ("study", f"{config.name} in {study.storage}"),
+                ("begun", _moment(study.created)),
+                ("last result", _moment(max(finished, default=None))),
+            ],
+        ),
+        (
+            "Counts",
+            [
+                ("designs evaluated", f"{numbers['evaluated']:,}"),
+                ("of these trained to the end", f"{numbers['feasible']:,}"),
+                ("stopped at a rung", f"{numbers['stopped']:,}"),
+                ("diverged", f"{numbers['diverged']:,}"),
+                ("failed", f"{numbers['failed']:,}"),
+                (f"no better than {task.skip}", f"{numbers['useless']:,}"),
+                ("baselines, put in by hand", f"{numbers['baselines']:,}"),
+                ("suggested again, not trained again", f"{numbers['duplicates']:,}"),
+                ("over a limit, not trained", f"{numbers['rejected']:,}"),
+                ("references beside the search", f"{len(study.references):,}"),
+                ("training and scoring time", duration(seconds)),
+            ],
+        ),
+        ("Versions and hardware", environments(evaluations)),
+        ("Cost", [*_COST, *_latency(study)]),
+    ]
+
+
+def _latency(study: Study) -> list[tuple[str, str]]:
+    where = study.latency
+    if where is None:
+        return []
+    words = (
+        f"of the full design on the engine ({where.engine}): {where.words()}; the ratio to a "
+        "reference workload run beside it, times that one's undisturbed time"
+    )
+    return [("latency", words)]
+
+
+def _floor(study: Study) -> str:
+    task, skip = get_task(study.config.task), study.config.skip_psnr
+    known = "not recorded" if skip is None else decibel(skip)
+    return f"{task.skip}, which costs nothing: {known}"
+
+
+def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
+    """A protocol in full: (name, value)."""
+    whole = Design(width=64, depth=task.backbone.depth)
+    proxy = protocol.trained(whole)
+    halved = f"halved every {protocol.halve_every:,} iterations"
+    schedule = halved if protocol.schedule == "halve" else "one cycle"
+    size = f"{whole.width}×{whole.depth} is trained as {proxy.width}×{proxy.depth}"
+    scale = f"width × {protocol.width_scale:g}, depth × {protocol.depth_scale:g} of the design"
+    side = protocol.validation_side
+    return [
+        ("name", f"{protocol.name} ({protocol.key})"),
+        (
+            "network trained",
+            f"{scale}: {size}",
+        ),
+        ("iterations", f"{protocol.iterations:,}"),
+        ("batch", f"{protocol.batch} patches of {protocol.patch}×{protocol.patch} HQ pixels"),
+        (
+            "loss and optimiser",
+            f"L1, Adam with betas {protocol.betas[0]:g}, {protocol.betas[1]:g}",
+        ),
+        ("learning rate", f"{protocol.learning_rate:g}, {schedule}"),
+        ("noise between seeds", f"{protocol.noise:g} dB"),
+        ("scored on", f"centre crops of {side}×{side} HQ pixels" if side else "whole images"),
+        ("training seed", str(protocol.seed)),
+    ]
+
+
+def _stopping(config: StudyConfig) -> str:
+    rungs = [f"{rung:,}" for rung in config.protocol.rungs]
+    return f"at iteration {listed(rungs)}" if config.early_stopping and rungs else "none"
+
+
+def _space(space: Mapping[str, Any]) -> str:
+    name, text = str(space.get("name", "")), str(space.get("description", ""))
+    return ": ".join(word for word in (name, text) if word) or "not recorded"
+
+
+def _moment(moment: datetime | None) -> str:
+    if moment is None:
+        return "not recorded"
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def environments(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
+    """Each version and device, with how many evaluations it holds for where they differ."""
+    names = dict.fromkeys(name for e in evaluations for name in e.environment)
+    rows = []
+    for name in names:
+        values = Counter(e.environment.get(name, "not recorded") for e in evaluations)
+        if len(values) == 1:
+            rows.append((name, next(iter(values))))
+        else:
+            rows.append((name, listed([f"{value} ({n})" for value, n in values.items()])))
+    return rows or [("environment", "not recorded")]

@@ -1,0 +1,264 @@
+"""Searching a design space: ask a sampler, evaluate on the workers, record, recommend."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation, Evaluator
+from bbnas.protocol import Protocol
+from bbnas.runs.benefit import benefit_designs, binarization_order
+from bbnas.runs.confirm import confirm as confirm_best
+from bbnas.runs.confirm import confirmed_by_default
+from bbnas.runs.executors import Executor, executor
+from bbnas.runs.train_all import Wanted, measure_named
+from bbnas.searching.limits import Limits
+from bbnas.searching.prices import Clock, Prices
+from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
+from bbnas.searching.summary import summary
+from bbnas.space import Space
+from bbnas.store import Store, paused_folder, ready_url, storage_url
+from bbnas.store.ledger import Counts, Ledger
+from bbnas.store.studies import enter, stored_config
+from bbnas.study import Study, StudyConfig
+from bbnas.tasks import Task
+
+if TYPE_CHECKING:
+    from bbnas.searching.loop import Event, Loop
+
+__all__ = ["SAMPLERS", "SearchResult", "available_cores", "sampler_options", "search", "summary"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The end of a search. ``counts`` are the study's, ``trained`` and ``seconds`` this call's.
+
+    ``complete``: the budget is reached, or the space holds no further design (``note`` says so).
+    ``interrupted``: by Ctrl-C; the same call resumes the study.
+    """
+
+    study: Study
+    counts: Counts
+    trained: int
+    seconds: float
+    complete: bool
+    interrupted: bool
+    note: str = ""
+
+
+def search(
+    config: StudyConfig,
+    evaluator: Evaluator,
+    budget: int,
+    *,
+    storage: str | None = None,
+    workers: int | None = None,
+    baselines: Mapping[str, Design] | None = None,
+    confirm: int | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> SearchResult:
+    """Evaluate designs of ``config.space`` until the study holds ``budget`` distinct ones.
+
+    The same call again resumes the study, whatever ended it, or returns at once if it is
+    complete. Diverged candidates, stopped candidates and baselines count. An evaluation that
+    another study of the same database made under the same circumstances is reused.
+
+    - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
+    - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
+    - ``storage``: a database URL; ``studies/NAME.db`` by default.
+    - ``workers``: processes; the number of cores by default. 1 is this process.
+    - ``baselines``: designs by name, evaluated first and marked as such; they may lie outside the
+      space. Of equal networks the first is taken.
+    - ``confirm``: the number of the best candidates that are trained again at the end, twelve
+      times longer (:mod:`bbnas.runs.confirm`); the recommendation is then one of them. By default
+      a thirtieth of the budget, at most 6.
+    - ``on_event``: called after each step, in this process.
+
+    Raises:
+        UserError: bad arguments; a study of that name with another space, task, protocol, …;
+            limits that no design keeps; a database that cannot be used or whose disk is full
+            (finished evaluations are kept).
+    """
+    confirm = confirmed_by_default(budget) if confirm is None else confirm
+    workers = _checked(config, evaluator, budget, workers, confirm)
+    url = ready_url(config.name) if storage is None else storage_url(storage)
+    make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
+    store = Store(url, create=True)
+    config = _completed(config, stored_config(store, config.name))
+    evaluator = evaluator.pausing(paused_folder(url, config.name))
+    clock = None
+    if config.latency is not None:
+        clock = Clock(store, evaluator.task, config.latency)
+    prices = Prices(evaluator.cost, clock)
+    started = time.monotonic()
+    interrupted = False
+    with Ledger(store, enter(store, config), config) as ledger:
+        counts = ledger.counts()
+        left = max(1, budget - counts.done + counts.stopped, confirm)
+        workers_used = executor(min(workers, left), evaluator)
+        loop: Loop | None = None
+        try:
+            space = config.space
+            if config.guide == "vcvp":
+                space = _guided(space, evaluator.task, ledger, workers_used)
+            fitted = _distinct(baselines or {}, evaluator.task)
+            loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
+            _run(loop, workers_used)
+            if confirm:
+                study = store.load_study(config.name)
+                largest = evaluator.largest_patch
+                confirm_best(store, study, confirm, largest, workers_used, loop.say)
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            # In this order: a worker must not outlive its claim.
+            workers_used.close()
+            if loop is not None:
+                loop.close()
+    counts = ledger.counts()
+    study = store.load_study(config.name)
+    store.close()
+    return SearchResult(
+        study=study,
+        counts=counts,
+        trained=loop.trained if loop is not None else 0,
+        seconds=time.monotonic() - started,
+        complete=counts.done >= budget or (loop is not None and loop.exhausted),
+        interrupted=interrupted,
+        note=loop.note if loop is not None else "",
+    )
+
+
+def _checked(
+    config: StudyConfig, evaluator: Evaluator, budget: int, workers: int | None, confirm: int
+) -> int:
+    if budget < 1:
+        raise UserError(f"budget {budget}: must be at least 1 design")
+    if confirm < 0 or confirm == 1:
+        raise UserError(f"confirm {confirm}: must be 0, or 2 or more to compare")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers {workers}: must be at least 1")
+    own = (config.task, config.protocol.key, config.data)
+    protocol = evaluator.protocol.with_seed(config.seed)
+    if own != (evaluator.task.name, protocol.key, evaluator.data):
+        raise UserError(
+            f"study {config.name!r} is configured for another evaluator (task, protocol or data "
+            "differ): make it by StudyConfig.of(evaluator, space)"
+        )
+    return workers or available_cores()
+
+
+def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyConfig:
+    """The configuration with every option of its sampler, those that the stored study ``before``
+    has unless others are given, and with a latency setting if it needs one.
+    """
+    options = config.sampler_options
+    if not options and before is not None and before.sampler == config.sampler:
+        options = before.sampler_options
+    latency = config.latency if config.needs_latency else None
+    if config.needs_latency and latency is None:
+        from bbnas.engine.latency import setting
+
+        latency = setting()
+    options = sampler_options(config.sampler, options)
+    return replace(config, sampler_options=options, latency=latency)
+
+
+def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: int) -> Setting:
+    """What the sampler is told; latency is measured for proposals alone, so OPs stand for it."""
+    names = [name for name in ("ops", "params") if name in config.objectives]
+    if not names and "latency" in config.objectives:
+        names = ["ops"]
+    bounds = {name: limit for name, limit in config.limits.items() if name != "latency"}
+
+    def cost(design: Design, name: str) -> float:
+        return float(getattr(evaluator.cost(design), name))
+
+    return Setting(
+        space=space,
+        config=config,
+        costs=lambda design: [cost(design, name) for name in names],
+        allowed=lambda design: all(cost(design, n) <= limit for n, limit in bounds.items()),
+        seed=(config.seed, claimed),
+    )
+
+
+def _loop(
+    ledger: Ledger,
+    space: Space,
+    evaluator: Evaluator,
+    prices: Prices,
+    budget: int,
+    baselines: Mapping[str, Design],
+    on_event: Callable[[Event], None] | None,
+) -> Loop:
+    from bbnas.searching.loop import Loop
+    from bbnas.searching.trials import Trials
+
+    config, claimed = ledger.config, ledger.counts().claimed
+    sampler = make_sampler(_setting(config, space, evaluator, claimed))
+    return Loop(
+        ledger=ledger,
+        trials=Trials(space, config, sampler),
+        space=space,
+        prices=prices,
+        limits=Limits(space, prices, config.limits),
+        budget=budget,
+        rng=np.random.default_rng([config.seed, claimed]),
+        baselines=tuple(baselines.items()),
+        on_event=on_event,
+    )
+
+
+def _run(loop: Loop, workers: Executor) -> None:
+    while True:
+        workers.run(loop)
+        if loop.over:
+            return
+        # Another process evaluates the rest, or its lease is about to run out.
+        time.sleep(0.5)
+
+
+def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
+    """The space whose parts are binarized in the order of VC and VP."""
+    config = ledger.config
+
+    def find(design: Design, protocol: Protocol) -> Evaluation | None:
+        return ledger.store.find_evaluation(design, task, protocol, config.data)
+
+    def keep(_name: str, reference: Evaluation) -> None:
+        ledger.refer(reference)
+
+    designs = benefit_designs(task, space).items()
+    wanted = {name: Wanted(design, config.protocol, name) for name, design in designs}
+    found = measure_named(wanted, find, keep, workers)
+    for reference in found.values():  # those of another study too
+        ledger.refer(reference)
+    ever = {part for subset in space.axes.binarize for part in subset}
+    return space.guided([part for part in binarization_order(found) if part in ever])
+
+
+def _distinct(baselines: Mapping[str, Design], task: Task) -> dict[str, Design]:
+    """The distinct networks among the baselines by their first names, as they fit the task."""
+    first: dict[str, str] = {}
+    fitted: dict[str, Design] = {}
+    for name, design in baselines.items():
+        fitting = design.fitted(task)
+        if first.setdefault(fitting.key, name) == name:
+            fitted[name] = fitting
+    return fitted
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

@@ -1,0 +1,83 @@
+"""Upper bounds of what a design may cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bbnas.design import METHODS, Design
+from bbnas.errors import UserError
+from bbnas.searching.prices import Prices
+from bbnas.space import Space
+from bbnas.study import OBJECTIVES
+from bbnas.text import COSTS
+
+
+@dataclass
+class Limits:
+    """``bounds`` by the name of a cost: ``ops``, ``params``, ``latency``.
+
+    Its state is the least that was seen of each, for the user who asked for less.
+    """
+
+    space: Space
+    prices: Prices
+    bounds: Mapping[str, float]
+    _cheapest: dict[str, float] = field(default_factory=dict, init=False)
+
+    def excess(self, design: Design) -> dict[str, float]:
+        """By how much a design is over each limit, relative to the limit.
+
+        What is over a limit that is counted is not measured for the one that is not.
+        """
+        found: dict[str, float] = {}
+        for name in sorted(self.bounds, key=list(OBJECTIVES).index):
+            if name == "latency" and found:
+                break
+            value, limit = self.prices(design, name), self.bounds[name]
+            self._cheapest[name] = min(self._cheapest.get(name, math.inf), value)
+            if value > limit:
+                found[name] = value / limit - 1.0
+        return found
+
+    def counted(self, design: Design) -> bool:
+        """Whether a design keeps the limits that need no measurement."""
+        return all(
+            self.prices(design, name) <= limit
+            for name, limit in self.bounds.items()
+            if name != "latency"
+        )
+
+    @cached_property
+    def attainable(self) -> bool:
+        """Whether any design keeps the limits.
+
+        Every design costs at least as much, in OPs and in Params, as one of its method that has
+        all parts 1-bit that can be, at the smallest width and depth. Its latency can be less, but
+        not by half.
+        """
+        axes = self.space.axes
+        subsets = [set(subset) for subset in axes.binarize]
+        largest = [s for s in subsets if not any(s < other for other in subsets)]
+        width, depth = min(axes.width), min(axes.depth)
+        excesses = (
+            self.excess(Design(binarize=tuple(subset), width=width, depth=depth, **unit))
+            for subset in largest
+            for unit in [METHODS[method] for method in axes.method] or [{}]
+        )
+        return any(
+            all(name == "latency" and over < 1 for name, over in found.items())
+            for found in excesses
+        )
+
+    def refusal(self) -> UserError:
+        """What to say where no design keeps them."""
+        asked = ", ".join(f"max_{name} {COSTS[name].amount(v)}" for name, v in self.bounds.items())
+        known = {name: v for name, v in self._cheapest.items() if math.isfinite(v)}
+        least = ", ".join(f"{name} {COSTS[name].amount(v)}" for name, v in known.items())
+        return UserError(
+            f"no design of space {self.space.name!r} keeps {asked}: the smallest have {least}; "
+            "raise the limit"
+        )

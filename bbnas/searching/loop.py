@@ -1,0 +1,399 @@
+"""The loop of a search: it hands out jobs, takes their outcomes, and records both.
+
+One record for each candidate holds what the loop knows of it; the ledger holds what must survive.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from bbnas.analysis.pareto import minimised, non_dominated, useful
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
+from bbnas.searching.limits import Limits
+from bbnas.searching.prices import Prices
+from bbnas.searching.stopping import next_rung, to_resume
+from bbnas.searching.trials import Trials
+from bbnas.space import Space
+from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.study import Candidate, StudyConfig
+
+# After so many suggestions in a row that are no new candidate, a design is drawn at random.
+PATIENCE = 10
+# Random draws in search of a new design before the whole space is enumerated.
+DRAWS = 300
+# After so many failures in a row, the machine is taken to be at fault, not the designs.
+MAX_FAILURES = 5
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Delays a Ctrl-C to the end of the block, so that a result just obtained is recorded."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pending:
+            raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Record:
+    """A candidate as the loop knows it: one that is evaluated now, or has been.
+
+    ``evaluation`` is its last outcome, None before the first. ``running``: a worker of this
+    process evaluates it. ``trial`` is its trial while the sampler has not been told its final
+    outcome; None for a design outside the space. ``trained``: this process has trained it.
+    """
+
+    number: int
+    design: Design
+    baseline: str = ""
+    evaluation: Evaluation | None = None
+    running: bool = False
+    trial: int | None = None
+    trained: bool = False
+
+
+def outcomes(records: Mapping[int, Record]) -> dict[int, Evaluation]:
+    """The outcomes by candidate number, without baselines."""
+    return {
+        number: record.evaluation
+        for number, record in records.items()
+        if record.evaluation is not None and not record.baseline
+    }
+
+
+def resumable(config: StudyConfig, records: Mapping[int, Record]) -> int | None:
+    """The number of the stopped candidate that is to be trained further, or None."""
+    running = {number for number, record in records.items() if record.running}
+    return to_resume(config, outcomes(records), running)
+
+
+def standing(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
+    """The size of the front and the best PSNR (dB, NaN if none), without baselines."""
+    good = [e for e in outcomes(records).values() if useful(config, e)]
+    if not good:
+        return 0, math.nan
+    size = int(non_dominated(minimised(good, config.objectives)).sum())
+    return size, max(e.psnr for e in good)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One step of a search, with its state after it.
+
+    ``kind``: ``start``, ``candidate`` (one is done: ``candidate`` holds it), ``skip`` (a
+    duplicate or a rejected suggestion), ``message`` (``text`` is for the user) or ``end``.
+    ``front`` is the number of points of the front and ``best_psnr`` (dB, NaN if none) the best,
+    both without baselines; ``elapsed`` and ``remaining`` are seconds, NaN while not known.
+    """
+
+    kind: Literal["start", "candidate", "skip", "message", "end"]
+    budget: int
+    counts: Counts
+    running: int
+    front: int
+    best_psnr: float
+    elapsed: float
+    remaining: float
+    candidate: Candidate | None = None
+    text: str = ""
+
+
+@dataclass
+class Loop:
+    """Hands out jobs and takes their outcomes, whoever evaluates them (a ``Work``).
+
+    ``baselines`` are (name, design) to evaluate first.
+    """
+
+    ledger: Ledger
+    trials: Trials
+    space: Space
+    prices: Prices
+    limits: Limits
+    budget: int
+    rng: np.random.Generator
+    baselines: Sequence[tuple[str, Design]] = ()
+    on_event: Callable[[Event], None] | None = None
+
+    def __post_init__(self) -> None:
+        self.config = self.ledger.config
+        self.records: dict[int, Record] = {}
+        self.exhausted = False
+        self.note = ""
+        self._started = time.monotonic()
+        self._failures: list[Job] = []  # in a row
+        self._baselines = list(self.baselines)
+        self._remaining: Iterator[Design] | None = None
+        self._front, self._best = 0, math.nan
+        self.counts = self.ledger.counts()
+        self._catch_up()
+        self._emit("start")
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do, here or in another process."""
+        self.counts = self.ledger.counts()
+        settled = self.exhausted and self.counts.claimed == self.counts.done
+        enough = self.counts.done >= self.budget or settled
+        return enough and resumable(self.config, self.records) is None
+
+    @property
+    def trained(self) -> int:
+        """The number of candidates that this process has trained, at least in part."""
+        return sum(record.trained for record in self.records.values())
+
+    def next(self) -> Job | None:
+        """A design to evaluate; None if there is none at present.
+
+        Raises:
+            UserError: no design of the space keeps the limits.
+        """
+        self.counts = self.ledger.counts()
+        known = [r.evaluation for r in self.records.values() if r.evaluation is not None]
+        ended = sum(evaluation.status != "stopped" for evaluation in known)
+        if self.counts.done > len(known) or self.counts.done - self.counts.stopped > ended:
+            self._catch_up()
+        if job := self._abandoned() or self._stopped():
+            return job
+        return None if self.counts.done >= self.budget else self._baseline() or self._suggested()
+
+    def finish(self, job: Job, evaluation: Evaluation) -> None:
+        """Record and report the outcome of ``job``."""
+        record = self.records[job.number]
+        self._failures = [*self._failures, job] if evaluation.status == "failed" else []
+        evaluation = self.prices.complete(evaluation)
+        with uninterrupted():
+            notes = self.trials.tell(record.trial, evaluation, bool(record.baseline))
+            recorded = self.ledger.finish(job, evaluation, notes)
+        record = replace(record, running=False, trained=True)
+        self.records[job.number] = record
+        if recorded:
+            trial = record.trial if evaluation.status == "stopped" else None
+            self._note(replace(record, evaluation=evaluation, trial=trial))
+        if len(self._failures) >= MAX_FAILURES:
+            self.ledger.hand_back(self._failures)
+            raise UserError(
+                f"{len(self._failures)} candidates in a row failed, the last with: "
+                f"{evaluation.error}; nothing is lost: mend that and run the same command again"
+            )
+
+    def failed(self, job: Job, reason: str) -> None:
+        """Record that ``job`` could not be evaluated: an error that is not the design's."""
+        self.finish(
+            job,
+            Evaluation(
+                design=job.design,
+                task=self.config.task,
+                protocol=self.config.protocol,
+                data=self.config.data,
+                status="failed",
+                psnr=math.nan,
+                ssim=math.nan,
+                ops=self.prices(job.design, "ops"),
+                params=self.prices(job.design, "params"),
+                seconds=0.0,
+                error=reason,
+            ),
+        )
+
+    def died(self, job: Job, reason: str) -> None:
+        """Hand ``job`` back, whose worker is gone, or give it up after MAX_DEATHS workers."""
+        deaths = self.ledger.died(job)
+        if deaths >= MAX_DEATHS:
+            self.failed(job, f"{deaths} workers died evaluating it, the last: {reason}")
+            return
+        record = self.records.pop(job.number)
+        self.trials.drop(record.trial)
+        if record.evaluation is not None:
+            self.records[job.number] = replace(record, running=False, trial=None)
+        self._emit("message", text=f"a worker died ({reason}); trial {job.number} starts again")
+
+    def say(self, text: str) -> None:
+        """Report a line for the user."""
+        self._emit("message", text=text)
+
+    def close(self) -> None:
+        """Hand out nothing more; the ledger hands back the candidates that are still running."""
+        for number, record in self.records.items():
+            self.records[number] = replace(record, running=False)
+        self._emit("end")
+
+    def _catch_up(self) -> None:
+        """Learn the outcomes of earlier processes, and of those that search beside this one."""
+        for candidate, notes in self.ledger.outcomes():
+            number, evaluation = candidate.number, candidate.evaluation
+            record = self.records.get(number)
+            if record is not None and record.evaluation is not None:
+                last = record.evaluation
+                if last.status != "stopped" or (last.status, last.rungs) == (
+                    evaluation.status,
+                    evaluation.rungs,
+                ):
+                    continue
+            evaluation = self.prices.complete(evaluation)
+            new = record or Record(number, evaluation.design, candidate.baseline)
+            if record is None or evaluation.status != "stopped":
+                if not new.running:
+                    self.trials.drop(new.trial)
+                    new = replace(new, trial=None)
+                self.trials.remember(evaluation, notes, bool(new.baseline))
+            self.records[number] = replace(new, evaluation=evaluation)
+        self._front, self._best = standing(self.config, self.records)
+
+    def _abandoned(self) -> Job | None:
+        """A candidate that was handed back, or whose process died."""
+        job = self.ledger.take_over()
+        return None if job is None else self._start(job, self.trials.give(job.design))
+
+    def _stopped(self) -> Job | None:
+        """A stopped candidate that is to be trained further."""
+        while (number := resumable(self.config, self.records)) is not None:
+            job = self.ledger.resume(number)
+            if job is None:  # another process was faster
+                del self.records[number]
+                continue
+            trial = self.records[number].trial
+            return self._start(job, self.trials.give(job.design) if trial is None else trial)
+        return None
+
+    def _start(self, job: Job, trial: int | None) -> Job:
+        record = self.records.get(job.number) or Record(job.number, job.design, job.baseline)
+        self.records[job.number] = replace(record, running=True, trial=trial)
+        rung = None if job.baseline else next_rung(self.config, record.evaluation)
+        if self.prices.clock is not None:
+            self.prices.clock(job.design)  # now, so that no finished training waits for it
+        return replace(job, until=rung, protocol=self.config.protocol)
+
+    def _baseline(self) -> Job | None:
+        while self._baselines:
+            name, design = self._baselines.pop(0)
+            claim = self._claim(design, self.trials.give(design), name)
+            if isinstance(claim, Job):
+                return claim
+            if claim is Refusal.FULL:
+                self._emit("message", text=f"no budget left for baseline {name}: raise it")
+        return None
+
+    def _suggested(self) -> Job | None:
+        if not self.limits.attainable:
+            self._exhaust()
+        fruitless = 0
+        while not self.exhausted and self.counts.claimed < self.budget:
+            if fruitless < PATIENCE:
+                trial, design = self.trials.ask()
+            else:
+                unseen = self._unseen()
+                if unseen is None:
+                    self._exhaust()
+                    return None
+                given, design = self.trials.give(unseen), unseen
+                assert given is not None  # the space contains what it draws
+                trial = given
+            if excess := self.limits.excess(design):
+                self.trials.avoid(trial, excess)
+                self.ledger.reject()
+                fruitless += 1
+                self._emit("skip")
+                continue
+            claim = self._claim(design, trial, "")
+            if isinstance(claim, Job):
+                return claim
+            fruitless = fruitless + 1 if claim is Refusal.DUPLICATE else 0
+            self.counts = self.ledger.counts()
+        return None
+
+    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
+        claim = self.ledger.claim(design, baseline, self.budget)
+        if isinstance(claim, Job):
+            return self._start(claim, trial)
+        if isinstance(claim, Known):
+            evaluation = self.prices.complete(claim.evaluation)
+            self.trials.tell(trial, evaluation, bool(baseline))
+            self._note(Record(claim.job.number, design, baseline, evaluation))
+        elif claim is Refusal.DUPLICATE:
+            self.trials.avoid(trial)
+            self._emit("skip")
+        else:
+            self.trials.drop(trial)
+        return claim
+
+    def _unseen(self) -> Design | None:
+        """A design within the limits that the study does not have, or None if there is none."""
+        seen = self.ledger.designs()
+
+        def fits(design: Design) -> bool:
+            return design.key not in seen and not self.limits.excess(design)
+
+        for _ in range(DRAWS):
+            if fits(design := self.space.sample(self.rng)):
+                return design
+        if self._remaining is None:
+            self._remaining = self.space.enumerate()
+        # The enumeration never starts again: a design that it passed is in the study or over a
+        # limit, and stays so.
+        return next((design for design in self._remaining if fits(design)), None)
+
+    def _exhaust(self) -> None:
+        if not self.exhausted:
+            name, done = self.space.name, self.counts.claimed
+            if self.limits.bounds and done == 0:
+                raise self.limits.refusal()
+            within = " within the limits" if self.limits.bounds else ""
+            self.note = f"space {name!r} holds no design{within} besides the {done} of this study"
+            self.exhausted = True
+            self._emit("message", text=self.note)
+
+    def _note(self, record: Record) -> None:
+        """Take in an outcome, and report it unless its training is to be resumed at once."""
+        assert record.evaluation is not None
+        self.records[record.number] = record
+        if record.evaluation.status != "stopped":
+            self._front, self._best = standing(self.config, self.records)
+        elif resumable(self.config, self.records) == record.number:
+            return
+        candidate = Candidate(record.number, record.evaluation, record.baseline)
+        self._emit("candidate", candidate)
+
+    def _emit(
+        self,
+        kind: Literal["start", "candidate", "skip", "message", "end"],
+        candidate: Candidate | None = None,
+        text: str = "",
+    ) -> None:
+        if self.on_event is None:
+            return
+        self.counts = self.ledger.counts()
+        elapsed = time.monotonic() - self._started
+        pace = elapsed / self.trained if self.trained else math.nan
+        self.on_event(
+            Event(
+                kind=kind,
+                budget=self.budget,
+                counts=self.counts,
+                running=sum(record.running for record in self.records.values()),
+                front=self._front,
+                best_psnr=self._best,
+                elapsed=elapsed,
+                remaining=pace * (self.budget - self.counts.done),
+                candidate=candidate,
+                text=text,
+            )
+        )
