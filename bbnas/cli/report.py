@@ -12,7 +12,7 @@ from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json
 
 if TYPE_CHECKING:
-    from bbnas.evaluation import MeasuredFidelity
+    from bbnas.fidelity import MeasuredFidelity
     from bbnas.study import Study
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluator, MeasuredFidelity
+from bbnas.evaluation import Evaluator
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
@@ -128,7 +129,7 @@ def measure_fidelity(
             protocol=proxy,
             long=long,
             data=dataset.fingerprint,
-            result=fidelity(short, by[-1], task, floor).to_dict(),
+            result=fidelity(short, by[-1], task, floor),
             environment=by[-1][0].environment,
         )
         for proxy, short in zip(proxies, by, strict=False)

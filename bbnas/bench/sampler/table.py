@@ -24,6 +24,7 @@ from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import STUDIES, TABLE, Store
 from bbnas.tasks import Task
+from bbnas.text import to_json
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -210,14 +211,11 @@ def write_table(table: Table, path: str | Path) -> Path:
             "design": row.design.to_dict(),
             "ops": row.ops,
             "params": row.params,
-            "runs": [
-                [run.status, None if math.isnan(run.psnr) else run.psnr, run.seconds, run.rungs]
-                for run in row.runs
-            ],
+            "runs": [[run.status, run.psnr, run.seconds, run.rungs] for run in row.runs],
         }
         for row in table.rows
     ]
-    lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in (about, *rows)]
+    lines = [to_json(line) for line in (about, *rows)]
     return write_output(path, gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
 
 
