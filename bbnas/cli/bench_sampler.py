@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from bbnas.cli.console import Names, load_images, print_json, print_table
 from bbnas.cli.progress import duration, trainings_progress
 
 if TYPE_CHECKING:
-    from bbnas.bench.sampler.contest import Result, Verdict
+    from bbnas.bench.sampler.contest import ContestRow, ContestRule
     from bbnas.bench.sampler.efficiency import Middle, Trace
     from bbnas.bench.sampler.table import Table
 
@@ -64,7 +65,7 @@ def bench_sampler(
         _tabulate(table, workers, quiet, as_json, **making)
         return 0
 
-    from bbnas.bench.sampler.contest import judge, results
+    from bbnas.bench.sampler.contest import check_rules, contest_rows
     from bbnas.bench.sampler.simulate import CONTENDERS, simulate_all, truth_of
     from bbnas.bench.sampler.table import default_table, read_table
     from bbnas.searching import available_cores
@@ -80,7 +81,7 @@ def bench_sampler(
     names = contenders or tuple(name for name in CONTENDERS if name != "gp")
     traces = simulate_all(found, names, seeds, budget, workers or available_cores(), say)
     titles = {name: contender.title for name, contender in CONTENDERS.items()}
-    rows, verdicts = results(traces, titles), judge(traces)
+    rows, verdicts = contest_rows(traces, titles), check_rules(traces)
     passed = all(verdict.passed is not False for verdict in verdicts)
     truth = truth_of(found)
     words = (
@@ -120,7 +121,7 @@ def bench_sampler(
 
 
 def _print(
-    rows: Sequence[Result], verdicts: Sequence[Verdict], titles: dict[str, str], words: str
+    rows: Sequence[ContestRow], verdicts: Sequence[ContestRule], titles: dict[str, str], words: str
 ) -> None:
     from bbnas.bench.sampler.efficiency import SHARES
 
@@ -151,7 +152,7 @@ def _print(
         [
             (
                 titles.get(v.against, v.against),
-                f"{'≥ ' if v.bound else ''}{v.value:.2f}" if v.value == v.value else "–",
+                f"{'≥ ' if v.bound else ''}{v.value:.2f}" if math.isfinite(v.value) else "–",
                 v.at_least,
                 v.word,
             )
@@ -168,7 +169,7 @@ def _middle(found: Middle) -> str:
     def number(value: float) -> str:
         return f"{value:,.0f}" if value < float("inf") else "∞"
 
-    interval = f" [{number(found.low)}, {number(found.high)}]" if found.low == found.low else ""
+    interval = f" [{number(found.low)}, {number(found.high)}]" if not math.isnan(found.low) else ""
     if found.median == float("inf"):
         return f"not reached ({found.reached} of {found.of}){interval}"
     return f"{number(found.median)}{interval}"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bbnas.analysis.hypervolume import Curve as VolumeCurve
+from bbnas.analysis.hypervolume import HypervolumeCurve
 from bbnas.design import TITLES
 from bbnas.reporting.figures import Curve, Dot, FrontFigure, Time
 from bbnas.text import count, decibel
@@ -347,7 +347,7 @@ def _times(name: str, times: Sequence[Time], **marker: Any) -> Spec:
     }
 
 
-def draw_hypervolume(curve: VolumeCurve) -> Spec:
+def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
     """The hypervolume's share of its box over evaluations."""
     times = [
         "" if seconds is None else f", {seconds / 60:.1f} min after the first"
