@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bbnas.errors import UserError
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import load_design
+from bbnas.tasks import get_task
 from bbnas.tiling import Model, _spans, restore, tiles
 
 CPU = torch.device("cpu")
@@ -18,7 +19,9 @@ CPU = torch.device("cpu")
 
 def network(preset: str, task: str = "sr4", depth: int = 4) -> RestorationNetwork:
     torch.manual_seed(0)
-    return build(load_design(preset, task).replace(width=8, depth=depth), task).eval()
+    return build(
+        load_design(preset, get_task(task)).replace(width=8, depth=depth), get_task(task)
+    ).eval()
 
 
 def assembled(model: Model, image: np.ndarray, tile: int | None) -> torch.Tensor:

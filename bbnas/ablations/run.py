@@ -11,6 +11,7 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.store import Store
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 def stored(experiment: Ablation, dataset: Dataset, store: Store | None) -> Measured:
     """What ``store`` holds of an experiment; None is an empty one."""
+    task = get_task(experiment.task)
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
-        return store.find_evaluation(design, experiment.task, protocol, dataset.fingerprint)
+        return store.find_evaluation(design, task, protocol, dataset.fingerprint)
 
     return Measured(
         experiment,
@@ -61,7 +63,7 @@ def run_ablation(
     }
     train_named(
         wanted,
-        experiment.task,
+        get_task(experiment.task),
         dataset,
         store,
         workers=workers,

@@ -17,11 +17,12 @@ from bbnas.design import Design
 from bbnas.native import kernels
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.tasks import get_task
+from bbnas.tasks import TASKS
 from bbnas.threads import torch_threads
 from bbnas.training.loop import Training, initialise
 
 STEPS = 5  # a turn
+TASK = TASKS["sr4"]
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ def bench_step(
     """
     proxy = PROTOCOLS["proxy"]
     # As it is trained: the protocol reduces neither.
-    protocol = proxy.model_copy(
-        update={"width_scale": 1.0, "depth_scale": 1.0, "iterations": 1_000_000}
-    )
+    protocol = proxy.replace(width_scale=1.0, depth_scale=1.0, iterations=1_000_000)
     with torch_threads(threads):
         for preset in ("bbcu-l", "bbcu-m", "bbcu-v1"):  # the last with BatchNorm
             for depth in depths:
@@ -75,10 +74,9 @@ def _measure(preset: str, design: Design, protocol: Protocol, rounds: int) -> St
 class _Batch:
     def __init__(self, protocol: Protocol) -> None:
         generator = torch.Generator().manual_seed(0)
-        task = get_task("sr4")
         self.lq, self.hq = (
             torch.rand(protocol.batch, 3, side, side, generator=generator)
-            for side in (protocol.patch // task.scale, protocol.patch)
+            for side in (protocol.patch // TASK.scale, protocol.patch)
         )
 
     def batch_at(self, iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,7 +84,7 @@ class _Batch:
 
 
 def _training(design: Design, protocol: Protocol) -> Training:
-    network = initialise(design, "sr4", protocol)
+    network = initialise(design, TASK, protocol)
     training = Training(network, cast("Patches", _Batch(protocol)), protocol, torch.device("cpu"))
     training.advance(STEPS)  # warm up
     return training

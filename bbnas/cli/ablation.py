@@ -133,6 +133,7 @@ def run(
     from bbnas.inference import resolve_device, skip_psnr
     from bbnas.searching import available_cores
     from bbnas.store import ABLATIONS, Store, ready_url, storage_url
+    from bbnas.tasks import get_task
 
     url = ready_url(ABLATIONS) if storage is None else storage_url(storage)
     place, dataset = str(resolve_device(device)), load_images(data)
@@ -145,7 +146,8 @@ def run(
             device=place,
             on_trained=on_trained,
         )
-    floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
+    task, side = get_task(experiment.task), experiment.protocol.validation_side
+    floor = skip_psnr(task, dataset.validation, side)
     found = find(measured, floor)
     html, markdown = write_ablation(found, output)
     if as_json:

@@ -6,7 +6,8 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.bench_sampler import bench_sampler
-from bbnas.cli.console import Names, Size, plain, print_json, print_table
+from bbnas.cli.console import Names, Size, print_json, print_table
+from bbnas.text import plain
 
 
 @click.group()

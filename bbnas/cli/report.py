@@ -12,7 +12,7 @@ from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json
 
 if TYPE_CHECKING:
-    from bbnas.evaluation import MeasuredFidelity
+    from bbnas.fidelity import MeasuredFidelity
     from bbnas.study import Study
 
 
@@ -109,12 +109,13 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
     """What ``bbnas fidelity`` found of the study's protocol here."""
     from bbnas.store import FIDELITY, Store, default_url
     from bbnas.store.fidelities import find_fidelity
+    from bbnas.tasks import get_task
 
     url = default_url(FIDELITY)
     if not Path(url.removeprefix("sqlite:///")).exists():
         return None
     config = study.config
-    return find_fidelity(Store(url), config.task, config.protocol, config.data)
+    return find_fidelity(Store(url), get_task(config.task), config.protocol, config.data)
 
 
 def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:

@@ -180,9 +180,7 @@ def _print_search(result: SearchResult, budget: int) -> None:
     except UserError as error:  # the search itself went well
         click.echo(f"nothing is recommended: {error}")
     else:
-        click.echo(f"recommended: {chosen.candidate.evaluation.design.label()}")
-        for reason in chosen.reasons:
-            click.echo(f"  - {reason}")
+        print_table(("", ""), chosen.rows())
     counts = result.counts
     click.echo(
         f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "

@@ -17,6 +17,7 @@ from bbnas.files import write_atomically
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
 from bbnas.schema import Value
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +99,8 @@ def _network(
     path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]
 ) -> RestorationNetwork:
     with torch.random.fork_rng(devices=[]):
-        network = build(info.recipe.protocol.trained(info.recipe.design), info.recipe.task)
+        design = info.recipe.protocol.trained(info.recipe.design)
+        network = build(design, get_task(info.recipe.task))
     _load_weights(path, network, tensors)
     return network
 

@@ -41,7 +41,7 @@ Images = ImageSet | str | Path | Sequence["NDArray[np.uint8]"]
 
 def evaluate(
     model: RestorationNetwork | Callable[[Tensor], Tensor] | str | Path,
-    task: str | Task | None,
+    task: Task | None,
     images: Images,
     device: str = "cpu",
     tile: int | None = None,
@@ -58,7 +58,8 @@ def evaluate(
 
     A published DnCNN-3, loaded by its own code::
 
-        bbnas.evaluate(dncnn3, "jpeg10", "Classic5")  # (1, 1, H, W) in 0..1 → the same
+        task = bbnas.get_task("jpeg10")
+        bbnas.evaluate(dncnn3, task, "Classic5")  # dncnn3: (1, 1, H, W) in 0..1 → the same
 
     Raises:
         UserError: no such benchmark, task or checkpoint; images of another kind; a model that
@@ -69,12 +70,8 @@ def evaluate(
     elif task is None:
         raise UserError("a model has no task of its own: name one, such as sr4")
     else:
-        subject = Subject(type(model).__name__, model, _task(task))
+        subject = Subject(type(model).__name__, model, task)
     return subject.score(_image_set(images), device, tile, reach)
-
-
-def _task(task: str | Task) -> Task:
-    return get_task(task) if isinstance(task, str) else task
 
 
 def _image_set(images: Images) -> ImageSet:
@@ -135,7 +132,7 @@ class Subject:
 
 
 def load_subject(
-    name: str | Path, task: str | Task | None = None, weights: str | Path | None = None
+    name: str | Path, task: Task | None = None, weights: str | Path | None = None
 ) -> Subject:
     """The checkpoint ``name``, or ``bicubic``, ``identity``, or a preset with ``weights``.
 
@@ -149,7 +146,6 @@ def load_subject(
     text = str(name)
     if text.lower() in BASELINES and not Path(text).exists():
         text = text.lower()  # Bicubic, as the paper's Table 1 has it
-    wanted = None if task is None else _task(task)
     preset = preset_name(text) is not None and not Path(text).exists()
     if weights is None and preset:
         raise UserError(
@@ -157,17 +153,17 @@ def load_subject(
             "the checkpoint of its training"
         )
     if weights is not None or text in BASELINES:
-        if wanted is None:
+        if task is None:
             raise UserError(f"{text} has no task of its own: name one, such as --task sr4")
         if weights is None:
-            return Subject(text, text, wanted)
-        return Subject(text, _with_weights(text, wanted, Path(weights)), wanted)
+            return Subject(text, text, task)
+        return Subject(text, _with_weights(text, task, Path(weights)), task)
     if not Path(text).exists() and Path(text).name == text and not Path(text).suffix:
         raise unknown("checkpoint, preset or baseline", text, (*BASELINES, *PRESETS))
     network, info = load_checkpoint(text)
-    if wanted is not None and wanted.name != info.recipe.task:
+    if task is not None and task.name != info.recipe.task:
         raise UserError(
-            f"{text} was trained for {info.recipe.task}, not {wanted.name}: leave out --task"
+            f"{text} was trained for {info.recipe.task}, not {task.name}: leave out --task"
         )
     return Subject(text, network, get_task(info.recipe.task), info)
 
@@ -216,7 +212,7 @@ def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
 def evaluate_checkpoint(
     checkpoint: str | Path,
     benchmarks: str | Path | Sequence[str | Path],
-    task: str | None = None,
+    task: Task | None = None,
     weights: str | Path | None = None,
     device: str = "auto",
     data_root: str | Path | None = None,
@@ -349,7 +345,7 @@ def write_scores(
     content: dict[str, Any] = {
         "format": FORMAT,
         "checkpoint": checkpoint.name,
-        "design": info.recipe.design.canonical().to_dict(),
+        "design": info.recipe.design.to_dict(),
         "task": info.recipe.task,
         "protocol": info.recipe.protocol.model_dump(mode="json"),
         "iteration": info.iteration,

@@ -23,7 +23,7 @@ from bbnas.data import (
 from bbnas.errors import UserError, unknown
 from bbnas.metrics import Planes, psnr, ssim, to_y
 from bbnas.networks import RestorationNetwork
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import Task
 from bbnas.tiling import Model, restore
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Score(NamedTuple):
 
 def score(
     model: RestorationNetwork | Callable[[Tensor], Tensor],
-    task: str | Task,
+    task: Task,
     images: ImageSet,
     device: str | torch.device = "cpu",
     side: int = 0,
@@ -85,7 +85,6 @@ def score(
             to score; ``tile`` without ``reach``.
         FloatingPointError: the model's output is not finite.
     """
-    task = get_task(task) if isinstance(task, str) else task
     whole = _model(model, task, reach)
     if tile is None and whole.reach is not None:
         tile = WHOLE // task.scale
@@ -130,14 +129,13 @@ def skip(task: Task) -> Callable[[Tensor], Tensor]:
     return partial(F.interpolate, scale_factor=task.scale, mode="bilinear", align_corners=False)
 
 
-def skip_psnr(task: str | Task, images: ImageSet, side: int = 0) -> float:
+def skip_psnr(task: Task, images: ImageSet, side: int = 0) -> float:
     """PSNR (dB) of the global skip alone: what a network that has learned nothing scores."""
-    task = get_task(task) if isinstance(task, str) else task
     return score(skip(task), task, images, side=side, reach=1)[-1].psnr
 
 
 def score_baseline(
-    name: str, task: str | Task, images: ImageSet, keep: Keep | None = None
+    name: str, task: Task, images: ImageSet, keep: Keep | None = None
 ) -> list[Score]:
     """The rows of ``bicubic`` (super-resolution) or ``identity`` (denoising, deblocking).
 
@@ -148,7 +146,6 @@ def score_baseline(
     Raises:
         UserError: no such baseline, or not one of this task.
     """
-    task = get_task(task) if isinstance(task, str) else task
     if name not in BASELINES:
         raise unknown("baseline", name, BASELINES)
     fitting = "bicubic" if task.degradation == "bicubic" else "identity"

@@ -154,7 +154,7 @@ def live_bicubic(
             images = find_benchmark(dataset, data_root)
         except UserError:
             return None
-        mean = score_baseline("bicubic", task, images)[-1]
+        mean = score_baseline("bicubic", get_task(task), images)[-1]
         return mean.psnr, mean.ssim
 
     return score

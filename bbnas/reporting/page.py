@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import shlex
@@ -24,14 +23,16 @@ from bbnas.analysis import (
 )
 from bbnas.analysis.effects import fit_effects, searches_methods
 from bbnas.analysis.fidelity import SeedNoise
-from bbnas.analysis.fidelity import words as fidelity_words
+from bbnas.analysis.fidelity import summary as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
 from bbnas.analysis.pareto import useful
+from bbnas.analysis.reasons import reasons
 from bbnas.analysis.recommend import Recommendation
 from bbnas.design import TITLES
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import Evaluation
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
@@ -40,7 +41,7 @@ from bbnas.reporting.pictures import Pictures, data_uri
 from bbnas.reporting.words import describe, headline
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
-from bbnas.text import count, decibel, milliseconds, plural, share, signed
+from bbnas.text import count, decibel, milliseconds, plural, share, signed, to_json
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -171,7 +172,7 @@ def render(
         methods=_methods(study, noise),
         agreement=agreement(study, fidelity),
         trust=fidelity_words(trust) if trust else [],
-        tau=trust.result["kendall_tau"] if trust else None,
+        tau=trust.result.kendall_tau if trust else None,
         data=embed(data),
         style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
@@ -183,20 +184,10 @@ def embed(value: Any) -> Markup:
     """JSON that can stand inside a ``script`` element whatever it holds; NaN becomes null."""
     from markupsafe import Markup
 
-    text = json.dumps(_finite(value), allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+    text = to_json(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
@@ -204,14 +195,14 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
 
     candidate = recommendation.candidate
     evaluation = candidate.evaluation
-    design, task = evaluation.design.canonical(), get_task(study.config.task)
+    design, task = evaluation.design, get_task(study.config.task)
     full, own = cost(design.replace(binarize=()), task), cost(design, task)
     return {
         "number": candidate.number,
         "pick": recommendation.pick,
         "headline": headline(design),
         "sentences": describe(design, task),
-        "reasons": recommendation.reasons,
+        "reasons": reasons(study, recommendation),
         "yaml": design.to_yaml(),
         "evaluation": evaluation,
         "fewer_ops": full.ops / evaluation.ops,

@@ -9,7 +9,6 @@ from bbnas.text import listed, plural
 
 def describe(design: Design, task: Task) -> list[str]:
     """What the design is, a sentence a choice; idle choices are not mentioned."""
-    design = design.canonical()
     if design.binarize and design.method != "bbcu":
         return [_parts(design, task), _UNITS[design.method]]
     return [_parts(design, task), *([_unit(design)] if design.binarize else []), _aligned(design)]

@@ -39,7 +39,7 @@ def benefit_designs(task: Task, space: Space | None = None) -> dict[str, Design]
 
 
 def measure_benefit(
-    task: str | Task,
+    task: Task,
     protocol: Protocol,
     dataset: Dataset,
     *,
@@ -55,12 +55,11 @@ def measure_benefit(
     Raises:
         UserError: one of them could not be evaluated.
     """
-    task = get_task(task) if isinstance(task, str) else task
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
-        return store.find_evaluation(design, task.name, protocol, dataset.fingerprint)
+        return store.find_evaluation(design, task, protocol, dataset.fingerprint)
 
     def keep(name: str, found: Evaluation) -> None:
         if store is not None:
@@ -101,7 +100,7 @@ def measure_study_benefit(
             "name the study's images by --data"
         )
     found = measure_benefit(
-        config.task,
+        get_task(config.task),
         config.protocol,
         dataset,
         space=config.space,

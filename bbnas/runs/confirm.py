@@ -21,6 +21,7 @@ from bbnas.runs.executors import Executor
 from bbnas.runs.train_all import Wanted, measure_named
 from bbnas.store import Store
 from bbnas.study import Study
+from bbnas.tasks import get_task
 
 # Times the training compute of the study's protocol, as the long protocol of bbnas fidelity. One
 # seed, the same for all: it does much the same to all, and another design tells more.
@@ -63,7 +64,7 @@ def confirm(
     designs = [c.evaluation.design for c in order.estimates.candidates]
     covariance = order.estimates.covariance + discrepancy(designs)
     rng = np.random.default_rng(config.seed)
-    protocol = config.protocol.longer(FACTOR, largest).model_copy(update={"seed": config.seed + 1})
+    protocol = config.protocol.longer(FACTOR, largest).with_seed(config.seed + 1)
     wanted = {
         designs[i].key: Wanted(designs[i], protocol, designs[i].label())
         for i in promising(order.score, covariance, best, rng)
@@ -73,7 +74,7 @@ def confirm(
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         return known.get((design.key, protocol.key)) or store.find_evaluation(
-            design, config.task, protocol, config.data
+            design, get_task(config.task), protocol, config.data
         )
 
     def keep(_: str, found: Evaluation) -> None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluator, MeasuredFidelity
+from bbnas.evaluation import Evaluator
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
@@ -91,13 +92,13 @@ def measure_fidelity(
     Raises:
         UserError: bad arguments, or a design that could not be trained at all.
     """
-    chosen = {design.key: design for design in draw(space.restricted(task), designs, seed)}
+    chosen = {design.key: design for design in draw(space, designs, seed)}
     long = long or proxies[0].longer(long_factor, dataset.largest_patch)
     few = dict(list(chosen.items())[::REPEATED])
     wanted = {
         (place, s, key): Wanted(
             design,
-            protocol.model_copy(update={"seed": seed + s}),
+            protocol.with_seed(seed + s),
             f"{protocol.name}, {design.label()}, seed {seed + s}",
         )
         for place, protocol in enumerate((*proxies, long))
@@ -106,7 +107,7 @@ def measure_fidelity(
     }
     found = train_named(
         wanted,
-        task.name,
+        task,
         dataset,
         store,
         workers=workers,
@@ -128,7 +129,7 @@ def measure_fidelity(
             protocol=proxy,
             long=long,
             data=dataset.fingerprint,
-            result=fidelity(short, by[-1], task, floor).to_dict(),
+            result=fidelity(short, by[-1], task, floor),
             environment=by[-1][0].environment,
         )
         for proxy, short in zip(proxies, by, strict=False)

@@ -97,8 +97,8 @@ def _bicubic(lq: Tensor, scale: int) -> Tensor:
 def _trained(
     study: Study, design: Design, dataset: Dataset, device: torch.device
 ) -> RestorationNetwork:
-    task, protocol = study.config.task, study.config.protocol
-    patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
+    task, protocol = get_task(study.config.task), study.config.protocol
+    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
     training = Training(initialise(design, task, protocol), patches, protocol, device)
     # As a search trains it: one thread, which on a busy machine is faster than several too.
     with torch_threads(1):

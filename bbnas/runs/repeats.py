@@ -40,12 +40,12 @@ def measure_repeats(
             f"study {config.name!r} is of {config.data_description}, not of "
             f"{dataset.description}: name the study's images by --data"
         )
-    found = []
+    task, found = get_task(config.task), []
     for seed in range(config.seed + 1, config.seed + 1 + repeats):
         protocol = config.protocol.model_copy(update={"seed": seed})
-        known = store.find_evaluation(design, config.task, protocol, config.data)
+        known = store.find_evaluation(design, task, protocol, config.data)
         if known is None:
-            known = TrainingEvaluator(get_task(config.task), protocol, dataset, device)(design)
+            known = TrainingEvaluator(task, protocol, dataset, device)(design)
             store.add_evaluation(known)
             if on_message is not None:
                 on_message(f"recommended design with seed {seed}: {known.psnr:.2f} dB")

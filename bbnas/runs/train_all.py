@@ -14,7 +14,7 @@ from bbnas.protocol import Protocol
 from bbnas.runs.executors import Executor, TrainingEvaluator, executor
 from bbnas.store import Store
 from bbnas.store.ledger import MAX_DEATHS, Job
-from bbnas.tasks import get_task
+from bbnas.tasks import Task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -43,7 +43,7 @@ class Trained:
 
 def train_named(
     wanted: Mapping[K, Wanted],
-    task: str,
+    task: Task,
     dataset: Dataset,
     store: Store,
     *,
@@ -77,7 +77,7 @@ def train_named(
                 on_trained(Trained(wanted[name].label, new, len(known), len(wanted), left))
 
         first = next(iter(missing.values())).protocol
-        train = evaluate or TrainingEvaluator(get_task(task), first, dataset, device)
+        train = evaluate or TrainingEvaluator(task, first, dataset, device)
         execute = executor(min(workers, len(missing)), train)
         try:
             measure_named(missing, lambda *_: None, keep, execute)

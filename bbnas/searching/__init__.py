@@ -231,7 +231,7 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
     config = ledger.config
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
-        return ledger.store.find_evaluation(design, config.task, protocol, config.data)
+        return ledger.store.find_evaluation(design, task, protocol, config.data)
 
     def keep(_name: str, reference: Evaluation) -> None:
         ledger.refer(reference)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelity import Fidelity, MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
+from bbnas.tasks import Task
+from bbnas.text import plain
+
+_RESULT = TypeAdapter(Fidelity)
 
 
 def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
@@ -21,7 +26,7 @@ def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
                 data=added.data,
                 protocol=added.protocol.model_dump(mode="json"),
                 long=added.long.model_dump(mode="json"),
-                result=added.result,
+                result=plain(added.result),
                 environment=dict(added.environment),
                 measured=now(),
             )
@@ -29,11 +34,11 @@ def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
 
 
 def find_fidelity(
-    store: Database, task: str, protocol: Protocol, data: str
+    store: Database, task: Task, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
     """How ``protocol``, with whatever seed, was last found to rank designs."""
     query = sa.select(fidelities).where(
-        fidelities.c.task == task,
+        fidelities.c.task == task.name,
         fidelities.c.protocol_key == _seedless(protocol).key,
         fidelities.c.data == data,
     )
@@ -47,7 +52,7 @@ def find_fidelity(
         protocol=Protocol.model_validate(row.protocol),
         long=Protocol.model_validate(row.long),
         data=row.data,
-        result=row.result,
+        result=_RESULT.validate_python(row.result),
         environment=row.environment,
     )
 

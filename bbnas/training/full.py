@@ -97,7 +97,7 @@ def train(
     protocol = recipe.protocol
     task = get_task(recipe.task)
     patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
-    network = initialise(recipe.design, recipe.task, protocol)
+    network = initialise(recipe.design, task, protocol)
     training = Training(network, patches, protocol, place)
     info = CheckpointInfo(
         recipe=recipe, iteration=0, data=dataset.fingerprint, environment=environment(str(place))
@@ -154,7 +154,7 @@ def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: D
 def _flat(recipe: Recipe) -> dict[str, object]:
     """What a training depends on, by dotted key."""
     found: dict[str, object] = {"task": recipe.task}
-    for part, value in (("design", recipe.design.canonical()), ("protocol", recipe.protocol)):
+    for part, value in (("design", recipe.design), ("protocol", recipe.protocol)):
         found |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
     return found
 
@@ -233,7 +233,7 @@ class _Run:
         try:
             mean = score(
                 training.network,
-                self.info.recipe.task,
+                get_task(self.info.recipe.task),
                 self.dataset.validation,
                 training.device,
                 training.protocol.validation_side,

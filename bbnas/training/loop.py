@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bbnas.design import Design
     from bbnas.networks import RestorationNetwork
     from bbnas.protocol import Protocol
+    from bbnas.tasks import Task
 
 
 class Diverged(Exception):  # noqa: N818 - a finding about a design, not a fault
@@ -49,7 +50,7 @@ def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-def initialise(design: Design, task: str, protocol: Protocol) -> RestorationNetwork:
+def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNetwork:
     """The network that ``protocol`` trains for ``design``, its weights drawn from its seed.
 
     The caller's random state is left as it was.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bbnas.design import Design
     from bbnas.protocol import Protocol
+    from bbnas.tasks import Task
     from bbnas.training.loop import Training
 
 HEADER = "bbnas-paused"
@@ -42,9 +43,9 @@ class Progress:
     seconds: float = 0.0
 
 
-def paused_file(folder: Path, design: Design, task: str, protocol: Protocol, data: str) -> Path:
+def paused_file(folder: Path, design: Design, task: Task, protocol: Protocol, data: str) -> Path:
     """Where the training of ``design`` under these circumstances is kept."""
-    return folder / f"{design.key}-{task}-{protocol.key}-{data[:12]}.safetensors"
+    return folder / f"{design.key}-{task.name}-{protocol.key}-{data[:12]}.safetensors"
 
 
 def pause(path: Path, training: Training, progress: Progress) -> None:

@@ -12,7 +12,6 @@ from bbnas.environment import environment
 from bbnas.evaluation import Evaluation, Status
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import score
-from bbnas.tasks import get_task
 from bbnas.training.loop import Diverged, Training, initialise
 from bbnas.training.paused import Progress, go_on, pause, paused_file
 
@@ -23,13 +22,14 @@ if TYPE_CHECKING:
     from bbnas.data import Dataset
     from bbnas.design import Design
     from bbnas.protocol import Protocol
+    from bbnas.tasks import Task
 
 CURVE_POINTS = 64
 
 
 def evaluate_design(
     design: Design,
-    task: str,
+    task: Task,
     protocol: Protocol,
     dataset: Dataset,
     device: str = "cpu",
@@ -54,7 +54,7 @@ def evaluate_design(
     place = resolve_device(device)
     started = time.perf_counter()
     ops, params = ops_and_params(design, task)
-    patches = Patches(dataset.train, get_task(task), protocol.patch, protocol.batch, protocol.seed)
+    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
     training = Training(initialise(design, task, protocol), patches, protocol, place)
     before, file = Progress(), None
     if paused is not None and protocol.rungs:
@@ -92,7 +92,7 @@ def evaluate_design(
         file.unlink(missing_ok=True)
     return Evaluation(
         design=design,
-        task=task,
+        task=task.name,
         protocol=protocol,
         data=dataset.fingerprint,
         status=status,

@@ -15,12 +15,13 @@ from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
 from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     """As after a training: thresholds, biases and statistics are not at their start."""
     torch.manual_seed(seed)
-    net = build(design, task).eval()
+    net = build(design, get_task(task)).eval()
     generator = torch.Generator().manual_seed(seed)
 
     def noise(like: torch.Tensor) -> torch.Tensor:

@@ -27,7 +27,7 @@ def trained(recipe: Recipe, dataset, steps: int = 4) -> Training:  # type: ignor
 
     protocol = recipe.protocol
     patches = Patches(dataset.train, get_task(recipe.task), protocol.patch, protocol.batch, 0)
-    network = initialise(recipe.design, recipe.task, protocol)
+    network = initialise(recipe.design, get_task(recipe.task), protocol)
     training = Training(network, patches, protocol, torch.device("cpu"))
     if steps:
         training.advance(steps)

@@ -15,6 +15,7 @@ from bbnas.inference import load_checkpoint, restore_files
 from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
 from bbnas.presets import load_design
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 from bbnas.tiling import restore
 from bbnas.training.loop import initialise
 from tests.inference.test_checkpoint import trained
@@ -148,9 +149,9 @@ def test_a_large_image_is_restored_by_tiles(checkpoint: Path, tmp_path: Path) ->
 
 def checkpoint_of(task: str, recipe: Recipe, folder: Path) -> Path:
     """An untrained network of the task."""
-    design = load_design("bbcu-v4", task).replace(width=6, depth=2)
+    design = load_design("bbcu-v4", get_task(task)).replace(width=6, depth=2)
     other = recipe.model_copy(update={"design": design, "task": task})
-    training = SimpleNamespace(network=initialise(design, task, other.protocol))
+    training = SimpleNamespace(network=initialise(design, get_task(task), other.protocol))
     info = CheckpointInfo(recipe=other, iteration=0, data="abc", environment={})
     path = folder / f"{task}.safetensors"
     save_checkpoint(path, training, info, state=False)

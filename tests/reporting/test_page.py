@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 from bbnas.analysis import frame, recommend
+from bbnas.analysis.reasons import reasons
 from bbnas.errors import UserError
-from bbnas.evaluation import LatencySetting, MeasuredFidelity
+from bbnas.evaluation import LatencySetting
+from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias
 from bbnas.reporting import write_csv, write_report
 from bbnas.reporting.page import embed, ratio, unbroken
 
@@ -89,18 +91,18 @@ def test_the_page_quotes_the_fidelity_of_its_protocol_or_warns(synthetic_study, 
     study = synthetic_study(20)
     found = page(study, tmp_path / "a.html")
     assert "was not measured here: bbnas fidelity --task sr4 does" in found.text
-    interval = {"value": 0.71, "low": 0.6, "high": 0.8}
-    result = {
-        "designs": 24, "kendall_tau": interval, "spearman_rho": interval, "pairs": 200,
-        "ordered_pairs": 0.96, "top": 0.75, "proxy_noise": 0.03, "long_noise": 0.02,
-        "proxy_seconds": 5.0, "long_seconds": 60.0, "baselines": {"OPs": interval},
-        "unfair": [{"axis": "normalisation", "choice": "batchnorm", "shift": -0.2, "told": True}],
-    }  # fmt: skip
+    interval = Interval(0.71, 0.6, 0.8)
+    result = Fidelity(
+        designs=24, useful=20, floor=None, kendall_tau=interval, spearman_rho=interval, pairs=200,
+        ordered_pairs=0.96, top=0.75, proxy_noise=0.03, long_noise=0.02, proxy_seconds=5.0,
+        long_seconds=60.0, baselines={"OPs": interval},
+        biases=(RankBias("normalisation", "batchnorm", 12, -0.2, 1e-4, significant=True),),
+    )  # fmt: skip
     protocol = study.config.protocol
     trust = MeasuredFidelity("sr4", "bbcu", protocol, protocol, "abc", result, {"device": "cpu"})
     found = page(study, tmp_path / "b.html", trust=trust)
     assert "Kendall’s τ = 0.71 (0.60 to 0.80)" in found.text
-    assert "normalisation batchnorm too low by 20% of the ranks" in found.text
+    assert "normalisation batchnorm is ranked 20% of all ranks too low" in found.text
     assert "not measured here" not in found.text
 
 
@@ -112,7 +114,7 @@ def test_the_page_says_what_analysis_found(synthetic_study, make_pictures, tmp_p
     for line in chosen.candidate.evaluation.design.to_yaml().splitlines():
         assert line in text
     plain = re.sub("[\u00a0\u2011]", lambda m: {"\u00a0": " ", "\u2011": "-"}[m[0]], text)
-    for reason in chosen.reasons:
+    for reason in reasons(study, chosen):
         assert reason in plain
     number = chosen.candidate.number
     assert f"bbnas export first --pick 'trial {number}' -o recipe.yaml" in text
@@ -123,7 +125,7 @@ def test_the_page_says_what_analysis_found(synthetic_study, make_pictures, tmp_p
 def test_seed_noise_and_agreement_are_told(synthetic_study, tmp_path):
     study = synthetic_study(20, diverged=0)
     assert "Seed noise was not measured" in page(study, tmp_path / "a.html").text
-    other = study.config.protocol.model_copy(update={"seed": 1})
+    other = study.config.protocol.with_seed(1)
     longer = study.config.protocol.model_copy(update={"name": "long", "iterations": 5000})
     first = study.candidates[0].evaluation
     repeats = [replace(first, protocol=other, psnr=first.psnr + 0.1)]
@@ -145,7 +147,7 @@ def test_a_study_of_methods_ranks_them_and_speaks_of_its_own_task(methods_study,
     study = methods_study(METHODS, task=task, skip_psnr=20.5)
     first = study.candidates[0].evaluation
     seeds = [
-        replace(first, protocol=first.protocol.model_copy(update={"seed": s}), psnr=first.psnr + e)
+        replace(first, protocol=first.protocol.with_seed(s), psnr=first.psnr + e)
         for s, e in ((1, 0.1), (2, -0.1))
     ]
     found = page(study, tmp_path / "report.html", fidelity=seeds)

@@ -73,7 +73,7 @@ def test_every_method_has_its_own_words():
 
 
 def test_k_is_told_against_the_paper_s():
-    design = load_design("bbcu", "denoise25")
+    design = load_design("bbcu", get_task("denoise25"))
     assert describe(design, get_task("denoise25"))[-1].endswith(
         "divided by it, the paper's k* for this width."
     )

@@ -11,7 +11,8 @@ from quick import SPACE, Formula, Photographs
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import Evaluation
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import PROTOCOLS, Protocol, load_protocol
 from bbnas.runs.fidelity import draw, measure_fidelity
 from bbnas.space import Space, load_space
@@ -54,25 +55,24 @@ def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
     found = run(tmp_path, trainings)
     few = 3  # every sixth of 18, with two more seeds each
     assert trainings.count == 2 * (18 + 2 * few)
-    assert found.result["designs"] == 18
-    assert found.result["proxy_noise"] == pytest.approx(0.01)
-    assert (found.result["proxy_seconds"], found.result["long_seconds"]) == (5.0, 60.0)
-    assert found.result["kendall_tau"]["value"] < 1
-    told = [u for u in found.result["unfair"] if u["told"]]
-    assert ("normalisation", "batchnorm") in [(u["axis"], u["choice"]) for u in told]
-    assert next(u["shift"] for u in told if u["choice"] == "batchnorm") < 0
+    assert found.result.designs == 18
+    assert found.result.proxy_noise == pytest.approx(0.01)
+    assert (found.result.proxy_seconds, found.result.long_seconds) == (5.0, 60.0)
+    assert found.result.kendall_tau.value < 1
+    biases = {(b.axis, b.choice): b.shift for b in found.result.biases if b.significant}
+    assert biases["normalisation", "batchnorm"] < 0
     again = run(tmp_path, trainings)
     assert trainings.count == 2 * (18 + 2 * few)
     assert again.result == found.result
     store = Store(f"sqlite:///{tmp_path}/fidelity.db")
-    seeded = PROXY.model_copy(update={"seed": 7})
-    kept = find_fidelity(store, "sr4", seeded, Photographs().fingerprint)
+    seeded = PROXY.with_seed(7)
+    kept = find_fidelity(store, get_task("sr4"), seeded, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == found.result
     assert kept.long.iterations > PROXY.iterations
-    assert find_fidelity(store, "sr2", PROXY, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr2"), PROXY, Photographs().fingerprint) is None
     other = PROXY.model_copy(update={"iterations": 501})
-    assert find_fidelity(store, "sr4", other, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr4"), other, Photographs().fingerprint) is None
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
     assert both[0].result == alone.result
     assert [found.long for found in both] == [alone.long] * 2
     assert both[1].protocol.iterations == 500
-    kept = find_fidelity(store, "sr4", shorter, Photographs().fingerprint)
+    kept = find_fidelity(store, get_task("sr4"), shorter, Photographs().fingerprint)
     assert kept is not None
     assert kept.result == both[1].result
     # A truth of one's own: the proxy agrees with itself.
@@ -111,11 +111,11 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
         designs=18,
         evaluate=trainings,
     )
-    assert itself.result["kendall_tau"]["value"] == pytest.approx(1.0)
+    assert itself.result.kendall_tau.value == pytest.approx(1.0)
 
 
 def test_a_draw_is_seeded_spread_and_of_the_space() -> None:
-    space = load_space("bbcu", "sr4").restricted(TASK)
+    space = load_space("bbcu", TASK)
     first, again, other = (draw(space, 24, seed) for seed in (0, 0, 1))
     assert [d.key for d in first] == [d.key for d in again]
     assert {d.key for d in first} != {d.key for d in other}

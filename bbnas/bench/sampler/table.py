@@ -24,6 +24,7 @@ from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import STUDIES, TABLE, Store
 from bbnas.tasks import Task
+from bbnas.text import to_json
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -133,11 +134,8 @@ def tabulate(
     """
     if not protocol.rungs:
         quarter = max(1, protocol.iterations // 4)
-        protocol = protocol.model_validate(
-            protocol.model_dump() | {"rungs": sorted({quarter, 2 * quarter})}
-        )
-    space = space.restricted(task)
-    protocols = [protocol.model_copy(update={"seed": seed}) for seed in range(seeds)]
+        protocol = protocol.replace(rungs=sorted({quarter, 2 * quarter}))
+    protocols = [protocol.with_seed(seed) for seed in range(seeds)]
     # A seed after the other: what is there at any time is as much of a table as can be.
     wanted = {
         (design.key, by.seed): Wanted(design, by, f"{design.label()}, seed {by.seed}")
@@ -145,12 +143,12 @@ def tabulate(
         for design in space.enumerate()
     }
     for design, by, _ in wanted.values():
-        found = store.find_evaluation(design, task.name, by, dataset.fingerprint)
+        found = store.find_evaluation(design, task, by, dataset.fingerprint)
         if found is not None:
             _check_rungs(found, protocol.rungs, store)
     known = train_named(
         wanted,
-        task.name,
+        task,
         dataset,
         store,
         workers=workers,
@@ -213,14 +211,11 @@ def write_table(table: Table, path: str | Path) -> Path:
             "design": row.design.to_dict(),
             "ops": row.ops,
             "params": row.params,
-            "runs": [
-                [run.status, None if math.isnan(run.psnr) else run.psnr, run.seconds, run.rungs]
-                for run in row.runs
-            ],
+            "runs": [[run.status, run.psnr, run.seconds, run.rungs] for run in row.runs],
         }
         for row in table.rows
     ]
-    lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in (about, *rows)]
+    lines = [to_json(line) for line in (about, *rows)]
     return write_output(path, gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
 
 
