@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """So many within the block, as many as before after it."""
+    """Set the number of torch threads within the block, and restore it after."""
     import torch
 
     before = torch.get_num_threads()

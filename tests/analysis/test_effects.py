@@ -178,7 +178,7 @@ def test_in_a_space_of_methods_each_is_told_against_bbcu(evaluated, synthetic_st
         synthetic_study(1),
         candidates=tuple(Candidate(i, e) for i, e in enumerate(evaluations)),
     )
-    space = {"name": "methods", "axes": {"method": list(planted)}}
+    space = load_space("methods")
     table = effects(replace(study, config=replace(study.config, space=space)))
     assert set(table["axis"]) == {"method", "width"}
     for method, worth in planted.items():

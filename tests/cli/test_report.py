@@ -58,7 +58,7 @@ def test_latency_from_search_to_report_and_export(at_home) -> None:
     assert at_home("report", "first", *quick)[0] == 0
     assert 'id="times"' not in Path("reports/first.html").read_text()
     code, _, err = at_home("export", "first", "--max-latency", "1s", "--force")
-    assert (code, "knows no latencies" in err) == (2, True)
+    assert (code, "has no latencies" in err) == (2, True)
     assert at_home("report", "first", *quick, "--latency", "--lq", "24x16")[0] == 0
     assert 'id="times"' in Path("reports/first.html").read_text()
     assert at_home("export", "first", "--max-latency", "10s", "-o", "known.yaml")[0] == 0
