@@ -73,8 +73,9 @@ class BinaryConvFunction(torch.autograd.Function):
     """scale(V) · (sgn(x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
     The convolution adds whole numbers, which is exact, like XNOR and popcount. The scale
-    multiplies the sums. ``weights`` names a WeightBinarizer, ``latent`` is its V. In the backward pass
-    ``estimator`` replaces the derivative for the activations, the binarizer's own for the weights.
+    multiplies the sums. ``weights`` names a WeightBinarizer, ``latent`` is its V. In the backward
+    pass ``estimator`` replaces the derivative of the activations' sgn, the binarizer's own that
+    of the weights' sgn.
     """
 
     @staticmethod
