@@ -1,14 +1,14 @@
-"""Program: a network as a flat list of operations, what the engine runs and a .bbn file holds.
+"""Program: a network as a flat list of operations. The engine runs it, a .bbn file stores it.
 
 A tensor is an image at ``scale`` times the LQ size, of one of three kinds: ``planes`` (a few
 full-precision channels), ``floats`` (features) or ``bits`` (features, one bit each: 1 is +1, 0
-is −1). Every operation makes a tensor, or two: ``output``, and in ``bits`` what the next binary
-convolution sees of it. With y the result of the operation's own work, ``s`` its ``shuffle``:
+is −1). An operation makes the tensor ``output``, the tensor ``bits``, which is the output
+binarized for the next binary convolution, or both. ``s`` is the operation's ``shuffle``:
 
 =========== =================================================================================
-input       planes of the image x: x·factor, or (x − mean)/std if they are there
+input       planes of the image x: x·factor, or (x − mean)/std if mean and std exist
 repeat      planes → floats: each channel ⌊n/c⌋ times, the first ones again (BBCU-H's residual)
-conv        planes or floats → floats: 3×3, zero padding, bias or none
+conv        planes or floats → floats: 3×3, zero padding, optional bias
 binary      bits → floats: 3×3 on ±1, zero padding after binarization (paper Eq. 1)
 narrow      floats → planes: conv to at most 4 channels, + residual
 bilinear    planes → planes at ``scale`` of the network
@@ -17,12 +17,13 @@ pack        planes or floats → bits alone
 output      planes or floats → the image: x/factor, or x·std + mean
 =========== =================================================================================
 
-``conv`` and ``binary`` make s²·C channels and go on, in this order: y·scale; y·norm_a + norm_b;
-+ residual if ``place`` is before; the activation: hardtanh, or prelu, max(z, 0) + β·min(z, 0) with
-z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after; + ζ if not ``zeta_first``;
-PixelShuffle s. The residual is a tensor of the input's size, whose channels are repeated s² times
-where s > 1. Bits are y > threshold, or y·threshold + pack_b > 0 if pack_b is there. These are
-PyTorch's operations in PyTorch's order: from equal inputs they make equal bits.
+``conv`` and ``binary`` convolve to s²·C channels y. Then follow, in this order: y·scale;
+y·norm_a + norm_b; + residual if ``place`` is before; the activation, hardtanh or prelu, which is
+max(z, 0) + β·min(z, 0) with z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after;
++ ζ if not ``zeta_first``; PixelShuffle s. A step whose array is absent is left out. The residual
+is a tensor of the input's size; if s > 1, each of its channels is repeated s² times. Bits are
+y > threshold, or y·threshold + pack_b > 0 if pack_b exists. These are PyTorch's operations in
+PyTorch's order, so equal inputs give equal bits.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ KINDS: tuple[Kind, ...] = ("planes", "floats", "bits")
 ACTIVATIONS = ("none", "prelu", "hardtanh")
 PLACES = ("none", "before", "after")
 
-# Bounds that no network of bbnas comes near: what a hostile file could make the engine allocate.
+# Upper bounds of what a hostile file can make the engine allocate; networks of bbnas are
+# far below them.
 MAX_OPS, MAX_TENSORS, MAX_CHANNELS, MAX_SHUFFLE = 2048, 4096, 1 << 12, 4
 
 
@@ -63,12 +65,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation; tensors are named by their index, −1 is none.
+    """One operation. An index names a tensor; −1 is no tensor.
 
-    ``arrays`` are of the output's channels, s²·C in PyTorch's order before PixelShuffle, but
-    ``threshold`` and ``pack_b`` (C, after it), ``mean`` and ``std`` (C) and ``factors``
-    (inputs). ``weight`` is (s²·C, C_in, 3, 3): float32, or uint8 of 0 and 1, which are −1 and +1:
-    for ``binary``, and for the others where ``magnitude`` multiplies them, channel by channel.
+    ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, except that
+    ``threshold`` and ``pack_b`` are (C), the channels after it; ``mean`` and ``std`` (C);
+    ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3). It is float32, or uint8 with 0 for −1
+    and 1 for +1: in ``binary``, and in other convolutions where ``magnitude``, one number a
+    channel, multiplies them.
     """
 
     kind: str
@@ -89,8 +92,8 @@ class Op:
 class Program:
     """A network for the engine.
 
-    ``scale``, ``channels`` (of the image) and ``reach`` as of a RestorationNetwork; ``design`` and
-    ``task`` say what it was made of, for people.
+    ``scale``, ``channels`` (of the image) and ``reach`` are those of the RestorationNetwork.
+    ``design`` and ``task`` are labels for people.
     """
 
     scale: int
@@ -102,7 +105,7 @@ class Program:
     task: str = ""
 
 
-# Arrays that an operation may have; the first of them it must.
+# The arrays that have one value per output channel before PixelShuffle.
 PER_CHANNEL = ("bias", "scale", "norm_a", "norm_b", "gamma", "beta", "zeta")
 _ARRAYS: dict[str, tuple[set[str], set[str]]] = {  # kind → needed, allowed
     "input": (set(), {"mean", "std"}),
@@ -137,10 +140,12 @@ _MAKES: dict[str, Kind] = {
 
 
 def check(program: Program, where: str = "program") -> None:
-    """That the engine can run ``program`` without reading or writing where it must not.
+    """Check that the engine can run ``program`` within the bounds of its memory.
+
+    ``where`` names the program in the error.
 
     Raises:
-        UserError: it cannot, and why.
+        UserError: a field of the program is invalid; the message names it.
     """
     try:
         _check_header(program)
@@ -274,7 +279,7 @@ def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: 
 
 
 def full_precision(op: Op) -> Array:
-    """The weight of a ``conv`` or ``narrow`` in float32, whatever it is stored as."""
+    """The weight of a ``conv`` or ``narrow`` in float32, however it is stored."""
     weight = op.arrays["weight"]
     if "magnitude" not in op.arrays:
         return weight
