@@ -67,9 +67,9 @@ class Tensor:
 class Op:
     """One operation. An index names a tensor; −1 is no tensor.
 
-    ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, except that
-    ``threshold`` and ``pack_b`` are (C), the channels after it; ``mean`` and ``std`` (C);
-    ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3). It is float32, or uint8 with 0 for −1
+    ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, with three
+    exceptions: ``threshold`` and ``pack_b`` are (C), the channels after it, ``mean`` and ``std``
+    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3). It is float32, or uint8 with 0 for −1
     and 1 for +1: in ``binary``, and in other convolutions where ``magnitude``, one number a
     channel, multiplies them.
     """

@@ -1,10 +1,10 @@
 // Runs a program: plans its buffers for one image size, then streams rows through its operations.
 //
-// The operations are cut into segments whose working rows stay in the L2 cache. Within a segment a
-// tensor is a ring of a few rows: an operation is run for one row of its input when a later one
-// asks for it. Tensors that cross segments are whole images. Threads take bands of rows and strips
-// of columns of a segment's result; where they overlap, rows and columns are computed twice, with
-// the same result, rather than waited for.
+// The plan cuts the operations into segments whose working rows stay in the L2 cache. Within a segment
+// a tensor is a ring of a few rows: an operation runs for one row when a later operation asks for it.
+// Tensors that cross segments are whole images. Each thread computes bands of rows and strips of
+// columns of a segment's result. Where these overlap, two threads compute the same values; no thread
+// waits for another.
 #include "engine.h"
 
 #include <time.h>
@@ -59,18 +59,18 @@ struct BbnTensor {
 };
 struct BbnOp {
     int32_t kind, input, output, bits, residual;
-    int32_t in_channels, channels, shuffle;  // channels: of one pixel of the output
+    int32_t in_channels, channels, shuffle;  // channels: number of channels of an output pixel
     int32_t activation, place, zeta_first, packing, standardise, inputs;
     float factor;
     const void* weight;
     const float* border;
-    const int32_t* more;  // ACCUMULATE's tensors
+    const int32_t* more;  // the input tensors of ACCUMULATE
     const float *bias, *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
     const float *mean, *std, *factors;
 };
-struct BbnImage {  // strides in elements
+struct BbnImage {  // strides are in elements
     void* data;
-    int32_t bytes;  // 1: uint8, 4: float
+    int32_t bytes;  // of an element: 1 for uint8, 4 for float
     int64_t row, pixel, channel;
 };
 }
@@ -81,7 +81,7 @@ struct View {
     char* base = nullptr;
     size_t row_bytes = 0;
     int capacity = 1, first = 0, pixel_bytes = 4;  // first: the column at index 1
-    ptrdiff_t plane = 0;                           // floats from plane to plane
+    ptrdiff_t plane = 0;                           // distance of two planes, in floats
 
     char* at(int y, int x) const {
         return base + static_cast<size_t>(y % capacity) * row_bytes +
@@ -89,7 +89,7 @@ struct View {
     }
 };
 
-struct Shape {  // of a tensor in memory
+struct Shape {  // the layout of a tensor in memory
     int pixel_bytes, planes;
     size_t row_bytes(int width) const {
         const size_t bytes = static_cast<size_t>(width + 2) * pixel_bytes * planes;
@@ -99,20 +99,20 @@ struct Shape {  // of a tensor in memory
 
 struct Segment {
     int begin = 0, end = 0;
-    std::vector<Region> tasks;          // of the LQ image
+    std::vector<Region> tasks;          // regions of the LQ image
     std::vector<int> inner;             // tensors that live in rings
-    std::vector<int> home;              // by tensor, the one in whose ring it lives
+    std::vector<int> home;              // by tensor, the tensor whose ring it shares
     std::vector<size_t> offset, row_bytes;  // by tensor
     std::vector<int> capacity;
     size_t ring_bytes = 0;
 };
 
 struct Frame {
-    int tensor, first, last;  // segments of its life
+    int tensor, first, last;  // the first and the last segment that use the tensor
     size_t offset, bytes;
 };
 
-// Of this thread: what others on the machine take is not an operation's time.
+// CPU seconds of this thread, which exclude the time of other threads on the machine.
 double cpu_seconds() {
     timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
@@ -138,7 +138,7 @@ struct Aligned {
     }
 };
 
-// $BBNAS_L2: another size of the cache, for tests; it changes times, not results.
+// $BBNAS_L2 sets another size of the cache, in bytes, for tests; it changes times, not results.
 size_t cache_bytes() {
     if (const char* text = std::getenv("BBNAS_L2")) {
         const long long value = std::atoll(text);
@@ -216,7 +216,7 @@ class Model {
             l.in = in;
             l.vectors = vectors;
             l.narrow = op.channels;
-            if (op.weight)  // words and floats are both of four bytes
+            if (op.weight)  // words and floats both have four bytes
                 l.weight = static_cast<const float*>(op.weight) +
                            static_cast<size_t>(g) * 9 * in * (op.kind == NARROW ? 0 : wide);
             l.bias = part(op.bias);
@@ -237,15 +237,15 @@ class Model {
         return {(tensor.channels + 31) / 32 * 4, 1};
     }
 
-    // ---- what an operation reads to make a region ---------------------------------------------
+    // ---- the region that an operation reads ---------------------------------------------------
 
-    // The rows (or columns) of its input's grid that an operation runs over to make `made`.
+    // The rows (or columns) of its input's grid over which an operation runs to compute `made`.
     static Range run_over(const BbnOp& op, Range made) {
         const int s = op.shuffle;
         return {made.lo / s, (made.hi + s - 1) / s};
     }
 
-    // Calls visit(tensor, rows or columns) for all that is read.
+    // Calls visit(tensor, rows or columns) for each tensor that the operation reads.
     template <class Visit>
     void reads(const BbnOp& op, Range over, Visit visit) const {
         const Range around{over.lo - 1, over.hi + 1};
@@ -263,10 +263,10 @@ class Model {
         if (op.residual >= 0) visit(op.residual, over);
     }
 
-    // By tensor, what of it is made for a task of segment [begin, end). Of a whole image two tasks
-    // may make the same pixels, where operations of this segment read beyond their part. Each reads
-    // only what it wrote itself, and both write the same: so an operation stores each value of its
-    // output once, and nothing else before it.
+    // By tensor, the region that a task of segment [begin, end) computes. Two tasks may compute the
+    // same pixels of a whole image, where operations of this segment read beyond their task's part.
+    // Each task reads only values that it wrote itself, and both write the same values. Therefore an
+    // operation must store each value of its output once, and nothing else before it.
     std::vector<Region> regions(int begin, int end, const Region& task) const {
         std::vector<Region> made(tensors_.size());
         std::vector<bool> wanted(tensors_.size(), false);
@@ -283,11 +283,11 @@ class Model {
                     over.rows.join(made[t].rows), over.columns.join(made[t].columns);
                     if (last_use_[t] >= end) whole = true;
                 }
-            if (whole) {  // the segment's own part of a tensor that others read, or of the result
+            if (whole) {  // the task's own part of a whole image or of the result
                 over.rows.join({task.rows.lo * grid, task.rows.hi * grid});
                 over.columns.join({task.columns.lo * grid, task.columns.hi * grid});
             }
-            if (op.kind == BILINEAR && !over.columns.empty())  // it makes whole LQ pixels
+            if (op.kind == BILINEAR && !over.columns.empty())  // it computes whole LQ pixels
                 over.columns = {over.columns.lo / scale_ * scale_,
                                 (over.columns.hi + scale_ - 1) / scale_ * scale_};
             const Range rows = run_over(op, over.rows), columns = run_over(op, over.columns);
@@ -304,15 +304,15 @@ class Model {
 
     // ---- the order of rows --------------------------------------------------------------------
 
-    // Runs the rows of a task in the order in which they are asked for. `Act` is told of each row
-    // that an operation runs over, and of each row that it reads.
+    // Runs the rows of a task in the order of demand. Calls `Act` for each row over which an operation
+    // runs, and for each row that it reads.
     template <class Act>
     struct Order {
         const Model& model;
         int begin, end;
         const std::vector<Region>& made;
         Act& act;
-        std::vector<int> next, stop;  // rows of an operation's own grid
+        std::vector<int> next, stop;  // rows of each operation's own grid
 
         Order(const Model& m, int b, int e, const std::vector<Region>& regions, Act& a)
             : model(m), begin(b), end(e), made(regions), act(a), next(e - b), stop(e - b) {}
@@ -329,7 +329,8 @@ class Model {
                 const Range range = over(i, task);
                 next[i - begin] = range.lo, stop[i - begin] = range.hi;
             }
-            // Round robin over all that nobody in the segment asks for; mostly the last one alone.
+            // Round robin over the operations whose output no operation of the segment reads; mostly
+            // only the last one.
             std::vector<int> roots;
             for (int i = begin; i < end; i++) {
                 bool asked = false;
@@ -347,7 +348,7 @@ class Model {
                         more = true;
                     }
             }
-            // A tensor that is read here and by later segments may have rows left to make.
+            // A tensor that this and later segments read may have rows left to compute.
             for (int i = begin; i < end; i++)
                 while (next[i - begin] < stop[i - begin]) step(i);
         }
@@ -370,7 +371,7 @@ class Model {
         void step(int i) {
             const BbnOp& op = model.ops_[i];
             const int row = next[i - begin];
-            // All rows first: making those of one tensor may make more of another.
+            // All rows are computed first: computing those of one tensor may compute more of another.
             each_read(op, row, [&](int, int source, int s, Range r) {
                 while (next[source - begin] * s < r.hi) step(source);
             });
@@ -380,7 +381,7 @@ class Model {
         }
     };
 
-    struct Measure {  // how many rows of each ring must be kept
+    struct Measure {  // the number of rows that each ring must hold
         const Model& model;
         Segment& segment;
         const Order<Measure>* order = nullptr;
@@ -398,8 +399,8 @@ class Model {
         return producer_[t] >= segment.begin && last_use_[t] < segment.end;
     }
 
-    // A residual stream stays where it is: an output overwrites the residual that it was made of
-    // where nothing else reads that.
+    // A residual stream stays in place: an output overwrites the residual that was added to it, if
+    // nothing else reads that residual.
     void find_homes(Segment& segment) const {
         segment.home.resize(tensors_.size());
         for (size_t t = 0; t < tensors_.size(); t++) segment.home[t] = static_cast<int>(t);
@@ -452,8 +453,8 @@ class Model {
         return static_cast<int>(static_cast<int64_t>(size) * i / parts);
     }
 
-    // Of whole rows shared among threads: what two tasks both compute lies along the cuts between
-    // them, so those into strips and bands that are shortest together.
+    // Divides an image among threads. Two tasks both compute pixels along the cut between them, so the
+    // division into strips and bands with the shortest cuts is the best.
     int strips_for(int threads) const {
         int best = 1;
         double least = -1;
@@ -466,8 +467,8 @@ class Model {
         return best;
     }
 
-    // What cutting the operations into segments costs, in nanoseconds: whole images go through
-    // memory, and strips of columns compute their borders twice. A guess of the machine is enough:
+    // The cost of a division into segments, in nanoseconds: whole images pass through memory, and
+    // strips of columns compute their borders twice. A rough model of the machine is enough, because
     // it only chooses among ways to the same result.
     static constexpr double BYTE = 0.1, BINARY_MAC = 1.0 / 1500, MAC = 1.0 / 50;
     static constexpr int LONGEST = 32, NARROWEST = 32;
@@ -495,7 +496,7 @@ class Model {
         return bytes * BYTE;
     }
 
-    // Dynamic programming from the end: best[i] is the cheapest way to run the operations from i.
+    // Dynamic programming from the end: best[i] is the lowest cost of the operations from i on.
     void cut_into_segments(int threads) {
         struct Best {
             double cost = 0;
@@ -522,7 +523,7 @@ class Model {
                         if (columns == 0) continue;
                         const size_t row = shape(static_cast<int>(t)).row_bytes(columns);
                         const int own = segment.home[t] == static_cast<int>(t);
-                        // Rows of whole images stream through the cache too.
+                        // Rows of whole images pass through the cache too.
                         bytes += row * (within(segment, static_cast<int>(t))
                                             ? own * segment.capacity[t]
                                             : 2);
@@ -551,7 +552,7 @@ class Model {
             segment.begin = begin, segment.end = best[begin].end;
             int strips = best[begin].strips;
             if (strips == 1) strips = strips_for(threads);
-            // As many tasks as threads, or a multiple, all of a size.
+            // The number of tasks is a multiple of the number of threads; all are of one size.
             segment.tasks = cut(threads / std::gcd(threads, strips), strips);
             fit(segment, segment.tasks);
             segments_.push_back(std::move(segment));
@@ -573,7 +574,7 @@ class Model {
         for (size_t t = 0; t < tensors_.size(); t++)
             zero = std::max(zero, shape(static_cast<int>(t)).row_bytes(width * tensors_[t].scale));
         peak_ = place_frames() + zero + ring * threads;
-        // Asked for more, the system may grant it and end the process later.
+        // The system may grant more memory than it has, and end the process later.
         if (peak_ / 4 * 5 > physical_bytes()) throw std::bad_alloc();
         frames_.reserve(frame_bytes_), zero_.reserve(zero);
         for (int i = 0; i < threads; i++) rings_[i]->reserve(ring);
@@ -588,7 +589,7 @@ class Model {
         return 0;
     }
 
-    // First fit: two whole images share memory when they do not live at once. Returns the bytes.
+    // First fit: whole images whose lives do not overlap share memory. Returns the number of bytes.
     size_t place_frames() {
         std::vector<Frame> placed;
         size_t total = 0;
@@ -665,7 +666,7 @@ class Model {
             return views[t].at(y, x);
         }
 
-        // The pixels beyond the image are zeros, also where another tensor's rows lay before.
+        // The pixels outside the image must be 0, also where another tensor's rows were before.
         void clear_borders(int t, int y) const {
             const View& v = views[t];
             const int width = model.width_ * model.tensors_[t].scale;
@@ -741,7 +742,7 @@ class Model {
             for (int c = 0; c < model.tensors_[op.output].channels; c++) {
                 float* to = reinterpret_cast<float*>(out.at(row, columns.lo)) + c * out.plane;
                 const int64_t from = row * image.row + columns.lo * image.pixel + c * image.channel;
-                // Stored once: a neighbouring task may be reading this value (regions()).
+                // Stored once, because a neighbouring task may be reading this value (regions()).
                 const auto store = [&](auto value) {
                     for (int x = 0; x < columns.hi - columns.lo; x++)
                         to[x] = op.standardise ? (value(x) - op.mean[c]) / op.std[c]
@@ -792,8 +793,8 @@ class Model {
                 }
         }
 
-        // Channel c of the output is channel ⌊c / ⌊n/k⌋⌋ of the k of the image, the first ones
-        // again to fill n.
+        // Channel c of the n outputs is channel ⌊c / ⌊n/k⌋⌋ of the image's k; the first channels
+        // follow again to fill n.
         void repeat(const BbnOp& op, int row, Range columns) {
             const View &in = views[op.input], &out = views[op.output];
             const int k = model.tensors_[op.input].channels, n = op.channels, times = n / k;
@@ -883,19 +884,19 @@ pid_t pool_owner = 0;
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
-// 1 if this machine can run the named instruction set.
+// Returns 1 if this machine can run the named instruction set.
 EXPORT int bbn_can(const char* isa) { return bbnas::find_kernels(isa) != nullptr; }
 
 EXPORT int bbn_version() { return 3; }
 
-// The sizes of the structures that the caller must agree on.
+// The sizes of the structures, which must equal the caller's.
 EXPORT int64_t bbn_sizes() {
     return static_cast<int64_t>(sizeof(bbnas::BbnOp)) << 32 | sizeof(bbnas::BbnTensor) << 16 |
            sizeof(bbnas::BbnImage);
 }
 
-// A model of a program that has been checked (bbnas/engine/program.py); arrays stay the caller's.
-// Null if there is no memory or no such instruction set.
+// Returns a model of a checked program (bbnas/engine/program.py), or null if there is not enough
+// memory or no such instruction set. The caller keeps the arrays alive.
 EXPORT void* bbn_create(const bbnas::BbnTensor* tensors, int tensor_count, const bbnas::BbnOp* ops,
                         int op_count, int scale, const char* isa) {
     try {
@@ -909,8 +910,8 @@ EXPORT void* bbn_create(const bbnas::BbnTensor* tensors, int tensor_count, const
 
 EXPORT void bbn_destroy(void* model) { delete static_cast<bbnas::Model*>(model); }
 
-// 0, or 1 for lack of memory. The shared threads serve one call at a time; another call runs on
-// its own thread alone meanwhile.
+// Returns 0, or 1 if there is not enough memory. The shared threads serve one call at a time; a
+// concurrent call runs on its own thread alone.
 EXPORT int bbn_run(void* handle, const bbnas::BbnImage* in, const bbnas::BbnImage* out, int height,
                    int width, int threads, int profile) {
     using namespace bbnas;
@@ -920,7 +921,7 @@ EXPORT int bbn_run(void* handle, const bbnas::BbnImage* in, const bbnas::BbnImag
         std::unique_lock<std::mutex> pool(pool_mutex, std::defer_lock);
         Pool alone;
         if (threads > 1 && pool.try_lock()) {
-            // Threads do not live on in a forked process, and cannot be joined there.
+            // A forked process does not have its parent's threads and cannot join them.
             if (!shared_pool || pool_owner != getpid()) shared_pool = new Pool, pool_owner = getpid();
             model.use(shared_pool);
         } else {
@@ -938,13 +939,13 @@ EXPORT int64_t bbn_peak_bytes(void* model) {
     return static_cast<int64_t>(static_cast<bbnas::Model*>(model)->peak_bytes());
 }
 
-// CPU seconds that each operation took in the last profiled run, over all threads.
+// The CPU seconds of each operation in the last profiled run, summed over threads.
 EXPORT void bbn_times(void* model, double* seconds) {
     const auto& times = static_cast<bbnas::Model*>(model)->times();
     std::copy(times.begin(), times.end(), seconds);
 }
 
-// So many counts of three words and 16 outputs, nothing in memory; asks for what bbn_can tells.
+// `times` counts of three words and 16 outputs, in registers alone; bbn_can(isa) must be 1.
 EXPORT float bbn_counting(const char* isa, int64_t times) {
     return bbnas::find_kernels(isa)->counting(times);
 }
