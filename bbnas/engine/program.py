@@ -40,11 +40,11 @@ from bbnas.errors import UserError
 Array = NDArray[Any]
 Kind = Literal["planes", "floats", "bits"]
 
-# In the order of enum OpKind in src/engine.cpp.
+# In the order of enum OpKind in src/plan.h.
 OPS = (
     "input", "pack", "repeat", "conv", "binary", "narrow", "accumulate", "bilinear", "output",
 )  # fmt: skip
-# In the order of the enums of src/engine.cpp and src/engine.h.
+# In the order of the enums of src/plan.h and src/engine.h.
 KINDS: tuple[Kind, ...] = ("planes", "floats", "bits")
 ACTIVATIONS = ("none", "prelu", "hardtanh")
 PLACES = ("none", "before", "after")
@@ -69,9 +69,9 @@ class Op:
 
     ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, with three
     exceptions: ``threshold`` and ``pack_b`` are (C), the channels after it, ``mean`` and ``std``
-    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3). It is float32, or uint8 with 0 for −1
-    and 1 for +1: in ``binary``, and in other convolutions where ``magnitude``, one number a
-    channel, multiplies them.
+    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3), float32 or uint8. In uint8, 0
+    is −1 and 1 is +1: so in ``binary``, and in a convolution with ``magnitude``, (s²·C), which
+    multiplies these weights.
     """
 
     kind: str
@@ -155,12 +155,12 @@ def check(program: Program, where: str = "program") -> None:
                 _check_op(program, op, made)
             except ValueError as error:
                 raise ValueError(f"operation {index} ({op.kind}): {error}") from error
-        _need(len(made) == len(program.tensors), "a tensor is made by no operation")
+        _need(len(made) == len(program.tensors), "no operation makes one of the tensors")
         kinds = [op.kind for op in program.ops]
         _need(kinds[0] == "input" and kinds.count("input") == 1, "must start with one input")
         _need(kinds[-1] == "output" and kinds.count("output") == 1, "must end with one output")
         read = {t for op in program.ops for t in (*op.inputs, op.residual)}
-        _need(set(range(len(program.tensors))) <= read, "a tensor is read by no operation")
+        _need(set(range(len(program.tensors))) <= read, "no operation reads one of the tensors")
     except ValueError as error:
         raise UserError(
             f"{where}: not a program the engine can run ({error}); pack it again"
@@ -190,7 +190,7 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     _need(1 <= op.shuffle <= MAX_SHUFFLE, "shuffle out of range")
     _need(np.isfinite(op.factor) and op.factor != 0, "factor is 0 or not finite")
     for tensor in (*op.inputs, *([op.residual] if op.residual != -1 else [])):
-        _need(tensor in made, "reads a tensor that is not made yet")
+        _need(tensor in made, "reads a tensor before an operation makes it")
     for tensor in (op.output, op.bits):
         if tensor != -1:
             _need(
@@ -203,20 +203,26 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     layer = op.kind in ("conv", "binary")
     _need(op.output == -1 or program.tensors[op.output].kind == _MAKES.get(op.kind), "output kind")
     _need(op.bits == -1 or program.tensors[op.bits].kind == "bits", "bits kind")
-    _need(op.bits == -1 or layer or op.kind == "pack", "has no bits")
+    _need(op.bits == -1 or layer or op.kind == "pack", "only a convolution or pack makes bits")
     if op.kind == "pack":
-        _need(op.output == -1 and op.bits != -1, "makes bits alone")
+        _need(op.output == -1 and op.bits != -1, "must make bits and no output")
     elif op.kind == "output":
-        _need(not outputs, "makes no tensor")
+        _need(not outputs, "must not make a tensor")
     else:
-        _need(bool(outputs) and (layer or op.output != -1), "makes nothing")
-    _need(layer or (op.shuffle == 1 and op.activation == "none"), "is no layer")
-    _need(layer or op.place == "none", "has no place")
+        _need(bool(outputs) and (layer or op.output != -1), "must make a tensor")
+    _need(
+        layer or (op.shuffle == 1 and op.activation == "none"),
+        "only a convolution has a shuffle or an activation",
+    )
+    _need(layer or op.place == "none", "only a convolution has a place of the residual")
 
     many = op.kind == "accumulate"
     wanted = 0 if op.kind == "input" else 1
-    _need(1 <= len(op.inputs) <= MAX_OPS if many else len(op.inputs) == wanted, "inputs")
-    _need(all(t.kind in _READS[op.kind] for t in inputs), "reads a tensor of another kind")
+    _need(
+        1 <= len(op.inputs) <= MAX_OPS if many else len(op.inputs) == wanted,
+        "wrong number of inputs",
+    )
+    _need(all(t.kind in _READS[op.kind] for t in inputs), "reads a tensor of the wrong kind")
     _check_shapes(program, op, inputs, outputs)
     _check_arrays(op, inputs, outputs, program)
 
@@ -270,8 +276,8 @@ def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: 
         elif name == "factors":
             shape = (len(op.inputs),)
         bits = name == "weight" and (op.kind == "binary" or "magnitude" in names)
-        _need(array.dtype == (np.uint8 if bits else np.float32), f"{name} is of another type")
-        _need(array.shape == shape, f"{name} is of another shape")
+        _need(array.dtype == (np.uint8 if bits else np.float32), f"{name} has the wrong type")
+        _need(array.shape == shape, f"{name} has the wrong shape")
         if bits:
             _need(array.size == 0 or int(array.max()) <= 1, "weights are not bits")
         else:

@@ -119,7 +119,7 @@ def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
     assert torch.equal(block(x), x + third(F.relu(second(F.relu(first(x))))))
     one = blocks(1)[0]  # not linear
     assert torch.equal(one(x), x + F.relu(one.convs[0](x)))
-    with pytest.raises(UserError, match="DnCNN has no residual blocks"):
+    with pytest.raises(UserError, match="convs_per_block = 4"):
         build(Design(convs_per_block=4), "denoise25")
 
 

@@ -1,4 +1,4 @@
-// The interface between the executor (engine.cpp) and the kernels of each instruction set.
+// The interface between the executor (stream.h) and the kernels of each instruction set.
 #pragma once
 #include <cstddef>
 #include <cstdint>
