@@ -45,7 +45,7 @@ def path(isa: str) -> Iterator[None]:
 def gradients(
     module: nn.Module, inputs: list[Tensor], run: Callable[[list[Tensor]], Tensor], isa: str
 ) -> list[Tensor | None]:
-    """The output and the gradients of inputs and parameters, by one path."""
+    """The output and the gradients of inputs and parameters, computed by the path ``isa``."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     module.zero_grad()
     with path(isa):
@@ -64,7 +64,7 @@ def assert_same(found: list[Tensor | None], expected: list[Tensor | None]) -> No
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """With parameters that are not at their start, some of them negative."""
+    """The module with its parameters moved away from their start, some of them negative."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -92,7 +92,7 @@ def test_a_unit_is_that_of_torch(
     isa: str, design: Design, n: int, c_in: int, c_out: int, h: int, w: int, residual: str,
     progress: float, seed: int,
 ) -> None:  # fmt: skip
-    # Of two or three values, which may be all but equal, BatchNorm makes anything.
+    # Two or three values may be nearly equal, and BatchNorm then amplifies rounding errors.
     assume(design.norm == "none" or n * h * w > 8)
     torch.manual_seed(seed)
     if residual == "input":

@@ -60,7 +60,7 @@ def test_weights_are_binarized_as_published(name: str, shape, seed: int) -> None
     expected = brute_force_weights(name, conv.weight.detach().double().numpy())
     plus, minus = torch.ones(1, shape[0], 3, 3), -torch.ones(1, shape[0], 3, 3)
     with torch.no_grad():
-        # The sum of all taps, and its parts: flipping one input flips the sign of one tap.
+        # Flipping one input flips the sign of one tap of the sum.
         base = conv(minus)[0, :, 1, 1]
         for c in range(shape[0]):
             for i in range(3):
@@ -72,7 +72,7 @@ def test_weights_are_binarized_as_published(name: str, shape, seed: int) -> None
 
 
 def weight_gradient(name: str, weight: Tensor, arrived: Tensor, progress: float) -> Tensor:
-    """float64, by automatic differentiation of the surrogate each paper puts for sgn."""
+    """The gradient in float64, by autograd of each paper's surrogate for sgn."""
     w = weight.detach().double().requires_grad_()
     scale = 1.0
     if name == "sign":
@@ -99,7 +99,7 @@ def test_gradients_of_weights_are_those_of_the_surrogate(name: str, progress: fl
     conv.progress = progress
     x, out = torch.randn(2, 3, 6, 5), torch.randn(2, 2, 6, 5)
     (conv(x) * out).sum().backward()
-    # The gradient that arrives at the binary kernel: a convolution's, of the binary input.
+    # The gradient of the binary kernel is that of a convolution of the binary input.
     arrived = torch.nn.grad.conv2d_weight(
         torch.where(x > 0, 1.0, -1.0), conv.weight.shape, out, padding=1
     )

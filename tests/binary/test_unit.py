@@ -17,7 +17,7 @@ V4 = PRESETS["bbcu-v4"]
 
 
 def popcount_convolution(x: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
-    """Σ over the taps inside the image of 1 − 2·(bit XOR bit): what a 1-bit machine adds up."""
+    """Σ over the taps inside the image of 1 − 2·(bit XOR bit): the sum of a 1-bit machine."""
     n, c_in, h, w = x.shape
     c_out = weight.shape[0]
     bits = x > alpha.view(1, -1, 1, 1)

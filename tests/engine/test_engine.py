@@ -88,7 +88,7 @@ def test_random_designs(design: Design, task: str, height: int, width: int, seed
     ours = [Model(program, isa, n).run(image) for isa, n in zip(ISAS, itertools.cycle((1, 2, 3)))]
     expected = in_pytorch(net, image)
     for found in ours:
-        # Unscaled sums of a unit may be far beyond 0..1: then 8 bits say little.
+        # Unscaled sums of a unit may be far outside 0..1, where 8-bit pixels are all clamped.
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
         assert_same_pixels(levels(found), levels(expected))
     for one, other in itertools.pairwise(ours[:-1]):
