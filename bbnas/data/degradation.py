@@ -25,8 +25,11 @@ def target(task: Task, image: Pixels, grey: bool = False) -> Pixels:
     RGB, cropped to a multiple of the scale (a view); or, for networks of one channel, Y of
     BT.601 rounded to 8 bits, and of a ``grey`` file its values.
     """
-    if task.channels == 3:
-        return crop_to_multiple(image, task.scale)
+    return crop_to_multiple(image, task.scale) if task.channels == 3 else luma(image, grey)
+
+
+def luma(image: Pixels, grey: bool = False) -> Pixels:
+    """Y of BT.601 rounded to 8 bits, H×W×1, of an H×W×3 image; of a ``grey`` file its values."""
     y = np.empty((*image.shape[:2], 1), np.uint8)
     for rows in bands(len(image)):
         y[rows, :, 0] = _rounded(to_y(image[rows], grey))
