@@ -1,0 +1,177 @@
+"""Commands on the studies that come with bbnas: the paper's tables and ablations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import load_images, print_json, print_table
+from bbnas.cli.progress import trainings_progress
+
+if TYPE_CHECKING:
+    from bbnas.reporting.grid import Table
+    from bbnas.store import Store
+
+_storage = click.option(
+    "--storage", help="Database URL. [default: sqlite:///studies/ablations.db]"
+)
+_protocol = click.option("--protocol", help="A name, or a YAML file. [default: the study's]")
+
+
+@click.group()
+def ablation() -> None:
+    """Run the paper's tables and ablations at a size for two cores.
+
+    NAME is one of "bbnas ablation list", or a YAML file.
+    """
+
+
+@ablation.command("list")
+@_storage
+@options.data
+@options.as_json
+def list_(storage: str | None, data: str | None, as_json: bool) -> None:
+    """List the built-in studies: how many trainings each has, and how many are done."""
+    from bbnas.ablations.ablation import load_ablation
+    from bbnas.ablations.run import stored
+    from bbnas.resources import builtin
+
+    dataset, store = load_images(data), _existing(storage)
+    rows = []
+    for name in builtin("ablations"):
+        experiment = load_ablation(name)
+        known = stored(experiment, dataset, store)
+        total = len(experiment.rows) * experiment.seeds
+        rows.append((name, experiment.title, experiment.task, total, len(known.known)))
+    keys = ("name", "title", "task", "trainings", "done")
+    if as_json:
+        print_json({"ablations": [dict(zip(keys, row, strict=True)) for row in rows]})
+    else:
+        print_table(keys, rows)
+
+
+@ablation.command()
+@click.argument("name")
+@_storage
+@_protocol
+@options.data
+@options.as_json
+def show(
+    name: str, storage: str | None, protocol: str | None, data: str | None, as_json: bool
+) -> None:
+    """Show what a study asks, and what is known of each of its trainings."""
+    from bbnas.ablations.ablation import load_ablation
+    from bbnas.ablations.run import stored
+
+    experiment = load_ablation(name, protocol)
+    known = stored(experiment, load_images(data), _existing(storage))
+    if as_json:
+        psnr = {row.name: known.psnr(row.name) for row in experiment.rows}
+        print_json({"ablation": experiment, "complete": known.complete, "psnr": psnr})
+        return
+    click.echo(f"{experiment.title}\n{experiment.question}")
+    p = experiment.protocol
+    click.echo(
+        f"{experiment.task}, {p.iterations:,} iterations of {p.batch} patches of "
+        f"{p.patch}×{p.patch} HQ pixels"
+    )
+    rows = [
+        (
+            row.name,
+            p.trained(row.design).label(),
+            *("" if e is None else e.psnr if e.feasible else e.status for e in found),
+        )
+        for row in experiment.rows
+        for found in (known.evaluations[row.name],)
+    ]
+    seeds = (f"seed {seed} (dB)" for seed in range(experiment.seeds))
+    print_table(("row", "network trained", *seeds), rows)
+    for claim in experiment.claims:
+        than = f" {', '.join(claim.than)}" if claim.than else ""
+        of = claim.of if claim.figure == "psnr" else f"{claim.figure.upper()} of {claim.of}"
+        click.echo(f"claim: {of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
+
+
+@ablation.command()
+@click.argument("name")
+@_storage
+@_protocol
+@options.workers
+@options.data
+@options.device
+@click.option(
+    "-o", "--output", default="reports", show_default=True, help="Folder of the reports."
+)
+@options.quiet
+@options.as_json
+def run(
+    name: str,
+    storage: str | None,
+    protocol: str | None,
+    workers: int | None,
+    data: str | None,
+    device: str,
+    output: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train what a study lacks, and write its report as HTML and Markdown.
+
+    Every training is kept as it ends: the same command goes on where it was interrupted, or only
+    writes the report again.
+    """
+    from bbnas.ablations.ablation import load_ablation
+
+    experiment = load_ablation(name, protocol)
+
+    from bbnas.ablations.page import to_plain, write_ablation
+    from bbnas.ablations.run import run_ablation
+    from bbnas.ablations.tables import find
+    from bbnas.inference import resolve_device, skip_psnr
+    from bbnas.search import available_cores
+    from bbnas.store import ABLATIONS, Store, ready_url, storage_url
+
+    url = ready_url(ABLATIONS) if storage is None else storage_url(storage)
+    place, dataset = str(resolve_device(device)), load_images(data)
+    with trainings_progress(quiet) as on_trained:
+        measured = run_ablation(
+            experiment,
+            dataset,
+            Store(url, create=True),
+            workers=workers or available_cores(),
+            device=place,
+            on_trained=on_trained,
+        )
+    floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
+    found = find(measured, floor)
+    html, markdown = write_ablation(found, output)
+    if as_json:
+        print_json(to_plain(found) | {"html": html, "markdown": markdown})
+        return
+    for table in found.tables[:-1]:
+        _print(table)
+    click.echo(found.headline)
+    click.echo(f"wrote {html} and {markdown}")
+
+
+def _print(table: Table) -> None:
+    kept = [i for i, name in enumerate(table.columns) if name != "the paper says"]
+    cells = [[row[i] for row in table.rows] for i in kept]
+    for place, i in enumerate(kept):
+        if table.numeric[i]:  # texts, whose digits are to stand below each other
+            width = max(map(len, cells[place]))
+            cells[place] = [cell.rjust(width) for cell in cells[place]]
+    print_table([table.columns[i] for i in kept], zip(*cells, strict=True), table.title)
+
+
+def _existing(storage: str | None) -> Store | None:
+    """The database, or None where the usual one is not there yet."""
+    from bbnas.store import ABLATIONS, Store, default_url, storage_url
+
+    if storage is not None:
+        return Store(storage_url(storage))
+    url = default_url(ABLATIONS)
+    return Store(url) if Path(url.removeprefix("sqlite:///")).exists() else None

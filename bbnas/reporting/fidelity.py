@@ -1,0 +1,82 @@
+"""Protocols side by side: what each costs, and how it ranks designs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bbnas.evaluation import MeasuredFidelity
+from bbnas.paper.write import literal
+from bbnas.protocol import Protocol
+from bbnas.reporting.grid import NONE, Table, grid
+from bbnas.text import plural
+
+
+def compared(found: Sequence[MeasuredFidelity]) -> Table:
+    """A row a protocol, all held against the same longer one, and two that need no training."""
+    first = found[0]
+    rows = [_row(each) for each in found]
+    free = first.result["baselines"]
+    rows += [(name, "no training", "0", _span(tau), *[NONE] * 4) for name, tau in free.items()]
+    long, r = first.long, first.result
+    return Table(
+        name="protocols",
+        title=(
+            f"{first.task}: {plural(r['designs'], 'design')} of space {first.space} ranked by "
+            f"protocols, against {long.name} ({recipe(long)}, {r['long_seconds']:.0f} s a design)"
+        ),
+        columns=(
+            "protocol",
+            "training",
+            "s a design",
+            "Kendall τ",
+            "Spearman ρ",
+            "pairs ordered",
+            "best fifth",
+            "noise (dB)",
+        ),
+        numeric=(False, False, *[True] * 6),
+        rows=tuple(rows),
+        note=(
+            "Intervals are of 95 %, by bootstrap over designs. Pairs ordered: of those that "
+            "differ beyond the noise of the long protocol. Best fifth: how much of it is in "
+            "common. Noise: the standard deviation between seeds."
+        ),
+    )
+
+
+def recipe(protocol: Protocol) -> str:
+    """What decides its cost and its result, in one line."""
+    p = protocol
+    rate = f"{p.learning_rate:g} {p.schedule}"
+    return (
+        f"width × {p.width_scale:g}, depth × {p.depth_scale:g}, {p.iterations:,} × {p.batch} "
+        f"patches of {p.patch}², rate {rate}"
+    )
+
+
+def _row(found: MeasuredFidelity) -> tuple[str, ...]:
+    r = found.result
+    pairs = NONE if r["ordered_pairs"] is None else f"{r['ordered_pairs']:.0%} of {r['pairs']}"
+    noise = NONE if r["proxy_noise"] is None else f"{r['proxy_noise']:.3f}"
+    figures = (_span(r["kendall_tau"]), _span(r["spearman_rho"]), pairs, f"{r['top']:.0%}", noise)
+    return (found.protocol.name, recipe(found.protocol), f"{r['proxy_seconds']:.1f}", *figures)
+
+
+def _span(interval: Mapping[str, float]) -> str:
+    return f"{interval['value']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+
+
+def to_markdown(found: Sequence[MeasuredFidelity], command: str) -> str:
+    """The same as a file, with where it comes from."""
+    table, first = compared(found), found[0]
+    lines = [f"# {literal(table.title)}", "", *grid(table), "", literal(table.note)]
+    if first.result.get("floor") is not None:
+        lines[-1] += (
+            f" {first.result['alive']} designs end above {first.result['floor']:.2f} dB by the "
+            "long protocol, which is what the network’s global skip gives, and the noise; the "
+            "others count as level, and last."
+        )
+    lines += ["", f"Made by `{command}` on:", ""]
+    where = sorted(first.environment.items())
+    lines += [f"- {literal(name)}: {literal(value)}" for name, value in where]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,435 @@
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+from bbnas.analysis import frame, recommend
+from bbnas.errors import UserError
+from bbnas.evaluation import LatencySetting, MeasuredFidelity
+from bbnas.reporting import write_csv, write_report
+from bbnas.reporting.page import embed, ratio, unbroken
+
+EVIL = "<img src=x onerror=\"document.title='hacked'\"></script><script>alert(1)</script>"
+
+
+class Page(HTMLParser):
+    """Element ids, addresses that would be fetched, and text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self._silent = False
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):  # type: ignore[no-untyped-def]
+        found = dict(attrs)
+        self.tags.append(tag)
+        self._silent = tag in ("script", "style")
+        if "id" in found:
+            self.ids.add(found["id"])
+        self.addresses += [found[name] for name in ("src", "href") if name in found]
+
+    def handle_endtag(self, tag):  # type: ignore[no-untyped-def]
+        self._silent = False
+
+    def handle_data(self, data):  # type: ignore[no-untyped-def]
+        if not self._silent:
+            self.text += data
+
+
+def page(study, path, **kwargs):
+    return Page(write_report(study, path, **kwargs).read_text(encoding="utf-8"))
+
+
+def test_a_report_holds_every_section_and_nothing_from_elsewhere(
+    synthetic_study, make_pictures, tmp_path
+):
+    study = synthetic_study(120, baselines=("bbcu-m",))
+    found = page(study, tmp_path / "report.html", pictures=make_pictures())
+    sections = {"findings", "recommended", "front", "hypervolume", "effects", "benefit", "curves"}
+    assert sections | {"candidates", "pictures", "measured"} <= found.ids
+    assert {f"t{c.number}" for c in study.candidates} <= found.ids
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in found.addresses)
+    assert "link" not in found.tags
+
+
+def test_latencies_have_a_section_of_their_own(synthetic_study, tmp_path):
+    plain = synthetic_study(40)
+    where = LatencySetting((64, 36), 2, "avx2", "a processor", "abc")
+    timed = replace(
+        plain,
+        latency=where,
+        candidates=tuple(
+            replace(c, evaluation=replace(c.evaluation, latency=1e-12 * c.evaluation.ops))
+            for c in plain.candidates
+        ),
+    )
+    found = page(timed, tmp_path / "timed.html")
+    assert {"times", "plot-times", "max-latency"} <= found.ids
+    assert "64×36 LQ pixels, 2 threads, avx2, a processor" in found.text
+    assert "ρ = 1.00" in found.text
+    own = recommend(timed).candidate.evaluation
+    assert f"{own.latency * 1e3:.2f} ms"[:4] in found.text
+    without = page(plain, tmp_path / "plain.html")
+    assert not {"times", "plot-times", "max-latency"} & without.ids
+    assert "latency" not in write_report(plain, tmp_path / "p.html").read_text().split("<main>")[0]
+
+
+def test_the_page_quotes_the_fidelity_of_its_protocol_or_warns(synthetic_study, tmp_path):
+    study = synthetic_study(20)
+    found = page(study, tmp_path / "a.html")
+    assert "was not measured here: bbnas fidelity --task sr4 does" in found.text
+    interval = {"value": 0.71, "low": 0.6, "high": 0.8}
+    result = {
+        "designs": 24, "kendall_tau": interval, "spearman_rho": interval, "pairs": 200,
+        "ordered_pairs": 0.96, "top": 0.75, "proxy_noise": 0.03, "long_noise": 0.02,
+        "proxy_seconds": 5.0, "long_seconds": 60.0, "baselines": {"OPs": interval},
+        "unfair": [{"axis": "normalisation", "choice": "batchnorm", "shift": -0.2, "told": True}],
+    }  # fmt: skip
+    protocol = study.config.protocol
+    trust = MeasuredFidelity("sr4", "bbcu", protocol, protocol, "abc", result, {"device": "cpu"})
+    found = page(study, tmp_path / "b.html", trust=trust)
+    assert "Kendall’s τ = 0.71 (0.60 to 0.80)" in found.text
+    assert "normalisation batchnorm too low by 20% of the ranks" in found.text
+    assert "not measured here" not in found.text
+
+
+def test_the_page_says_what_analysis_found(synthetic_study, make_pictures, tmp_path):
+    study = synthetic_study(120)
+    chosen = recommend(study)
+    found = page(study, tmp_path / "report.html", pictures=make_pictures())
+    text = found.text
+    for line in chosen.candidate.evaluation.design.to_yaml().splitlines():
+        assert line in text
+    plain = re.sub("[\u00a0\u2011]", lambda m: {"\u00a0": " ", "\u2011": "-"}[m[0]], text)
+    for reason in chosen.reasons:
+        assert reason in plain
+    number = chosen.candidate.number
+    assert f"bbnas export first --pick 'trial {number}' -o recipe.yaml" in text
+    assert "26.75 dB" in text  # under a restored crop
+    assert study.config.data_description in text
+
+
+def test_seed_noise_and_agreement_are_told(synthetic_study, tmp_path):
+    study = synthetic_study(20, diverged=0)
+    assert "Seed noise was not measured" in page(study, tmp_path / "a.html").text
+    other = study.config.protocol.model_copy(update={"seed": 1})
+    longer = study.config.protocol.model_copy(update={"name": "long", "iterations": 5000})
+    first = study.candidates[0].evaluation
+    repeats = [replace(first, protocol=other, psnr=first.psnr + 0.1)]
+    repeats += [replace(c.evaluation, protocol=longer) for c in study.candidates]
+    text = page(study, tmp_path / "b.html", fidelity=repeats).text
+    assert "0.071 dB standard deviation (2 runs of 1 design)" in text
+    assert "Kendall τ 1.00 with “long” over 20 designs" in text
+
+
+METHODS = {
+    (method, width): psnr + width / 64
+    for method, psnr in {"bbcu": 25.7, "reactnet": 24.0, "bireal": 23.0, "bnn": 19.0}.items()
+    for width in (32, 48, 64)
+}
+
+
+@pytest.mark.parametrize("task", ["denoise25", "jpeg10"])
+def test_a_study_of_methods_ranks_them_and_speaks_of_its_own_task(methods_study, tmp_path, task):
+    study = methods_study(METHODS, task=task, skip_psnr=20.5)
+    first = study.candidates[0].evaluation
+    seeds = [
+        replace(first, protocol=first.protocol.model_copy(update={"seed": s}), psnr=first.psnr + e)
+        for s, e in ((1, 0.1), (2, -0.1))
+    ]
+    found = page(study, tmp_path / "report.html", fidelity=seeds)
+    assert "methods" in found.ids
+    words = re.sub(r"[\s\u00a0]+", " ", found.text)
+    ranked = words[words.index("Methods at equal parts") : words.index("Hypervolume over")]
+    titles = ("BBCU", "ReActNet", "Bi-Real", "BNN")
+    body = ranked[ranked.index("best, dB") :]
+    assert tuple(re.findall("BBCU|ReActNet|Bi-Real|BNN", body)[:4]) == titles
+    # −1.7 dB on all three widths; of three differences chance makes t(0.975, 2) = 4.303 times
+    # 0.1 · sqrt(2/3), the noise of three runs being known no better.
+    assert "−1.70" in ranked
+    assert "± 0.35" in ranked
+    assert "BNN: 3 designs no better than the degraded image as it is" in ranked
+    assert "(3 more are left out, no better than the degraded image as it is" in words
+    assert "1\u2011bit body (BBCU), 32 channels × 18 body convolutions" in words
+    for foreign in ("bicubic", "interpolation", "upsampling", "set5", "srresnet"):
+        assert foreign not in words.lower()
+    assert ("on RGB" in words) == (task == "denoise25")
+    assert ("on Y" in words) == (task == "jpeg10")
+    backbone = {"denoise25": "DnCNN", "jpeg10": "DnCNN-3"}[task]
+    assert re.search(rf"backbone {backbone}\s*data", words)
+    assert "64×18 is trained as 16×18" in words
+    # The axes of a unit say nothing of methods.
+    table = words[words.index("All candidates") :]
+    assert re.search(r"1-bit\s*method\s*width\s*depth\s*seconds", table)
+
+
+def test_another_pick_is_what_the_page_recommends(synthetic_study, tmp_path):
+    study = synthetic_study(60, diverged=0)
+    found = page(study, tmp_path / "r.html", recommendation=recommend(study, "trial 11"))
+    assert "Design (trial 11)" in found.text
+
+
+@pytest.mark.parametrize("name", ["empty", "lost"])
+def test_without_data_the_page_says_so(synthetic_study, tmp_path, name):
+    lost = synthetic_study(6, diverged=1.0, references=False)
+    study = lost if name == "lost" else replace(lost, candidates=())
+    found = page(study, tmp_path / "report.html")
+    said = {
+        "empty": ("has no candidates yet", "No design has been evaluated yet"),
+        "lost": ("all 6 candidates failed", "No candidate has a PSNR"),
+    }
+    for text in (*said[name], "holds no full-precision reference", "written without pictures"):
+        assert text in found.text
+    assert not {"plot-volume", "plot-effects"} & found.ids
+
+
+def test_a_single_candidate_makes_a_whole_page(synthetic_study, tmp_path):
+    found = page(synthetic_study(1, diverged=0), tmp_path / "report.html")
+    assert "only point of the front" in found.text
+    assert "too few to tell any choice from chance" in found.text
+
+
+def test_a_thousand_candidates_stay_small(synthetic_study, tmp_path):
+    path = write_report(synthetic_study(1000), tmp_path / "report.html")
+    assert path.stat().st_size < 7.5e6  # 4.8 MB of it is plotly.js, once
+
+
+def test_csv_is_the_frame(synthetic_study, tmp_path):
+    study = synthetic_study(30, diverged=0.2)
+    path = write_csv(study, tmp_path / "new" / "study.csv")
+    back = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    table = frame(study)
+    assert list(back.columns) == list(table.columns)
+    assert list(back["key"]) == list(table["key"])
+    assert back["psnr"].to_numpy() == pytest.approx(table["psnr"].to_numpy(), nan_ok=True)
+    assert list(back["norm"]) == list(table["norm"])  # "none" stays a word
+
+
+@pytest.mark.parametrize("write", [write_report, write_csv])
+def test_a_path_that_cannot_be_written_is_a_clear_error(synthetic_study, tmp_path, write):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match=r"file/report: cannot be written \(.+\); name another"):
+        write(synthetic_study(2), tmp_path / "file" / "report")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_embedded_json_cannot_leave_its_element():
+    text = embed({"a": [EVIL, float("nan"), "\u2028"], "b": (1.5, None)})
+    assert not re.search("[<>&\u2028]", text)
+    assert json.loads(text) == {"a": [EVIL, None, "\u2028"], "b": [1.5, None]}
+
+
+def test_ratio_reads_as_people_write_it():
+    assert [ratio(k) for k in (1 / 64, 0.5, 1.0, 0.3, 16.0)] == ["1/64", "1/2", "1", "0.3", "16"]
+
+
+def test_units_do_not_break_from_their_numbers():
+    assert unbroken("3.95 G OPs, 26.1 dB, 1-bit") == "3.95\u00a0G OPs, 26.1\u00a0dB, 1\u2011bit"
+
+
+# In a real browser ---------------------------------------------------------------------------
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+PROBE = """
+<script>
+window.faults = [];
+addEventListener("error", (e) => faults.push("error: " + e.message));
+addEventListener("unhandledrejection", (e) => faults.push("rejected: " + e.reason));
+addEventListener("securitypolicyviolation", (e) => faults.push("blocked: " + e.blockedURI));
+</script>
+"""
+
+ACTIONS = """
+<script>
+const use = async () => {
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const byId = (id) => document.getElementById(id);
+  const rows = () => [...byId("table").tBodies[0].rows].filter((r) => !r.hidden);
+  const column = (i) => rows().map((r) => r.cells[i].dataset.v ?? r.cells[i].textContent);
+  const plots = [...document.querySelectorAll(".plot")];
+  for (let i = 0; i < 200 && !plots.every((p) => p.dataset.drawn); i++) await wait(50);
+  const out = { ready: Number(document.documentElement.dataset.ready) };
+  out.drawn = plots.map((p) => Number(p.dataset.drawn));
+  out.points = document.querySelectorAll("#plot-front .points path").length;
+  out.rows = rows().length;
+  const headings = [...byId("table").querySelectorAll("thead button")];
+  const sorted = (name) => {
+    const i = headings.findIndex((h) => h.textContent.trim() === name);
+    if (i < 0) return null;
+    headings[i].click();
+    return column(i);
+  };
+  out.psnrDown = sorted("PSNR");
+  out.psnrUp = sorted("PSNR");
+  out.opsUp = sorted("OPs");
+  out.names = sorted("activation");
+  const type = (id, text) => {
+    byId(id).value = text;
+    byId(id).dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  type("filter", "batchnorm");
+  out.filtered = rows().length;
+  out.shown = byId("shown").textContent;
+  type("filter", "");
+  byId("front-only").click();
+  out.front = rows().length;
+  byId("front-only").click();
+  type("max-ops", "5");
+  type("max-params", "60");
+  out.budget = byId("budget-answer").textContent;
+  const plot = byId("plot-front");
+  const before = plot.data.map((t) => t.y);
+  const shown = () => plot.data.filter((t) => t.visible).map((t) => t.meta.mode);
+  out.start = shown();
+  out.colours = [...document.querySelectorAll("[data-colour]")].map((b) => b.dataset.colour);
+  document.querySelector("[data-colour=parts]")?.click();
+  await wait(50);
+  out.parts = shown();
+  byId("overlay")?.click();
+  await wait(50);
+  out.overlay = shown();
+  const first = plot.data.findIndex((t) => t.meta.mode === "params");
+  out.shift = before[first][0] - plot.data[first].y[0];
+  byId("overlay")?.click();
+  document.querySelector("[data-colour=params]").click();
+  await wait(50);
+  out.again = plot.data[first].y[0] === before[first][0] && shown().includes("params");
+  out.title = document.title;
+  out.heading = document.querySelector("h1").textContent;
+  out.images = [...document.images].map((i) => i.naturalWidth);
+  out.fetched = performance.getEntriesByType("resource")
+    .map((e) => e.name).filter((name) => !name.startsWith("data:"));
+  return out;
+};
+addEventListener("load", () => use().catch((e) => ({ stopped: String(e.stack) })).then((out) => {
+  out.faults = faults;
+  document.body.textContent = "RESULT" + JSON.stringify(out) + "END";
+}));
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def visit(tmp_path_factory):
+    """Open a report in Chromium, use it, and bring back what it showed."""
+
+    def run(study, **kwargs):
+        folder = tmp_path_factory.mktemp("browser")
+        path = write_report(study, folder / "report.html", **kwargs)
+        html = path.read_text(encoding="utf-8")
+        html = html.replace("<title>", PROBE + "<title>", 1)
+        end = html.rindex("</body>")
+        path.write_text(html[:end] + ACTIONS + html[end:], encoding="utf-8")
+        command = [
+            CHROMIUM,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-background-networking",
+            "--disable-dev-shm-usage",
+            "--enable-logging=stderr",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            f"--user-data-dir={folder / 'profile'}",
+            "--window-size=1280,900",
+            "--virtual-time-budget=30000",
+            "--dump-dom",
+            path.as_uri(),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        found = re.search("<body>RESULT(.*)END", done.stdout, re.DOTALL)
+        assert found, done.stdout[-2000:] + done.stderr[-2000:]
+        out = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
+        assert "stopped" not in out, out
+        out["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return out
+
+    return run
+
+
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
+
+
+@needs_browser
+def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pictures, visit):
+    study = synthetic_study(1000, baselines=("srresnet", "bbcu-m"))
+    out = visit(study, pictures=make_pictures(bicubic=25.3))
+    table = frame(study)
+    assert out["faults"] == []
+    assert out["console"] == []
+    assert out["fetched"] == []
+    assert out["points"] > 900
+    assert out["rows"] == 1000
+    feasible = table[table["feasible"]]
+    lost = len(table) - len(feasible)
+    best_first = sorted(feasible["psnr"], reverse=True)
+    assert [float(v) for v in out["psnrDown"][:-lost]] == pytest.approx(best_first)
+    assert [float(v) for v in out["psnrUp"][:-lost]] == pytest.approx(best_first[::-1])
+    assert out["psnrUp"][-lost:] == ["nan"] * lost  # without a PSNR: last either way
+    assert [float(v) for v in out["opsUp"]] == pytest.approx(sorted(table["ops"]))
+    assert out["names"] == sorted(table["activation"])
+    assert out["filtered"] == (table["norm"] == "batchnorm").sum()
+    assert out["shown"] == f"{out['filtered']} of 1000"
+    within = feasible[
+        (feasible["ops"] <= 5e9) & (feasible["params"] <= 60e3) & (feasible["baseline"] == "")
+    ]
+    best = within.loc[within["psnr"].idxmax()]
+    assert out["budget"].startswith(f"Best PSNR: trial {best['number']}, {best['psnr']:.2f} dB")
+    assert out["budget"].endswith(f"--pick 'trial {best['number']}'")
+    assert "params" not in out["parts"]
+    assert "parts" in out["parts"]
+    assert "published" in out["overlay"]
+    assert out["shift"] == pytest.approx(25.3)
+    assert out["again"]
+    assert out["images"] == [32] * 8
+    assert len(out["drawn"]) == 3
+    # 2 s is what a user is promised on an idle machine; tests share theirs.
+    assert max(out["ready"], *out["drawn"]) < 10_000
+
+
+@needs_browser
+def test_in_a_browser_methods_are_told_apart_first(methods_study, visit):
+    out = visit(methods_study(METHODS, skip_psnr=20.5))
+    assert (out["faults"], out["console"], out["fetched"]) == ([], [], [])
+    assert out["colours"] == ["methods", "params"]
+    assert set(out["start"]) == {"always", "methods"}
+    assert out["again"]  # by Params, once asked for
+    assert out["rows"] == len(METHODS)
+    assert out["names"] is None  # no column of activations
+
+
+@needs_browser
+def test_in_a_browser_what_users_wrote_stays_text(synthetic_study, make_pictures, visit):
+    study = synthetic_study(
+        12, name=EVIL, data_description=EVIL, sampler=EVIL, space={"name": EVIL}, diverged=0
+    )
+    first, second, *rest = study.candidates
+    evil = (
+        replace(
+            first, baseline=EVIL, evaluation=replace(first.evaluation, environment={EVIL: EVIL})
+        ),
+        replace(second, evaluation=replace(second.evaluation, status="failed", error=EVIL)),
+    )
+    study = replace(study, candidates=(*evil, *rest), storage=EVIL)
+    pictures = make_pictures()
+    pictures = replace(
+        pictures, note=EVIL, crops=tuple(replace(c, name=EVIL) for c in pictures.crops)
+    )
+    out = visit(study, pictures=pictures)
+    assert out["faults"] == []
+    assert out["console"] == []
+    assert out["heading"] == EVIL
+    assert out["title"] == f"{EVIL} – bbnas"
+    assert out["images"] == [32] * 8  # the eight crops and no other image
+    assert out["rows"] == 12
