@@ -1,4 +1,4 @@
-"""Recipe: all that a full training needs, in one YAML file, and its export from a study."""
+"""Recipe: everything that a full training needs, in one YAML file."""
 
 from __future__ import annotations
 

@@ -62,7 +62,6 @@ def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInf
     return network.eval(), info
 
 
-
 def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     """The header and all tensors of a checkpoint.
 

@@ -93,7 +93,9 @@ def measure_fidelity(
     repeated = dict(list(drawn.items())[::REPEATED])
     requests = {
         (place, s, key): Request(
-            design, protocol.with_seed(seed + s), f"{protocol.name}, {design.label()}, seed {seed + s}"
+            design,
+            protocol.with_seed(seed + s),
+            f"{protocol.name}, {design.label()}, seed {seed + s}",
         )
         for place, protocol in enumerate((*proxies, long))
         for s in range(seeds)

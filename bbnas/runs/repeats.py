@@ -26,7 +26,10 @@ def measure_repeats(
     Raises:
         UserError: the design could not be trained at all.
     """
-    protocols = [evaluator.protocol.with_seed(evaluator.protocol.seed + 1 + i) for i in range(repeats)]
-    requests = {p.seed: Request(design, p, f"recommended design, seed {p.seed}") for p in protocols}
+    protocol = evaluator.protocol
+    requests = {
+        seed: Request(design, protocol.with_seed(seed), f"recommended design, seed {seed}")
+        for seed in range(protocol.seed + 1, protocol.seed + 1 + repeats)
+    }
     done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
     return list(done.values())

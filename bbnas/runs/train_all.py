@@ -34,7 +34,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """One more training done: ``done`` of ``total``; ``remaining`` estimates the rest in seconds."""
+    """A training has ended, the ``done``-th of ``total``; the rest takes ``remaining`` seconds."""
 
     label: str
     evaluation: Evaluation

@@ -47,7 +47,9 @@ class Adam:
     def step(self, number: int, learning_rate: float) -> None:
         """Do step ``number``, counted from 1; the gradient of a parameter without one is 0."""
         beta1, beta2 = self.betas
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
+        gradients = [
+            p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters
+        ]
         gradient = torch.cat([each.reshape(-1) for each in gradients])
         torch._fused_adam_(
             [self.flat],
