@@ -22,10 +22,10 @@ bench.add_command(bench_sampler)
 @options.as_json
 def bench_train(rounds: int, as_json: bool) -> None:
     """Time a BBCU unit against a plain PyTorch transcription, and a step of the proxy by both."""
-    from bbnas.bench.proxy_step import bench_step
-    from bbnas.bench.unit import bench_train as measure
+    from bbnas.bench.training import bench_training
 
-    rows, steps = list(measure(rounds=rounds)), list(bench_step(rounds=rounds))
+    measured = bench_training(rounds)
+    rows, steps = measured.units, measured.steps
     if as_json:
         print_json({"rows": rows, "steps": steps})
         return
