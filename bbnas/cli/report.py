@@ -120,12 +120,13 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
 def _with_latencies(study: Study, storage: str | None, lq: tuple[int, int], threads: int) -> Study:
     """``study`` with every candidate's latency, measured where the database has none."""
     from bbnas.engine.latency import setting
-    from bbnas.search.prices import Clock
+    from bbnas.searching.prices import Clock
     from bbnas.store import Store, storage_url
+    from bbnas.tasks import get_task
 
     store = Store(study.storage if storage is None else storage_url(storage), create=True)
     where = study.latency or setting(lq, threads)
-    clock = Clock(store, study.config.task, where)
+    clock = Clock(store, get_task(study.config.task), where)
     with click.progressbar(
         study.candidates, label="latency", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as candidates:
