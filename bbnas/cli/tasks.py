@@ -1,4 +1,4 @@
-"""The command tasks: what can be restored."""
+"""``bbnas tasks``."""
 
 from __future__ import annotations
 
