@@ -8,8 +8,8 @@ from typing import Any
 from bbnas.ablations.tables import Findings, effect_words
 from bbnas.files import write_output
 from bbnas.paper.write import literal
-from bbnas.report.grid import grid
-from bbnas.report.page import embed
+from bbnas.reporting.grid import grid
+from bbnas.reporting.page import embed
 from bbnas.tasks import get_task
 
 _HERE = Path(__file__).parent
@@ -45,7 +45,7 @@ def to_html(found: Findings) -> str:
         task=get_task(experiment.task),
         found=found,
         data=embed(list(found.figures)),
-        style=Markup((_HERE.parent / "report" / "page.css").read_text(encoding="utf-8")),
+        style=Markup((_HERE.parent / "reporting" / "page.css").read_text(encoding="utf-8")),
         plotly=Markup(get_plotlyjs()),
     )
 

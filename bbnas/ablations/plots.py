@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bbnas.report.draw import INK, LOST, MUTED, RECOMMENDED, Spec, axes_layout
+from bbnas.reporting.draw import INK, LOST, MUTED, RECOMMENDED, Spec, axes_layout
 
 COLOURS = ("#1c7ed6", "#d6336c", "#2f9e44", "#f08c00", "#7048e8", "#15aabf")
 ROW_HEIGHT = 30

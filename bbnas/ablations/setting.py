@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from bbnas.ablations.ablation import Measured
 from bbnas.ablations.claims import noise
 from bbnas.protocol import Protocol, paper_protocol
-from bbnas.report.measured import SCORE, environments, protocol_lines
+from bbnas.reporting.measured import SCORE, environments, protocol_lines
 from bbnas.tasks import get_task
 from bbnas.text import decibel, duration, listed
 

@@ -28,8 +28,8 @@ from bbnas.analysis.benefit import benefit_frame, benefit_rows
 from bbnas.cost import printed as printed_count
 from bbnas.design import k_star
 from bbnas.paper.printed import TABLES, records
-from bbnas.report.draw import Spec
-from bbnas.report.grid import NONE, Table
+from bbnas.reporting.draw import Spec
+from bbnas.reporting.grid import NONE, Table
 from bbnas.tasks import Part, get_task
 from bbnas.text import count, decibel, listed, plural, signed
 

@@ -12,7 +12,7 @@ from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
 
 if TYPE_CHECKING:
-    from bbnas.report.grid import Table
+    from bbnas.reporting.grid import Table
     from bbnas.store import Store
 
 _storage = click.option(

@@ -70,7 +70,7 @@ def bench_engine(
 
     found = measure(cases or tuple(CASES), rounds, lq, say)
     if html is not None:
-        from bbnas.report.plain import write_figures
+        from bbnas.reporting.plain import write_figures
 
         write_figures(html, "Latency of the engine and its peers", found.words, draw(found))
     if as_json:

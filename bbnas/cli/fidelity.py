@@ -105,7 +105,7 @@ def fidelity(
         )
     if output is not None:
         from bbnas.files import write_output
-        from bbnas.report.fidelity import to_markdown
+        from bbnas.reporting.fidelity import to_markdown
 
         command = shlex.join(["bbnas", *sys.argv[1:]])
         write_output(output, to_markdown(found, command))
@@ -120,7 +120,7 @@ def fidelity(
     for line in words(first):
         click.echo(line)
     if others:
-        from bbnas.report.fidelity import compared
+        from bbnas.reporting.fidelity import compared
 
         table = compared(found)
         print_table(table.columns, table.rows, table.title)

@@ -49,7 +49,7 @@ def profile(
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
     if output is not None:
-        from bbnas.report.plain import write_figures
+        from bbnas.reporting.plain import write_figures
 
         title = f"Where the time of {Path(design).name} goes"
         words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."

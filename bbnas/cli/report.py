@@ -66,7 +66,7 @@ def report(
     """
     from bbnas.analysis import recommend
     from bbnas.analysis.pareto import useful
-    from bbnas.report import write_csv, write_report
+    from bbnas.reporting import write_csv, write_report
     from bbnas.runs.repeats import measure_repeats
     from bbnas.store import Store, open_study, storage_url
 

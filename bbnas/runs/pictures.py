@@ -14,7 +14,7 @@ from bbnas.design import Design
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import compared, score, skip
 from bbnas.metrics import psnr, quantize
-from bbnas.report.pictures import (
+from bbnas.reporting.pictures import (
     BICUBIC,
     DEGRADED,
     FULL_PRECISION,

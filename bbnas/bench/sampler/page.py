@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bbnas.bench.sampler.contest import DEFAULT
 from bbnas.bench.sampler.efficiency import Trace
-from bbnas.report.draw import MUTED, RECOMMENDED, Spec, axes_layout
-from bbnas.report.plain import write_figures
+from bbnas.reporting.draw import MUTED, RECOMMENDED, Spec, axes_layout
+from bbnas.reporting.plain import write_figures
 
 # Distinct from the default's, which stands out.
 COLOURS = (

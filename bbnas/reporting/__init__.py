@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bbnas.report.page import write_csv, write_report
-from bbnas.report.pictures import Crop, Pictures
+from bbnas.reporting.page import write_csv, write_report
+from bbnas.reporting.pictures import Crop, Pictures
 
 __all__ = ["Crop", "Pictures", "write_csv", "write_report"]

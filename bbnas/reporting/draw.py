@@ -15,7 +15,7 @@ from typing import Any
 
 from bbnas.analysis.hypervolume import Curve as VolumeCurve
 from bbnas.design import TITLES
-from bbnas.report.figures import Curve, Dot, FrontFigure, Time
+from bbnas.reporting.figures import Curve, Dot, FrontFigure, Time
 from bbnas.text import count, decibel
 
 INK, MUTED, GRID = "#1b2230", "#667085", "#e8ebf1"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bbnas.report import Crop, Pictures
+from bbnas.reporting import Crop, Pictures
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import pytest
 
 from bbnas.analysis import hypervolume_curve, recommend
 from bbnas.design import TITLES
-from bbnas.report import draw, figures
+from bbnas.reporting import draw, figures
 
 
 @pytest.mark.parametrize(("candidates", "diverged"), [(120, 0.05), (1, 0.0), (3, 1.0)])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from bbnas.design import METHODS, TITLES, Design
 from bbnas.presets import PRESETS, load_design
-from bbnas.report.words import describe, headline
+from bbnas.reporting.words import describe, headline
 from bbnas.tasks import Part, get_task
 
 SR4 = get_task("sr4")

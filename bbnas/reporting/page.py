@@ -34,10 +34,10 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
-from bbnas.report import draw, figures
-from bbnas.report.measured import measured, tally
-from bbnas.report.pictures import Pictures, data_uri
-from bbnas.report.words import describe, headline
+from bbnas.reporting import draw, figures
+from bbnas.reporting.measured import measured, tally
+from bbnas.reporting.pictures import Pictures, data_uri
+from bbnas.reporting.words import describe, headline
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
 from bbnas.text import count, decibel, duration, milliseconds, plural, share, signed

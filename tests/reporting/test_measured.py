@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bbnas.report.measured import duration, measured, tally
+from bbnas.reporting.measured import duration, measured, tally
 
 
 def flat(study):

@@ -7,8 +7,8 @@ import pytest
 
 from bbnas.analysis import front, recommend, study_benefit
 from bbnas.analysis.effects import Effect, Fit, fit_effects
-from bbnas.report import figures
-from bbnas.report.figures import benefit_lengths, curves, effects_figure, front_figure
+from bbnas.reporting import figures
+from bbnas.reporting.figures import benefit_lengths, curves, effects_figure, front_figure
 
 
 def test_every_candidate_is_one_dot_of_its_kind(synthetic_study):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from bbnas.evaluation import MeasuredFidelity
 from bbnas.paper.write import literal
 from bbnas.protocol import Protocol
-from bbnas.report.grid import NONE, Table, grid
+from bbnas.reporting.grid import NONE, Table, grid
 from bbnas.text import plural
 
 

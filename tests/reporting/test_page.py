@@ -13,8 +13,8 @@ import pytest
 from bbnas.analysis import frame, recommend
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting, MeasuredFidelity
-from bbnas.report import write_csv, write_report
-from bbnas.report.page import embed, ratio, unbroken
+from bbnas.reporting import write_csv, write_report
+from bbnas.reporting.page import embed, ratio, unbroken
 
 EVIL = "<img src=x onerror=\"document.title='hacked'\"></script><script>alert(1)</script>"
 

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from bbnas.report.pictures import Pictures, data_uri
+from bbnas.reporting.pictures import Pictures, data_uri
 
 
 def test_a_data_uri_holds_every_pixel():
