@@ -61,6 +61,13 @@ class Existing(click.Path):
         return super().convert(value, param, ctx)
 
 
+class CheckpointOrName(Existing):
+    """A checkpoint that must exist, or the name of a baseline or a preset, which has no suffix."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(value, param, ctx) if Path(value).suffix else value
+
+
 def _tasks() -> Iterable[str]:
     from bbnas.tasks import TASKS
 

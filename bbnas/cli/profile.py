@@ -32,6 +32,9 @@ def profile(
 
     DESIGN is one of bbnas design list, a YAML file or a packed .bbn.
     """
+    if design.endswith(".bbn"):
+        options.Existing().convert(design, None, None)
+
     from bbnas.engine import read_program
     from bbnas.engine.latency import program_of, setting
     from bbnas.engine.profile import by_part_and_work, draw
