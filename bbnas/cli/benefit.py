@@ -51,7 +51,8 @@ def benefit(
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
     from bbnas.protocol import load_protocol
-    from bbnas.search import available_cores, measure_benefit, measure_study_benefit
+    from bbnas.runs.benefit import measure_benefit, measure_study_benefit
+    from bbnas.search import available_cores
     from bbnas.store import open_store, open_study
     from bbnas.tasks import Part, get_task
 

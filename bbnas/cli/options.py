@@ -110,6 +110,7 @@ PROTOCOL = Known("protocol", _protocols)
 DESIGN = Known("design", _presets)
 STUDY = Known("study", _studies)
 ABLATION = Known("ablation", _ablations)
+TABLE = Known("table", lambda: (f"table{number}" for number in range(1, 7)), files=False)
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on standard output instead."
