@@ -54,6 +54,16 @@ def main(args: Sequence[str] | None = None) -> int:
     return guarded(lambda: cli.main(words, prog_name="bbnas", standalone_mode=False), debug)
 
 
+# \b keeps click from wrapping the lines below it.
+HELP = """Find small 1-bit networks that restore images, train them and run them.
+
+\b
+Two commands to start:
+  bbnas search                train 200 designs for super-resolution by a short protocol
+  bbnas report bbcu-sr4-s0    write what was found as a page
+"""
+
+
 class _Grouped(click.Group):
     """Lists its commands under headings."""
 
@@ -75,19 +85,13 @@ class _Grouped(click.Group):
 
 @click.group(
     cls=_Grouped,
+    help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog='Shell completion: eval "$(_BBNAS_COMPLETE=bash_source bbnas)"',
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
-def cli() -> None:
-    """Bbnas finds small 1-bit networks for image restoration.
-
-    \b
-    Two commands to start:
-      bbnas search                search 200 designs for super-resolution
-      bbnas report bbcu-sr4-s0    write what was found as a page
-    """
+def cli() -> None: ...
 
 
 for _commands in GROUPS.values():

@@ -1,4 +1,4 @@
-"""``bbnas bench``: train, engine, sampler."""
+"""``bbnas bench``: train, engine, sampler, tabulate."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from bbnas.cli import options
-from bbnas.cli.bench_sampler import bench_sampler
+from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
 from bbnas.cli.console import Names, plain, print_json, print_table
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,6 +30,7 @@ def bench() -> None:
 
 
 bench.add_command(bench_sampler)
+bench.add_command(bench_tabulate)
 
 
 @bench.command("train")

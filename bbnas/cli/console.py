@@ -83,33 +83,40 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table on standard output, as wide as the terminal, or ``PIPE_WIDTH``: text is wrapped,
-    numbers are right-aligned and whole; NaN and None are a dash.
+    """A table on standard output, as wide as the terminal, or ``PIPE_WIDTH``: what does not fit is
+    wrapped, never cut; numbers are right-aligned; NaN and None are a dash.
     """
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    unlimited = console.options.update(max_width=10_000)
     rows = [tuple(row) for row in rows]
-    table = _table(columns, rows, whole_heads=True)
-    if console.measure(table).maximum > console.width:
-        table = _table(columns, rows, whole_heads=False)
+    table = _table(columns, rows)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _table(columns, rows, broken_heads=True)
+    # Numbers stay whole, unless even the narrowest form is too wide.
+    if console.measure(table, options=unlimited).minimum > console.width:
+        for column in table.columns:
+            column.no_wrap = False
     if title:
         click.echo(title)
     console.print(table)
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], whole_heads: bool) -> RichTable:
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], broken_heads: bool = False
+) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    table = RichTable(box=box.SIMPLE_HEAD, show_header=any(columns))
+    table = RichTable(box=box.SIMPLE_HEAD, show_header=any(columns), collapse_padding=True)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
         head = column
-        if numeric and not whole_heads:  # broken between words, over numbers that are not broken
-            cells = max(len(_cell(row[index])) for row in rows)
-            width = max(cells, *map(len, column.split()))
+        if numeric and broken_heads:  # between words, to the width of the numbers below
+            width = max(len(_cell(row[index])) for row in rows)
+            width = max(width, *map(len, column.split()))
             head = "\n".join(textwrap.wrap(column, width, break_on_hyphens=False))
         table.add_column(
             Text(head),

@@ -136,6 +136,7 @@ protocol = click.option(
 )
 device = click.option(
     "--device",
+    metavar="DEVICE",
     default="auto",
     show_default=True,
     help="Where networks run: auto, cpu, cuda or cuda:N; auto is a GPU if there is one.",
@@ -159,13 +160,18 @@ workers = click.option(
     help="Number of processes that train at the same time.",
 )
 seed = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Seed of sampler and trainings."
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of all random choices: of the designs and of the trainings.",
 )
 csv = click.option(
     "--csv", "csv_file", type=click.Path(), help="File that the table is written to as CSV."
 )
 pick = click.option(
     "--pick",
+    metavar="CANDIDATE",
     default="knee",
     show_default=True,
     help="Candidate that is taken: knee, best-psnr or 'trial N'.",
@@ -183,6 +189,7 @@ def storage(default: str = "studies/STUDY.db") -> Callable[[F], F]:
     """``--storage``, whose default differs by what a command keeps."""
     return click.option(
         "--storage",
+        metavar="DATABASE",
         show_default=default,
         help="Database: the path of a SQLite file, or a URL such as postgresql://user@host/name.",
     )
@@ -214,11 +221,15 @@ def latency_setting(command: F) -> F:
 
 def limits(command: F) -> F:
     """``--max-ops``, ``--max-params`` and ``--max-latency``."""
-    ops = click.option("--max-ops", type=Count(), help="Most OPs of a design, such as 5G.")
+    ops = click.option(
+        "--max-ops", type=Count(), help="Upper limit on the OPs of a design, such as 5G."
+    )
     params = click.option(
-        "--max-params", type=Count(), help="Most Params of a design, such as 100K."
+        "--max-params", type=Count(), help="Upper limit on the Params of a design, such as 100K."
     )
     latency = click.option(
-        "--max-latency", type=Duration(), help="Longest latency on this machine: 50ms, 0.2s."
+        "--max-latency",
+        type=Duration(),
+        help="Upper limit on the latency on this machine, such as 50ms or 0.2s.",
     )
     return ops(params(latency(command)))

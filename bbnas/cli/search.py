@@ -35,10 +35,11 @@ TIE_ROWS = 5
     show_default=True,
     help="Number of distinct designs in the study; a larger one extends it.",
 )
-@click.option("--name", show_default="SPACE-TASK-sSEED", help="Name of the study.")
+@click.option("--name", metavar="NAME", show_default="SPACE-TASK-sSEED", help="Name of the study.")
 @options.storage()
 @click.option(
     "--sampler",
+    metavar="SAMPLER",
     default="ehvi",
     show_default=True,
     help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
@@ -67,6 +68,7 @@ TIE_ROWS = 5
 )
 @click.option(
     "--guide",
+    metavar="GUIDE",
     default="none",
     show_default=True,
     help="Rule for the 1-bit parts: vcvp adds them in the order of VC and VP, none allows any.",
@@ -211,9 +213,9 @@ def _print(result: SearchResult, budget: int, storage: str | None) -> None:
             _print_candidates(ties[:TIE_ROWS], title)
     click.echo(
         f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')} "
-        f"evaluated, {result.trained} now in {duration(result.seconds)}; {counts.stopped} stopped early, "
-        f"{counts.failed} diverged or failed, {counts.duplicates} duplicates, {counts.rejected} "
-        "over a limit"
+        f"evaluated, {result.trained} now in {duration(result.seconds)}; {counts.stopped} "
+        f"stopped early, {counts.failed} diverged or failed, {counts.duplicates} duplicates, "
+        f"{counts.rejected} over a limit"
     )
     if result.note:
         click.echo(result.note)

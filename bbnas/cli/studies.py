@@ -58,9 +58,13 @@ def studies_show(study: str, storage: str | None, as_json: bool) -> None:
         settings = {topic: dict(lines) for topic, lines in topics}
         print_json(dataclasses.asdict(one) | {"settings": settings})
         return
-    lines = [("recommended", one.recommended), ("best PSNR (dB)", one.best_psnr)]
-    for title, rows in [("Result", lines), *topics]:
-        print_table(("", ""), rows, title)
+    lines: list[tuple[str, str | float | None]] = [
+        ("recommended", one.recommended),
+        ("best PSNR (dB)", one.best_psnr),
+    ]
+    print_table(("", ""), lines, "Result")
+    for topic, settings_of in topics:
+        print_table(("", ""), settings_of, topic)
     at = "" if storage is None else f" --storage {shlex.quote(storage)}"
     for command in ("report", "findings", "export"):
         click.echo(f"next: bbnas {command} {study}{at}")
