@@ -1,4 +1,4 @@
-"""The command restore: images by a trained network."""
+"""``bbnas restore``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from bbnas.errors import UserError
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path())
-@click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="A folder, or one file.")
-@click.option("--tile", type=click.IntRange(min=16), help="Restore in tiles of so many pixels.")
+@click.argument("checkpoint", type=options.Existing())
+@click.argument("images", nargs=-1, required=True, type=options.Existing())
+@options.output("Folder of the restored images, or the file of one.", required=True)
+@click.option(
+    "--tile",
+    type=click.IntRange(min=16),
+    help="Side of the tiles that large images are restored in, in LQ pixels, such as 256.",
+)
 @options.device
 @options.as_json
 def restore(
@@ -24,7 +28,10 @@ def restore(
     device: str,
     as_json: bool,
 ) -> None:
-    """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT or a packed .bbn."""
+    """Restore IMAGES with a CHECKPOINT or a packed .bbn.
+
+    IMAGES are files or folders, of any size.
+    """
     from bbnas.inference import Restored, restore_files
 
     size = {} if tile is None else {"tile": tile}

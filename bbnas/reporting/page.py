@@ -35,12 +35,12 @@ from bbnas.evaluation import Evaluation, MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
-from bbnas.reporting.measured import duration, measured, tally
+from bbnas.reporting.measured import measured, tally
 from bbnas.reporting.pictures import Pictures, data_uri
 from bbnas.reporting.words import describe, headline
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
-from bbnas.text import count, decibel, milliseconds, plural, share, signed
+from bbnas.text import count, decibel, duration, milliseconds, plural, share, signed
 
 if TYPE_CHECKING:
     from markupsafe import Markup

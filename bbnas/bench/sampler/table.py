@@ -22,7 +22,7 @@ from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
-from bbnas.store import STUDIES, TABLE, Store
+from bbnas.store import TABLE, Store
 from bbnas.tasks import Task
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 # Where a table is written; from there it is shipped.
-DEFAULT_TABLE = STUDIES / f"{TABLE}.json.gz"
+DEFAULT_TABLE = TABLE.with_suffix(".json.gz")
 SEEDS = 2
 # Digits that are kept of PSNR (dB) and seconds: far below the noise of either.
 _PSNR_DIGITS, _SECOND_DIGITS = 4, 3
@@ -227,7 +227,7 @@ def write_table(table: Table, path: str | Path) -> Path:
 def default_table() -> Path:
     """The table made here, if one was, else the one that comes with bbnas."""
     made = DEFAULT_TABLE
-    return made if made.is_file() else builtin("bench/sampler", ".json.gz").get(TABLE, made)
+    return made if made.is_file() else builtin("bench/sampler", ".json.gz").get(TABLE.stem, made)
 
 
 def read_table(path: str | Path) -> Table:
