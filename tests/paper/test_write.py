@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bbnas.paper import FORMATS, TABLES, find_scores, paper_table
+from bbnas.paper import TABLES, find_scores, paper_table
+from bbnas.reporting.paper import FORMATS
 
 EVIL = "<script>alert('1')</script> | [x](y) *b*"
 
