@@ -187,7 +187,7 @@ class MeasuredAblation:
         )
 
     def scores(self, skip_psnr: float = -math.inf) -> Scores:
-        """The values that claims are judged by; ``skip_psnr`` (dB) is that of the global skip alone."""
+        """The values that claims are judged by; ``skip_psnr`` (dB) is the global skip's PSNR."""
         floor = skip_psnr + self.ablation.protocol.noise
         first = {row: e[0] for row, e in self.evaluations.items() if e[0] is not None}
         full = first.get(self.ablation.reference)

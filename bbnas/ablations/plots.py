@@ -37,7 +37,7 @@ class Point:
 
 
 def draw_differences(points: Sequence[Point], reference: str) -> Spec:
-    """Each row's difference to ``reference`` with its 95 % interval, and the paper's difference."""
+    """Each row's difference to ``reference`` with its 95 % interval, and the paper's."""
     shown = [p for p in reversed(points) if math.isfinite(p.value)]
     ours = scatter(
         "here, 95 % interval",
@@ -78,7 +78,7 @@ def draw_differences(points: Sequence[Point], reference: str) -> Spec:
 def draw_series(
     series: dict[str, list[Point]], x: str, floor: float, marks: Sequence[float] = ()
 ) -> Spec:
-    """PSNR over x (log axis) by series; bars are one standard deviation between seeds to each side.
+    """PSNR over x (log axis) by series; bars show one standard deviation between seeds.
 
     ``floor`` (dB) is the PSNR of the global skip, drawn where a point comes near it; ``marks`` are
     the x at which the paper finds the best PSNR.

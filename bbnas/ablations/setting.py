@@ -30,9 +30,9 @@ def limits(measured: MeasuredAblation) -> list[str]:
     theirs = f"{paper.iterations:,} × {paper.batch} of {paper.patch}×{paper.patch}"
     share = f"1/{pixels(paper) / pixels(protocol):,.0f}"
     seen = (
-        f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {size} HQ pixels; "
-        f"the paper’s schedule has {theirs}, so this is {share} of its pixels. Networks that learn "
-        "slowly at first rank lower than after full training."
+        f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {size} HQ "
+        f"pixels; the paper’s schedule has {theirs}, so this is {share} of its pixels. Networks "
+        "that learn slowly at first rank lower than after full training."
     )
     images = (
         f"Trained and scored on {measured.data_description}; the paper trains on the 800 of DIV2K "
@@ -45,7 +45,7 @@ def limits(measured: MeasuredAblation) -> list[str]:
         "schedules."
     )
     trained_as = (
-        f"Networks are trained at reduced width × depth of the body: {listed(list(sizes))}."
+        f"Trained at width × depth of the body: {listed(list(sizes))}."
     )
     return [trained_as, seen, images, scope, *ablation.notes]
 
@@ -77,10 +77,10 @@ def circumstances(
             (
                 (
                     "noise",
-                    f"{sd.sd:.3f} dB standard deviation between seeds, over the rows that beat the "
-                    f"global skip (residual of row + seed, {sd.freedom} degrees of freedom)"
+                    f"{sd.sd:.3f} dB standard deviation between seeds, over the rows that beat "
+                    f"the global skip (residual of row + seed, {sd.freedom} degrees of freedom)"
                     if known
-                    else "not known: there is one seed, or fewer than two rows beat the global skip",
+                    else "not known: one seed, or fewer than two rows beat the global skip",
                 ),
                 ("trainings", f"{len(measured.known):,}"),
                 ("training and scoring time", duration(seconds)),

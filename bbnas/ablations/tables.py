@@ -41,7 +41,7 @@ class AblationReport:
     measured: MeasuredAblation
     judgements: tuple[Judgement, ...]
     headline: str
-    tables: tuple[Table, ...]
+    tables: tuple[TextTable, ...]
     figures: tuple[Spec, ...]
     limits: tuple[str, ...]
     circumstances: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
@@ -83,7 +83,7 @@ def against(measured: MeasuredAblation, scores: Scores, row: str) -> Contrast:
 
 
 def _paper(measured: MeasuredAblation, row: AblationRow) -> tuple[float, list[float]]:
-    """The paper's mean PSNR (dB) over the benchmarks, and its difference to the reference on each."""
+    """The paper's mean PSNR (dB) over benchmarks, and its difference to the reference on each."""
     ablation = measured.ablation
     own = ablation.printed(row)
     base = ablation.printed(
@@ -250,10 +250,8 @@ def _rows(measured: MeasuredAblation, scores: Scores) -> TextTable:
 
 
 def _rows_note(ablation: Ablation, sd: float) -> str:
-    texts = [
-        f"PSNR is the mean over {plural(ablation.seeds, 'seed')}; sd is the standard deviation "
-        "between seeds."
-    ]
+    mean = f"PSNR is the mean over {plural(ablation.seeds, 'seed')}"
+    texts = [f"{mean}; sd is the standard deviation between seeds."]
     if math.isfinite(sd):
         texts.append(
             f"After the effect of a seed common to all rows, {sd:.3f} dB remain, pooled over the "
@@ -262,8 +260,9 @@ def _rows_note(ablation: Ablation, sd: float) -> str:
     texts.append("OPs and Params are those of the design at full size, in the paper’s convention.")
     if ablation.paper is not None:
         texts.append(
-            f"The paper’s figures are from its {TABLES[ablation.paper.table].title}: the mean over "
-            f"{listed(list(ablation.paper.datasets))}, and the range of its differences over them."
+            f"The paper’s figures are from its {TABLES[ablation.paper.table].title}: the mean "
+            f"over {listed(list(ablation.paper.datasets))}, and the range of its differences over "
+            "them."
         )
     return " ".join(texts)
 
@@ -336,8 +335,8 @@ def _benefit(measured: MeasuredAblation, scores: Scores) -> TextTable:
         numeric=(False, *[True] * (len(columns) - 1)),
         rows=tuple(tuple(cell.replace("-", "−") for cell in line) for line in lines),
         note=(
-            "VC and VP are the PSNR lost per operation and per parameter saved. A lower value means "
-            "that the part is more worth binarizing; rank 1 is the most worth."
+            "VC and VP are the PSNR lost per operation and per parameter saved. A lower value "
+            "means that the part is more worth binarizing; rank 1 is the part most worth it."
         ),
     )
 

@@ -1,7 +1,7 @@
 """The report's figures drawn with Plotly.
 
-``meta["mode"]`` of a trace says when the page's script shows it: ``always``, ``params``, ``parts``,
-``methods`` or ``published``.
+``meta["mode"]`` of a trace says when the page's script shows it: ``always``, ``params``,
+``parts``, ``methods`` or ``published``.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import math
 import re
 from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bbnas.analysis.hypervolume import Curve as VolumeCurve
 from bbnas.design import TITLES
+from bbnas.engine.profile import LayerTime, by_part_and_work
 from bbnas.reporting.figures import Dot, FrontFigure, Time, TrainingCurve
 from bbnas.reporting.theme import (
     BASELINE,
@@ -28,10 +29,6 @@ from bbnas.reporting.theme import (
     scatter,
 )
 from bbnas.text import count, decibel
-
-if TYPE_CHECKING:
-    from bbnas.engine.profile import LayerTime
-
 PARTS = {
     "neither body nor upsampling": "#868e96",
     "body": "#1c7ed6",
@@ -68,8 +65,8 @@ SYMBOLS = {
 
 
 def draw_front(figure: FrontFigure) -> Spec:
-    """PSNR over OPs (log axis): candidates in each of the figure's ``colours``, the front, the baselines,
-    the recommended and, hidden at first, the published designs.
+    """PSNR over OPs (log axis): the candidates in each of the figure's ``colours``, the front, the
+    baselines, the recommended design and, hidden at first, the published designs.
     """
     groups: dict[str, list[Dot]] = {}
     for dot in figure.dots:
@@ -202,7 +199,7 @@ def _dots(
 
 
 def _key(name: str, mode: str, **marker: Any) -> Spec:
-    """An entry of the legend only: the legend shows a trace like its first point, whatever that is."""
+    """A legend entry on its own: Plotly shows a trace there like its first point."""
     return scatter(
         name,
         [None],
@@ -281,7 +278,7 @@ def _published(figure: FrontFigure) -> Spec:
 
 
 def draw_times(times: Sequence[Time]) -> Spec:
-    """Measured milliseconds over OPs, both on log axes; the colour says whether body and upsampling
+    """Measured milliseconds over OPs, both on log axes, coloured by whether body and upsampling
     are 1-bit.
     """
     traces = []
@@ -352,7 +349,7 @@ def draw_hypervolume(curve: VolumeCurve) -> Spec:
 
 
 def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:
-    """Training loss over iterations: the recommended design and the front, in front of the rest."""
+    """Training loss over iterations; the recommended design and the front are drawn on top."""
     traces = []
     for name, kind, colour, dash in (
         ("others", "other", "rgba(102,112,133,0.22)", "solid"),
@@ -393,12 +390,9 @@ def _joined(curves: Sequence[TrainingCurve]) -> tuple[list[int | None], list[flo
     return x, y
 
 
-def draw_profile(layers: Sequence[LayerTime]) -> Spec:
+def draw_profile(layers: list[LayerTime]) -> Spec:
     """Processor time of a packed model: a bar for each part, stacked by kind of work."""
-    sums: dict[tuple[str, str], float] = {}
-    for layer in layers:
-        key = (layer.part, layer.work)
-        sums[key] = sums.get(key, 0.0) + layer.seconds
+    sums = by_part_and_work(layers)
     parts = list(dict.fromkeys(layer.part for layer in layers))
     bars = [
         {

@@ -24,7 +24,7 @@ Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasi
 Colour = Literal["params", "parts", "methods"]
 CurveKind = Literal["recommended", "front", "other", "diverged"]
 
-# Most training curves of a kind, and points of a curve: more would slow the page and hide each other.
+# Most training curves of each kind, and points of a curve: more would slow down the page.
 FAINT_CURVES = 60
 BOLD_CURVES = 12
 DIVERGED_CURVES = 8
@@ -33,7 +33,7 @@ CURVE_POINTS = 64
 
 @dataclass(frozen=True)
 class Dot:
-    """A candidate in the figure of the front. ``psnr`` (dB) is NaN unless it was trained to the end.
+    """A candidate in the figure of the front; ``psnr`` (dB) is NaN unless trained to the end.
 
     ``method`` is a title, empty for full precision and for an unpublished unit.
     """
@@ -52,11 +52,11 @@ class Dot:
 class FrontFigure:
     """PSNR over OPs. ``envelope`` is the best PSNR at no more than those OPs, as (ops, psnr).
 
-    ``bottom`` and ``top`` (dB) are the ends of the PSNR axis, ``below`` the number of candidates under
-    ``bottom``: poor ones would squeeze the front. ``overlay`` holds the published designs and
-    ``bicubic`` the PSNR (dB) of bicubic interpolation on the study's images, without which there is
-    no overlay. ``colours`` lists what can colour the dots, the default first: ``params``, ``parts``
-    and, in a space of several methods, ``methods``.
+    ``bottom`` and ``top`` (dB) are the ends of the PSNR axis, ``below`` the number of candidates
+    under ``bottom``: poor ones would squeeze the front. ``overlay`` holds the published designs
+    and ``bicubic`` the PSNR (dB) of bicubic interpolation on the study's images, without which
+    there is no overlay. ``colours`` lists what can colour the dots, the default first: ``params``,
+    ``parts`` and, in a space of several methods, ``methods``.
     """
 
     dots: tuple[Dot, ...]
@@ -242,7 +242,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class EffectsFigure:
-    """Intervals by axis, as (axis, reference, bars); ``zero`` is the place of 0 dB on the scale."""
+    """Intervals by axis, as (axis, reference, bars); ``zero`` is where 0 dB lies."""
 
     groups: tuple[tuple[str, str, tuple[Bar, ...]], ...]
     zero: float
@@ -253,7 +253,8 @@ def effects_figure(fit: Fit) -> EffectsFigure | None:
     """The intervals of a fit's effects, or None where it has no effects."""
     if not fit.effects:
         return None
-    # The scale holds every mark and nine tenths of the ends: one wide interval must not squeeze the rest.
+    # The scale holds every mark and nine tenths of the ends: one wide interval must not
+    # squeeze the rest.
     ends = sorted([abs(e.low) for e in fit.effects] + [abs(e.high) for e in fit.effects])
     reach = 1.05 * max(ends[int(0.9 * (len(ends) - 1))], *(abs(e.effect) for e in fit.effects))
     low = -reach if any(e.low < 0 for e in fit.effects) else -0.1 * reach

@@ -1,4 +1,4 @@
-"""The report of a study in one call: what it needs is measured or read, then the page is written."""
+"""The report of a study in one call: measure what is missing, then write the page."""
 
 from __future__ import annotations
 

@@ -119,8 +119,8 @@ def _latency(study: Study) -> list[tuple[str, str]]:
     if where is None:
         return []
     words = (
-        f"time of the full design on the engine ({where.engine}): {where.words()}; measured as the "
-        "ratio to a reference workload run beside it, times the reference's undisturbed time"
+        f"time of the full design on the engine ({where.engine}): {where.words()}; measured as "
+        "the ratio to a reference workload run beside it, times the reference's undisturbed time"
     )
     return [("latency", words)]
 

@@ -18,7 +18,7 @@ def to_csv(table: PaperTable) -> str:
 
 
 def to_json(table: PaperTable) -> str:
-    """Rows by column, with unrounded numbers in the unit of the heading, and notes with their cells."""
+    """Rows by column with unrounded numbers, and notes with the cells that they concern."""
     rows = [
         {
             column.title: cell.text or None if cell.value is None else cell.value

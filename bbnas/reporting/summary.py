@@ -30,13 +30,9 @@ def summary(study: Study, recommendation: Recommendation) -> list[tuple[str, str
 def _quality(study: Study, recommendation: Recommendation) -> list[tuple[str, str]]:
     chosen, task = recommendation.candidate.evaluation, get_task(study.config.task)
     half = 1.96 * recommendation.error
-    rows = [
-        (
-            "PSNR",
-            f"{decibel(recommendation.psnr)} ± {half:.2f} dB (95 %), estimated from all runs; its "
-            f"own run: {decibel(chosen.psnr)}, SSIM {chosen.ssim:.4f}",
-        )
-    ]
+    psnr = f"{decibel(recommendation.psnr)} ± {half:.2f} dB (95 %), estimated from all runs"
+    own = f"its own run: {decibel(chosen.psnr)}, SSIM {chosen.ssim:.4f}"
+    rows = [("PSNR", f"{psnr}; {own}")]
     if study.config.skip_psnr is not None:
         gain = signed(recommendation.psnr - study.config.skip_psnr)
         rows.append((f"against {task.skip}", f"{gain} ± {half:.2f} dB"))
