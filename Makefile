@@ -1,6 +1,9 @@
 # make search   install what is needed, then search the BBCU space for ×4 super-resolution
 # make test     install what is needed, then lint, type-check and test
 # make install  only prepare .venv; nothing is done twice
+# make docs     install what is needed, then build the documentation in build/site
+# make notebooks  run the notebooks of docs/notebooks and keep their outputs
+# make wheel    build a wheel for this platform in dist
 #
 # The versions are those of constraints.txt. PyPI's torch for x86-64 Linux carries gigabytes of
 # CUDA libraries, so torch is taken from TORCH_INDEX where that can be reached; for a GPU build:
@@ -17,8 +20,9 @@ VENV  := .venv
 BIN   := $(VENV)/bin
 PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
+DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: install search test clean
+.PHONY: install search test docs notebooks wheel clean
 
 install: $(STAMP)
 
@@ -30,6 +34,15 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n auto
+
+docs: $(DOCS_STAMP)
+	$(BIN)/python docs/build.py site
+
+notebooks: $(DOCS_STAMP)
+	$(BIN)/python docs/build.py notebooks
+
+wheel: install
+	$(BIN)/python -m hatchling build -t wheel -d dist
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -49,4 +62,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) install $(PIP_FLAGS) --retries 1 --no-deps -c constraints.txt \
 	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) torch
 	$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(DOCS_STAMP): $(STAMP)
+	$(PIP) install $(PIP_FLAGS) -c constraints.txt -e '.[dev,docs]'
 	@touch $@

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+import sysconfig
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class LibraryHook(BuildHookInterface):
-    """Puts bbnas/native/_native.so into wheels, and beside the sources of editable installs."""
+class LibraryHook(BuildHookInterface[Any]):
+    """Puts bbnas/native/_native.* into wheels, and beside the sources of editable installs."""
 
     PLUGIN_NAME = "custom"
 
@@ -28,10 +29,19 @@ class LibraryHook(BuildHookInterface):
         if version != "editable":
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{_platform_tag()}"
-            build_data["artifacts"].append("/bbnas/native/_native.so")
+            # The stamp names the engine that latencies were measured with.
+            build_data["artifacts"] += ["/bbnas/native/_native.so", "/bbnas/native/_native.stamp"]
 
 
 def _platform_tag() -> str:
-    from packaging.tags import sys_tags
+    """The platform that the library is compiled for, such as linux_x86_64.
 
-    return next(tag.platform for tag in sys_tags() if "manylinux" not in tag.platform)
+    sysconfig knows the target of cibuildwheel. Of a universal2 Python it names both processors;
+    the library is for one of them, which packaging names first.
+    """
+    platform = sysconfig.get_platform()
+    if "universal2" in platform:
+        from packaging.tags import sys_tags
+
+        return next(sys_tags()).platform
+    return platform.replace("-", "_").replace(".", "_")

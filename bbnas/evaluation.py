@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
+from typing import Protocol as Interface
 
 from bbnas.design import Design
 from bbnas.protocol import Protocol
+from bbnas.tasks import Task
 
 # stopped: a search ended the training at a rung; it can go on from there.
 Status = Literal["ok", "stopped", "diverged", "failed"]
@@ -100,6 +103,56 @@ class Evaluation:
         if self.status == "stopped" and self.rungs:
             return f"stopped at iteration {self.rungs[-1][0]} with {self.rungs[-1][1]:.2f} dB"
         return self.status
+
+
+class Costs(Interface):
+    """Plain counts of a design at full width and depth, in the paper's convention."""
+
+    @property
+    def ops(self) -> float: ...
+
+    @property
+    def params(self) -> float: ...
+
+
+class Evaluator(Interface):
+    """Evaluates designs: by training them, or by looking them up in a table.
+
+    It knows the task, the protocol, the identity of the images (``data`` is a fingerprint) and
+    the PSNR (dB) of the network's global skip on them. ``largest_patch`` is the side in pixels of
+    the largest training patch that every image has. It must pickle, since workers get copies.
+    """
+
+    @property
+    def task(self) -> Task: ...
+
+    @property
+    def protocol(self) -> Protocol: ...
+
+    @property
+    def data(self) -> str: ...
+
+    @property
+    def data_description(self) -> str: ...
+
+    @property
+    def skip_psnr(self) -> float | None: ...
+
+    @property
+    def largest_patch(self) -> int: ...
+
+    def cost(self, design: Design) -> Costs:
+        """OPs and Params of ``design``."""
+
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
+        """Evaluate ``design`` by ``protocol`` (its own by default). Only with ``until``, one of
+        the protocol's rungs, the evaluation may end there, with status ``stopped``.
+        """
+
+    def pausing(self, folder: Path) -> Evaluator:
+        """The same evaluator, which keeps the state of stopped evaluations in ``folder``."""
 
 
 @dataclass(frozen=True)

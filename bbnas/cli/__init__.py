@@ -11,15 +11,28 @@ from collections.abc import Sequence
 import click
 
 from bbnas import __version__
+from bbnas.cli.ablation import ablation
+from bbnas.cli.bench import bench
+from bbnas.cli.benefit import benefit
 from bbnas.cli.console import guarded
+from bbnas.cli.cost import cost
 from bbnas.cli.data import data
-from bbnas.cli.designs import cost, design, space, tasks
-from bbnas.cli.engine import doctor, export_model, pack, profile
-from bbnas.cli.evidence import benefit, fidelity, findings
-from bbnas.cli.experiments import study
-from bbnas.cli.networks import bench, evaluate, restore, train
+from bbnas.cli.design import design
+from bbnas.cli.doctor import doctor
+from bbnas.cli.evaluate import evaluate
+from bbnas.cli.export import export
+from bbnas.cli.export_model import export_model
+from bbnas.cli.fidelity import fidelity
+from bbnas.cli.findings import findings
+from bbnas.cli.pack import pack
 from bbnas.cli.paper import paper
-from bbnas.cli.studies import export, report, search
+from bbnas.cli.profile import profile
+from bbnas.cli.report import report
+from bbnas.cli.restore import restore
+from bbnas.cli.search import search
+from bbnas.cli.space import space
+from bbnas.cli.tasks import tasks
+from bbnas.cli.train import train
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -66,7 +79,7 @@ for _command in (
     cost,
     profile,
     paper,
-    study,
+    ablation,
     tasks,
     space,
     design,

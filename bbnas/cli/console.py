@@ -12,12 +12,16 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bbnas.errors import UserError
 
+if TYPE_CHECKING:
+    from bbnas.data import Dataset
+
+SKIPPED_NAMES = 20
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -130,6 +134,19 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     return [plain(item) for item in value]
+
+
+def load_images(data: str | None) -> Dataset:
+    """The photographs in a folder, or the embedded ones; what was skipped is named."""
+    from bbnas.data import load_dataset
+
+    dataset = load_dataset(data)
+    if dataset.skipped:
+        named = [f"{name} ({reason})" for name, reason in dataset.skipped[:SKIPPED_NAMES]]
+        more = len(dataset.skipped) - len(named)
+        files = ", ".join([*named, f"{more} more"] if more else named)
+        click.echo(f"skipped {len(dataset.skipped)} of the files in {data}: {files}", err=True)
+    return dataset
 
 
 def guarded(run: Callable[[], Any], debug: bool) -> int:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Costs, Evaluation, Evaluator
 from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.store.ledger import Job
+from bbnas.tasks import Task
 from bbnas.threads import torch_threads
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
-
-
-class Evaluate(Protocol):
-    """Evaluates a design; only where ``until`` is given, it may end with status ``stopped``."""
-
-    def __call__(
-        self,
-        design: Design,
-        until: int | None = None,
-        protocol: TrainingProtocol | None = None,
-    ) -> Evaluation:
-        """Up to the rung ``until``, or to the end; by ``protocol`` or by its own."""
 
 
 class Work(Protocol):
@@ -57,17 +47,45 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingEvaluator:
     """Evaluates a design by training it, on one thread: the same figures on any executor.
 
-    ``paused`` is the folder that keeps what was stopped.
+    ``device``: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA if there is any. ``paused`` is
+    the folder that keeps the state of stopped trainings; None keeps nothing.
     """
 
-    task: str
+    task: Task
     protocol: TrainingProtocol
     dataset: Dataset
     device: str = "cpu"
     paused: Path | None = None
+
+    @property
+    def data(self) -> str:
+        return self.dataset.fingerprint
+
+    @property
+    def data_description(self) -> str:
+        return self.dataset.description
+
+    @property
+    def largest_patch(self) -> int:
+        return self.dataset.largest_patch
+
+    @cached_property
+    def skip_psnr(self) -> float:
+        from bbnas.inference.scoring import skip_psnr
+
+        validation = self.dataset.validation
+        return float(skip_psnr(self.task, validation, self.protocol.validation_side))
+
+    def cost(self, design: Design) -> Costs:
+        from bbnas.cost import ops_and_params
+
+        return ops_and_params(design, self.task)
+
+    def pausing(self, folder: Path) -> TrainingEvaluator:
+        return replace(self, paused=folder)
 
     def __call__(
         self,
@@ -78,24 +96,28 @@ class Training:
         from bbnas.training import evaluate_design
 
         with torch_threads(1):
-            found: Evaluation = evaluate_design(
-                *(design, self.task, protocol or self.protocol, self.dataset, self.device),
+            evaluation: Evaluation = evaluate_design(
+                design,
+                self.task,
+                protocol or self.protocol,
+                self.dataset,
+                self.device,
                 until=until,
                 paused=self.paused,
             )
-        return found
+        return evaluation
 
 
 @dataclass(frozen=True)
 class InProcess:
     """One candidate after another, here."""
 
-    evaluate: Evaluate
+    evaluator: Evaluator
 
     def run(self, work: Work) -> None:
         while (job := work.next()) is not None:
             try:
-                found = self.evaluate(job.design, job.until, job.protocol)
+                found = self.evaluator(job.design, job.until, job.protocol)
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search
@@ -107,14 +129,14 @@ class InProcess:
         """Nothing is held."""
 
 
-def executor(workers: int, evaluate: Evaluate) -> Executor:
+def executor(workers: int, evaluator: Evaluator) -> Executor:
     """``workers`` processes; one means this one, and never imports Ray."""
     if workers == 1:
-        return InProcess(evaluate)
+        return InProcess(evaluator)
     _guard_ray()
     from bbnas.runs.ray_tune import RayTune
 
-    return RayTune(workers, evaluate)
+    return RayTune(workers, evaluator)
 
 
 def _guard_ray() -> None:

@@ -23,7 +23,8 @@ from ray import tune
 from ray.tune.search import Searcher
 
 from bbnas.errors import UserError
-from bbnas.runs.executors import Evaluate, Work, reason
+from bbnas.evaluation import Evaluator
+from bbnas.runs.executors import Work, reason
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
@@ -46,7 +47,7 @@ _ENVIRONMENT = {
 class RayTune:
     """``workers`` Ray actors, started at the first Job and kept until ``close``."""
 
-    def __init__(self, workers: int, evaluate: Evaluate) -> None:
+    def __init__(self, workers: int, evaluate: Evaluator) -> None:
         self._workers = workers
         self._evaluate = evaluate
         self._folder = ""
@@ -124,7 +125,7 @@ class RayTune:
 class Worker(tune.Trainable):
     """Evaluates one design a step; the process stays and takes the next design."""
 
-    def setup(self, config: dict[str, Any], evaluate: Evaluate | None = None) -> None:
+    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None) -> None:
         self._evaluate = evaluate
         self._job = config
 

@@ -1,65 +1,47 @@
-"""Searching a design space: ask the sampler, evaluate on the workers, tell and keep."""
+"""Searching a design space: ask a sampler, evaluate on the workers, record, recommend."""
 
 from __future__ import annotations
 
-import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bbnas.design import Design
-from bbnas.errors import UserError, unknown
-from bbnas.evaluation import Evaluation, LatencySetting
-from bbnas.presets import load_design
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.benefit import (
-    benefit_designs,
-    binarization_order,
-    measure_benefit,
-    measure_study_benefit,
-)
+from bbnas.runs.benefit import benefit_designs, binarization_order
 from bbnas.runs.confirm import confirm as confirm_best
-from bbnas.runs.executors import Evaluate, Executor, Training, executor
+from bbnas.runs.confirm import confirmed_by_default
+from bbnas.runs.executors import Executor, executor
 from bbnas.runs.train_all import Wanted, measure_named
-from bbnas.search.prices import Clock, Cost, Prices
-from bbnas.search.samplers import SAMPLERS, make_sampler, sampler_options
+from bbnas.search.limits import Limits
+from bbnas.search.prices import Clock, Prices
+from bbnas.search.samplers import SAMPLERS, Setting, make_sampler, sampler_options
+from bbnas.search.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, paused_folder, ready_url, storage_url, valid_name
+from bbnas.store import Store, paused_folder, ready_url, storage_url
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
-from bbnas.study import DEFAULT_OBJECTIVES, OBJECTIVES, Study, StudyConfig
-from bbnas.tasks import Task, get_task
+from bbnas.study import Study, StudyConfig
+from bbnas.tasks import Task
 
 if TYPE_CHECKING:
-    from bbnas.data import Dataset
     from bbnas.search.loop import Event, Loop
 
-__all__ = [
-    "SAMPLERS",
-    "SearchResult",
-    "available_cores",
-    "measure_benefit",
-    "measure_study_benefit",
-    "sampler_options",
-    "search",
-    "summary",
-]
-
-Guide = Literal["none", "vcvp"]
-GUIDES: tuple[Guide, ...] = ("none", "vcvp")
+__all__ = ["SAMPLERS", "SearchResult", "available_cores", "sampler_options", "search", "summary"]
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """How a search ended. ``counts`` are the study's, ``trained`` and ``seconds`` this call's.
+    """The end of a search. ``counts`` are the study's, ``trained`` and ``seconds`` this call's.
 
     ``complete``: the budget is reached, or the space holds no further design (``note`` says so).
-    ``interrupted``: by Ctrl-C; the same call goes on where this one stopped.
+    ``interrupted``: by Ctrl-C; the same call resumes the study.
     """
 
     study: Study
@@ -72,128 +54,67 @@ class SearchResult:
 
 
 def search(
-    space: Space,
-    task: str | Task,
-    dataset: Dataset,
-    protocol: Protocol,
+    config: StudyConfig,
+    evaluator: Evaluator,
     budget: int,
     *,
-    name: str,
     storage: str | None = None,
-    sampler: str = "ehvi",
-    options: Mapping[str, Any] | None = None,
-    objectives: Sequence[str] = DEFAULT_OBJECTIVES,
-    seed: int = 0,
     workers: int | None = None,
-    baselines: Sequence[str] | Mapping[str, Design] = (),
-    max_ops: float | None = None,
-    max_params: float | None = None,
-    max_latency: float | None = None,
-    latency: LatencySetting | None = None,
-    guide: Guide = "none",
-    refine: bool = True,
-    early_stopping: bool = True,
-    confirm: int = 0,
-    device: str = "cpu",
-    evaluate: Evaluate | None = None,
-    cost: Callable[[Design], Cost] | None = None,
-    skip_psnr: float | None = None,
+    baselines: Mapping[str, Design] | None = None,
+    confirm: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
-    """Evaluate designs of ``space`` until the study ``name`` holds ``budget`` distinct ones.
+    """Evaluate designs of ``config.space`` until the study holds ``budget`` distinct ones.
 
     The same call again resumes the study, whatever ended it, or returns at once if it is
-    complete. Diverged candidates and baselines count; what another study in the same database
-    has evaluated under the same circumstances is taken from there.
+    complete. Diverged candidates, stopped candidates and baselines count. An evaluation that
+    another study of the same database made under the same circumstances is reused.
 
+    - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
+    - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
-    - ``options``: of the sampler (see ``SAMPLERS``); those of the study by default.
-    - ``seed``: of the sampler and of every training (it replaces the protocol's).
-    - ``workers``: processes; as many as there are cores by default. 1 is this process.
-    - ``baselines``: presets or YAML files by name, or designs by label, evaluated first and
-      marked as such; they may lie outside the space. Of equal networks the first is taken.
-    - ``max_ops``, ``max_params``: plain counts; a design over them is rejected before training.
-    - ``max_latency``: seconds, as the objective ``latency`` measured on this machine's engine
-      before a design is trained, in the setting ``latency``
-      (:func:`bbnas.engine.latency.setting` of one thread by default).
-    - ``guide``: ``vcvp`` measures each part alone and binarizes parts in the order found.
-    - ``refine``: every second candidate differs in one choice from the knee found so far.
-    - ``early_stopping``: a candidate is stopped at one of the protocol's rungs where
-      :func:`bbnas.search.stopping.worth_more` gives it no chance. It counts as evaluated, and goes
-      on where it was stopped if it looks better beside later ones. A study may change this.
-    - ``confirm``: so many of the best are trained again at the end, much longer
-      (:mod:`bbnas.runs.confirm`); the recommendation is then one of them.
-    - ``evaluate``, ``cost``, ``skip_psnr`` (dB): instead of training, counting, and scoring the
-      global skip; ``evaluate`` must pickle.
+    - ``workers``: processes; the number of cores by default. 1 is this process.
+    - ``baselines``: designs by name, evaluated first and marked as such; they may lie outside the
+      space. Of equal networks the first is taken.
+    - ``confirm``: the number of the best candidates that are trained again at the end, twelve
+      times longer (:mod:`bbnas.runs.confirm`); the recommendation is then one of them. By default
+      a thirtieth of the budget, at most 6.
     - ``on_event``: called after each step, in this process.
 
     Raises:
         UserError: bad arguments; a study of that name with another space, task, protocol, …;
             limits that no design keeps; a database that cannot be used or whose disk is full
-            (what was finished is kept).
+            (finished evaluations are kept).
     """
-    task = get_task(task) if isinstance(task, str) else task
-    limits = _limits(ops=max_ops, params=max_params, latency=max_latency)
-    workers = _checked(budget, seed, workers, objectives, guide, confirm)
-    make_sampler(sampler, sampler_options(sampler, options), seed)  # else a database for nothing
-    protocol = protocol.model_copy(update={"seed": seed})
-    named = _named(baselines, task)
-    space = space.restricted(task)
-    if evaluate is None:
-        skip_psnr = _skip_psnr(task, dataset, protocol)
-    measures = "latency" in objectives or "latency" in limits
-    if measures and latency is None:
-        from bbnas.engine.latency import setting
-
-        latency = setting()
-    name = valid_name(name)
-    url = ready_url(name) if storage is None else storage_url(storage)
+    confirm = confirmed_by_default(budget) if confirm is None else confirm
+    workers = _checked(config, evaluator, budget, workers, confirm)
+    url = ready_url(config.name) if storage is None else storage_url(storage)
+    make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
     store = Store(url, create=True)
-    if evaluate is None:
-        evaluate = Training(task.name, protocol, dataset, device, paused_folder(url, name))
-    if options is None and (before := stored_config(store, name)) and before.sampler == sampler:
-        options = before.sampler_options
-    config = StudyConfig(
-        name=name,
-        space=space.to_dict(),
-        task=task.name,
-        protocol=protocol,
-        data=dataset.fingerprint,
-        data_description=dataset.description,
-        objectives=tuple(objectives),
-        sampler=sampler,
-        sampler_options=sampler_options(sampler, options),
-        guide=guide,
-        refine=refine,
-        early_stopping=early_stopping,
-        seed=seed,
-        max_ops=max_ops,
-        max_params=max_params,
-        max_latency=max_latency,
-        skip_psnr=skip_psnr,
-        latency=latency.to_dict() if latency is not None and measures else None,
-    )
-    if cost is None:
-        from bbnas.cost import ops_and_params
-
-        cost = partial(ops_and_params, task=task)
-    clock = Clock(store, task.name, latency) if latency is not None and measures else None
+    config = _completed(config, stored_config(store, config.name))
+    evaluator = evaluator.pausing(paused_folder(url, config.name))
+    clock = None
+    if config.latency is not None:
+        clock = Clock(store, evaluator.task, config.latency)
+    prices = Prices(evaluator.cost, clock)
     started = time.monotonic()
     interrupted = False
     with Ledger(store, enter(store, config), config) as ledger:
         counts = ledger.counts()
         left = max(1, budget - counts.done + counts.stopped, confirm)
-        workers_used = executor(min(workers, left), evaluate)
+        workers_used = executor(min(workers, left), evaluator)
         loop: Loop | None = None
         try:
-            if guide == "vcvp":
-                space = _guided(space, task, ledger, workers_used)
-            loop = _loop(ledger, space, Prices(cost, clock), budget, limits, named, on_event)
+            space = config.space
+            if config.guide == "vcvp":
+                space = _guided(space, evaluator.task, ledger, workers_used)
+            fitted = _distinct(baselines or {}, evaluator.task)
+            loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
             _run(loop, workers_used)
             if confirm:
-                largest = dataset.largest_patch
-                found = store.load_study(name)
-                confirm_best(store, found, confirm, largest, workers_used, loop.say)
+                study = store.load_study(config.name)
+                largest = evaluator.largest_patch
+                confirm_best(store, study, confirm, largest, workers_used, loop.say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -202,7 +123,7 @@ def search(
             if loop is not None:
                 loop.close()
     counts = ledger.counts()
-    study = store.load_study(name)
+    study = store.load_study(config.name)
     store.close()
     return SearchResult(
         study=study,
@@ -215,64 +136,85 @@ def search(
     )
 
 
-def summary(study: Study, result: SearchResult) -> dict[str, Any]:
-    """A search in plain values, as ``--json`` prints it; ``recommended`` may be None.
+def _checked(
+    config: StudyConfig, evaluator: Evaluator, budget: int, workers: int | None, confirm: int
+) -> int:
+    if budget < 1:
+        raise UserError(f"budget {budget}: must be at least 1 design")
+    if confirm < 0 or confirm == 1:
+        raise UserError(f"confirm {confirm}: must be 0, or 2 or more to compare")
+    if workers is not None and workers < 1:
+        raise UserError(f"workers {workers}: must be at least 1")
+    own = (config.task, config.protocol.key, config.data)
+    protocol = evaluator.protocol.with_seed(config.seed)
+    if own != (evaluator.task.name, protocol.key, evaluator.data):
+        raise UserError(
+            f"study {config.name!r} is configured for another evaluator (task, protocol or data "
+            "differ): make it by StudyConfig.of(evaluator, space)"
+        )
+    return workers or available_cores()
 
-    ``methods`` are those of :func:`bbnas.analysis.rank_methods`, best first: the mean difference
-    ``against`` BBCU in dB at the ``sizes`` that both have, and the ``best`` PSNR.
+
+def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyConfig:
+    """The configuration with every option of its sampler, those that the stored study ``before``
+    has unless others are given, and with a latency setting if it needs one.
     """
-    from bbnas.analysis import front, recommend
+    options = config.sampler_options
+    if not options and before is not None and before.sampler == config.sampler:
+        options = before.sampler_options
+    latency = config.latency if config.needs_latency else None
+    if config.needs_latency and latency is None:
+        from bbnas.engine.latency import setting
 
-    try:
-        chosen = recommend(study)
-        recommended = _point(chosen.candidate.evaluation) | {
-            "estimate": chosen.psnr,
-            "error": chosen.error,
-            "ties": len(chosen.ties),
-        }
-    except UserError:
-        recommended = None
-    return {
-        "study": study.config.name,
-        "storage": study.storage,
-        "space": study.config.space["name"],
-        "task": study.config.task,
-        "seed": study.config.seed,
-        "evaluated": len(study.candidates),
-        "stopped": result.counts.stopped,
-        "failed": result.counts.failed,
-        "duplicates": study.duplicates,
-        "rejected": study.rejected,
-        "reused": result.counts.reused,
-        "seconds": round(result.seconds, 3),
-        "complete": result.complete,
-        "latency": study.config.latency,
-        "confirmed": len({e.design.key for e in study.confirmations}),
-        "recommended": recommended,
-        "methods": _methods(study),
-        "front": [_point(candidate.evaluation) for candidate in front(study)],
-    }
+        latency = setting()
+    options = sampler_options(config.sampler, options)
+    return replace(config, sampler_options=options, latency=latency)
 
 
-def _methods(study: Study) -> list[dict[str, Any]]:
-    from bbnas.analysis import rank_methods
+def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: int) -> Setting:
+    """What the sampler is told; latency is measured for proposals alone, so OPs stand for it."""
+    names = [name for name in ("ops", "params") if name in config.objectives]
+    if not names and "latency" in config.objectives:
+        names = ["ops"]
+    bounds = {name: limit for name, limit in config.limits.items() if name != "latency"}
 
-    ranking = rank_methods(study)
-    return [
-        {"method": row.method, "against": row.against, "sizes": row.pairs, "best": row.best}
-        for row in (ranking.rows if ranking else ())
-    ]
+    def cost(design: Design, name: str) -> float:
+        return float(getattr(evaluator.cost(design), name))
+
+    return Setting(
+        space=space,
+        config=config,
+        costs=lambda design: [cost(design, name) for name in names],
+        allowed=lambda design: all(cost(design, n) <= limit for n, limit in bounds.items()),
+        seed=(config.seed, claimed),
+    )
 
 
-def _point(found: Evaluation) -> dict[str, Any]:
-    return {
-        "design": found.design.to_dict(),
-        "psnr": found.psnr,
-        "ssim": found.ssim,
-        "ops": found.ops,
-        "params": found.params,
-        **({"latency": found.latency} if math.isfinite(found.latency) else {}),
-    }
+def _loop(
+    ledger: Ledger,
+    space: Space,
+    evaluator: Evaluator,
+    prices: Prices,
+    budget: int,
+    baselines: Mapping[str, Design],
+    on_event: Callable[[Event], None] | None,
+) -> Loop:
+    from bbnas.search.loop import Loop
+    from bbnas.search.trials import Trials
+
+    config, claimed = ledger.config, ledger.counts().claimed
+    sampler = make_sampler(_setting(config, space, evaluator, claimed))
+    return Loop(
+        ledger=ledger,
+        trials=Trials(space, config, sampler),
+        space=space,
+        prices=prices,
+        limits=Limits(space, prices, config.limits),
+        budget=budget,
+        rng=np.random.default_rng([config.seed, claimed]),
+        baselines=tuple(baselines.items()),
+        on_event=on_event,
+    )
 
 
 def _run(loop: Loop, workers: Executor) -> None:
@@ -280,52 +222,12 @@ def _run(loop: Loop, workers: Executor) -> None:
         workers.run(loop)
         if loop.over:
             return
-        # The rest is being evaluated by another process, or was by one that is about to be
-        # found dead.
+        # Another process evaluates the rest, or its lease is about to run out.
         time.sleep(0.5)
 
 
-def _loop(
-    ledger: Ledger,
-    space: Space,
-    prices: Prices,
-    budget: int,
-    limits: dict[str, float],
-    baselines: Mapping[str, Design],
-    on_event: Callable[[Event], None] | None,
-) -> Loop:
-    from bbnas.search.limits import Limits
-    from bbnas.search.loop import Loop
-    from bbnas.search.proposals import Proposals
-    from bbnas.search.trials import Trials
-
-    config = ledger.config
-    claimed = ledger.counts().claimed
-    trials = Trials(
-        space,
-        config.objectives,
-        config.sampler,
-        config.sampler_options,
-        config.seed,
-        resumed_at=claimed,
-        floor=config.floor,
-    )
-    rng = np.random.default_rng([config.seed, claimed])
-    return Loop(
-        ledger=ledger,
-        trials=trials,
-        space=space,
-        prices=prices,
-        proposals=Proposals(space, config, prices, rng),
-        budget=budget,
-        rng=rng,
-        limits=Limits(space, prices, limits),
-        baselines=tuple(baselines.items()),
-        on_event=on_event,
-    )
-
-
 def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
+    """The space whose parts are binarized in the order of VC and VP."""
     config = ledger.config
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
@@ -343,56 +245,15 @@ def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Spac
     return space.guided([part for part in binarization_order(found) if part in ever])
 
 
-def _skip_psnr(task: Task, dataset: Dataset, protocol: Protocol) -> float:
-    from bbnas.inference.scoring import skip_psnr
-
-    return skip_psnr(task, dataset.validation, protocol.validation_side)
-
-
-def _named(baselines: Sequence[str] | Mapping[str, Design], task: Task) -> dict[str, Design]:
+def _distinct(baselines: Mapping[str, Design], task: Task) -> dict[str, Design]:
     """The distinct networks among the baselines by their first names, as they fit the task."""
-    if not isinstance(baselines, Mapping):
-        baselines = {baseline: load_design(baseline, task) for baseline in baselines}
-    fitting = {name: d.restricted(task.parts).canonical() for name, d in baselines.items()}
-    first = {design.key: name for name, design in reversed(fitting.items())}
-    return {name: design for name, design in fitting.items() if first[design.key] == name}
-
-
-def _limits(**given: float | None) -> dict[str, float]:
-    limits = {name: float(limit) for name, limit in given.items() if limit is not None}
-    for name, limit in limits.items():
-        if not limit > 0 or math.isinf(limit):
-            raise UserError(f"max_{name} = {limit:g}: must be a number above 0")
-    return limits
-
-
-def _checked(
-    budget: int,
-    seed: int,
-    workers: int | None,
-    objectives: Sequence[str],
-    guide: str,
-    confirm: int,
-) -> int:
-    if budget < 1:
-        raise UserError(f"budget {budget}: must be at least 1 design")
-    if seed < 0:
-        raise UserError(f"seed {seed}: must be 0 or more")
-    if confirm < 0 or confirm == 1:
-        raise UserError(f"confirm {confirm}: must be 0, or 2 or more to compare")
-    if workers is not None and workers < 1:
-        raise UserError(f"workers {workers}: must be at least 1")
-    if not objectives or len(set(objectives)) < len(objectives):
-        raise UserError(
-            f"objectives {', '.join(objectives) or 'none'}: must be one or more of "
-            f"{', '.join(OBJECTIVES)}, each once"
-        )
-    for objective in objectives:
-        if objective not in OBJECTIVES:
-            raise unknown("objective", objective, OBJECTIVES)
-    if guide not in GUIDES:
-        raise unknown("guide", guide, GUIDES)
-    return workers or available_cores()
+    first: dict[str, str] = {}
+    fitted: dict[str, Design] = {}
+    for name, design in baselines.items():
+        fitting = design.fitted(task)
+        if first.setdefault(fitting.key, name) == name:
+            fitted[name] = fitting
+    return fitted
 
 
 def available_cores() -> int:

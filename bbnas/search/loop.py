@@ -1,4 +1,7 @@
-"""The bookkeeping of a search: which design next, and what became of the last."""
+"""The loop of a search: it hands out jobs, takes their outcomes, and records both.
+
+One record for each candidate holds what the loop knows of it; the ledger holds what must survive.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +9,36 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
+from bbnas.analysis.pareto import minimised, non_dominated, useful
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.search.limits import Limits
 from bbnas.search.prices import Prices
-from bbnas.search.proposals import Proposals
-from bbnas.search.stopping import go_on_with, next_rung
+from bbnas.search.stopping import next_rung, to_resume
 from bbnas.search.trials import Trials
 from bbnas.space import Space
 from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
-from bbnas.study import Candidate
+from bbnas.study import Candidate, StudyConfig
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10
-# From this many candidates on there is a knee worth looking around.
-REFINE_FROM = 20
+# Random draws in search of a new design before the whole space is enumerated.
 DRAWS = 300
-# So many failures in a row are the machine's, not the designs'.
+# After so many failures in a row, the machine is taken to be at fault, not the designs.
 MAX_FAILURES = 5
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Puts a Ctrl-C off to the end of the block, so that a result just won is not lost."""
+    """Delays a Ctrl-C to the end of the block, so that a result just obtained is recorded."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -51,8 +53,50 @@ def uninterrupted() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
+class Record:
+    """A candidate as the loop knows it: one that is evaluated now, or has been.
+
+    ``evaluation`` is its last outcome, None before the first. ``running``: a worker of this
+    process evaluates it. ``trial`` is its trial while the sampler has not been told its final
+    outcome; None for a design outside the space. ``trained``: this process has trained it.
+    """
+
+    number: int
+    design: Design
+    baseline: str = ""
+    evaluation: Evaluation | None = None
+    running: bool = False
+    trial: int | None = None
+    trained: bool = False
+
+
+def outcomes(records: Mapping[int, Record]) -> dict[int, Evaluation]:
+    """The outcomes by candidate number, without baselines."""
+    return {
+        number: record.evaluation
+        for number, record in records.items()
+        if record.evaluation is not None and not record.baseline
+    }
+
+
+def resumable(config: StudyConfig, records: Mapping[int, Record]) -> int | None:
+    """The number of the stopped candidate that is to be trained further, or None."""
+    running = {number for number, record in records.items() if record.running}
+    return to_resume(config, outcomes(records), running)
+
+
+def standing(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
+    """The size of the front and the best PSNR (dB, NaN if none), without baselines."""
+    good = [e for e in outcomes(records).values() if useful(config, e)]
+    if not good:
+        return 0, math.nan
+    size = int(non_dominated(minimised(good, config.objectives)).sum())
+    return size, max(e.psnr for e in good)
+
+
+@dataclass(frozen=True)
 class Event:
-    """One step of a search, with how it stands after it.
+    """One step of a search, with its state after it.
 
     ``kind``: ``start``, ``candidate`` (one is done: ``candidate`` holds it), ``skip`` (a
     duplicate or a rejected suggestion), ``message`` (``text`` is for the user) or ``end``.
@@ -74,7 +118,7 @@ class Event:
 
 @dataclass
 class Loop:
-    """Ask, evaluate, tell: hands out Jobs and takes their outcomes, whoever evaluates them.
+    """Hands out jobs and takes their outcomes, whoever evaluates them (a ``Work``).
 
     ``baselines`` are (name, design) to evaluate first.
     """
@@ -83,86 +127,83 @@ class Loop:
     trials: Trials
     space: Space
     prices: Prices
-    proposals: Proposals
+    limits: Limits
     budget: int
     rng: np.random.Generator
-    limits: Limits
     baselines: Sequence[tuple[str, Design]] = ()
     on_event: Callable[[Event], None] | None = None
 
     def __post_init__(self) -> None:
+        self.config = self.ledger.config
+        self.records: dict[int, Record] = {}
         self.exhausted = False
         self.note = ""
-        self._running: dict[int, int | None] = {}  # candidate → trial
-        self._stopped: dict[int, int | None] = {}  # those of this run, likewise
-        self._found: dict[int, Candidate] = {}
         self._started = time.monotonic()
-        self._trained: set[int] = set()
-        self._failed: list[Job] = []  # in a row
-        self._over: set[str] = set()  # designs over a limit
+        self._failures: list[Job] = []  # in a row
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
         self._front, self._best = 0, math.nan
+        self.counts = self.ledger.counts()
         self._catch_up()
         self._emit("start")
 
     @property
     def over(self) -> bool:
         """Whether nothing is left to do, here or in another process."""
-        counts = self.ledger.counts()
-        settled = self.exhausted and counts.claimed == counts.done
-        return (counts.done >= self.budget or settled) and self._promising() is None
+        self.counts = self.ledger.counts()
+        settled = self.exhausted and self.counts.claimed == self.counts.done
+        enough = self.counts.done >= self.budget or settled
+        return enough and resumable(self.config, self.records) is None
 
     @property
     def trained(self) -> int:
-        """How many candidates this run has trained, be it in part."""
-        return len(self._trained)
+        """The number of candidates that this process has trained, at least in part."""
+        return sum(record.trained for record in self.records.values())
 
     def next(self) -> Job | None:
-        """A design to evaluate; None if, for now, there is nothing to hand out.
+        """A design to evaluate; None if there is none at present.
 
         Raises:
             UserError: no design of the space keeps the limits.
         """
-        counts = self.ledger.counts()
-        ended = sum(c.evaluation.status != "stopped" for c in self._found.values())
-        if counts.done > len(self._found) or counts.done - counts.stopped > ended:
+        self.counts = self.ledger.counts()
+        known = [r.evaluation for r in self.records.values() if r.evaluation is not None]
+        ended = sum(evaluation.status != "stopped" for evaluation in known)
+        if self.counts.done > len(known) or self.counts.done - self.counts.stopped > ended:
             self._catch_up()
-        if job := self._again() or self._further():
+        if job := self._abandoned() or self._stopped():
             return job
-        return None if counts.done >= self.budget else self._baseline() or self._suggested()
+        return None if self.counts.done >= self.budget else self._baseline() or self._suggested()
 
-    def finish(self, job: Job, found: Evaluation) -> None:
-        """Record and report what was measured for ``job``."""
-        trial = self._running.pop(job.number)
-        self._trained.add(job.number)
-        self._failed = [*self._failed, job] if found.status == "failed" else []
-        found = self.prices.complete(found)
-        stopped = found.status == "stopped"
-        if stopped:
-            self._stopped[job.number] = trial
+    def finish(self, job: Job, evaluation: Evaluation) -> None:
+        """Record and report the outcome of ``job``."""
+        record = self.records[job.number]
+        self._failures = [*self._failures, job] if evaluation.status == "failed" else []
+        evaluation = self.prices.complete(evaluation)
         with uninterrupted():
-            notes = {} if stopped else self.trials.tell(trial, found)
-            recorded = self.ledger.finish(job, found, notes)
+            notes = self.trials.tell(record.trial, evaluation)
+            recorded = self.ledger.finish(job, evaluation, notes)
+        record = replace(record, running=False, trained=True)
+        self.records[job.number] = record
         if recorded:
-            self._note(Candidate(job.number, found, job.baseline))
-        if len(self._failed) >= MAX_FAILURES:
-            self.ledger.hand_back(self._failed)
+            trial = record.trial if evaluation.status == "stopped" else None
+            self._note(replace(record, evaluation=evaluation, trial=trial))
+        if len(self._failures) >= MAX_FAILURES:
+            self.ledger.hand_back(self._failures)
             raise UserError(
-                f"{len(self._failed)} candidates in a row failed, the last with: {found.error}; "
-                "nothing is lost: mend that and run the same command again"
+                f"{len(self._failures)} candidates in a row failed, the last with: "
+                f"{evaluation.error}; nothing is lost: mend that and run the same command again"
             )
 
     def failed(self, job: Job, reason: str) -> None:
         """Record that ``job`` could not be evaluated: an error that is not the design's."""
-        config = self.ledger.config
         self.finish(
             job,
             Evaluation(
                 design=job.design,
-                task=config.task,
-                protocol=config.protocol,
-                data=config.data,
+                task=self.config.task,
+                protocol=self.config.protocol,
+                data=self.config.data,
                 status="failed",
                 psnr=math.nan,
                 ssim=math.nan,
@@ -174,80 +215,77 @@ class Loop:
         )
 
     def died(self, job: Job, reason: str) -> None:
-        """The worker that had ``job`` is gone: it is evaluated again, but not for ever."""
+        """Hand ``job`` back, whose worker is gone, or give it up after MAX_DEATHS workers."""
         deaths = self.ledger.died(job)
         if deaths >= MAX_DEATHS:
             self.failed(job, f"{deaths} workers died evaluating it, the last: {reason}")
             return
-        self.trials.drop(self._running.pop(job.number))
+        record = self.records.pop(job.number)
+        self.trials.drop(record.trial)
+        if record.evaluation is not None:
+            self.records[job.number] = replace(record, running=False, trial=None)
         self._emit("message", text=f"a worker died ({reason}); trial {job.number} starts again")
 
     def say(self, text: str) -> None:
-        """A line for the user."""
+        """Report a line for the user."""
         self._emit("message", text=text)
 
     def close(self) -> None:
         """Hand out nothing more; the ledger hands back the candidates that are still running."""
-        self._running.clear()
+        for number, record in self.records.items():
+            self.records[number] = replace(record, running=False)
         self._emit("end")
 
     def _catch_up(self) -> None:
-        """Learn what was done before this run, or is done by another one beside it."""
+        """Learn the outcomes of earlier processes, and of those that search beside this one."""
         for candidate, notes in self.ledger.outcomes():
-            number, new = candidate.number, candidate.evaluation
-            before = self._found.get(number)
-            if before is not None:
-                old = before.evaluation
-                if old.status != "stopped" or (old.status, old.rungs) == (new.status, new.rungs):
+            number, evaluation = candidate.number, candidate.evaluation
+            record = self.records.get(number)
+            if record is not None and record.evaluation is not None:
+                last = record.evaluation
+                if last.status != "stopped" or (last.status, last.rungs) == (
+                    evaluation.status,
+                    evaluation.rungs,
+                ):
                     continue
-            priced = self.prices.complete(new)
-            self._found[number] = replace(candidate, evaluation=priced)
-            if before is None or new.status != "stopped":
-                self.trials.drop(self._stopped.pop(number, None))
-                self.trials.remember(priced, notes)
-        self._look()
+            evaluation = self.prices.complete(evaluation)
+            new = record or Record(number, evaluation.design, candidate.baseline)
+            if record is None or evaluation.status != "stopped":
+                if not new.running:
+                    self.trials.drop(new.trial)
+                    new = replace(new, trial=None)
+                self.trials.remember(evaluation, notes)
+            self.records[number] = replace(new, evaluation=evaluation)
+        self._front, self._best = standing(self.config, self.records)
 
-    def _again(self) -> Job | None:
+    def _abandoned(self) -> Job | None:
+        """A candidate that was handed back, or whose process died."""
         job = self.ledger.take_over()
-        return None if job is None else self._start(job, self._trial_for(job.design))
+        return None if job is None else self._start(job, self.trials.give(job.design))
 
-    def _further(self) -> Job | None:
-        """A stopped candidate that is worth more training, as those at its rung now stand."""
-        while (number := self._promising()) is not None:
-            job = self.ledger.go_on(number)
-            if job is None:  # another run was faster
-                del self._found[number]
+    def _stopped(self) -> Job | None:
+        """A stopped candidate that is to be trained further."""
+        while (number := resumable(self.config, self.records)) is not None:
+            job = self.ledger.resume(number)
+            if job is None:  # another process was faster
+                del self.records[number]
                 continue
-            trial = self._stopped.pop(number, None)
-            return self._start(job, self._trial_for(job.design) if trial is None else trial)
+            trial = self.records[number].trial
+            return self._start(job, self.trials.give(job.design) if trial is None else trial)
         return None
 
-    def _promising(self) -> int | None:
-        own = {n: c.evaluation for n, c in self._found.items() if not c.baseline}
-        return go_on_with(self.ledger.config, own, self._running)
-
     def _start(self, job: Job, trial: int | None) -> Job:
-        if not job.baseline:
-            known = self._found.get(job.number)
-            rung = next_rung(self.ledger.config, None if known is None else known.evaluation)
-            job = replace(job, until=rung)
-        self._running[job.number] = trial
+        record = self.records.get(job.number) or Record(job.number, job.design, job.baseline)
+        self.records[job.number] = replace(record, running=True, trial=trial)
+        rung = None if job.baseline else next_rung(self.config, record.evaluation)
         if self.prices.clock is not None:
             self.prices.clock(job.design)  # now, so that no finished training waits for it
-        return job
+        return replace(job, until=rung, protocol=self.config.protocol)
 
     def _baseline(self) -> Job | None:
         while self._baselines:
             name, design = self._baselines.pop(0)
-            design = design.canonical()
-            if design.key in self.ledger.designs():
-                continue
-            if excess := self.limits.excess(design):
-                self.ledger.reject()
-                limits = " and ".join(f"max_{cost}" for cost in excess)
-                self._emit("message", text=f"baseline {name} is over {limits}: left out")
-                continue
-            claim = self._claim(design, self._trial_for(design), name)
+            claim = self._claim(design, self.trials.give(design), name)
             if isinstance(claim, Job):
                 return claim
             if claim is Refusal.FULL:
@@ -258,19 +296,20 @@ class Loop:
         if not self.limits.attainable:
             self._exhaust()
         fruitless = 0
-        while not self.exhausted and self.ledger.counts().claimed < self.budget:
+        while not self.exhausted and self.counts.claimed < self.budget:
             if fruitless < PATIENCE:
-                trial, design = self.trials.ask(self._neighbour() or self._proposed())
+                trial, design = self.trials.ask()
             else:
                 unseen = self._unseen()
                 if unseen is None:
                     self._exhaust()
                     return None
-                trial, design = self.trials.ask(unseen)
+                given, design = self.trials.give(unseen), unseen
+                assert given is not None  # the space contains what it draws
+                trial = given
             if excess := self.limits.excess(design):
                 self.trials.avoid(trial, excess)
                 self.ledger.reject()
-                self._over.add(design.key)
                 fruitless += 1
                 self._emit("skip")
                 continue
@@ -278,46 +317,23 @@ class Loop:
             if isinstance(claim, Job):
                 return claim
             fruitless = fruitless + 1 if claim is Refusal.DUPLICATE else 0
+            self.counts = self.ledger.counts()
         return None
-
-    def _neighbour(self) -> Design | None:
-        """In every second turn a neighbour of the knee, as soon as there is one."""
-        config, claimed = self.ledger.config, self.ledger.counts().claimed
-        if not config.refine or claimed < REFINE_FROM or claimed % 2:
-            return None
-        passed = self.ledger.designs() | self._over
-        return self.proposals.refine(self._found, passed, self.limits.counted)
-
-    def _proposed(self) -> Design | None:
-        """What the runs so far tell to try; None leaves it to the sampler."""
-        config = self.ledger.config
-        if (
-            config.sampler != "ehvi"
-            or len(self._found) < config.sampler_options["n_startup_trials"]
-        ):
-            return None
-        # Latency is measured for what is proposed alone.
-        passed = self.ledger.designs() | self._over
-        return self.proposals.propose(self._found, passed, self.limits.counted)
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
         if isinstance(claim, Job):
             return self._start(claim, trial)
         if isinstance(claim, Known):
-            found = self.prices.complete(claim.found)
-            self.trials.tell(trial, found)
-            self._note(Candidate(claim.job.number, found, baseline))
+            evaluation = self.prices.complete(claim.evaluation)
+            self.trials.tell(trial, evaluation)
+            self._note(Record(claim.job.number, design, baseline, evaluation))
         elif claim is Refusal.DUPLICATE:
             self.trials.avoid(trial)
             self._emit("skip")
         else:
             self.trials.drop(trial)
         return claim
-
-    def _trial_for(self, design: Design) -> int | None:
-        """A trial for a design that was not the sampler's choice; None outside the space."""
-        return self.trials.ask(design)[0] if self.space.contains(design) else None
 
     def _unseen(self) -> Design | None:
         """A design within the limits that the study does not have, or None if there is none."""
@@ -331,12 +347,13 @@ class Loop:
                 return design
         if self._remaining is None:
             self._remaining = self.space.enumerate()
-        # What was passed over once is seen, or over a limit, for good.
+        # The enumeration never starts again: a design that it passed is in the study or over a
+        # limit, and stays so.
         return next((design for design in self._remaining if fits(design)), None)
 
     def _exhaust(self) -> None:
         if not self.exhausted:
-            name, done = self.space.name, self.ledger.counts().claimed
+            name, done = self.space.name, self.counts.claimed
             if self.limits.bounds and done == 0:
                 raise self.limits.refusal()
             within = " within the limits" if self.limits.bounds else ""
@@ -344,27 +361,16 @@ class Loop:
             self.exhausted = True
             self._emit("message", text=self.note)
 
-    def _note(self, candidate: Candidate) -> None:
-        self._found[candidate.number] = candidate
-        if candidate.evaluation.status != "stopped":
-            self._look()
-        elif self._promising() == candidate.number:  # it goes on at once
+    def _note(self, record: Record) -> None:
+        """Take in an outcome, and report it unless its training is to be resumed at once."""
+        assert record.evaluation is not None
+        self.records[record.number] = record
+        if record.evaluation.status != "stopped":
+            self._front, self._best = standing(self.config, self.records)
+        elif resumable(self.config, self.records) == record.number:
             return
+        candidate = Candidate(record.number, record.evaluation, record.baseline)
         self._emit("candidate", candidate)
-
-    def _look(self) -> None:
-        """Where the front and the best PSNR are now, without baselines."""
-        from bbnas.analysis.pareto import minimised, non_dominated, useful
-
-        config = self.ledger.config
-        good = [
-            c.evaluation
-            for c in self._found.values()
-            if not c.baseline and useful(config, c.evaluation)
-        ]
-        if good:
-            self._front = int(non_dominated(minimised(good, config.objectives)).sum())
-            self._best = max(e.psnr for e in good)
 
     def _emit(
         self,
@@ -374,19 +380,19 @@ class Loop:
     ) -> None:
         if self.on_event is None:
             return
-        counts = self.ledger.counts()
+        self.counts = self.ledger.counts()
         elapsed = time.monotonic() - self._started
-        pace = elapsed / self.trained if self.trained else math.nan  # of what is stopped, too
+        pace = elapsed / self.trained if self.trained else math.nan
         self.on_event(
             Event(
                 kind=kind,
                 budget=self.budget,
-                counts=counts,
-                running=len(self._running),
+                counts=self.counts,
+                running=sum(record.running for record in self.records.values()),
                 front=self._front,
                 best_psnr=self._best,
                 elapsed=elapsed,
-                remaining=pace * (self.budget - counts.done),
+                remaining=pace * (self.budget - self.counts.done),
                 candidate=candidate,
                 text=text,
             )

@@ -5,32 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation, LatencySetting
-from bbnas.store import Store
+from bbnas.evaluation import Costs, Evaluation, LatencySetting
+from bbnas.store.database import Database
 from bbnas.store.latencies import add_latency, find_latency, reference_time
+from bbnas.tasks import Task
 
 if TYPE_CHECKING:
     from bbnas.engine.latency import Stopwatch
-
-
-class Cost(Protocol):
-    """Plain counts in the paper's convention."""
-
-    @property
-    def ops(self) -> float: ...
-
-    @property
-    def params(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Prices:
     """Costs by name: ``ops``, ``params`` and, with a ``clock``, ``latency`` (seconds)."""
 
-    count: Callable[[Design], Cost]
+    count: Callable[[Design], Costs]
     clock: Clock | None = None
 
     def __call__(self, design: Design, name: str) -> float:
@@ -38,20 +29,22 @@ class Prices:
             return math.nan if self.clock is None else self.clock(design)
         return float(getattr(self.count(design), name))
 
-    def complete(self, found: Evaluation) -> Evaluation:
-        """``found`` with the latency of its design, if there is a clock."""
-        return found if self.clock is None else replace(found, latency=self.clock(found.design))
+    def complete(self, evaluation: Evaluation) -> Evaluation:
+        """``evaluation`` with the latency of its design, if there is a clock."""
+        if self.clock is None:
+            return evaluation
+        return replace(evaluation, latency=self.clock(evaluation.design))
 
 
 class Clock:
-    """Latencies in one setting: from the store, or measured and kept there.
+    """Latencies in one setting: read from the store, or measured and stored there.
 
-    Designs whose networks differ in their numbers alone share one measurement.
+    Designs whose networks differ only in their numbers share one measurement.
     """
 
-    def __init__(self, store: Store, task: str, setting: LatencySetting) -> None:
+    def __init__(self, store: Database, task: Task, setting: LatencySetting) -> None:
         self._store, self._task, self._setting = store, task, setting
-        self._known: dict[str, float] = {}
+        self._seconds: dict[str, float] = {}
         self._watch: Stopwatch | None = None
 
     def __call__(self, design: Design) -> float:
@@ -60,21 +53,22 @@ class Clock:
         Raises:
             UserError: a network that the engine does not know, or one too large for the memory.
         """
-        if design.key not in self._known:
-            found = find_latency(self._store, self._setting, self._task, design)
-            self._known[design.key] = self._measure(design) if found is None else found.seconds
-        return self._known[design.key]
+        if design.key not in self._seconds:
+            stored = find_latency(self._store, self._setting, self._task.name, design)
+            seconds = self._measure(design) if stored is None else stored.seconds
+            self._seconds[design.key] = seconds
+        return self._seconds[design.key]
 
     def _measure(self, design: Design) -> float:
         from bbnas.engine.latency import Stopwatch, program_of, shape_of
 
         program = program_of(design, self._task)
         shape = shape_of(program)
-        found = find_latency(self._store, self._setting, self._task, shape=shape)
-        if found is None:
+        latency = find_latency(self._store, self._setting, self._task.name, shape=shape)
+        if latency is None:
             if self._watch is None:
                 reference = reference_time(self._store, self._setting)
                 self._watch = Stopwatch(self._setting, reference)
-            found = self._watch.measure(program)
-        add_latency(self._store, design, self._task, shape, found)
-        return found.seconds
+            latency = self._watch.measure(program)
+        add_latency(self._store, design, self._task.name, shape, latency)
+        return latency.seconds

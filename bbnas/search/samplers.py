@@ -1,59 +1,107 @@
-"""The samplers that may steer a search: Optuna's, by name, with every option explicit."""
+"""The samplers that may steer a search, by name, with every option explicit.
+
+To add one: write a function that makes an ``optuna.samplers.BaseSampler`` for a ``Setting``, and
+enter it in ``SAMPLERS`` with the defaults of its options.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bbnas.design import Design
 from bbnas.errors import UserError, unknown
+from bbnas.space import Space
+from bbnas.study import StudyConfig
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.samplers import BaseSampler
 
 
-def _tpe(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
+@dataclass(frozen=True)
+class Setting:
+    """The search that a sampler is made for.
+
+    ``costs`` are the counted costs of a design, in the order of the study's objectives;
+    ``allowed`` says whether it keeps the limits on counted costs. ``seed`` holds the study's seed
+    and the number of candidates at the start, so that a resumed sampler does not draw again what
+    it drew before.
+    """
+
+    space: Space
+    config: StudyConfig
+    costs: Callable[[Design], Sequence[float]]
+    allowed: Callable[[Design], bool]
+    seed: tuple[int, int]
+
+    @property
+    def number(self) -> int:
+        """The seed as the one number that Optuna's samplers take."""
+        import numpy as np
+
+        return int(np.random.SeedSequence(self.seed).generate_state(1)[0])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A sampler that may be chosen: how it is made, and its options with their defaults."""
+
+    make: Callable[..., BaseSampler]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _ehvi(setting: Setting, **options: Any) -> BaseSampler:
+    from bbnas.search.ehvi import EhviSampler
+
+    return EhviSampler(
+        setting.space,
+        setting.costs,
+        protocol=setting.config.protocol,
+        skip_psnr=setting.config.skip_psnr,
+        allowed=setting.allowed,
+        seed=setting.seed,
+        **options,
+    )
+
+
+def _tpe(setting: Setting, **options: Any) -> BaseSampler:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=seed, **options)
+    return TPESampler(seed=setting.number, **options)
 
 
-def _nsga2(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
+def _nsga2(setting: Setting, **options: Any) -> BaseSampler:
     from optuna.samplers import NSGAIISampler
 
-    return NSGAIISampler(seed=seed, **options)
+    return NSGAIISampler(seed=setting.number, **options)
 
 
-def _nsga3(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
+def _nsga3(setting: Setting, **options: Any) -> BaseSampler:
     from optuna.samplers import NSGAIIISampler
 
-    return NSGAIIISampler(seed=seed, **options)
+    return NSGAIIISampler(seed=setting.number, **options)
 
 
-def _gp(seed: int, **options: Any) -> optuna.samplers.BaseSampler:
+def _gp(setting: Setting, **options: Any) -> BaseSampler:
     from optuna.samplers import GPSampler
 
-    return GPSampler(seed=seed, warn_independent_sampling=False, **options)
+    return GPSampler(seed=setting.number, warn_independent_sampling=False, **options)
 
 
-def _random(seed: int) -> optuna.samplers.BaseSampler:
+def _random(setting: Setting) -> BaseSampler:
     from optuna.samplers import RandomSampler
 
-    return RandomSampler(seed=seed)
+    return RandomSampler(seed=setting.number)
 
 
-def _ehvi(seed: int, n_startup_trials: int) -> optuna.samplers.BaseSampler:
-    if n_startup_trials < 1:
-        raise ValueError(f"n_startup_trials is {n_startup_trials}, must be at least 1")
-    return _random(seed)
+_GENETIC = {"population_size": 24, "crossover_prob": 0.9, "swapping_prob": 0.5}
 
-
-# ehvi is our own: a random start, then the designs of bbnas.search.proposals.
-# Name → how to make it, and the options it takes with their defaults. gp takes seconds a
-# suggestion, and samples axes that depend on others at random.
-SAMPLERS: dict[str, tuple[Callable[..., optuna.samplers.BaseSampler], dict[str, Any]]] = {
-    "ehvi": (_ehvi, {"n_startup_trials": 20}),
-    "tpe": (
+# gp takes seconds a suggestion, and samples at random the axes that depend on others.
+SAMPLERS: dict[str, Entry] = {
+    "ehvi": Entry(_ehvi, {"n_startup_trials": 20, "refine": True}),
+    "tpe": Entry(
         _tpe,
         {
             "n_startup_trials": 20,
@@ -63,14 +111,14 @@ SAMPLERS: dict[str, tuple[Callable[..., optuna.samplers.BaseSampler], dict[str, 
             "constant_liar": True,
         },
     ),
-    "nsga2": (_nsga2, {"population_size": 24, "crossover_prob": 0.9, "swapping_prob": 0.5}),
-    "nsga3": (_nsga3, {"population_size": 24, "crossover_prob": 0.9, "swapping_prob": 0.5}),
-    "gp": (_gp, {"n_startup_trials": 20, "deterministic_objective": False}),
-    "random": (_random, {}),
+    "nsga2": Entry(_nsga2, _GENETIC),
+    "nsga3": Entry(_nsga3, _GENETIC),
+    "gp": Entry(_gp, {"n_startup_trials": 20, "deterministic_objective": False}),
+    "random": Entry(_random),
 }
 
 
-def sampler_options(name: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def sampler_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """Every option of a sampler: ``options`` over the defaults.
 
     Raises:
@@ -78,8 +126,8 @@ def sampler_options(name: str, options: Mapping[str, Any] | None = None) -> dict
     """
     if name not in SAMPLERS:
         raise unknown("sampler", name, SAMPLERS)
-    defaults = SAMPLERS[name][1]
-    for key, value in (options or {}).items():
+    defaults = SAMPLERS[name].options
+    for key, value in options.items():
         if key not in defaults:
             raise unknown(f"option of sampler {name!r}", key, defaults)
         kind = type(defaults[key])
@@ -87,16 +135,21 @@ def sampler_options(name: str, options: Mapping[str, Any] | None = None) -> dict
             raise UserError(
                 f"option {key} of sampler {name!r}: must be {kind.__name__}, is {value!r}"
             )
-    return defaults | dict(options or {})
+    return {**defaults, **options}
 
 
-def make_sampler(name: str, options: Mapping[str, Any], seed: int) -> optuna.samplers.BaseSampler:
-    """The sampler; a value that it refuses is a UserError."""
+def make_sampler(setting: Setting) -> BaseSampler:
+    """The sampler that the study's configuration names.
+
+    Raises:
+        UserError: a value that the sampler refuses.
+    """
     from optuna.exceptions import ExperimentalWarning
 
+    config = setting.config
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         try:
-            return SAMPLERS[name][0](seed, **options)
+            return SAMPLERS[config.sampler].make(setting, **config.sampler_options)
         except ValueError as error:
-            raise UserError(f"sampler {name!r}: {error}; change the option") from error
+            raise UserError(f"sampler {config.sampler!r}: {error}; change the option") from error

@@ -36,7 +36,7 @@ def next_rung(config: StudyConfig, known: Evaluation | None) -> int | None:
     return next((rung for rung in rungs if rung > last), None)
 
 
-def go_on_with(
+def to_resume(
     config: StudyConfig, found: Mapping[int, Evaluation], busy: Container[int]
 ) -> int | None:
     """The number of a stopped candidate that is worth more training, as all those at its rung now

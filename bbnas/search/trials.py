@@ -1,105 +1,132 @@
-"""The Optuna side of a search: suggestions in, outcomes out. The sampler learns from it alone.
+"""The Optuna side of a search: suggestions in, outcomes out.
 
-Its study lives in memory and is filled from the candidates of ours when a search resumes. In a
-database of Optuna's a single suggestion takes 75 ms, most of them for reading trials again, and
-what is written twice has to be brought together after every kill.
+Optuna's study lives in memory and is filled from the candidates of ours when a search resumes. A
+database of Optuna's takes 75 ms for one suggestion, and two databases would have to be reconciled
+after every kill.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import optuna
-from optuna.trial import FixedTrial, TrialState, create_trial
+from optuna.trial import FixedTrial, FrozenTrial, TrialState, create_trial
 
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation
-from bbnas.search.samplers import make_sampler
-from bbnas.study import OBJECTIVES
+from bbnas.evaluation import Evaluation, Status
+from bbnas.study import OBJECTIVES, StudyConfig
 
 if TYPE_CHECKING:
     from bbnas.space import Space
 
-# What a sampler notes of a suggestion for the time that it runs.
+# The user attribute of a trial that holds its PastRun.
+PAST_RUN = "bbnas_run"
+# What a sampler notes of a suggestion only for the time that it runs.
 _PASSING = ":relative_params:"
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """The outcome of one design, as a sampler may read it from a trial."""
+
+    design: Design
+    status: Status
+    psnr: float
+    rungs: tuple[tuple[int, float], ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        return self.status == "ok" and math.isfinite(self.psnr)
+
+    @classmethod
+    def of(cls, trial: FrozenTrial) -> PastRun | None:
+        """The run that :class:`Trials` attached to a trial; None without one."""
+        content = trial.user_attrs.get(PAST_RUN)
+        if content is None:
+            return None
+        rungs = tuple((step, psnr) for step, psnr in content["rungs"])
+        return cls(content["design"], content["status"], content["psnr"], rungs)
+
+
+def _attributes(evaluation: Evaluation) -> dict[str, Any]:
+    content = {name: getattr(evaluation, name) for name in ("design", "status", "psnr", "rungs")}
+    return {PAST_RUN: content}
 
 
 class Trials:
     """Ask and tell.
 
-    What the sampler should turn away from is told as PRUNED, from which it learns: a design that
-    diverged, is over a limit, does not beat ``floor`` (dB), or is in the study already. FAIL it
-    would ignore, and TPE would suggest the same few designs again: over 200 candidates of the
-    space bbcu 240 to 1,400 duplicates, against 30 when they are told as PRUNED, with a larger
+    A design that the sampler should avoid is told as PRUNED, from which it learns: one that
+    diverged, is over a limit, has no more PSNR than ``config.floor``, or is in the study already.
+    Samplers ignore FAIL, and TPE would suggest the same few designs again: over 200 candidates of
+    the space bbcu 240 to 1,400 duplicates, against 30 if they are told as PRUNED, with a larger
     hypervolume too.
     """
 
     def __init__(
-        self,
-        space: Space,
-        objectives: Sequence[str],
-        sampler: str,
-        options: Mapping[str, Any],
-        seed: int,
-        resumed_at: int,
-        floor: float = -math.inf,
+        self, space: Space, config: StudyConfig, sampler: optuna.samplers.BaseSampler
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        self._objectives = tuple(objectives)
-        self._floor = floor
-        # A resumed sampler must not draw once more what it drew at the start.
-        entropy = np.random.SeedSequence([seed, resumed_at])
-        self._sampler = make_sampler(sampler, options, int(entropy.generate_state(1)[0]))
+        self._objectives = config.objectives
+        self._floor = config.floor
         self._study = optuna.create_study(
-            directions=[OBJECTIVES[objective] for objective in objectives], sampler=self._sampler
+            directions=[OBJECTIVES[objective] for objective in config.objectives], sampler=sampler
         )
         self._asked: dict[int, optuna.Trial] = {}
 
-    def ask(self, design: Design | None = None) -> tuple[int, Design]:
-        """A new trial's number and its design: the sampler's, or the given one of the space."""
-        if design is not None:
-            self._study.sampler = _fixed(self._space.params(design), self._sampler)
-        try:
-            trial = self._study.ask()
-            # The sampler is not asked before this: it chooses when the space suggests.
-            suggested = self._space.suggest(trial)
-        finally:
-            self._study.sampler = self._sampler
+    def ask(self) -> tuple[int, Design]:
+        """The number of a new trial, and the design that the sampler chose."""
+        trial = self._study.ask()
         self._asked[trial.number] = trial
-        return trial.number, suggested
+        return trial.number, self._space.suggest(trial)
 
-    def tell(self, trial: int | None, found: Evaluation) -> dict[str, Any]:
-        """Report the outcome of a trial; None stands for a design outside the space.
+    def give(self, design: Design) -> int | None:
+        """The number of a new trial for a design that the sampler did not choose; None outside
+        the space.
+        """
+        if not self._space.contains(design):
+            return None
+        self._add(design, TrialState.RUNNING)
+        return len(self._study.get_trials(deepcopy=False)) - 1
 
-        Returns what the sampler noted of the trial, to be given to ``remember``.
+    def tell(self, trial: int | None, evaluation: Evaluation) -> dict[str, Any]:
+        """Report an outcome; a design that was stopped keeps its trial, to be told again.
+
+        Returns the sampler's notes on the trial, to be given to ``remember``.
         """
         if trial is None:
+            self.remember(evaluation, {})
             return {}
-        asked = self._asked.pop(trial)
-        self._study.tell(asked, self._values(found), state=self._state(found))
-        notes = self._study.get_trials(deepcopy=False)[trial].system_attrs
+        storage, identity = self._study._storage, self._frozen(trial)._trial_id
+        for name, value in _attributes(evaluation).items():
+            storage.set_trial_user_attr(identity, name, value)
+        if evaluation.status == "stopped":
+            return {}
+        self._study.tell(trial, self._values(evaluation), state=self._state(evaluation))
+        self._asked.pop(trial, None)
+        notes = self._frozen(trial).system_attrs
         return {key: value for key, value in notes.items() if _PASSING not in key}
 
-    def remember(self, found: Evaluation, notes: Mapping[str, Any]) -> None:
-        """Report an outcome that was not asked for here: of an earlier run, or another one."""
-        if not self._space.contains(found.design):
-            return
-        fixed = FixedTrial(self._space.params(found.design))
-        self._space.suggest(fixed)
-        self._study.add_trial(
-            create_trial(
-                state=self._state(found),
-                values=self._values(found),
-                params=fixed.params,
-                distributions=fixed.distributions,
+    def remember(self, evaluation: Evaluation, notes: Mapping[str, Any]) -> None:
+        """Report an outcome without a trial: of an earlier run, of another one, or of a design
+        outside the space, which is told as FAIL.
+        """
+        if self._space.contains(evaluation.design):
+            self._add(
+                evaluation.design,
+                self._state(evaluation),
+                values=self._values(evaluation),
+                user_attrs=_attributes(evaluation),
                 system_attrs=dict(notes),
             )
-        )
+        else:
+            self._study.add_trial(
+                create_trial(state=TrialState.FAIL, user_attrs=_attributes(evaluation))
+            )
 
     def avoid(self, trial: int | None, excess: Mapping[str, float] | None = None) -> None:
         """Report a design that is not wanted; ``excess`` is by how much it is over each limit,
@@ -107,30 +134,36 @@ class Trials:
         """
         if trial is None:
             return
-        asked = self._asked.pop(trial)
-        for name, value in (excess or {}).items():
-            asked.set_constraint(name, value)
-        self._study.tell(asked, state=TrialState.PRUNED)
+        asked = self._asked.pop(trial, None)
+        if asked is not None:
+            for name, value in (excess or {}).items():
+                asked.set_constraint(name, value)
+        self._study.tell(trial, state=TrialState.PRUNED)
 
     def drop(self, trial: int | None) -> None:
         """End a trial from which nothing is learned."""
         if trial is not None:
-            self._study.tell(self._asked.pop(trial), state=TrialState.FAIL)
+            self._asked.pop(trial, None)
+            self._study.tell(trial, state=TrialState.FAIL)
 
-    def _state(self, found: Evaluation) -> TrialState:
-        if found.feasible and found.psnr > self._floor:
+    def _add(self, design: Design, state: TrialState, **content: Any) -> None:
+        fixed = FixedTrial(self._space.params(design))
+        self._space.suggest(fixed)
+        self._study.add_trial(
+            create_trial(
+                state=state, params=fixed.params, distributions=fixed.distributions, **content
+            )
+        )
+
+    def _frozen(self, trial: int) -> FrozenTrial:
+        return self._study.get_trials(deepcopy=False)[trial]
+
+    def _state(self, evaluation: Evaluation) -> TrialState:
+        if evaluation.feasible and evaluation.psnr > self._floor:
             return TrialState.COMPLETE
-        return TrialState.FAIL if found.status == "failed" else TrialState.PRUNED
+        return TrialState.FAIL if evaluation.status == "failed" else TrialState.PRUNED
 
-    def _values(self, found: Evaluation) -> list[float] | None:
-        if self._state(found) != TrialState.COMPLETE:
+    def _values(self, evaluation: Evaluation) -> list[float] | None:
+        if self._state(evaluation) != TrialState.COMPLETE:
             return None
-        return [float(getattr(found, objective)) for objective in self._objectives]
-
-
-def _fixed(
-    params: Mapping[str, Any], sampler: optuna.samplers.BaseSampler
-) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.PartialFixedSampler(dict(params), sampler)
+        return [float(getattr(evaluation, objective)) for objective in self._objectives]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bbnas.store.store import (
+from bbnas.store.places import (
     ABLATIONS,
     FIDELITY,
     STUDIES,
     TABLE,
-    Store,
     default_url,
     open_study,
     paused_folder,
@@ -15,6 +14,7 @@ from bbnas.store.store import (
     storage_url,
     valid_name,
 )
+from bbnas.store.store import Store
 
 __all__ = [
     "ABLATIONS",

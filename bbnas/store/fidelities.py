@@ -6,12 +6,11 @@ import sqlalchemy as sa
 
 from bbnas.evaluation import MeasuredFidelity
 from bbnas.protocol import Protocol
-from bbnas.store import Store
-from bbnas.store.store import now
+from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
 
 
-def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
+def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
     """Keep how a proxy ranks; the last measurement is the one that is found."""
     with store.write() as connection:
         connection.execute(
@@ -30,7 +29,7 @@ def add_fidelity(store: Store, added: MeasuredFidelity) -> None:
 
 
 def find_fidelity(
-    store: Store, task: str, protocol: Protocol, data: str
+    store: Database, task: str, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
     """How ``protocol``, with whatever seed, was last found to rank designs."""
     query = sa.select(fidelities).where(

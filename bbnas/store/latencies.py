@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from bbnas.design import Design
 from bbnas.evaluation import Latency, LatencySetting
+from bbnas.store.database import Database
 from bbnas.store.tables import latencies
-
-if TYPE_CHECKING:
-    from bbnas.store import Store
 
 
 def find_latency(
-    store: Store, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
+    store: Database, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
 ) -> Latency | None:
     """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
     which = latencies.c.shape == shape if design is None else latencies.c.design_key == design.key
@@ -31,7 +28,7 @@ def find_latency(
     return Latency(*numbers, LatencySetting.from_dict(row.setting))
 
 
-def reference_time(store: Store, setting: LatencySetting) -> float | None:
+def reference_time(store: Database, setting: LatencySetting) -> float | None:
     """The reference workload's time (s) by which latencies of ``setting`` were scaled."""
     query = sa.select(latencies.c.reference).where(
         latencies.c.setting_key == _setting_key(setting)
@@ -41,7 +38,7 @@ def reference_time(store: Store, setting: LatencySetting) -> float | None:
     return None if found is None else float(found)
 
 
-def add_latency(store: Store, design: Design, task: str, shape: str, found: Latency) -> None:
+def add_latency(store: Database, design: Design, task: str, shape: str, found: Latency) -> None:
     """Keep a measurement; the first one of a design in a setting stays."""
     with store.write() as connection:
         held = sa.select(latencies.c.id).where(

@@ -23,8 +23,15 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
-from bbnas.store import Store
-from bbnas.store.store import SETTLED, evaluation, keep, known, now, refer
+from bbnas.store.database import Database, now
+from bbnas.store.evaluations import (
+    SETTLED,
+    find_row,
+    read_evaluation,
+    record,
+    refer_to,
+    settled_rows,
+)
 from bbnas.store.tables import candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
 
@@ -51,7 +58,7 @@ class Known:
     """A claimed candidate that another study has evaluated: done at once."""
 
     job: Job
-    found: Evaluation
+    evaluation: Evaluation
 
 
 class Refusal(Enum):
@@ -77,7 +84,7 @@ class Counts:
 class Ledger:
     """One run's view of a study; entering it starts the run and its heartbeat."""
 
-    def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
+    def __init__(self, store: Database, study_id: int, config: StudyConfig) -> None:
         self.store = store
         self.study_id = study_id
         self.config = config
@@ -153,7 +160,7 @@ class Ledger:
                 )
             )
         job = Job(number, design, baseline)
-        return job if stored is None else Known(job, evaluation(stored))
+        return job if stored is None else Known(job, read_evaluation(stored))
 
     def take_over(self) -> Job | None:
         """A candidate that was handed back, or whose run died: to be evaluated again."""
@@ -174,19 +181,19 @@ class Ledger:
                 return Job(row.number, design, row.baseline)
         return None
 
-    def finish(self, job: Job, found: Evaluation, notes: Mapping[str, Any]) -> bool:
+    def finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         """Record an outcome and the sampler's notes on it.
 
         False if another run, which took this one for dead, recorded this candidate's before.
         """
         with self.store.write() as connection:
             self._lock(connection)
-            row_id = keep(connection, found)
+            row_id = record(connection, evaluation)
             updated = connection.execute(
                 sa.update(candidates)
                 .where(self._is(job.number), candidates.c.state != "done")
                 .values(
-                    state="stopped" if found.status == "stopped" else "done",
+                    state="stopped" if evaluation.status == "stopped" else "done",
                     evaluation_id=row_id,
                     run_id=self.run_id,
                     notes=dict(notes),
@@ -195,7 +202,7 @@ class Ledger:
             )
         return updated.rowcount == 1
 
-    def go_on(self, number: int) -> Job | None:
+    def resume(self, number: int) -> Job | None:
         """A stopped candidate to be evaluated further; None if another run took it before."""
         with self.store.write() as connection:
             self._lock(connection)
@@ -246,10 +253,10 @@ class Ledger:
         with self.store.write() as connection:
             self._run(connection, rejected=runs.c.rejected + 1)
 
-    def refer(self, found: Evaluation) -> None:
+    def refer(self, evaluation: Evaluation) -> None:
         """Keep an evaluation as a reference of the study: shown, but no candidate."""
         with self.store.write() as connection:
-            refer(connection, self.study_id, found)
+            refer_to(connection, self.study_id, evaluation)
 
     def counts(self) -> Counts:
         done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
@@ -281,18 +288,12 @@ class Ledger:
     def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
         """What is done or stopped, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
-            rows = connection.execute(
-                sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
-                .add_columns(evaluations)
-                .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
-                .where(candidates.c.study_id == self.study_id, candidates.c.state.in_(SETTLED))
-                .order_by(candidates.c.finished, candidates.c.number)
-            ).all()
-        return [(Candidate(row.number, evaluation(row), row.baseline), row.notes) for row in rows]
+            rows = settled_rows(connection, self.study_id)
+        return [(Candidate(row.number, read_evaluation(row), row.baseline), row.notes) for row in rows]
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config
-        return known(connection, design, config.task, config.protocol, config.data)
+        return find_row(connection, design, config.task, config.protocol, config.data)
 
     def _is(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(candidates.c.study_id == self.study_id, candidates.c.number == number)

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import sqlalchemy as sa
 
 from bbnas.errors import UserError
 from bbnas.protocol import UNDECIDING
-from bbnas.space import Space
-from bbnas.store import Store
-from bbnas.store.store import now, study_config
+from bbnas.store.database import Database, now
 from bbnas.store.tables import studies
 from bbnas.study import StudyConfig
 
 
-def stored_config(store: Store, name: str) -> StudyConfig | None:
+def stored_config(store: Database, name: str) -> StudyConfig | None:
     """What the study ``name`` was started with, or None if there is none."""
     with store.read() as connection:
         content = connection.scalar(sa.select(studies.c.config).where(studies.c.name == name))
-    return None if content is None else study_config(content)
+    return None if content is None else StudyConfig.from_dict(content)
 
 
-def enter(store: Store, config: StudyConfig) -> int:
+def enter(store: Database, config: StudyConfig) -> int:
     """The id of the study, which is new or was started with the same ``config``.
 
     Raises:
@@ -41,7 +39,7 @@ def enter(store: Store, config: StudyConfig) -> int:
             return int(connection.execute(inserting.returning(studies.c.id)).scalar_one())
     changed = [
         f"{what} was {_short(old)}, is now {_short(new)}"
-        for what, old, new in changes(study_config(row.config), config)
+        for what, old, new in changes(StudyConfig.from_dict(row.config), config)
     ]
     if changed:
         raise UserError(
@@ -53,8 +51,9 @@ def enter(store: Store, config: StudyConfig) -> int:
 
 def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]]:
     """(what, old value, new value) of everything by which two studies differ."""
-    if Space.from_dict(old.space).key != Space.from_dict(new.space).key:
-        yield from _differences("space.axes", old.space["axes"], new.space["axes"])
+    if old.space.key != new.space.key:
+        mine, theirs = old.space.to_dict()["axes"], new.space.to_dict()["axes"]
+        yield from _differences("space.axes", mine, theirs)
     if old.protocol.key != new.protocol.key:
         mine, theirs = old.protocol.model_dump(), new.protocol.model_dump()
         yield from _differences("protocol", mine, theirs, skip=UNDECIDING)
@@ -65,8 +64,8 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
             f"{old.data_description} ({old.data[:12]})",
             f"{new.data_description} ({new.data[:12]})",
         )
-    if (old.latency is None) == (new.latency is None):
-        yield from _differences("latency", dict(old.latency or {}), dict(new.latency or {}))
+    if old.latency is not None and new.latency is not None:
+        yield from _differences("latency", asdict(old.latency), asdict(new.latency))
     compared = {
         *("name", "space", "protocol", "data", "data_description", "skip_psnr", "latency"),
         "early_stopping",  # a study may go on with it or without

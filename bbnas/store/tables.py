@@ -12,7 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bbnas.errors import UserError
 
-SCHEMA_VERSION = 2
+# 3: a study's sampler options hold what its refinement was before.
+SCHEMA_VERSION = 3
+# Seconds that a writer waits for another program's lock before it gives up.
 BUSY_SECONDS = 60
 
 metadata = sa.MetaData()
@@ -124,16 +126,6 @@ fidelities = sa.Table(
     sa.Column("environment", sa.JSON, nullable=False),
     sa.Column("measured", sa.DateTime, nullable=False),
 )
-
-
-def upgrade(connection: sa.Connection) -> None:
-    """Bring the tables of an older version to this one's; two processes may do it at once."""
-    metadata.create_all(connection)
-    columns = {column["name"] for column in sa.inspect(connection).get_columns(evaluations.name)}
-    if evaluations.c.rungs.name not in columns:
-        added = sa.schema.CreateColumn(evaluations.c.rungs).compile(dialect=connection.dialect)
-        connection.execute(sa.text(f"ALTER TABLE {evaluations.name} ADD COLUMN {added}"))
-    connection.execute(sa.update(version_table).values(version=SCHEMA_VERSION))
 
 
 def _readable(url: sa.URL) -> sa.URL:

@@ -1,4 +1,4 @@
-"""bbnas study: run, list, show; bad input is one line."""
+"""bbnas ablation: run, list, show; bad input is one line."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def run(capsys, tmp_path, monkeypatch) -> Run:  # type: ignore[no-untyped-def]
 
     def command(*args: str) -> tuple[int, str, str]:
         capsys.readouterr()
-        code = main(["study", *args])
+        code = main(["ablation", *args])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
     return command
 
 
-def test_a_study_is_run_once_and_reported(run: Run) -> None:
+def test_an_ablation_is_run_once_and_reported(run: Run) -> None:
     code, out, err = run("run", "small.yaml", "--workers", "1")
     assert code == 0
     assert [line.split()[0] for line in err.splitlines()] == ["1/4", "2/4", "3/4", "4/4"]
@@ -83,12 +83,12 @@ def test_a_study_is_run_once_and_reported(run: Run) -> None:
     assert run("run", "small.yaml", "--workers", "1")[2].startswith("5/6")
 
 
-def test_the_built_in_studies_are_listed_before_any_was_run(run: Run) -> None:
+def test_the_built_in_ablations_are_listed_before_any_was_run(run: Run) -> None:
     code, out, _ = run("list", "--json")
-    studies = {row["name"]: row for row in json.loads(out)["studies"]}
+    listed = {row["name"]: row for row in json.loads(out)["ablations"]}
     assert code == 0
-    assert len(studies) == 8
-    assert (studies["table4_units"]["trainings"], studies["table4_units"]["done"]) == (20, 0)
+    assert len(listed) == 8
+    assert (listed["table4_units"]["trainings"], listed["table4_units"]["done"]) == (20, 0)
     assert not Path("studies").exists()
     code, out, _ = run("show", "table5_breakpoint")
     assert code == 0
@@ -116,7 +116,7 @@ def test_bad_input_is_one_line(run: Run, args: tuple[str, ...], says: str) -> No
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from bbnas.cli import main; main(['study', 'run', '--help']); "
+        "import sys; from bbnas.cli import main; main(['ablation', 'run', '--help']); "
         "print(sorted({'torch', 'pandas', 'plotly', 'scipy', 'ray'} & set(sys.modules)))"
     )
     out = subprocess.run(

@@ -21,7 +21,7 @@ from bbnas.search.stopping import (
     BEYOND_NOISE,
     REDUCTION,
     crowding,
-    go_on_with,
+    to_resume,
     rung_noise,
     worth_more,
 )
@@ -113,7 +113,7 @@ def test_the_first_rung_only_stops_what_is_beaten(
             for i, p in enumerate(psnr)
         }
         passed: set[int] = set()
-        while (number := go_on_with(config, found, busy=passed)) is not None:
+        while (number := to_resume(config, found, busy=passed)) is not None:
             passed.add(number)
         return passed
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import print_json, print_table
+from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
-from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
-    from bbnas.reporting.grid import Table
+    from bbnas.reporting.tables import TextTable
     from bbnas.store import Store
 
 _storage = click.option(
@@ -23,14 +22,14 @@ _protocol = click.option("--protocol", help="A name, or a YAML file. [default: t
 
 
 @click.group()
-def study() -> None:
+def ablation() -> None:
     """Run the paper's tables and ablations at a size for two cores.
 
-    NAME is one of "bbnas study list", or a YAML file.
+    NAME is one of "bbnas ablation list", or a YAML file.
     """
 
 
-@study.command("list")
+@ablation.command("list")
 @_storage
 @options.data
 @options.as_json
@@ -49,12 +48,12 @@ def list_(storage: str | None, data: str | None, as_json: bool) -> None:
         rows.append((name, experiment.title, experiment.task, total, len(known.known)))
     keys = ("name", "title", "task", "trainings", "done")
     if as_json:
-        print_json({"studies": [dict(zip(keys, row, strict=True)) for row in rows]})
+        print_json({"ablations": [dict(zip(keys, row, strict=True)) for row in rows]})
     else:
         print_table(keys, rows)
 
 
-@study.command()
+@ablation.command()
 @click.argument("name")
 @_storage
 @_protocol
@@ -71,7 +70,7 @@ def show(
     known = stored(experiment, load_images(data), _existing(storage))
     if as_json:
         psnr = {row.name: known.psnr(row.name) for row in experiment.rows}
-        print_json({"study": experiment, "complete": known.complete, "psnr": psnr})
+        print_json({"ablation": experiment, "complete": known.complete, "psnr": psnr})
         return
     click.echo(f"{experiment.title}\n{experiment.question}")
     p = experiment.protocol
@@ -96,7 +95,7 @@ def show(
         click.echo(f"claim: {of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
 
 
-@study.command()
+@ablation.command()
 @click.argument("name")
 @_storage
 @_protocol
@@ -130,7 +129,7 @@ def run(
 
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
-    from bbnas.ablations.tables import find
+    from bbnas.ablations.tables import ablation_report
     from bbnas.inference import resolve_device, skip_psnr
     from bbnas.search import available_cores
     from bbnas.store import ABLATIONS, Store, ready_url, storage_url
@@ -147,7 +146,7 @@ def run(
             on_trained=on_trained,
         )
     floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
-    found = find(measured, floor)
+    found = ablation_report(measured, floor)
     html, markdown = write_ablation(found, output)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
@@ -158,7 +157,7 @@ def run(
     click.echo(f"wrote {html} and {markdown}")
 
 
-def _print(table: Table) -> None:
+def _print(table: TextTable) -> None:
     kept = [i for i, name in enumerate(table.columns) if name != "the paper says"]
     cells = [[row[i] for row in table.rows] for i in kept]
     for place, i in enumerate(kept):

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import Names, print_json, print_table
+from bbnas.cli.console import Names, load_images, print_json, print_table
 from bbnas.cli.progress import duration, trainings_progress
-from bbnas.cli.studies import load_images
 
 if TYPE_CHECKING:
     from bbnas.bench.sampler.contest import Result, Verdict

@@ -1,0 +1,82 @@
+"""The command cost: operations and parameters by part."""
+
+from __future__ import annotations
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json, print_table
+
+
+@click.command()
+@click.argument("design")
+@options.task
+@click.option("--latency", is_flag=True, help="Measure its time on this machine too.")
+@options.latency_setting
+@options.as_json
+def cost(
+    design: str, task: str, latency: bool, lq: tuple[int, int], threads: int, as_json: bool
+) -> None:
+    """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
+    from bbnas.presets import load_design
+    from bbnas.tasks import get_task
+
+    restored = get_task(task)
+    chosen = load_design(design, restored).restricted(restored.parts)
+
+    from bbnas.cost import count, printed
+
+    found = count(chosen, restored, lq)
+    timed = None
+    if latency:
+        from bbnas.engine.latency import Stopwatch, program_of, setting
+
+        timed = Stopwatch(setting(lq, threads)).measure(program_of(chosen, restored))
+    if as_json:
+        content = {"design": design, "task": task, "key": chosen.key} | found.to_dict()
+        print_json(content | ({} if timed is None else {"latency": timed}))
+        return
+    rows = [
+        (
+            name,
+            float(printed(part.macs_fp, 1e6)),
+            float(printed(part.macs_binary, 1e6)),
+            float(printed(part.ops, 1e6)),
+            float(printed(part.params, 1e3)),
+            float(printed(part.elementwise, 1e6)),
+            float(printed(part.honest_ops, 1e6)),
+            float(printed(part.honest_params, 1e3)),
+            part.packed_bytes,
+        )
+        for name, part in [*found.parts.items(), ("total", found)]
+    ]
+    columns = (
+        "part",
+        "32-bit MACs (M)",
+        "1-bit MACs (M)",
+        "OPs (M)",
+        "Params (K)",
+        "element-wise (M)",
+        "all OPs (M)",
+        "all Params (K)",
+        "packed (bytes)",
+    )
+    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.canonical().label()}"
+    print_table(columns, rows, title)
+    click.echo(
+        f"{printed(found.ops, 1e9)} G OPs, {found.params / 1e3:.0f} K Params in the paper's "
+        "convention (convolutions alone; 1-bit MACs / 64, 1-bit weights / 32)\n"
+        f"{printed(found.honest_ops, 1e9)} G OPs, {found.honest_params / 1e3:.0f} K Params with "
+        "every parameter and the element-wise work; "
+        f"{found.packed_bytes / 1024:.0f} KiB packed"
+    )
+    if timed is not None:
+        from bbnas.text import milliseconds, plural
+
+        click.echo(
+            f"{milliseconds(timed.seconds)} (± {timed.spread:.1%} over {plural(timed.runs, 'run')}"
+            f") on {timed.setting.words()}: {timed.ratio:.3g} times the reference workload run "
+            f"beside it, which takes {milliseconds(timed.reference)} undisturbed"
+        )
+    for operator, times in found.unknown.items():
+        click.echo(f"not counted: {operator}, {times} times", err=True)

@@ -1,0 +1,137 @@
+"""The command fidelity: how well short protocols rank designs."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import load_images, print_json, print_table
+from bbnas.cli.progress import trainings_progress
+
+
+@click.command()
+@options.task
+@click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
+@click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    default=("proxy",),
+    show_default=True,
+    help="A name, or a YAML file, with changes: proxy,iterations=500. Several are compared.",
+)
+@click.option("--designs", type=click.IntRange(min=5), default=24, show_default=True)
+@click.option("--long", help="The protocol taken for the truth. [default: the first, far longer]")
+@click.option(
+    "--long-factor",
+    type=float,
+    default=12.0,
+    show_default=True,
+    help="Times the training compute of the first.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Of every sixth design, to know the noise.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the draw, and the first training.")
+@click.option("-o", "--output", type=click.Path(), help="Also write the table, as Markdown.")
+@click.option("--storage", help="Database URL. [default: sqlite:///studies/fidelity.db]")
+@options.workers
+@options.data
+@options.device
+@options.quiet
+@options.as_json
+def fidelity(
+    task: str,
+    space: str,
+    protocols: tuple[str, ...],
+    designs: int,
+    long: str | None,
+    long_factor: float,
+    seeds: int,
+    seed: int,
+    output: str | None,
+    storage: str | None,
+    workers: int | None,
+    data: str | None,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Measure how well protocols of seconds rank designs as a far longer one does.
+
+    Designs are drawn from the space, trained by all, and kept: the same command goes on where it
+    was interrupted, or prints again what was found.
+    """
+    from bbnas.protocol import load_protocol
+    from bbnas.space import load_space
+    from bbnas.tasks import get_task
+
+    chosen = get_task(task)
+    drawn_from = load_space(space, chosen)
+    proxies = [load_protocol(protocol) for protocol in dict.fromkeys(protocols)]
+    truth = None if long is None else load_protocol(long)
+
+    from bbnas.inference import resolve_device
+    from bbnas.runs.fidelity import measure_fidelity
+    from bbnas.search import available_cores
+    from bbnas.store import FIDELITY, Store, ready_url, storage_url
+
+    dataset, place = load_images(data), str(resolve_device(device))
+    url = ready_url(FIDELITY) if storage is None else storage_url(storage)
+    with trainings_progress(quiet) as on_trained:
+        first, *others = found = measure_fidelity(
+            drawn_from,
+            chosen,
+            dataset,
+            proxies,
+            Store(url, create=True),
+            long=truth,
+            designs=designs,
+            long_factor=long_factor,
+            seeds=seeds,
+            seed=seed,
+            workers=workers or available_cores(),
+            device=place,
+            on_trained=on_trained,
+        )
+    if output is not None:
+        from bbnas.files import write_output
+        from bbnas.reporting.fidelity import to_markdown
+
+        command = shlex.join(["bbnas", *sys.argv[1:]])
+        write_output(output, to_markdown(found, command))
+    if as_json:
+        about = {"task": task, "space": drawn_from.name, "long": first.long}
+        own = {"protocol": first.protocol} | _plain_fidelity(first.result)
+        rest = [{"protocol": f.protocol} | _plain_fidelity(f.result) for f in others]
+        print_json(about | {"environment": first.environment} | own | {"others": rest})
+        return
+    from bbnas.analysis.fidelity import words
+
+    for line in words(first):
+        click.echo(line)
+    if others:
+        from bbnas.reporting.fidelity import compared
+
+        table = compared(found)
+        print_table(table.columns, table.rows, table.title)
+    if output is not None:
+        click.echo(f"wrote {output}")
+
+
+def _plain_fidelity(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Each interval as its figure, and beside it its ends."""
+    plain = dict(result)
+    for name in ("kendall_tau", "spearman_rho"):
+        interval = plain[name]
+        plain |= {name: interval["value"], f"{name}_interval": [interval["low"], interval["high"]]}
+    return plain

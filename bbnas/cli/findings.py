@@ -1,0 +1,55 @@
+"""The command findings: what a study tells of each choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json
+
+if TYPE_CHECKING:
+    from bbnas.analysis.findings import Finding
+
+
+@click.command()
+@click.argument("study")
+@options.storage
+@options.as_json
+def findings(study: str, storage: str | None, as_json: bool) -> None:
+    """Say what a STUDY tells of each choice, in dB, and what it does not tell.
+
+    From designs that are equal but for the choice, or from a fit of all where those are few. What
+    may be chance, with all comparisons of the study in mind, is not told.
+    """
+    from bbnas.analysis.findings import findings as find
+    from bbnas.analysis.findings import summary as lines
+    from bbnas.store import open_study
+
+    found = open_study(study, storage)
+    told = find(found)
+    if as_json:
+        plain = {"study": found.config.name, "candidates": len(found.candidates)}
+        rows = {kind: [_finding(f) for f in getattr(told, kind)] for kind in ("told", "untold")}
+        print_json(plain | rows | {"silent": told.silent})
+        return
+    for line in lines(told) or ["too few designs to say anything: extend the search"]:
+        click.echo(f"- {line}")
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    e = found.evidence
+    return {
+        "axis": found.axis,
+        "choice": found.choice,
+        "reference": found.reference,
+        "effect": e.effect,
+        "low": e.low,
+        "high": e.high,
+        "p": e.p,
+        "pairs": e.pairs,
+        "source": e.source,
+        "collapsed": found.collapsed,
+        "words": found.words,
+    }

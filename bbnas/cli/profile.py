@@ -1,0 +1,72 @@
+"""The command profile: the time of each layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json, print_table
+
+
+@click.command()
+@click.argument("design")
+@options.task
+@options.latency_setting
+@click.option("--html", type=click.Path(), help="Also draw it on a page of its own.")
+@click.option("--layers", is_flag=True, help="A row for each operation, not for each part.")
+@options.as_json
+def profile(
+    design: str,
+    task: str,
+    lq: tuple[int, int],
+    threads: int,
+    html: str | None,
+    layers: bool,
+    as_json: bool,
+) -> None:
+    """Time each layer of a DESIGN (a preset, a YAML file or a packed .bbn) on this machine."""
+    from bbnas.engine import read_program
+    from bbnas.engine.latency import program_of, setting
+    from bbnas.engine.profile import by_part_and_work
+    from bbnas.engine.profile import profile as measure
+    from bbnas.presets import load_design
+    from bbnas.tasks import get_task
+    from bbnas.text import share
+
+    if design.endswith(".bbn"):
+        program = read_program(Path(design))
+    else:
+        restored = get_task(task)
+        program = program_of(load_design(design, restored), restored)
+    where = setting(lq, threads)
+    found = measure(program, where)
+    sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
+    if html is not None:
+        from bbnas.reporting.draw import draw_profile
+        from bbnas.reporting.plain import write_figures
+
+        title = f"Where the time of {Path(design).name} goes"
+        words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."
+        write_figures(html, title, words, [draw_profile(found)])
+    if as_json:
+        parts = [{"part": p, "work": w, "seconds": s} for (p, w), s in sums.items()]
+        print_json({"setting": where, "seconds": total, "parts": parts, "layers": found})
+        return
+    title = f"{design}: {where.words()}"
+    if layers:
+        columns = ("layer", "part", "work", "channels", "ms", "share")
+        rows = [
+            (x.index, x.part, x.work, x.channels, x.seconds * 1e3, share(x.seconds / total))
+            for x in found
+        ]
+        print_table(columns, rows, title)
+    else:
+        lines = [(*place, s * 1e3, share(s / total)) for place, s in sums.items()]
+        print_table(("part", "work", "ms", "share"), lines, title)
+    click.echo(
+        f"{total * 1e3:.1f} ms of processor time in all, the fastest of 5 runs of each layer"
+    )
+    if html is not None:
+        click.echo(f"wrote {html}")

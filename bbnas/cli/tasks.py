@@ -1,0 +1,37 @@
+"""The command tasks: what can be restored."""
+
+from __future__ import annotations
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json, print_table
+
+
+@click.command()
+@options.as_json
+def tasks(as_json: bool) -> None:
+    """List the tasks: degradation, backbone, metric and benchmark sets."""
+    from bbnas.tasks import TASKS
+
+    if as_json:
+        print_json({"tasks": list(TASKS.values())})
+        return
+    rows = [
+        (
+            task.name,
+            _DEGRADATIONS[task.degradation].format(task.level),
+            task.backbone.title,
+            task.metric,
+            ", ".join(task.benchmarks),
+        )
+        for task in TASKS.values()
+    ]
+    print_table(("task", "degradation", "backbone", "metric", "benchmarks"), rows)
+
+
+_DEGRADATIONS = {
+    "bicubic": "bicubic ÷{}",
+    "noise": "Gaussian noise, σ = {}",
+    "jpeg": "JPEG on Y, quality {}",
+}

@@ -1,0 +1,50 @@
+"""The command train: a recipe in full."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bbnas.cli import options
+from bbnas.cli.console import print_json
+from bbnas.cli.progress import training_progress
+
+
+@click.command()
+@click.argument("recipe", type=click.Path())
+@click.option("-o", "--output", type=click.Path(), help="Folder. [default: runs/NAME of RECIPE]")
+@click.option("--data", help="Folder of images to train on, instead of the recipe's.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Shorten the schedule to these.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@options.device
+@options.quiet
+@options.as_json
+def train(
+    recipe: str,
+    output: str | None,
+    data: str | None,
+    iterations: int | None,
+    resume: bool,
+    device: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Train a RECIPE in full; checkpoints and a TensorBoard log go to a folder."""
+    from bbnas.recipe import Recipe
+    from bbnas.tasks import get_task
+    from bbnas.training import train as train_recipe
+
+    parsed = Recipe.from_yaml(recipe)
+    folder = Path(output or Path("runs") / Path(recipe).stem)
+    with training_progress(quiet or as_json) as on_event:
+        info = train_recipe(parsed, folder, data, iterations, resume, device, on_event)
+    if as_json:
+        print_json({"output": folder, **info.model_dump(mode="json")})
+        return
+    benchmark = get_task(parsed.task).benchmarks[0]
+    psnr = "" if info.psnr is None else f", validation {info.psnr:.2f} dB"
+    click.echo(
+        f"{info.iteration:,} iterations{psnr}\nwrote {folder}; score it with: "
+        f"bbnas evaluate {folder / 'best.safetensors'} --benchmark {benchmark}"
+    )

@@ -1,0 +1,107 @@
+"""A database: how it is opened, read and written, and what its errors mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from bbnas.errors import UserError
+from bbnas.store.tables import SCHEMA_VERSION, explain, make_engine, metadata, version_table
+
+
+def now() -> datetime:
+    """The time in UTC without a zone, as it is stored."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Database:
+    """A database of bbnas. ``create`` makes the file and the tables where they are missing.
+
+    Raises:
+        UserError: no such database, one of another program or of another version of bbnas,
+            or one that cannot be opened.
+    """
+
+    def __init__(self, url: str, create: bool = False) -> None:
+        try:
+            self.url = sa.make_url(url)
+        except ArgumentError as error:
+            raise UserError(
+                f"storage {url!r} is no database URL: use sqlite:///file.db or "
+                "postgresql://user@host/name"
+            ) from error
+        if self.url.get_backend_name() == "sqlite":
+            self._check_file(create)
+        try:
+            self._engine = make_engine(self.url, create)
+        except (NoSuchModuleError, ModuleNotFoundError) as error:
+            raise UserError(
+                f"storage {self}: no driver for {self.url.drivername!r} ({error}); install one "
+                "or use sqlite:///file.db"
+            ) from error
+        self._open(create)
+
+    def __str__(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def _check_file(self, create: bool) -> None:
+        file = self.url.database
+        if not file or file == ":memory:":
+            raise UserError(f"storage {self}: must name a file, or the study is lost at the end")
+        if not create and not self.url.query and not Path(file).is_file():
+            raise UserError(f"{file}: no such study database; check the path, or search first")
+
+    def _open(self, create: bool) -> None:
+        with self.write() if create else self.read() as connection:
+            found = set(sa.inspect(connection).get_table_names())
+            if version_table.name in found:
+                version = connection.scalar(sa.select(sa.func.max(version_table.c.version)))
+                if version is None or version > SCHEMA_VERSION:
+                    raise UserError(
+                        f"{self}: written by a newer bbnas (schema {version}, this one reads "
+                        f"{SCHEMA_VERSION}); upgrade bbnas"
+                    )
+                if version < SCHEMA_VERSION:
+                    raise UserError(
+                        f"{self}: written by an older bbnas (schema {version}, this one reads "
+                        f"{SCHEMA_VERSION}); read it with that version, or search again under "
+                        "another name"
+                    )
+            elif found:
+                raise UserError(
+                    f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"
+                    "…); give bbnas one of its own"
+                )
+            elif create:
+                metadata.create_all(connection)
+                connection.execute(sa.insert(version_table).values(version=SCHEMA_VERSION))
+            else:
+                raise UserError(f"{self}: holds no study; search first")
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """One transaction that sees one state of the database."""
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """One transaction that is on disk, all of it, when the block ends, or not at all."""
+        writing = self._engine.execution_options(bbnas_write=True)
+        with self._errors(), writing.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            raise explain(self.url, error) from error

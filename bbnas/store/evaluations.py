@@ -1,0 +1,124 @@
+"""The rows of evaluations: found, recorded, and read back as the values they were."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from bbnas.design import Design
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import Protocol
+from bbnas.store.tables import candidates, evaluations, references
+
+# An evaluation of such a status is not final: a later attempt replaces it.
+UNFINISHED = ("failed", "stopped")
+# States of candidates that no run evaluates or is to evaluate.
+SETTLED = ("done", "stopped")
+
+
+def find_row(
+    connection: sa.Connection, design: Design, task: str, protocol: Protocol, data: str
+) -> sa.Row[Any] | None:
+    """The row of an evaluation that need not be done again."""
+    return connection.execute(
+        sa.select(evaluations).where(
+            *_same(design, task, protocol, data), evaluations.c.status.not_in(UNFINISHED)
+        )
+    ).first()
+
+
+def record(connection: sa.Connection, added: Evaluation) -> int:
+    """Insert ``added`` unless a better row is there: an unfinished one is replaced."""
+    same = _same(added.design, added.task, added.protocol, added.data)
+    values = {
+        "design_key": added.design.key,
+        "task": added.task,
+        "protocol_key": added.protocol.key,
+        "data": added.data,
+        "design": added.design.to_dict(),
+        "protocol": added.protocol.model_dump(mode="json"),
+        "status": added.status,
+        "psnr": _finite(added.psnr),
+        "ssim": _finite(added.ssim),
+        "ops": added.ops,
+        "params": added.params,
+        "seconds": added.seconds,
+        "curve": [[step, _finite(loss)] for step, loss in added.curve],
+        "rungs": [[step, psnr] for step, psnr in added.rungs],
+        "environment": dict(added.environment),
+        "error": added.error,
+    }
+    row = connection.execute(
+        sa.select(evaluations.c.id, evaluations.c.status).where(*same)
+    ).first()
+    if row is None:
+        inserting = sa.insert(evaluations).values(values).returning(evaluations.c.id)
+        return int(connection.execute(inserting).scalar_one())
+    if row.status in UNFINISHED:
+        connection.execute(sa.update(evaluations).where(evaluations.c.id == row.id).values(values))
+    return int(row.id)
+
+
+def refer_to(connection: sa.Connection, study_id: int, evaluation: Evaluation) -> None:
+    """Insert ``evaluation`` as a reference of the study, unless it is one."""
+    row = {"study_id": study_id, "evaluation_id": record(connection, evaluation)}
+    there = [references.c[name] == value for name, value in row.items()]
+    if connection.execute(sa.select(references).where(*there)).first() is None:
+        connection.execute(sa.insert(references).values(row))
+
+
+def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
+    """A row of ``evaluations`` as the value it was."""
+    return Evaluation(
+        design=Design.model_validate(row.design),
+        task=row.task,
+        protocol=Protocol.model_validate(row.protocol),
+        data=row.data,
+        status=row.status,
+        psnr=_number(row.psnr),
+        ssim=_number(row.ssim),
+        ops=row.ops,
+        params=row.params,
+        seconds=row.seconds,
+        curve=tuple((step, _number(loss)) for step, loss in row.curve),
+        rungs=tuple((step, psnr) for step, psnr in row.rungs),
+        environment=row.environment,
+        error=row.error,
+        latency=latency,
+    )
+
+
+def _same(
+    design: Design, task: str, protocol: Protocol, data: str
+) -> Sequence[sa.ColumnElement[bool]]:
+    return (
+        evaluations.c.design_key == design.key,
+        evaluations.c.task == task,
+        evaluations.c.protocol_key == protocol.key,
+        evaluations.c.data == data,
+    )
+
+
+# Neither JSON nor every database has NaN and inf.
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def settled_rows(connection: sa.Connection, study_id: int) -> Sequence[sa.Row[Any]]:
+    """The candidates of a study that are done or stopped, with their evaluations, in the order in
+    which they finished.
+    """
+    return connection.execute(
+        sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
+        .add_columns(candidates.c.finished, evaluations)
+        .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
+        .where(candidates.c.study_id == study_id, candidates.c.state.in_(SETTLED))
+        .order_by(candidates.c.finished, candidates.c.number)
+    ).all()

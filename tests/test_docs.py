@@ -1,0 +1,93 @@
+"""The documentation: complete, up to date, and its code runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import bbnas
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs a source checkout")
+
+
+def code(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_every_link_leads_somewhere() -> None:
+    command = [sys.executable, str(DOCS / "build.py"), "check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_navigation_has_every_page() -> None:
+    def listed(entry: Any) -> set[str]:
+        if isinstance(entry, str):
+            return {entry}
+        inner = entry.values() if isinstance(entry, dict) else entry
+        return {page for item in inner for page in listed(item)}
+
+    pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    pages |= {path.relative_to(DOCS).with_suffix(".md").as_posix() for path in NOTEBOOKS}
+    made = {"index.md", "changelog.md", "contributing.md", "commands.md", "api"}
+    navigation = yaml.safe_load((DOCS / "mkdocs.yml").read_text("utf-8"))["nav"]
+    assert listed(navigation) == pages | made
+
+
+def test_the_table_has_every_environment_variable() -> None:
+    sources = [*ROOT.glob("bbnas/**/*.py"), *ROOT.glob("bbnas/native/src/*")]
+    used = {name for path in sources for name in re.findall(r"BBNAS_[A-Z0-9_]+", path.read_text())}
+    rows = re.findall(r"^\| `(BBNAS_\w+)`", (DOCS / "environment.md").read_text(), re.MULTILINE)
+    assert set(rows) == used
+    assert len(rows) == len(used)
+
+
+def test_the_citation_is_of_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert citation["version"] == bbnas.__version__
+    assert f"## [{bbnas.__version__}]" in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_small_and_was_run_from_top_to_bottom(path: Path) -> None:
+    assert path.stat().st_size < 300_000
+    cells = [c for c in json.loads(path.read_text("utf-8"))["cells"] if c["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    assert not [output for output in outputs if output["output_type"] == "error"]
+    assert not [output for output in outputs if output.get("name") == "stderr"]
+
+
+def test_a_shell_completes_commands() -> None:
+    words = {"_BBNAS_COMPLETE": "bash_complete", "COMP_WORDS": "bbnas data fe", "COMP_CWORD": "2"}
+    command = [sys.executable, "-m", "bbnas"]
+    done = subprocess.run(
+        command, env=os.environ | words, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["plain,fetch"]
+
+
+def test_the_page_on_samplers_runs() -> None:
+    search, own = code(DOCS / "guide" / "sampler.md")
+    names: dict[str, Any] = {}
+    exec(compile(own, "sampler.md", "exec"), names)  # noqa: S102 - our own page
+    search = search.replace("TPESampler(seed=0)", "RandomSampler()")
+    mine = search.replace("optuna.samplers.RandomSampler()", "BalancedSampler(seed=0)")
+    assert mine != search
+    exec(compile(mine, "sampler.md", "exec"), names)  # noqa: S102
+    trials = names["study"].trials
+    assert len(trials) == 4
+    # Balanced: of an axis that every trial asks, both values come equally often.
+    assert sum(trial.params["binarize_body"] for trial in trials) == 2
