@@ -44,9 +44,7 @@ def limits(measured: MeasuredAblation) -> list[str]:
         "An interval covers the variation between seeds, not that between images, sizes or "
         "schedules."
     )
-    trained_as = (
-        f"Trained at width × depth of the body: {listed(list(sizes))}."
-    )
+    trained_as = f"Trained at width × depth of the body: {listed(list(sizes))}."
     return [trained_as, seen, images, scope, *ablation.notes]
 
 

@@ -75,7 +75,7 @@ def report(
 
         setting = here(lq, threads)
     opened = open_study(study, storage)
-    useful = any(c.evaluation.feasible for c in opened.candidates)
+    trains = bool(opened.own()) and (pictures or repeats > 0)
     written = {}
     if csv is not None:
         written["csv"] = Path(csv)
@@ -90,7 +90,7 @@ def report(
         repeats=repeats,
         pictures=pictures,
         latency=setting,
-        data=load_images(data) if useful and (pictures or repeats) else None,
+        data=load_images(data) if trains else None,
         device=device,
         csv=csv,
         inline=inline,

@@ -29,6 +29,7 @@ from bbnas.reporting.theme import (
     scatter,
 )
 from bbnas.text import count, decibel
+
 PARTS = {
     "neither body nor upsampling": "#868e96",
     "body": "#1c7ed6",

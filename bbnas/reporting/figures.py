@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from bbnas.analysis.benefit import BenefitRow
-from bbnas.analysis.effects import Fit, searches_methods
+from bbnas.analysis.effects import Fit
 from bbnas.analysis.latency import timed
 from bbnas.analysis.pareto import front
 from bbnas.design import TITLES
@@ -114,7 +114,7 @@ def front_figure(
 def _colours(study: Study, dots: Sequence[Dot]) -> tuple[Colour, ...]:
     own = [dot for dot in dots if dot.kind != "baseline"]
     parts: tuple[Colour, ...] = ("parts",) if len({dot.parts for dot in own}) > 1 else ()
-    several = searches_methods(study) and len({dot.method for dot in own}) > 1
+    several = study.searches_methods and len({dot.method for dot in own}) > 1
     return ("methods", "params", *parts) if several else ("params", *parts)
 
 

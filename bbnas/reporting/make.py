@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bbnas.analysis import recommend
-from bbnas.analysis.pareto import useful
 from bbnas.analysis.recommend import Recommendation
 from bbnas.evaluation import Evaluation, LatencySetting, MeasuredFidelity
 from bbnas.reporting.page import write_csv, write_page
 from bbnas.store import FIDELITY, Store, default_url, open_study, storage_url
 from bbnas.study import Study
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -66,8 +66,10 @@ def report(
         study = _with_latencies(store, study, latency, say)
     if csv is not None:
         write_csv(study, csv)
-    chosen, again, shown = None, [], None
-    if any(useful(study.config, c.evaluation) and not c.baseline for c in study.candidates):
+    chosen: Recommendation | None = None
+    again: list[Evaluation] = []
+    shown: Pictures | None = None
+    if study.own():
         chosen = recommend(study, pick, max_ops, max_params, max_latency)
         if repeats or pictures:
             again, shown = _trained_again(
@@ -133,7 +135,7 @@ def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Sa
     from bbnas.search.prices import Clock
 
     setting = study.latency or setting
-    clock = Clock(store, study.config.task, setting)
+    clock = Clock(store, get_task(study.config.task), setting)
     for number, candidate in enumerate(study.candidates, 1):
         clock(candidate.evaluation.design)
         if number % 20 == 0 or number == len(study.candidates):

@@ -10,6 +10,7 @@ from bbnas.analysis.pareto import useful
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
+from bbnas.space import Space
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task
 from bbnas.text import count, decibel, listed, milliseconds
@@ -81,7 +82,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         (
             "Search",
             [
-                ("space", _space(study)),
+                ("space", _space(config.space)),
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),
@@ -164,14 +165,8 @@ def _stopping(config: StudyConfig) -> str:
     return f"at iteration {listed(rungs)}" if config.early_stopping and rungs else "none"
 
 
-def space_name(study: Study) -> str:
-    """The name of the space that the study searches."""
-    return str(study.config.space.get("name", "")) or "not recorded"
-
-
-def _space(study: Study) -> str:
-    text = str(study.config.space.get("description", ""))
-    return f"{space_name(study)}: {text}" if text else space_name(study)
+def _space(space: Space) -> str:
+    return f"{space.name}: {space.description}" if space.description else space.name
 
 
 def _moment(moment: datetime | None) -> str:

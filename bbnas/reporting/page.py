@@ -20,12 +20,11 @@ from bbnas.analysis import (
     study_benefit,
     time_agreement,
 )
-from bbnas.analysis.effects import fit_effects, searches_methods
+from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import words as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
-from bbnas.analysis.pareto import useful
 from bbnas.analysis.recommend import Recommendation
 from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
@@ -35,7 +34,7 @@ from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
 from bbnas.reporting.html import write_html
-from bbnas.reporting.measured import duration, measured, space_name, tally
+from bbnas.reporting.measured import duration, measured, tally
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
@@ -90,7 +89,7 @@ def write_page(
         inline=inline,
         study=study,
         task=get_task(study.config.task),
-        space=space_name(study),
+        space=study.config.space.name,
         objectives=listed([_TITLES[name] for name in study.config.objectives]),
         numbers=tally(study),
         seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
@@ -126,9 +125,8 @@ def write_page(
             "bicubic": bicubic,
             "designs": [
                 (c.number, e.psnr, e.ops, e.params, e.latency)
-                for c in study.candidates
+                for c in study.own()
                 for e in (c.evaluation,)
-                if useful(study.config, e) and not c.baseline
             ],
             "export": _export(study),
         },
@@ -226,7 +224,7 @@ def _columns(study: Study) -> list[CandidateColumn]:
         *([] if study.latency is None else [latency]),
         CandidateColumn("1-bit", lambda r: r["binarize"], numeric=False),
         CandidateColumn("method", lambda r: TITLES.get(r["method"], ""), numeric=False),
-        *([] if searches_methods(study) else unit),
+        *([] if study.searches_methods else unit),
         CandidateColumn("width", lambda r: str(r["width"])),
         CandidateColumn("depth", lambda r: str(r["depth"])),
         CandidateColumn("seconds", lambda r: f"{r['seconds']:.1f}"),

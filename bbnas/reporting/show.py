@@ -8,7 +8,6 @@ from bbnas.analysis import hypervolume_curve, recommend
 from bbnas.errors import UserError
 from bbnas.reporting import draw, figures
 from bbnas.reporting.html import render
-from bbnas.reporting.measured import space_name
 from bbnas.reporting.words import headline
 from bbnas.study import Study
 from bbnas.text import decibel, plural
@@ -82,10 +81,10 @@ def study_html(study: Study) -> str:
     rows = [
         ("study", config.name),
         ("task", config.task),
-        ("space", space_name(study)),
+        ("space", config.space.name),
         ("evaluated", plural(len(study.candidates), "design")),
     ]
-    own = [c.evaluation.psnr for c in study.candidates if c.evaluation.feasible and not c.baseline]
+    own = [c.evaluation.psnr for c in study.own()]
     rows.append(("best PSNR", decibel(max(own)) if own else "–"))
     try:
         chosen = recommend(study).candidate

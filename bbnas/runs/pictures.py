@@ -59,9 +59,9 @@ class Crop:
 class Pictures:
     """Crops restored by the design of ``trial`` and by what it is compared with.
 
-    ``mean_psnr`` is the mean PSNR (dB) over all validation images of the study by method. Published
-    designs are compared with the study's through the PSNR of ``bicubic``. ``note`` says how the
-    networks were trained.
+    ``mean_psnr`` is the mean PSNR (dB) over all validation images of the study, by method.
+    Published designs are compared with the study's through the PSNR of ``bicubic``. ``note`` says
+    how the networks were trained.
     """
 
     trial: int

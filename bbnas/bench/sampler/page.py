@@ -50,7 +50,9 @@ def draw_volume(traces: Sequence[Trace], titles: Mapping[str, str], over: str) -
         searches = [trace for trace in traces if trace.contender == name]
         end = float(np.median([getattr(trace, over)[-1] for trace in searches]))
         x = np.linspace(0.0, end, PLACES)
-        low, middle, high = np.percentile([_at(trace, over, x) for trace in searches], BAND, axis=0)
+        low, middle, high = np.percentile(
+            [_at(trace, over, x) for trace in searches], BAND, axis=0
+        )
         colour = RECOMMENDED if name == DEFAULT else COLOURS[number % len(COLOURS)]
         line = {"color": colour, "width": 3 if name == DEFAULT else 1.5, "shape": "hv"}
         hover = f"{title}<br>%{{x:.0f}}: %{{y:.3f}}<extra></extra>"
@@ -69,7 +71,9 @@ def draw_volume(traces: Sequence[Trace], titles: Mapping[str, str], over: str) -
             (middle, {"line": line, "hovertemplate": hover}),
         ):
             data.append(scatter(title, x.tolist(), y.tolist(), "lines", legendgroup=name, **more))
-    x_title = "simulated training (s)" if over == "seconds" else "designs trained, in full or in part"
+    x_title = (
+        "simulated training (s)" if over == "seconds" else "designs trained, in full or in part"
+    )
     target = {
         "type": "line",
         "xref": "paper",
