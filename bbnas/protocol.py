@@ -53,9 +53,13 @@ class Protocol(Value):
     noise: float = Field(default=0.03, ge=0)
     seed: int = Field(default=0, ge=0)
 
+    def replace(self, **changes: Any) -> Self:
+        """A validated copy with ``changes``."""
+        return self.model_validate(self.model_dump() | changes)
+
     def with_seed(self, seed: int) -> Self:
-        """The protocol with another seed."""
-        return self.model_validate(self.model_dump() | {"seed": seed})
+        """The same protocol with another seed."""
+        return self.replace(seed=seed)
 
     @model_validator(mode="after")
     def _rungs_ascend(self) -> Self:

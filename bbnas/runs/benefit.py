@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from bbnas.analysis.benefit import benefit_rows, ranking
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, Evaluator
+from bbnas.evaluation import Evaluation
 from bbnas.presets import load_design
-from bbnas.runs.executors import Executor
-from bbnas.runs.train_all import Request, Trained, train_all
+from bbnas.protocol import Protocol
+from bbnas.runs.train_all import Request
 from bbnas.space import Space
-from bbnas.store import Store
 from bbnas.tasks import Part, Task
 
 REFERENCE = "none"  # the key of the full-precision design
@@ -32,44 +31,19 @@ def benefit_designs(task: Task, space: Space | None = None) -> dict[str, Design]
     return {name: design.canonical() for name, design in designs.items()}
 
 
-def measure_benefit(
-    evaluator: Evaluator,
-    *,
-    space: Space | None = None,
-    store: Store | None = None,
-    study: str = "",
-    workers: int | None = None,
-    workers_used: Executor | None = None,
-    on_done: Callable[[Trained], None] | None = None,
-) -> dict[str, Evaluation]:
-    """The evaluations of ``benefit_designs`` by the evaluator's protocol, by name.
-
-    ``store``, ``study``, ``workers``, ``workers_used`` and ``on_done`` are those of
-    :func:`bbnas.runs.train_all.train_all`.
-
-    Raises:
-        UserError: one of them could not be evaluated.
-    """
-    designs = benefit_designs(evaluator.task, space)
-    titles = {REFERENCE: "full precision"} | {p: f"{p} binarized" for p in evaluator.task.parts}
-    return train_all(
-        {
-            name: Request(design, evaluator.protocol, titles[name])
-            for name, design in designs.items()
-        },
-        evaluator,
-        store,
-        study=study,
-        workers=workers,
-        workers_used=workers_used,
-        on_done=on_done,
-    )
+def benefit_requests(
+    task: Task, protocol: Protocol, space: Space | None = None
+) -> dict[str, Request]:
+    """The trainings of ``benefit_designs`` by ``protocol``, for ``train_all``."""
+    titles = {REFERENCE: "full precision"} | {str(p): f"{p} binarized" for p in task.parts}
+    designs = benefit_designs(task, space)
+    return {name: Request(design, protocol, titles[name]) for name, design in designs.items()}
 
 
 def binarization_order(evaluations: Mapping[str, Evaluation]) -> list[Part]:
     """The parts in ascending order of VC, then VP: the PSNR that each costs for what it saves.
 
-    ``evaluations`` are those of :func:`measure_benefit`.
+    ``evaluations`` are those of :func:`benefit_requests`.
 
     Raises:
         UserError: the full-precision reference diverged.

@@ -19,9 +19,9 @@ from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
 from bbnas.study import Study
 
-# Training compute of a confirmation in multiples of the study's protocol, as in bbnas fidelity. All
-# candidates are trained with one seed: a seed shifts all of them alike, so compute is better spent
-# on another design than on another seed.
+# Training compute of a confirmation in multiples of the study's protocol, as in bbnas fidelity.
+# All candidates are trained with one seed: a seed shifts all of them alike, so compute is better
+# spent on another design than on another seed.
 FACTOR = 12.0
 DRAWS = 2000  # draws from the joint distribution of the candidates' scores
 # The default number of confirmations: one for every ONE_IN designs of the budget, at most MOST.

@@ -116,12 +116,13 @@ class _Requests(Generic[K]):
         self._evaluations: dict[K, Evaluation] = {}
         self._deaths = 0
         self._started = time.monotonic()
-        for key, request in requests.items() if store is not None else ():
-            stored = store.find_evaluation(
-                request.design, evaluator.task.name, request.protocol, evaluator.data
-            )
-            if stored is not None:
-                self._keep(key, stored)
+        if store is not None:
+            for key, (design, protocol, _) in requests.items():
+                stored = store.find_evaluation(
+                    design, evaluator.task.name, protocol, evaluator.data
+                )
+                if stored is not None:
+                    self._keep(key, stored)
         self._stored = len(self._evaluations)
         # Positions in ``_keys`` of the requests that no worker has yet.
         self.waiting = [i for i, key in enumerate(self._keys) if key not in self._evaluations]
