@@ -246,32 +246,29 @@ def dataset(photographs: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def quick():  # type: ignore[no-untyped-def]
     """A protocol of a second or less."""
-    return PROTOCOLS["proxy"].model_copy(
-        update={
-            "name": "quick",
-            "depth_scale": 0.0625,
-            "width_scale": 0.125,
-            "iterations": 60,
-            "batch": 4,
-            "patch": 32,
-            "validation_side": 64,
-        }
+    return PROTOCOLS["proxy"].replace(
+        name="quick",
+        depth_scale=0.0625,
+        width_scale=0.125,
+        iterations=60,
+        batch=4,
+        patch=32,
+        validation_side=64,
+        rungs=(),
     )
 
 
 @pytest.fixture(scope="session")
 def recipe(photographs: Path) -> Recipe:
     """A recipe of a second or two: a small BBCU-M, ×2, 60 iterations, three validations."""
-    protocol = PROTOCOLS["paper"].model_copy(
-        update={
-            "iterations": 60,
-            "batch": 2,
-            "patch": 24,
-            "learning_rate": 1e-3,
-            "halve_every": 40,
-            "validate_every": 20,
-            "validation_side": 48,
-        }
+    protocol = PROTOCOLS["paper"].replace(
+        iterations=60,
+        batch=2,
+        patch=24,
+        learning_rate=1e-3,
+        halve_every=40,
+        validate_every=20,
+        validation_side=48,
     )
     design = PRESETS["bbcu-m"].replace(width=6, depth=3, k_ratio=1.0)
     return Recipe(design=design, task="sr2", protocol=protocol, data=str(photographs))
