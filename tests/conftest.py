@@ -160,7 +160,7 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
         singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
         settings = {
             "name": "first",
-            "space": load_space("bbcu", get_task(str(config.get("task", "sr4")))),
+            "space": {"name": "bbcu"},
             "task": "sr4",
             "protocol": PROXY,
             "data": "fingerprint",
@@ -188,7 +188,7 @@ def methods_study() -> Callable[..., Study]:
     ) -> Study:
         candidates = []
         for number, ((method, width), value) in enumerate(psnr.items()):
-            design = load_design(method, task).replace(width=width).canonical()
+            design = load_design(method, get_task(task)).replace(width=width).canonical()
             evaluation = Evaluation(
                 design=design,
                 task=task,
@@ -205,7 +205,7 @@ def methods_study() -> Callable[..., Study]:
             candidates.append(Candidate(number, evaluation))
         settings = {
             "name": "methods",
-            "space": load_space("methods", get_task(task)).restricted(get_task(task)),
+            "space": load_space("methods", get_task(task)).to_dict(),
             "task": task,
             "protocol": PROXY,
             "data": "fingerprint",

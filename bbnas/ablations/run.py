@@ -11,6 +11,7 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
 from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> MeasuredAblation:
     """An ablation with the evaluations that ``store`` holds; None is an empty store."""
+    task = get_task(ablation.task)
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
-        return store.find_evaluation(design, ablation.task, protocol, dataset.fingerprint)
+        return store.find_evaluation(design, task, protocol, dataset.fingerprint)
 
     return MeasuredAblation(
         ablation,

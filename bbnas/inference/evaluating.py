@@ -334,7 +334,7 @@ def write_scores(
     content: dict[str, Any] = {
         "format": FORMAT,
         "checkpoint": checkpoint.name,
-        "design": info.recipe.design.canonical().to_dict(),
+        "design": info.recipe.design.to_dict(),
         "task": info.recipe.task,
         "protocol": info.recipe.protocol.model_dump(mode="json"),
         "iteration": info.iteration,

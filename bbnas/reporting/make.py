@@ -133,8 +133,8 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
 
     if not FIDELITY.exists():
         return None
-    config = study.config
-    return find_fidelity(Store(storage_url(FIDELITY)), config.task, config.protocol, config.data)
+    config, store = study.config, Store(storage_url(FIDELITY))
+    return find_fidelity(store, get_task(config.task), config.protocol, config.data)
 
 
 def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Say) -> Study:

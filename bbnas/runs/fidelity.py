@@ -88,7 +88,7 @@ def measure_fidelity(
     """
     task, first = evaluator.task, evaluator.protocol
     proxies = (first, *others)
-    drawn = {design.key: design for design in draw(space.restricted(task), designs, seed)}
+    drawn = {design.key: design for design in draw(space.fitted(task), designs, seed)}
     long = long or first.longer(long_factor, evaluator.largest_patch)
     repeated = dict(list(drawn.items())[::REPEATED])
     requests = {

@@ -118,9 +118,7 @@ class _Requests(Generic[K]):
         self._started = time.monotonic()
         if store is not None:
             for key, (design, protocol, _) in requests.items():
-                stored = store.find_evaluation(
-                    design, evaluator.task.name, protocol, evaluator.data
-                )
+                stored = store.find_evaluation(design, evaluator.task, protocol, evaluator.data)
                 if stored is not None:
                     self._keep(key, stored)
         self._stored = len(self._evaluations)

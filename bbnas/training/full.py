@@ -148,7 +148,7 @@ def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: D
 def _flat(recipe: Recipe) -> dict[str, object]:
     """The values that decide the result of a training, by dotted key."""
     flat: dict[str, object] = {"task": recipe.task}
-    for part, value in (("design", recipe.design.canonical()), ("protocol", recipe.protocol)):
+    for part, value in (("design", recipe.design), ("protocol", recipe.protocol)):
         flat |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
     return flat
 

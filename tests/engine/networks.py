@@ -10,6 +10,7 @@ from bbnas.design import Design
 from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 from bbnas.training import Training
 from bbnas.training.state import save_checkpoint
 
@@ -17,7 +18,7 @@ from bbnas.training.state import save_checkpoint
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     """As after a training: thresholds, biases and statistics are not at their start."""
     torch.manual_seed(seed)
-    net = build(design, task).eval()
+    net = build(design, get_task(task)).eval()
     generator = torch.Generator().manual_seed(seed)
 
     def noise(like: torch.Tensor) -> torch.Tensor:

@@ -127,7 +127,7 @@ def tabulate(
     if not protocol.rungs:
         quarter = max(1, protocol.iterations // 4)
         protocol = protocol.replace(rungs=sorted({quarter, 2 * quarter}))
-    space = space.restricted(task)
+    space = space.fitted(task)
     # Seed by seed: an unfinished table then holds as many whole designs as possible.
     requests = {
         (design.key, seed): Request(
@@ -137,7 +137,7 @@ def tabulate(
         for design in space.enumerate()
     }
     for design, by, _ in requests.values():
-        stored = store.find_evaluation(design, task.name, by, evaluator.data)
+        stored = store.find_evaluation(design, task, by, evaluator.data)
         if stored is not None:
             _check_rungs(stored, protocol.rungs, store)
     done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
