@@ -148,6 +148,7 @@ def live_bicubic(
     """
     from bbnas.data import find_benchmark
     from bbnas.inference.scoring import score_baseline
+    from bbnas.tasks import get_task
 
     def score(task: str, dataset: str) -> tuple[float, float] | None:
         try:

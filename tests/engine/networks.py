@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-import pytest
 import torch
 
-from bbnas.cli import main
 from bbnas.design import Design
-from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
-from bbnas.metrics import psnr
+from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
+from bbnas.training import Training
+from bbnas.training.state import save_checkpoint
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
@@ -49,13 +46,16 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     return net
 
 
+def _no_batch(iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
+    raise AssertionError("nothing is trained")
+
+
 def saved(design: Design, task: str, folder: Path) -> Path:
-    """The path of the checkpoint of such a network."""
-    holder = SimpleNamespace(network=network(design, task))
-    info = CheckpointInfo(
-        recipe=Recipe(task=task, design=design), iteration=1, data="abc", environment={}
-    )
-    save_checkpoint(folder / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
+    """The checkpoint of such a network."""
+    recipe = Recipe(task=task, design=design)
+    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
+    training = Training(network(design, task), _no_batch, recipe.protocol, "cpu")
+    save_checkpoint(folder / "best.safetensors", training, info, moments=False)
     return folder / "best.safetensors"
 
 
