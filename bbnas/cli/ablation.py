@@ -131,7 +131,7 @@ def run(
     from bbnas.ablations.run import run_ablation
     from bbnas.ablations.tables import ablation_report
     from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import ABLATIONS, Store, ready_url, storage_url
 
     url = ready_url(ABLATIONS) if storage is None else storage_url(storage)

@@ -67,7 +67,7 @@ def bench_sampler(
     from bbnas.bench.sampler.contest import judge, results
     from bbnas.bench.sampler.simulate import CONTENDERS, simulate_all, truth_of
     from bbnas.bench.sampler.table import default_table, read_table
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
 
     found = read_table(table or default_table())
 
@@ -85,7 +85,7 @@ def bench_sampler(
     truth = truth_of(found)
     words = (
         f"{len(found.rows)} designs of space {found.space.name}, {len(truth.front)} of them on "
-        f"the front; {found.protocol.iterations:,} iterations each, {found.description}, "
+        f"the front; {found.protocol.iterations:,} iterations each, {found.data_description}, "
         f"trained {found.about.get('date', 'on a day unknown')}; {seeds} searches of {budget} "
         "designs each"
     )
@@ -195,7 +195,7 @@ def _tabulate(
 
     from bbnas.bench.sampler.table import DEFAULT_TABLE, tabulate, write_table
     from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import TABLE, Store, ready_url, storage_url
 
     dataset, place = load_images(data), str(resolve_device(device))

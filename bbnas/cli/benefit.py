@@ -42,7 +42,7 @@ def benefit(
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
     from bbnas.protocol import load_protocol
-    from bbnas.search import measure_benefit, measure_study_benefit
+    from bbnas.runs.benefit import measure_benefit, measure_study_benefit
     from bbnas.store import Store, open_study, storage_url
     from bbnas.tasks import Part, get_task
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bbnas.data.sets import Work
     from bbnas.runs.train_all import Trained
-    from bbnas.search.loop import Event
+    from bbnas.searching.loop import Event
     from bbnas.training import Progress
 
 LINE_SECONDS = 10.0
@@ -50,7 +50,7 @@ def _count(bar: Bar, done: int, total: int, words: str) -> None:
 
 @contextmanager
 def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    """Shows each Event of ``bbnas.search.search`` that is passed to what it yields."""
+    """Shows each Event of ``bbnas.searching.search`` that is passed to what it yields."""
     if quiet:
         yield None
     elif sys.stderr.isatty():

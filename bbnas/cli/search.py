@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,8 @@ from bbnas.errors import UserError
 
 if TYPE_CHECKING:
     from bbnas.evaluation import Evaluation
-    from bbnas.search import SearchResult
+    from bbnas.searching import SearchResult
+    from bbnas.study import Guide
 
 
 # So many points of a front are a table that is still read.
@@ -46,11 +47,6 @@ FRONT_ROWS = 12
 )
 @click.option("--guide", help="vcvp: binarize parts in the order of VC and VP; none: any subset.")
 @click.option(
-    "--refine/--no-refine",
-    default=True,
-    help="Every second design differs in one choice from the knee so far.",
-)
-@click.option(
     "--confirm",
     type=click.IntRange(min=0),
     help="Train so many of the best, two at least, again, twelve times longer, before one is "
@@ -69,59 +65,85 @@ def search(
     task: str,
     budget: int,
     name: str | None,
+    storage: str | None,
+    sampler: str | None,
     seed: int,
+    workers: int | None,
     data: str | None,
     device: str,
     protocol: str,
-    baselines: tuple[str, ...] | None,
+    objectives: tuple[str, ...] | None,
+    max_ops: float | None,
+    max_params: float | None,
+    max_latency: float | None,
     lq: tuple[int, int],
     threads: int,
+    baselines: tuple[str, ...] | None,
+    guide: Guide | None,
     confirm: int | None,
     early_stopping: bool | None,
     quiet: bool,
     as_json: bool,
-    **others: Any,
 ) -> int:
     """Search a design space; the same command again resumes.
 
     The budget counts the distinct designs of the study, so a larger one extends it.
     """
+    from bbnas.presets import load_design, presets
     from bbnas.protocol import load_protocol
     from bbnas.space import load_space
+    from bbnas.study import DEFAULT_OBJECTIVES, StudyConfig
     from bbnas.tasks import get_task
 
     chosen_task = get_task(task)
     chosen_space = load_space(space, chosen_task)
     chosen_protocol = load_protocol(protocol)
+    named = {}
+    if baselines:
+        fitting = presets(chosen_task)
+        named = (
+            fitting
+            if baselines == ("all",)
+            else {baseline: load_design(baseline, chosen_task) for baseline in baselines}
+        )
 
     from bbnas.inference import resolve_device
-    from bbnas.presets import presets
-    from bbnas.runs.confirm import confirmed_by_default
-    from bbnas.search import search as run_search
-    from bbnas.search import summary
+    from bbnas.runs.executors import TrainingEvaluator
+    from bbnas.searching import search as run_search
+    from bbnas.searching import summary
 
-    if "latency" in (others["objectives"] or ()) or others["max_latency"] is not None:
+    place = str(resolve_device(device))
+    evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
+    wanted = objectives or DEFAULT_OBJECTIVES
+    latency = None
+    if "latency" in wanted or max_latency is not None:
         from bbnas.engine.latency import setting
 
-        others["latency"] = setting(lq, threads)
-    if baselines:
-        others["baselines"] = presets(chosen_task) if baselines == ("all",) else baselines
+        latency = setting(lq, threads)
+    config = StudyConfig.of(
+        evaluator,
+        chosen_space,
+        name=name,
+        seed=seed,
+        objectives=wanted,
+        sampler=sampler or "ehvi",
+        guide=guide or "none",
+        early_stopping=early_stopping,
+        max_ops=max_ops,
+        max_params=max_params,
+        max_latency=max_latency,
+        latency=latency,
+    )
     with search_progress(quiet) as on_event:
         result = run_search(
-            chosen_space,
-            chosen_task,
-            load_images(data),
-            chosen_protocol,
+            config,
+            evaluator,
             budget,
-            name=name or f"{chosen_space.name}-{chosen_task.name}-s{seed}",
-            seed=seed,
-            confirm=confirmed_by_default(budget) if confirm is None else confirm,
-            early_stopping=not chosen_space.axes.method
-            if early_stopping is None
-            else early_stopping,
-            device=str(resolve_device(device)),
+            storage=storage,
+            workers=workers,
+            baselines=named,
+            confirm=confirm,
             on_event=on_event,
-            **{key: value for key, value in others.items() if value is not None},
         )
     if as_json:
         print_json(summary(result.study, result))

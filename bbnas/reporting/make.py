@@ -132,7 +132,7 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
 
 def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Say) -> Study:
     """``study`` with a latency for every candidate, measured where the store has none."""
-    from bbnas.search.prices import Clock
+    from bbnas.searching.prices import Clock
 
     setting = study.latency or setting
     clock = Clock(store, get_task(study.config.task), setting)
