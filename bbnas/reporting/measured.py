@@ -82,7 +82,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         (
             "Search",
             [
-                ("space", _space(config.space.to_dict())),
+                ("space", _space(config.space)),
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),

@@ -89,6 +89,6 @@ def _ties(recommendation: Recommendation) -> str:
     ties = recommendation.ties
     if not ties:
         return "no other candidate" if recommendation.rival else "not tested for this pick"
-    named = [f"trial {c.number} ({c.evaluation.design.label()})" for c in ties[:NAMED]]
+    named = [f"trial {c.number} ({decibel(c.evaluation.psnr)})" for c in ties[:NAMED]]
     rest = len(ties) - len(named)
     return listed([*named, f"{rest} more"] if rest else named)
