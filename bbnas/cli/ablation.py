@@ -105,6 +105,7 @@ def show(
 @click.option(
     "-o", "--output", default="reports", show_default=True, help="Folder of the reports."
 )
+@click.option("--pictures", is_flag=True, help="Figures of the Markdown as PNG; needs Chromium.")
 @options.quiet
 @options.as_json
 def run(
@@ -115,6 +116,7 @@ def run(
     data: str | None,
     device: str,
     output: str,
+    pictures: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -147,7 +149,7 @@ def run(
         )
     floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
     found = ablation_report(measured, floor)
-    html, markdown = write_ablation(found, output)
+    html, markdown = write_ablation(found, output, pictures=pictures)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
         return

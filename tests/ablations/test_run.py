@@ -54,7 +54,9 @@ class Trainings:
         return replace(found, protocol=protocol, psnr=found.psnr + protocol.seed)
 
 
-def run(folder: Path, trainings: Trainings, shown: list[Trained] | None = None) -> MeasuredAblation:
+def run(
+    folder: Path, trainings: Trainings, shown: list[Trained] | None = None
+) -> MeasuredAblation:
     store = Store(f"sqlite:///{folder}/ablations.db", create=True)
     told = None if shown is None else shown.append
     return run_ablation(EXPERIMENT, Photographs(), store, evaluate=trainings, on_trained=told)  # type: ignore[arg-type]
