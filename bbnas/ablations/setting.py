@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from bbnas.ablations.ablation import MeasuredAblation
 from bbnas.ablations.claims import noise
 from bbnas.protocol import Protocol, paper_protocol
-from bbnas.reporting.measured import SCORE, duration, environments, protocol_lines
+from bbnas.reporting.measured import SCORE, environments, protocol_lines
 from bbnas.tasks import get_task
-from bbnas.text import decibel, listed
+from bbnas.text import decibel, duration, listed
 
 
 def limits(measured: MeasuredAblation) -> list[str]:

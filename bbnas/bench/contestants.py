@@ -26,6 +26,7 @@ from bbnas.engine.native import counting
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
 from bbnas.native import choose_isa
+from bbnas.tasks import get_task
 
 UNITS, WIDTH = 8, 64
 TURN = 0.05
@@ -166,7 +167,7 @@ def programs(case: Case, binary: bool) -> tuple[Program, ...]:
         return chain(1 + UNITS, binary), chain(1, binary)
     from bbnas.engine.compile import compile_network
 
-    return (compile_network(_network(case, binary), case.task),)
+    return (compile_network(_network(case, binary), get_task(case.task)),)
 
 
 def _network(case: Case, binary: bool) -> Any:
@@ -176,8 +177,8 @@ def _network(case: Case, binary: bool) -> Any:
     from bbnas.presets import load_design
 
     torch.manual_seed(0)
-    design = load_design(case.binary if binary else case.full, case.task)
-    return build(design, case.task).eval()
+    task = get_task(case.task)
+    return build(load_design(case.binary if binary else case.full, task), task).eval()
 
 
 def chain(units: int, binary: bool, width: int = WIDTH) -> Program:

@@ -1,4 +1,4 @@
-"""The command design: the presets of the paper, or YAML files."""
+"""``bbnas design``: list, show."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bbnas.cli.console import print_json, print_table
 
 @click.group()
 def design() -> None:
-    """Single designs: the presets of the paper, or YAML files."""
+    """List and show designs: presets of the paper, YAML files."""
 
 
 @design.command("list")
 @options.task
 @options.as_json
 def design_list(task: str, as_json: bool) -> None:
-    """List the presets that fit a task, with what they cost."""
+    """List the presets that fit a task, with OPs and Params."""
     from bbnas.presets import presets
     from bbnas.tasks import get_task
 
@@ -25,7 +25,7 @@ def design_list(task: str, as_json: bool) -> None:
 
     from bbnas.cost import ops_and_params, printed
 
-    found = {name: d.canonical() for name, d in presets(restored).items()}
+    found = presets(restored)
     costs = {name: ops_and_params(d, restored) for name, d in found.items()}
     if as_json:
         rows = [
@@ -54,16 +54,18 @@ def design_list(task: str, as_json: bool) -> None:
 
 
 @design.command("show")
-@click.argument("name")
+@click.argument("name", type=options.DESIGN)
 @options.task
 @options.as_json
 def design_show(name: str, task: str, as_json: bool) -> None:
-    """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
+    """Print design NAME in canonical form, with its key.
+
+    NAME is one of bbnas design list, or a YAML file.
+    """
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
 
-    restored = get_task(task)
-    found = load_design(name, restored).restricted(restored.parts).canonical()
+    found = load_design(name, get_task(task))
     if as_json:
         print_json({"key": found.key, "label": found.label(), "design": found.to_dict()})
     else:

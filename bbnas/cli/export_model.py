@@ -1,4 +1,4 @@
-"""The command export-model: a checkpoint for OpenVINO or ONNX."""
+"""``bbnas export-model``."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ from bbnas.cli.console import plain, print_json
 
 
 @click.command("export-model")
-@click.argument("checkpoint", type=click.Path())
-@click.option("--format", "form", required=True, type=click.Choice(["openvino", "onnx"]))
-@click.option("-o", "--output", required=True, type=click.Path(), help="A .xml or .onnx file.")
+@click.argument("checkpoint", type=options.Existing())
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["openvino", "onnx"]),
+    help="Format of the model: openvino keeps 1-bit convolutions, onnx is in floating point.",
+)
+@options.output("Model that is written, a .xml or .onnx file.", required=True)
 @options.as_json
 def export_model(checkpoint: str, form: str, output: str, as_json: bool) -> None:
-    """Write a trained CHECKPOINT as a model for OpenVINO (1-bit) or ONNX (floating point).
+    """Write a CHECKPOINT as a model for OpenVINO or ONNX.
 
-    Its input lq and output hq are float32 (N, C, H, W) in 0..1.
+    Its input lq and output hq are float32 (N, C, H, W) from 0 to 1.
     """
     from bbnas.engine import compile_network
     from bbnas.engine.export import export_program
     from bbnas.inference.checkpoint import load_checkpoint
+    from bbnas.tasks import get_task
 
     network, info = load_checkpoint(checkpoint)
-    exported = export_program(compile_network(network, info.recipe.task), form, Path(output))
+    program = compile_network(network, get_task(info.recipe.task))
+    exported = export_program(program, form, Path(output))
     if as_json:
         print_json({"output": output, "format": form, **plain(exported)})
         return

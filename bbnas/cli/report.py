@@ -1,4 +1,4 @@
-"""The command report: a study as one HTML file."""
+"""``bbnas report``."""
 
 from __future__ import annotations
 
@@ -11,75 +11,77 @@ from bbnas.cli.console import load_images, print_json
 
 
 @click.command()
-@click.argument("study")
-@options.storage
-@click.option("-o", "--output", type=click.Path(), help="[default: reports/STUDY.html]")
-@click.option("--csv", type=click.Path(), help="Also write every candidate to this file.")
-@click.option("--pick", default="knee", show_default=True, help="knee, best-psnr or 'trial N'.")
+@click.argument("study", type=options.STUDY)
+@options.storage()
+@options.output("HTML page that is written.", "reports/STUDY.html")
+@options.csv
+@options.pick
 @options.limits
 @click.option(
     "--pictures/--no-pictures",
     default=True,
-    help="Train the recommended design once more by the proxy, to show what it restores.",
+    show_default=True,
+    help="Train the recommended design once more, to show images that it restores.",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(min=0),
     default=2,
     show_default=True,
-    help="Train the recommended design with so many other seeds, to know the seed noise.",
+    help="Number of other seeds that the recommended design is trained with, for the seed noise.",
 )
 @click.option(
     "--latency", is_flag=True, help="Measure the latency of every candidate that has none."
 )
 @options.latency_setting
-@click.option("--data", help="The study's folder of images. [default: the embedded photographs]")
+@options.data
 @options.device
 @click.option(
-    "--inline", is_flag=True, help="One self-contained file, with plotly.js (4.8 MB) inside."
+    "--inline", is_flag=True, help="Write one file, with plotly.js inside instead of beside it."
 )
+@options.quiet
 @options.as_json
 def report(
     study: str,
     storage: str | None,
     output: str | None,
-    csv: str | None,
+    csv_file: str | None,
     pick: str,
     max_ops: float | None,
     max_params: float | None,
     max_latency: float | None,
+    pictures: bool,
+    repeats: int,
     latency: bool,
     lq: tuple[int, int],
     threads: int,
-    pictures: bool,
-    repeats: int,
     data: str | None,
     device: str,
     inline: bool,
+    quiet: bool,
     as_json: bool,
 ) -> None:
-    """Write the report of a STUDY as an HTML page that opens without a network.
+    """Write the report of a STUDY as an HTML page.
 
-    STUDY is a name, or the path of a database. The page shares plotly.min.js with the other pages
-    in its folder, unless --inline makes it one file.
+    STUDY is a name of bbnas studies, or the path of a database. The page opens without a network.
     """
-    from bbnas.reporting import report as write_report
     from bbnas.store import open_study
 
-    def say(text: str) -> None:
-        click.echo(text, err=True)
+    opened = open_study(study, storage)
+
+    from bbnas.reporting import report as write_report
 
     setting = None
     if latency:
-        from bbnas.engine.latency import setting as here
+        from bbnas.engine.latency import setting as measured_on
 
-        setting = here(lq, threads)
-    opened = open_study(study, storage)
-    trains = bool(opened.own()) and (pictures or repeats > 0)
-    written = {}
-    if csv is not None:
-        written["csv"] = Path(csv)
-    written["report"] = write_report(
+        setting = measured_on(lq, threads)
+
+    def say(text: str) -> None:
+        if not quiet:
+            click.echo(text, err=True)
+
+    page = write_report(
         opened,
         output,
         storage=storage,
@@ -90,13 +92,14 @@ def report(
         repeats=repeats,
         pictures=pictures,
         latency=setting,
-        data=load_images(data) if trains else None,
+        data=load_images(data) if opened.own() and (pictures or repeats) else None,
         device=device,
-        csv=csv,
+        csv=csv_file,
         inline=inline,
         on_message=say,
     )
+    written = {"report": page} | ({} if csv_file is None else {"csv": Path(csv_file)})
     if as_json:
         print_json(written)
     else:
-        click.echo(f"wrote {' and '.join(str(file) for file in written.values())}")
+        click.echo(f"wrote {' and '.join(map(str, written.values()))}")

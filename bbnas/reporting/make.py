@@ -10,7 +10,7 @@ from bbnas.analysis import recommend
 from bbnas.analysis.recommend import Recommendation
 from bbnas.evaluation import Evaluation, LatencySetting, MeasuredFidelity
 from bbnas.reporting.page import write_csv, write_page
-from bbnas.store import FIDELITY, Store, default_url, open_study, storage_url
+from bbnas.store import FIDELITY, Store, open_study, storage_url
 from bbnas.study import Study
 from bbnas.tasks import get_task
 
@@ -34,7 +34,7 @@ def report(
     pictures: bool = True,
     latency: LatencySetting | None = None,
     data: Dataset | str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     csv: str | Path | None = None,
     inline: bool = False,
     on_message: Callable[[str], None] | None = None,
@@ -105,6 +105,7 @@ def _trained_again(
     from bbnas.data import load_dataset
     from bbnas.runs.pictures import restored_crops
     from bbnas.runs.repeats import measure_repeats
+    from bbnas.runs.train_all import study_evaluator
 
     dataset = load_dataset(data) if data is None or isinstance(data, str | Path) else data
     if dataset.fingerprint != study.config.data:
@@ -114,7 +115,14 @@ def _trained_again(
         )
         return [], None
     design = chosen.candidate.evaluation.design
-    again = measure_repeats(store, study, design, dataset, repeats, device=device, on_message=say)
+    evaluator = study_evaluator(study.config, dataset, device)
+    again = measure_repeats(
+        design,
+        evaluator,
+        store,
+        repeats,
+        on_done=lambda now: say(f"{now.label}: {now.evaluation.result}"),
+    )
     shown = restored_crops(study, chosen.candidate, dataset, device) if pictures else None
     return again, shown
 
@@ -123,11 +131,10 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
     """How well the study's protocol ranks designs, if ``bbnas fidelity`` has measured it here."""
     from bbnas.store.fidelities import find_fidelity
 
-    url = default_url(FIDELITY)
-    if not Path(url.removeprefix("sqlite:///")).exists():
+    if not FIDELITY.exists():
         return None
-    config = study.config
-    return find_fidelity(Store(url), config.task, config.protocol, config.data)
+    config, store = study.config, Store(storage_url(FIDELITY))
+    return find_fidelity(store, get_task(config.task), config.protocol, config.data)
 
 
 def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Say) -> Study:

@@ -13,7 +13,7 @@ from bbnas.protocol import Protocol
 from bbnas.space import Space
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task
-from bbnas.text import count, decibel, listed, milliseconds
+from bbnas.text import count, decibel, duration, listed, milliseconds
 
 SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
 _OPS = (
@@ -43,13 +43,6 @@ def tally(study: Study) -> dict[str, int]:
         "duplicates": study.duplicates,
         "rejected": study.rejected,
     }
-
-
-def duration(seconds: float) -> str:
-    """``48 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:

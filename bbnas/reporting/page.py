@@ -34,13 +34,13 @@ from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
 from bbnas.reporting.html import write_html
-from bbnas.reporting.measured import duration, measured, tally
+from bbnas.reporting.measured import measured, tally
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
 from bbnas.study import OBJECTIVES, Candidate, Study
 from bbnas.tasks import get_task
-from bbnas.text import COSTS, count, listed, milliseconds, signed
+from bbnas.text import COSTS, count, duration, listed, milliseconds, signed
 
 if TYPE_CHECKING:
     from bbnas.runs.pictures import Pictures

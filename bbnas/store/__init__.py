@@ -5,13 +5,17 @@ from __future__ import annotations
 from bbnas.store.places import (
     ABLATIONS,
     FIDELITY,
+    RUNS,
     STUDIES,
     TABLE,
     default_url,
+    open_store,
     open_study,
     paused_folder,
     ready_url,
     storage_url,
+    stored_studies,
+    study_names,
     valid_name,
 )
 from bbnas.store.store import Store
@@ -19,13 +23,17 @@ from bbnas.store.store import Store
 __all__ = [
     "ABLATIONS",
     "FIDELITY",
+    "RUNS",
     "STUDIES",
     "TABLE",
     "Store",
     "default_url",
+    "open_store",
     "open_study",
     "paused_folder",
     "ready_url",
     "storage_url",
+    "stored_studies",
+    "study_names",
     "valid_name",
 ]

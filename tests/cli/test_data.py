@@ -177,11 +177,12 @@ def test_progress_in_a_pipe_is_lines_with_the_time_left(capsys, monkeypatch) -> 
         show(Work("checking Set5", 2, 5))
         show(Work("downloading y", 3_000_000, None, in_bytes=True))
     lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        "downloading x.zip: 1 of 4 MB, 0 s left",
-        "checking Set5: 2 of 5, 0 s left",
-        "downloading y: 3 MB",
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["1/4 MB", "downloading x.zip"],
+        ["2/5", "checking Set5"],
+        ["3 MB", "downloading y"],
     ]
+    assert ["left" in line for line in lines] == [True, True, False]
     with progress.work_progress(quiet=True) as show:
         assert show is None
 
@@ -203,7 +204,8 @@ def test_a_terminal_gets_a_bar(tmp_path) -> None:
     shown = os.read(ours, 1 << 16).decode()
     os.close(ours)
     assert done.returncode == 0
-    assert "comparing MD5: 0 of 0 MB" in shown
+    assert "comparing MD5" in shown
+    assert "0/0 MB" in shown
 
 
 def test_list_and_check_import_nothing_heavy(root) -> None:
