@@ -60,10 +60,8 @@ def report(
     say = on_message or _silent
     if not isinstance(study, Study):
         study = open_study(str(study), storage)
-    if latency is not None or repeats or pictures:
-        store = Store(study.storage if storage is None else storage_url(storage))
     if latency is not None:
-        study = _with_latencies(store, study, latency, say)
+        study = _with_latencies(_store(study, storage), study, latency, say)
     if csv is not None:
         write_csv(study, csv)
     chosen: Recommendation | None = None
@@ -73,7 +71,14 @@ def report(
         chosen = recommend(study, pick, max_ops, max_params, max_latency)
         if repeats or pictures:
             again, shown = _trained_again(
-                store, study, chosen, repeats, pictures=pictures, data=data, device=device, say=say
+                _store(study, storage),
+                study,
+                chosen,
+                repeats,
+                pictures=pictures,
+                data=data,
+                device=device,
+                say=say,
             )
     return write_page(
         study,
@@ -84,6 +89,10 @@ def report(
         fidelity=_known_fidelity(study),
         inline=inline,
     )
+
+
+def _store(study: Study, storage: str | None) -> Store:
+    return Store(study.storage if storage is None else storage_url(storage))
 
 
 def _silent(_: str) -> None:
