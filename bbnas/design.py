@@ -21,7 +21,7 @@ from pydantic import (
 
 from bbnas.errors import unknown
 from bbnas.schema import Value, read_yaml, validate
-from bbnas.tasks import Part
+from bbnas.tasks import Part, Task
 
 Norm = Literal["none", "batchnorm"]
 Activation = Literal["rprelu", "prelu", "relu", "hardtanh", "none"]
@@ -111,6 +111,10 @@ class Design(Value):
     def restricted(self, parts: Collection[Part]) -> Self:
         """The design without binarized parts that are not among ``parts``."""
         return self.replace(binarize=[part for part in self.binarize if part in parts])
+
+    def fitted(self, task: Task) -> Self:
+        """The canonical design without binarized parts that the task's backbone lacks."""
+        return self.restricted(task.parts).canonical()
 
     def canonical(self) -> Self:
         """The design that names the same network with every idle choice at its default."""

@@ -105,6 +105,35 @@ class Evaluation:
         return self.status
 
 
+class Outcome(Interface):
+    """What the outcome of a design is judged by: an Evaluation, or less of it."""
+
+    @property
+    def design(self) -> Design: ...
+
+    @property
+    def status(self) -> Status: ...
+
+    @property
+    def psnr(self) -> float: ...
+
+    @property
+    def rungs(self) -> tuple[tuple[int, float], ...]: ...
+
+    @property
+    def feasible(self) -> bool: ...
+
+
+class Bar(Interface):
+    """What outcomes are compared with: a StudyConfig, or less of it."""
+
+    @property
+    def protocol(self) -> Protocol: ...
+
+    @property
+    def floor(self) -> float: ...
+
+
 class Costs(Interface):
     """Plain counts of a design at full width and depth, in the paper's convention."""
 

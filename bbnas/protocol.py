@@ -53,6 +53,10 @@ class Protocol(Value):
     noise: float = Field(default=0.03, ge=0)
     seed: int = Field(default=0, ge=0)
 
+    def with_seed(self, seed: int) -> Self:
+        """The protocol with another seed."""
+        return self.model_validate(self.model_dump() | {"seed": seed})
+
     @model_validator(mode="after")
     def _rungs_ascend(self) -> Self:
         steps = (0, *self.rungs, self.iterations)

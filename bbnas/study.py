@@ -49,7 +49,7 @@ class StudyConfig:
     - ``space``: the designs to choose from, without the parts that the task's backbone lacks.
     - ``task``, ``protocol``, ``data`` (the fingerprint of the images), ``data_description``: how
       every candidate is evaluated. ``seed`` is that of the sampler and of the protocol.
-    - ``sampler``, ``sampler_options``: a name of ``bbnas.search.samplers.SAMPLERS``, and values
+    - ``sampler``, ``sampler_options``: a name of ``bbnas.searching.samplers.SAMPLERS``, and values
       that replace the sampler's defaults.
     - ``guide``: ``vcvp`` measures each part binarized alone and then binarizes parts in the order
       found (VC, VP; paper Eq. 10–11); ``none`` allows any subset of parts.

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from bbnas.ablations.ablation import Ablation, Measured
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.executors import Evaluate
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.store import Store
 
@@ -43,7 +42,7 @@ def run_ablation(
     *,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_trained: Callable[[Trained], None] | None = None,
 ) -> Measured:
     """Train what ``store`` does not hold, a seed after the other, and return all of it.

@@ -94,7 +94,7 @@ def fit_effects(study: Study) -> Fit:
 
 def searches_methods(study: Study) -> bool:
     """Whether the study's space is one of methods, rather than of the axes of one unit."""
-    return bool(study.config.space.get("axes", {}).get("method"))
+    return study.searches_methods
 
 
 def axis_choice(design: Design, axis: str) -> str | None:

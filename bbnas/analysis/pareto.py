@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.errors import unknown
-from bbnas.evaluation import Evaluation
-from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
+from bbnas.evaluation import Bar, Evaluation, Outcome
+from bbnas.study import OBJECTIVES, Candidate, Study
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
@@ -46,7 +46,7 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
     return np.array(rows, dtype=np.float64).reshape(len(rows), len(objectives)) * signs
 
 
-def useful(config: StudyConfig, evaluation: Evaluation) -> bool:
+def useful(config: Bar, evaluation: Outcome) -> bool:
     """Whether it has a PSNR, and one that beats the global skip, which costs nothing, by more
     than the noise of a run: what learns nothing ends within a hair of the skip, on either side.
     """

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
 from bbnas.design import Activation, ActivationPosition, Design, Estimator, Method, Norm, k_star
-from bbnas.evaluation import Evaluation
-from bbnas.study import StudyConfig
+from bbnas.evaluation import Bar, Outcome
 from bbnas.tasks import Part
 
 Array = NDArray[np.float64]
@@ -62,7 +61,7 @@ class Runs:
         return len(self.designs)
 
 
-def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
+def runs_of(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
     """The evaluations that beat the network's global skip; those stopped at a rung where they beat
     it as well, with what those trained to the end gained from there on, and the doubt of that.
     """
@@ -82,7 +81,7 @@ def runs_of(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     return Runs(columns[0], np.array(columns[1], float), np.array(columns[2], float))
 
 
-def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
+def all_runs(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
     """``runs_of``, and beside them what learned nothing, level with the global skip: a search must
     know where not to look.
 
@@ -93,7 +92,7 @@ def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     if not math.isfinite(floor):
         return runs
 
-    def end(e: Evaluation) -> float:
+    def end(e: Outcome) -> float:
         return max(e.psnr, floor) if e.feasible else floor
 
     ended = [e for e in evaluations if e.feasible or e.status == "diverged"]
@@ -116,7 +115,7 @@ def all_runs(config: StudyConfig, evaluations: Sequence[Evaluation]) -> Runs:
     )
 
 
-def gains_from(config: StudyConfig, rung: int, evaluations: Iterable[Evaluation]) -> list[float]:
+def gains_from(config: Bar, rung: int, evaluations: Iterable[Outcome]) -> list[float]:
     """What (dB) those that were trained to a useful end won from ``rung`` on, where they beat the
     global skip at it: what only starts later says nothing of what those win that are under way.
     """

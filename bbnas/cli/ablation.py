@@ -136,7 +136,7 @@ def run(
     from bbnas.ablations.run import run_ablation
     from bbnas.ablations.tables import find
     from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import ABLATIONS, open_store
 
     place, dataset = str(resolve_device(device)), load_images(data)

@@ -67,7 +67,7 @@ def bench_sampler(
     faster than random as it must be, or slower than the best peer.
     """
     from bbnas.bench.sampler.run import compare_samplers
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
 
     with simulation_progress(quiet) as on_done:
         compared = compare_samplers(
@@ -188,7 +188,7 @@ def bench_tabulate(
 
     from bbnas.bench.sampler.table import DEFAULT_TABLE, tabulate, write_table
     from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import TABLE, open_store
 
     dataset, place = load_images(data), str(resolve_device(device))

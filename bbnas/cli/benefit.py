@@ -52,7 +52,7 @@ def benefit(
     from bbnas.cost import printed
     from bbnas.protocol import load_protocol
     from bbnas.runs.benefit import measure_benefit, measure_study_benefit
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import open_store, open_study
     from bbnas.tasks import Part, get_task
 

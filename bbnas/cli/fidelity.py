@@ -95,7 +95,7 @@ def fidelity(
 
     from bbnas.inference import resolve_device
     from bbnas.runs.fidelity import measure_fidelity
-    from bbnas.search import available_cores
+    from bbnas.searching import available_cores
     from bbnas.store import FIDELITY, open_store
 
     dataset, place = load_images(data), str(resolve_device(device))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bbnas.bench.sampler.efficiency import Trace
     from bbnas.data.sets import Work
     from bbnas.runs.train_all import Trained
-    from bbnas.search.loop import Event
+    from bbnas.searching.loop import Event
     from bbnas.training import Progress
 
 # Seconds between two lines where standard error is no terminal: a log of an hour stays readable.
@@ -111,7 +111,7 @@ def _shown() -> Iterator[Display]:
 
 @contextmanager
 def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
-    """Shows each Event of ``bbnas.search.search`` that is passed to what it yields."""
+    """Shows each Event of ``bbnas.searching.search`` that is passed to what it yields."""
     if quiet:
         yield None
         return

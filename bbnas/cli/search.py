@@ -16,7 +16,7 @@ from bbnas.errors import UserError
 from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
-    from bbnas.search import SearchResult
+    from bbnas.searching import SearchResult
     from bbnas.study import Candidate, Guide
 
 # Most points of the front that are printed, evenly spaced; the report shows all.
@@ -139,8 +139,8 @@ def search(
 
     from bbnas.inference import resolve_device
     from bbnas.runs.executors import TrainingEvaluator
-    from bbnas.search import search as run_search
-    from bbnas.search import summary
+    from bbnas.searching import search as run_search
+    from bbnas.searching import summary
     from bbnas.study import StudyConfig
 
     latency = None

@@ -75,7 +75,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
         (
             "Search",
             [
-                ("space", _space(config.space)),
+                ("space", _space(config.space.to_dict())),
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.presets import load_design
 from bbnas.protocol import Protocol
-from bbnas.runs.executors import Evaluate, Training, executor
+from bbnas.runs.executors import TrainingEvaluator, executor
 from bbnas.runs.train_all import Wanted, measure_named
 from bbnas.space import Space
 from bbnas.store import Store
@@ -47,7 +47,7 @@ def measure_benefit(
     store: Store | None = None,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> dict[str, Evaluation]:
     """The evaluations of ``benefit_designs`` by name, from ``store`` where it has them.
@@ -69,7 +69,7 @@ def measure_benefit(
             psnr = f"{found.psnr:.2f} dB" if math.isfinite(found.psnr) else found.status
             on_message(f"{_title(name)}: {psnr}")
 
-    train = evaluate or Training(task.name, protocol, dataset, device)
+    train = evaluate or TrainingEvaluator(task, protocol, dataset, device)
     designs = benefit_designs(task, space)
     workers_used = executor(min(workers, len(designs)), train)
     try:
@@ -86,7 +86,7 @@ def measure_study_benefit(
     *,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_message: Callable[[str], None] | None = None,
 ) -> Study:
     """The study with its references measured, under its own protocol, and kept.
@@ -104,7 +104,7 @@ def measure_study_benefit(
         config.task,
         config.protocol,
         dataset,
-        space=Space.from_dict(config.space),
+        space=config.space,
         store=store,
         workers=workers,
         device=device,

@@ -98,7 +98,7 @@ class TrainingEvaluator:
         with torch_threads(1):
             evaluation: Evaluation = evaluate_design(
                 design,
-                self.task,
+                self.task.name,
                 protocol or self.protocol,
                 self.dataset,
                 self.device,

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.evaluation import Evaluator, MeasuredFidelity
 from bbnas.protocol import Protocol
-from bbnas.runs.executors import Evaluate
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import Store
@@ -79,7 +78,7 @@ def measure_fidelity(
     seed: int = 0,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_trained: Callable[[Trained], None] | None = None,
 ) -> list[MeasuredFidelity]:
     """Train ``designs`` by each of ``proxies`` and by ``long``, and compare each with the latter.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
-from bbnas.runs.executors import Training
+from bbnas.runs.executors import TrainingEvaluator
 from bbnas.store import Store
 from bbnas.study import Study
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -44,7 +45,7 @@ def measure_repeats(
         protocol = config.protocol.model_copy(update={"seed": seed})
         known = store.find_evaluation(design, config.task, protocol, config.data)
         if known is None:
-            known = Training(config.task, protocol, dataset, device)(design)
+            known = TrainingEvaluator(get_task(config.task), protocol, dataset, device)(design)
             store.add_evaluation(known)
             if on_message is not None:
                 on_message(f"recommended design with seed {seed}: {known.psnr:.2f} dB")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.executors import Evaluate, Executor, Training, executor
+from bbnas.runs.executors import Executor, TrainingEvaluator, executor
 from bbnas.store import Store
 from bbnas.store.ledger import MAX_DEATHS, Job
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -48,7 +49,7 @@ def train_named(
     *,
     workers: int = 1,
     device: str = "cpu",
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_trained: Callable[[Trained], None] | None = None,
 ) -> dict[K, Evaluation]:
     """The evaluation of each: trained, as far as ``store`` lacks it, and kept there as it ends.
@@ -76,7 +77,7 @@ def train_named(
                 on_trained(Trained(wanted[name].label, new, len(known), len(wanted), left))
 
         first = next(iter(missing.values())).protocol
-        train = evaluate or Training(task, first, dataset, device)
+        train = evaluate or TrainingEvaluator(get_task(task), first, dataset, device)
         execute = executor(min(workers, len(missing)), train)
         try:
             measure_named(missing, lambda *_: None, keep, execute)

@@ -15,7 +15,11 @@ from bbnas.store.tables import latencies
 
 
 def find_latency(
-    store: Database, setting: LatencySetting, task: str, design: Design | None = None, shape: str = ""
+    store: Database,
+    setting: LatencySetting,
+    task: str,
+    design: Design | None = None,
+    shape: str = "",
 ) -> Latency | None:
     """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
     which = latencies.c.shape == shape if design is None else latencies.c.design_key == design.key

@@ -23,7 +23,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
-from bbnas.store.database import Database, now
+from bbnas.store.database import now
 from bbnas.store.evaluations import (
     SETTLED,
     find_row,
@@ -32,6 +32,7 @@ from bbnas.store.evaluations import (
     refer_to,
     settled_rows,
 )
+from bbnas.store.store import Store
 from bbnas.store.tables import candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
 
@@ -84,7 +85,7 @@ class Counts:
 class Ledger:
     """One run's view of a study; entering it starts the run and its heartbeat."""
 
-    def __init__(self, store: Database, study_id: int, config: StudyConfig) -> None:
+    def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
         self.store = store
         self.study_id = study_id
         self.config = config
@@ -289,7 +290,9 @@ class Ledger:
         """What is done or stopped, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
             rows = settled_rows(connection, self.study_id)
-        return [(Candidate(row.number, read_evaluation(row), row.baseline), row.notes) for row in rows]
+        return [
+            (Candidate(row.number, read_evaluation(row), row.baseline), row.notes) for row in rows
+        ]
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config

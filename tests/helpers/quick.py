@@ -11,15 +11,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bbnas.design import Design
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Costs, Evaluation
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.search import SearchResult, search
+from bbnas.searching import SearchResult, search
 from bbnas.space import Space
+from bbnas.study import StudyConfig
+from bbnas.tasks import TASKS, Task
 
 SPACE = {
     "version": 1,
@@ -36,15 +39,6 @@ SPACE = {
 
 
 ITERATIONS = PROTOCOLS["proxy"].iterations
-
-
-@dataclass(frozen=True)
-class Photographs:
-    """What a search asks of a data set."""
-
-    fingerprint: str = "f" * 16
-    description: str = "3 photographs"
-    largest_patch: int = 96
 
 
 @dataclass(frozen=True)
@@ -72,11 +66,22 @@ class Formula:
 
     log: str = ""
     seconds: float = 0.0
-    data: str = Photographs.fingerprint
-    seed: int = 0
+    data: str = "f" * 16
+    data_description: str = "3 photographs"
+    largest_patch: int = 96
+    skip_psnr: float | None = None
+    protocol: Protocol = PROTOCOLS["proxy"]
+    task: Task = TASKS["sr4"]
+    prices: Callable[[Design], Costs] | None = None
     kills: tuple[tuple[int, int], ...] = ()
     raises: int = 0
     rungs: tuple[int, ...] = ()
+
+    def cost(self, design: Design) -> Costs:
+        return (self.prices or price)(design)
+
+    def pausing(self, folder: Path) -> Formula:
+        return self
 
     def __call__(
         self, design: Design, until: int | None = None, protocol: Protocol | None = None
@@ -100,8 +105,8 @@ class Formula:
         status = "diverged" if diverged else "ok" if until is None else "stopped"
         return Evaluation(
             design=design,
-            task="sr4",
-            protocol=protocol or PROTOCOLS["proxy"].model_copy(update={"seed": self.seed}),
+            task=self.task.name,
+            protocol=protocol or self.protocol,
             data=self.data,
             status=status,  # type: ignore[arg-type]
             psnr=psnr if status == "ok" else math.nan,
@@ -116,24 +121,23 @@ class Formula:
 
 
 def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResult:
-    settings: dict[str, Any] = {
-        "space": Space.from_dict(SPACE),
-        "task": "sr4",
-        "dataset": Photographs(),
-        "protocol": PROTOCOLS["proxy"],
-        "budget": budget,
-        "name": "quick",
-        "storage": f"sqlite:///{folder}/quick.db",
-        "workers": 1,
-        "evaluate": Formula(seed=changes.get("seed", 0)),
-        "early_stopping": False,
-        "cost": price,
-    }
-    return search(**(settings | changes))
+    """A search of the small space by formula; ``changes`` are of the study or of the call."""
+    evaluator = changes.pop("evaluator", Formula())
+    space = changes.pop("space", Space.from_dict(SPACE))
+    call = {"storage": f"sqlite:///{folder}/quick.db", "workers": 1, "confirm": 0}
+    call |= {name: changes.pop(name) for name in CALL if name in changes}
+    config = StudyConfig.of(
+        evaluator, space, **({"name": "quick", "early_stopping": False} | changes)
+    )
+    return search(config, evaluator, budget, **call)
+
+
+# The arguments that are of the call, not of the study.
+CALL = ("storage", "workers", "baselines", "confirm", "on_event")
 
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
-    evaluate = Formula(**arguments.pop("formula", {}))
-    result = quick_search(**arguments, evaluate=evaluate)
+    evaluator = Formula(**arguments.pop("formula", {}))
+    result = quick_search(**arguments, evaluator=evaluator)
     print(json.dumps({"done": result.counts.done, "interrupted": result.interrupted}))

@@ -9,12 +9,12 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from bbnas.analysis.recommend import recommend
 from bbnas.bench.sampler.bbcu import bbcu_like
@@ -22,12 +22,11 @@ from bbnas.bench.sampler.efficiency import Trace, Truth
 from bbnas.bench.sampler.table import Table
 from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Costs, Evaluation
 from bbnas.protocol import Protocol
-from bbnas.search import Guide, search
-from bbnas.search.prices import Cost
-from bbnas.study import Study
-from bbnas.tasks import get_task
+from bbnas.searching import search
+from bbnas.study import Guide, Study, StudyConfig
+from bbnas.tasks import Task, get_task
 
 # A database in memory, where there is such a place: it is thrown away anyway.
 _MEMORY = Path("/dev/shm")
@@ -35,14 +34,16 @@ _MEMORY = Path("/dev/shm")
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to search: arguments of :func:`bbnas.search.search`."""
+    """A way to search: the choices of a :class:`bbnas.study.StudyConfig`."""
 
     title: str
     sampler: str
-    refine: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
     early_stopping: bool = False
     guide: Guide = "none"
 
+
+_PROPOSALS_ONLY = {"refine": False}
 
 CONTENDERS: dict[str, Contender] = {
     "random": Contender("random", "random"),
@@ -50,25 +51,53 @@ CONTENDERS: dict[str, Contender] = {
     "nsga2": Contender("NSGA-II", "nsga2"),
     "tpe": Contender("TPE", "tpe"),
     "gp": Contender("GP", "gp"),
-    "default": Contender("bbnas", "ehvi", refine=True, early_stopping=True),
-    "default-full": Contender("bbnas, no early stopping", "ehvi", refine=True),
-    "ehvi": Contender("bbnas, no refining", "ehvi", early_stopping=True),
-    "vcvp": Contender("bbnas, guided by VC, VP", "ehvi", True, True, "vcvp"),
+    "default": Contender("bbnas", "ehvi", early_stopping=True),
+    "default-full": Contender("bbnas, no early stopping", "ehvi"),
+    "ehvi": Contender("bbnas, no refining", "ehvi", _PROPOSALS_ONLY, early_stopping=True),
+    "vcvp": Contender("bbnas, guided by VC, VP", "ehvi", early_stopping=True, guide="vcvp"),
 }
 
 
 @dataclass
 class Lookup:
-    """Evaluates by the table, with one run of each design: which one, the simulation's seed says.
+    """Evaluates by a table, with one run of each design, which the simulation's seed chooses.
 
-    What a training up to a rung takes is its share of the whole one. ``log`` holds (design key,
-    status, seconds more) of each call.
+    A training up to a rung takes its share of the whole training's seconds. ``log`` holds (design
+    key, status, further seconds) of each call.
     """
 
     table: Table
     seed: int
     log: list[tuple[str, str, float]] = field(default_factory=list)
+    largest_patch: int = 0  # confirmations, which alone ask for it, are not simulated
     _spent: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def task(self) -> Task:
+        return get_task(self.table.task)
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.table.protocol
+
+    @property
+    def data(self) -> str:
+        return self.table.data
+
+    @property
+    def data_description(self) -> str:
+        return self.table.data_description
+
+    @property
+    def skip_psnr(self) -> float | None:
+        return self.table.skip_psnr
+
+    def cost(self, design: Design) -> Costs:
+        return self.table.by_key[design.key]
+
+    def pausing(self, folder: Path) -> Lookup:
+        """The same: a look-up has no state to keep."""
+        return self
 
     def __call__(
         self, design: Design, until: int | None = None, protocol: Protocol | None = None
@@ -76,7 +105,7 @@ class Lookup:
         row = self.table.by_key[design.key]
         digest = hashlib.sha256(f"{self.seed} {design.key}".encode()).digest()
         whole = self.table.evaluation(row, row.runs[digest[0] % len(row.runs)])
-        own = protocol or self.table.protocol.model_copy(update={"seed": self.seed})
+        own = protocol or self.protocol.with_seed(self.seed)
         changes: dict[str, Any] = {"protocol": own}
         if until is not None and until in dict(whole.rungs):
             changes |= {
@@ -85,41 +114,31 @@ class Lookup:
                 "seconds": whole.seconds * until / own.iterations,
                 "rungs": tuple(pair for pair in whole.rungs if pair[0] <= until),
             }
-        found = replace(whole, **changes)
+        evaluation = replace(whole, **changes)
         spent = self._spent.get(design.key, 0.0)
-        self._spent[design.key] = found.seconds
-        self.log.append((design.key, found.status, found.seconds - spent))
-        return found
+        self._spent[design.key] = evaluation.seconds
+        self.log.append((design.key, evaluation.status, evaluation.seconds - spent))
+        return evaluation
 
 
 def simulate(table: Table, truth: Truth, name: str, seed: int, budget: int) -> Trace:
     """One search of ``budget`` designs by the contender ``name``."""
     contender = CONTENDERS[name]
     lookup = Lookup(table, seed)
-
-    def cost(design: Design) -> Cost:
-        return cast("Cost", table.by_key[design.key])
-
+    config = StudyConfig.of(
+        lookup,
+        table.space,
+        name="simulated",
+        seed=seed,
+        sampler=contender.sampler,
+        sampler_options=contender.options,
+        early_stopping=contender.early_stopping,
+        guide=contender.guide,
+    )
     place = _MEMORY if _MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="bbnas-", dir=place) as folder:
-        result = search(
-            table.space,
-            table.task,
-            cast("Any", table),  # of a data set a search asks fingerprint and description
-            table.protocol,
-            budget,
-            name="simulated",
-            storage=f"sqlite:///{folder}/simulated.db",
-            sampler=contender.sampler,
-            refine=contender.refine,
-            early_stopping=contender.early_stopping,
-            guide=contender.guide,
-            seed=seed,
-            workers=1,
-            evaluate=lookup,
-            cost=cost,
-            skip_psnr=table.skip_psnr,
-        )
+        storage = f"sqlite:///{folder}/simulated.db"
+        result = search(config, lookup, budget, storage=storage, workers=1, confirm=0)
     return _trace(table, truth, name, seed, lookup, result.study)
 
 

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, Status
+from bbnas.evaluation import Evaluation, Evaluator, Status
 from bbnas.files import write_output
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
-from bbnas.runs.executors import Evaluate
 from bbnas.runs.train_all import Trained, Wanted, train_named
 from bbnas.space import Space
 from bbnas.store import TABLE, Store
@@ -81,15 +80,6 @@ class Table:
     about: Mapping[str, Any]
     rows: tuple[Row, ...]
 
-    @property
-    def fingerprint(self) -> str:
-        """Of the images, by the name that a data set has for it."""
-        return self.data
-
-    @property
-    def description(self) -> str:
-        return self.data_description
-
     @cached_property
     def by_key(self) -> dict[str, Row]:
         return {row.design.key: row for row in self.rows}
@@ -127,7 +117,7 @@ def tabulate(
     device: str = "cpu",
     about: Mapping[str, Any] | None = None,
     skip_psnr: float | None = None,
-    evaluate: Evaluate | None = None,
+    evaluate: Evaluator | None = None,
     on_trained: Callable[[Trained], None] | None = None,
 ) -> Table:
     """Train every design of ``space`` with each of ``seeds`` seeds, as far as ``store`` lacks it.

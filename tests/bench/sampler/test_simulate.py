@@ -153,7 +153,7 @@ def test_bad_input_is_told(table: Table) -> None:
 def test_hypervolume_is_what_reports_say(table: Table, tmp_path) -> None:
     """With equal runs a study's own curve in the true box is the trace's."""
     from bbnas.protocol import PROTOCOLS
-    from bbnas.search import search
+    from bbnas.searching import search
 
     even = replace(table, rows=tuple(replace(r, runs=(r.runs[0], r.runs[0])) for r in table.rows))
     truth = truth_of(even)

@@ -53,7 +53,7 @@ class Entry:
 
 
 def _ehvi(setting: Setting, **options: Any) -> BaseSampler:
-    from bbnas.search.ehvi import EhviSampler
+    from bbnas.searching.ehvi import EhviSampler
 
     return EhviSampler(
         setting.space,

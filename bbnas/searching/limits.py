@@ -9,7 +9,7 @@ from functools import cached_property
 
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
-from bbnas.search.prices import Prices
+from bbnas.searching.prices import Prices
 from bbnas.space import Space
 from bbnas.study import OBJECTIVES
 from bbnas.text import COSTS

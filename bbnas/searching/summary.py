@@ -12,7 +12,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.study import Study
 
 if TYPE_CHECKING:
-    from bbnas.search import SearchResult
+    from bbnas.searching import SearchResult
 
 
 def summary(study: Study, result: SearchResult) -> dict[str, Any]:
@@ -69,5 +69,3 @@ def _point(evaluation: Evaluation) -> dict[str, Any]:
         "params": evaluation.params,
         **({"latency": evaluation.latency} if math.isfinite(evaluation.latency) else {}),
     }
-
-

@@ -19,10 +19,10 @@ from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
 from bbnas.runs.executors import Executor, executor
 from bbnas.runs.train_all import Wanted, measure_named
-from bbnas.search.limits import Limits
-from bbnas.search.prices import Clock, Prices
-from bbnas.search.samplers import SAMPLERS, Setting, make_sampler, sampler_options
-from bbnas.search.summary import summary
+from bbnas.searching.limits import Limits
+from bbnas.searching.prices import Clock, Prices
+from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
+from bbnas.searching.summary import summary
 from bbnas.space import Space
 from bbnas.store import Store, paused_folder, ready_url, storage_url
 from bbnas.store.ledger import Counts, Ledger
@@ -31,7 +31,7 @@ from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task
 
 if TYPE_CHECKING:
-    from bbnas.search.loop import Event, Loop
+    from bbnas.searching.loop import Event, Loop
 
 __all__ = ["SAMPLERS", "SearchResult", "available_cores", "sampler_options", "search", "summary"]
 
@@ -199,8 +199,8 @@ def _loop(
     baselines: Mapping[str, Design],
     on_event: Callable[[Event], None] | None,
 ) -> Loop:
-    from bbnas.search.loop import Loop
-    from bbnas.search.trials import Trials
+    from bbnas.searching.loop import Loop
+    from bbnas.searching.trials import Trials
 
     config, claimed = ledger.config, ledger.counts().claimed
     sampler = make_sampler(_setting(config, space, evaluator, claimed))

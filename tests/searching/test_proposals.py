@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bbnas.searching.proposals import expected_gain, expected_improvement
 from hypothesis import given
 from hypothesis import strategies as st
 from quick import SPACE, Formula, price, quick_search
@@ -15,8 +16,7 @@ from scipy.stats import norm
 
 from bbnas.analysis import recommend
 from bbnas.analysis.hypervolume import hypervolume
-from bbnas.search import proposals
-from bbnas.search.proposals import expected_gain, expected_improvement
+from bbnas.searching import proposals
 from bbnas.space import Space
 
 

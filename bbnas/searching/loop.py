@@ -20,10 +20,10 @@ from bbnas.analysis.pareto import minimised, non_dominated, useful
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
-from bbnas.search.limits import Limits
-from bbnas.search.prices import Prices
-from bbnas.search.stopping import next_rung, to_resume
-from bbnas.search.trials import Trials
+from bbnas.searching.limits import Limits
+from bbnas.searching.prices import Prices
+from bbnas.searching.stopping import next_rung, to_resume
+from bbnas.searching.trials import Trials
 from bbnas.space import Space
 from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
 from bbnas.study import Candidate, StudyConfig
@@ -181,7 +181,7 @@ class Loop:
         self._failures = [*self._failures, job] if evaluation.status == "failed" else []
         evaluation = self.prices.complete(evaluation)
         with uninterrupted():
-            notes = self.trials.tell(record.trial, evaluation)
+            notes = self.trials.tell(record.trial, evaluation, bool(record.baseline))
             recorded = self.ledger.finish(job, evaluation, notes)
         record = replace(record, running=False, trained=True)
         self.records[job.number] = record
@@ -254,7 +254,7 @@ class Loop:
                 if not new.running:
                     self.trials.drop(new.trial)
                     new = replace(new, trial=None)
-                self.trials.remember(evaluation, notes)
+                self.trials.remember(evaluation, notes, bool(new.baseline))
             self.records[number] = replace(new, evaluation=evaluation)
         self._front, self._best = standing(self.config, self.records)
 
@@ -326,7 +326,7 @@ class Loop:
             return self._start(claim, trial)
         if isinstance(claim, Known):
             evaluation = self.prices.complete(claim.evaluation)
-            self.trials.tell(trial, evaluation)
+            self.trials.tell(trial, evaluation, bool(baseline))
             self._note(Record(claim.job.number, design, baseline, evaluation))
         elif claim is Refusal.DUPLICATE:
             self.trials.avoid(trial)

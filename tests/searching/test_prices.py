@@ -12,7 +12,7 @@ from quick import quick_search
 from bbnas.analysis import recommend
 from bbnas.engine.latency import setting
 from bbnas.errors import UserError
-from bbnas.search import SearchResult, summary
+from bbnas.searching import SearchResult, summary
 from bbnas.space import Space
 from bbnas.store import Store, open_study
 
@@ -98,7 +98,7 @@ def test_a_study_without_latency_knows_it_once_it_is_measured(tmp_path: Path) ->
     assert all(math.isnan(c.evaluation.latency) for c in study.candidates)
     with pytest.raises(UserError, match="knows no latencies: measure them"):
         recommend(study, max_latency=1.0)
-    from bbnas.search.prices import Clock
+    from bbnas.searching.prices import Clock
 
     clock = Clock(Store(url), "sr4", HERE)
     for candidate in study.candidates:

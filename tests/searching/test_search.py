@@ -20,8 +20,8 @@ from bbnas.errors import UserError
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS
 from bbnas.runs.benefit import benefit_designs
-from bbnas.search import SAMPLERS, summary
-from bbnas.search.loop import Event
+from bbnas.searching import SAMPLERS, summary
+from bbnas.searching.loop import Event
 from bbnas.space import Space, load_space
 from bbnas.store import Store
 from bbnas.study import Study

@@ -17,12 +17,12 @@ from scipy.stats import norm
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import PROTOCOLS
-from bbnas.search.stopping import (
+from bbnas.searching.stopping import (
     BEYOND_NOISE,
     REDUCTION,
     crowding,
-    to_resume,
     rung_noise,
+    to_resume,
     worth_more,
 )
 from bbnas.store import Store

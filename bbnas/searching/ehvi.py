@@ -25,7 +25,7 @@ from bbnas.analysis.recommend import above_chord, knee
 from bbnas.analysis.surrogate import Array, Surrogate, all_runs, discrepancy
 from bbnas.design import Design
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.search.trials import PastRun
+from bbnas.searching.trials import PastRun
 from bbnas.space import Space
 
 # Designs drawn at random for each proposal, beside the neighbours of those on the front.
@@ -84,7 +84,7 @@ class EhviSampler(BaseSampler):
     - ``protocol`` gives the noise (dB) between seeds and the rungs; ``skip_psnr`` (dB) is what a
       network that learns nothing reaches. ``allowed`` says which designs may be proposed.
 
-    The search attaches each outcome to its trial (:class:`~bbnas.search.trials.PastRun`), so that
+    The search attaches each outcome to its trial (``bbnas.searching.trials.PastRun``), so that
     runs stopped at a rung and runs without a PSNR inform the surrogate too. Without that, the
     values of completed trials are read.
 
@@ -204,7 +204,7 @@ class EhviSampler(BaseSampler):
     def _front(self, runs: Sequence[PastRun]) -> _Front | None:
         """The front of the useful runs; None without one."""
         surrogate = self._surrogate(runs)
-        own = [r.design for r in runs if useful(self._scale, r) and self._space.contains(r.design)]
+        own = [r.design for r in runs if not r.baseline and useful(self._scale, r)]
         if surrogate is None or not own:
             return None
         psnr, costs = surrogate.expects(own)[0], self._costs(own)
@@ -233,9 +233,7 @@ class EhviSampler(BaseSampler):
             return None
         designs = [here, *near]
         mean, deviation = front.surrogate.expects(designs)
-        score = above_chord(
-            mean, 10 ** self._costs(designs), front.psnr, 10**front.costs, floor
-        )
+        score = above_chord(mean, 10 ** self._costs(designs), front.psnr, 10**front.costs, floor)
         shift = discrepancy(designs)
         variance = deviation**2 + np.diag(shift) + shift[0, 0] - 2 * shift[0]
         gains = expected_improvement(score - score[0], np.sqrt(variance))

@@ -30,30 +30,31 @@ _PASSING = ":relative_params:"
 
 @dataclass(frozen=True)
 class PastRun:
-    """The outcome of one design, as a sampler may read it from a trial."""
+    """The outcome of one design, as a sampler may read it from a trial.
+
+    ``baseline``: a user put it in, so it informs the surrogate but is not built on.
+    """
 
     design: Design
     status: Status
     psnr: float
     rungs: tuple[tuple[int, float], ...] = ()
+    baseline: bool = False
 
     @property
     def feasible(self) -> bool:
         return self.status == "ok" and math.isfinite(self.psnr)
 
-    @classmethod
-    def of(cls, trial: FrozenTrial) -> PastRun | None:
+    @staticmethod
+    def of(trial: FrozenTrial) -> PastRun | None:
         """The run that :class:`Trials` attached to a trial; None without one."""
-        content = trial.user_attrs.get(PAST_RUN)
-        if content is None:
-            return None
-        rungs = tuple((step, psnr) for step, psnr in content["rungs"])
-        return cls(content["design"], content["status"], content["psnr"], rungs)
+        run: PastRun | None = trial.user_attrs.get(PAST_RUN)
+        return run
 
 
-def _attributes(evaluation: Evaluation) -> dict[str, Any]:
-    content = {name: getattr(evaluation, name) for name in ("design", "status", "psnr", "rungs")}
-    return {PAST_RUN: content}
+def _attributes(evaluation: Evaluation, baseline: bool) -> dict[str, PastRun]:
+    e = evaluation
+    return {PAST_RUN: PastRun(e.design, e.status, e.psnr, e.rungs, baseline)}
 
 
 class Trials:
@@ -93,16 +94,18 @@ class Trials:
         self._add(design, TrialState.RUNNING)
         return len(self._study.get_trials(deepcopy=False)) - 1
 
-    def tell(self, trial: int | None, evaluation: Evaluation) -> dict[str, Any]:
+    def tell(
+        self, trial: int | None, evaluation: Evaluation, baseline: bool = False
+    ) -> dict[str, Any]:
         """Report an outcome; a design that was stopped keeps its trial, to be told again.
 
         Returns the sampler's notes on the trial, to be given to ``remember``.
         """
         if trial is None:
-            self.remember(evaluation, {})
+            self.remember(evaluation, {}, baseline)
             return {}
         storage, identity = self._study._storage, self._frozen(trial)._trial_id
-        for name, value in _attributes(evaluation).items():
+        for name, value in _attributes(evaluation, baseline).items():
             storage.set_trial_user_attr(identity, name, value)
         if evaluation.status == "stopped":
             return {}
@@ -111,7 +114,9 @@ class Trials:
         notes = self._frozen(trial).system_attrs
         return {key: value for key, value in notes.items() if _PASSING not in key}
 
-    def remember(self, evaluation: Evaluation, notes: Mapping[str, Any]) -> None:
+    def remember(
+        self, evaluation: Evaluation, notes: Mapping[str, Any], baseline: bool = False
+    ) -> None:
         """Report an outcome without a trial: of an earlier run, of another one, or of a design
         outside the space, which is told as FAIL.
         """
@@ -120,12 +125,12 @@ class Trials:
                 evaluation.design,
                 self._state(evaluation),
                 values=self._values(evaluation),
-                user_attrs=_attributes(evaluation),
+                user_attrs=_attributes(evaluation, baseline),
                 system_attrs=dict(notes),
             )
         else:
             self._study.add_trial(
-                create_trial(state=TrialState.FAIL, user_attrs=_attributes(evaluation))
+                create_trial(state=TrialState.FAIL, user_attrs=_attributes(evaluation, baseline))
             )
 
     def avoid(self, trial: int | None, excess: Mapping[str, float] | None = None) -> None:

@@ -10,8 +10,8 @@ import pytest
 from quick import SPACE, Formula, quick_search
 
 from bbnas.design import Design
-from bbnas.search.samplers import sampler_options
-from bbnas.search.trials import Trials
+from bbnas.searching.samplers import sampler_options
+from bbnas.searching.trials import Trials
 from bbnas.space import Space
 
 SMALL = Space.from_dict(SPACE)
