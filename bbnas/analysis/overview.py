@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from bbnas.analysis.estimates import estimate
 from bbnas.analysis.recommend import Recommendation, standing
-from bbnas.cost import ops_and_params
 from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
@@ -67,6 +66,8 @@ def overview(study: Study, recommendation: Recommendation) -> list[Line]:
     Differences in PSNR are those of the estimates from all runs, with the half width of their 95 %
     confidence intervals; a design that was not evaluated itself is estimated likewise.
     """
+    from bbnas.cost import ops_and_params
+
     task = get_task(study.config.task)
     chosen = recommendation.candidate
     here = chosen.evaluation
