@@ -1,11 +1,11 @@
-"""Running an experiment: every row with every seed, each training kept as soon as it ends."""
+"""Running an ablation: every row is trained with every seed and stored as soon as it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bbnas.ablations.ablation import Ablation, Measured
+from bbnas.ablations.ablation import Ablation, MeasuredAblation
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
@@ -16,27 +16,27 @@ if TYPE_CHECKING:
     from bbnas.data import Dataset
 
 
-def stored(experiment: Ablation, dataset: Dataset, store: Store | None) -> Measured:
-    """What ``store`` holds of an experiment; None is an empty one."""
+def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> MeasuredAblation:
+    """An ablation with the evaluations that ``store`` holds; None is an empty store."""
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
-        return store.find_evaluation(design, experiment.task, protocol, dataset.fingerprint)
+        return store.find_evaluation(design, ablation.task, protocol, dataset.fingerprint)
 
-    return Measured(
-        experiment,
+    return MeasuredAblation(
+        ablation,
         dataset.fingerprint,
         dataset.description,
         {
-            row.name: tuple(find(row.design, protocol) for protocol in experiment.protocols)
-            for row in experiment.rows
+            row.name: tuple(find(row.design, protocol) for protocol in ablation.protocols)
+            for row in ablation.rows
         },
     )
 
 
 def run_ablation(
-    experiment: Ablation,
+    ablation: Ablation,
     dataset: Dataset,
     store: Store,
     *,
@@ -44,24 +44,24 @@ def run_ablation(
     device: str = "cpu",
     evaluate: Evaluator | None = None,
     on_trained: Callable[[Trained], None] | None = None,
-) -> Measured:
-    """Train what ``store`` does not hold, a seed after the other, and return all of it.
+) -> MeasuredAblation:
+    """Train the rows that ``store`` does not hold, seed by seed, and return all evaluations.
 
-    The same call again goes on where it was interrupted, or returns at once.
+    The same call resumes an interrupted run, and returns at once when everything is stored.
 
     Raises:
-        UserError: a row that could not be trained at all.
+        UserError: a row could not be trained at all.
     """
     wanted = {
         (row.name, protocol.seed): Wanted(
             row.design, protocol, f"{row.name}, seed {protocol.seed}"
         )
-        for protocol in experiment.protocols
-        for row in experiment.rows
+        for protocol in ablation.protocols
+        for row in ablation.rows
     }
     train_named(
         wanted,
-        experiment.task,
+        ablation.task,
         dataset,
         store,
         workers=workers,
@@ -69,4 +69,4 @@ def run_ablation(
         evaluate=evaluate,
         on_trained=on_trained,
     )
-    return stored(experiment, dataset, store)
+    return stored(ablation, dataset, store)

@@ -18,6 +18,7 @@ from typing import Any
 from bbnas.bench.contestants import Case, Contestant, Job, Worker, counts, moved, programs
 from bbnas.errors import UserError, unknown
 from bbnas.native import choose_isa
+from bbnas.reporting.theme import Spec, axes_layout
 from bbnas.text import plural
 
 LQ = (320, 180)  # the size that the rules are of
@@ -349,26 +350,25 @@ def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roo
     )
 
 
-def draw(bench: Bench) -> list[dict[str, Any]]:
-    """Plotly figures: a bar a contestant for each case, and a table of the rules."""
+def draw(bench: Bench) -> list[Spec]:
+    """Plotly figures: for each case a bar for each contestant, and a table of the rules."""
     times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
-    figures = [
-        {
-            "data": [
-                _bars([t for t in times if (t.case, t.threads) == (case, threads)], threads)
-                for threads in sorted({t.threads for t in times if t.case == case})
-            ],
-            "layout": {
-                "barmode": "group",
-                "height": 180 + 36 * len({t.contestant for t in times if t.case == case}),
-                "template": "plotly_white",
-                "title": {"text": CASES[case].title},
-                "xaxis": {"rangemode": "tozero", "title": {"text": "time (ms)"}},
-                "yaxis": {"autorange": "reversed", "automargin": True},
-            },
-        }
-        for case in dict.fromkeys(timing.case for timing in times)
-    ]
+    figures = []
+    for case in dict.fromkeys(timing.case for timing in times):
+        own = [t for t in times if t.case == case]
+        layout = axes_layout(
+            f"{CASES[case].title}: time (ms)",
+            "",
+            180 + 36 * len({t.contestant for t in own}),
+            barmode="group",
+            xaxis={"rangemode": "tozero"},
+            yaxis={"autorange": "reversed"},
+        )
+        bars = [
+            _bars([t for t in own if t.threads == threads], threads)
+            for threads in sorted({t.threads for t in own})
+        ]
+        figures.append({"data": bars, "layout": layout})
     rows = [
         (v.case, v.ours, v.threads, v.peer, _times(v.ratio), v.at_least, v.word)
         for v in bench.verdicts

@@ -11,7 +11,7 @@ from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
 
 if TYPE_CHECKING:
-    from bbnas.reporting.grid import Table
+    from bbnas.reporting.tables import TextTable
     from bbnas.store import Store
 
 _storage = options.storage("runs/ablations.db")
@@ -134,7 +134,7 @@ def run(
 
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
-    from bbnas.ablations.tables import find
+    from bbnas.ablations.tables import ablation_report
     from bbnas.inference import resolve_device, skip_psnr
     from bbnas.searching import available_cores
     from bbnas.store import ABLATIONS, open_store
@@ -150,7 +150,7 @@ def run(
             on_trained=on_trained,
         )
     floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
-    found = find(measured, floor)
+    found = ablation_report(measured, floor)
     html, markdown = write_ablation(found, output or "reports")
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
@@ -161,7 +161,7 @@ def run(
     click.echo(f"wrote {html} and {markdown}")
 
 
-def _print(table: Table) -> None:
+def _print(table: TextTable) -> None:
     kept = [i for i, name in enumerate(table.columns) if name != "the paper says"]
     cells = [[row[i] for row in table.rows] for i in kept]
     for place, i in enumerate(kept):

@@ -71,7 +71,8 @@ def paper(
         raise UserError(f"--live scores bicubic, which {table} has no row for: leave it out")
     form = _form("json" if as_json else form, output)
 
-    from bbnas.paper import FORMATS, live_bicubic, paper_table
+    from bbnas.paper import live_bicubic, paper_table
+    from bbnas.reporting.paper import FORMATS
     from bbnas.store import open_study
 
     opened = [open_study(study, storage) for study in studies]

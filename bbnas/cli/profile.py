@@ -37,7 +37,7 @@ def profile(
 
     from bbnas.engine import read_program
     from bbnas.engine.latency import program_of, setting
-    from bbnas.engine.profile import by_part_and_work, draw
+    from bbnas.engine.profile import by_part_and_work
     from bbnas.engine.profile import profile as measure
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
@@ -52,11 +52,12 @@ def profile(
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
     if output is not None:
+        from bbnas.reporting.draw import draw_profile
         from bbnas.reporting.plain import write_figures
 
         title = f"Where the time of {Path(design).name} goes"
         words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."
-        write_figures(output, title, words, [draw(found)])
+        write_figures(output, title, words, [draw_profile(found)])
     if as_json:
         parts = [{"part": p, "work": w, "seconds": s} for (p, w), s in sums.items()]
         print_json({"setting": where, "seconds": total, "parts": parts, "layers": found})

@@ -62,30 +62,6 @@ def by_part_and_work(layers: list[LayerTime]) -> dict[tuple[str, str], float]:
     return sums
 
 
-def draw(layers: list[LayerTime]) -> dict[str, Any]:
-    """A Plotly bar a part, stacked by kind of work."""
-    sums = by_part_and_work(layers)
-    parts = list(dict.fromkeys(layer.part for layer in layers))
-    return {
-        "data": [
-            {
-                "type": "bar",
-                "name": work,
-                "x": parts,
-                "y": [sums.get((part, work), 0.0) * 1e3 for part in parts],
-                "hovertemplate": "%{x}, " + work + ": %{y:.3f} ms<extra></extra>",
-            }
-            for work in dict.fromkeys(layer.work for layer in layers)
-        ],
-        "layout": {
-            "barmode": "stack",
-            "template": "plotly_white",
-            "xaxis": {"title": {"text": "part of the network"}},
-            "yaxis": {"title": {"text": "processor time (ms)"}},
-        },
-    }
-
-
 def _channels(program: Program, op: Any) -> str:
     """``64→256`` as a layer makes them, before PixelShuffle."""
     made = op.output if op.output >= 0 else op.bits

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,15 +16,6 @@ from bbnas.design import Design
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import compared, score, skip
 from bbnas.metrics import psnr, quantize
-from bbnas.reporting.pictures import (
-    BICUBIC,
-    DEGRADED,
-    FULL_PRECISION,
-    HQ,
-    RECOMMENDED,
-    Crop,
-    Pictures,
-)
 from bbnas.tasks import Task, get_task
 from bbnas.threads import torch_threads
 from bbnas.training.loop import Diverged, Training, initialise
@@ -38,8 +31,48 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
+# What a crop was restored by.
+BICUBIC = "bicubic"
+DEGRADED = "degraded"
+FULL_PRECISION = "full precision"
+RECOMMENDED = "recommended"
+HQ = "HQ"
+
 IMAGES = 4
 SIDE = 96
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One place in one image, restored in several ways.
+
+    ``images`` maps each method, in the order in which to show them, to an (H, W, 3) uint8 array of
+    one size; ``psnr`` maps each but HQ to its PSNR in dB.
+    """
+
+    name: str
+    images: Mapping[str, NDArray[np.uint8]]
+    psnr: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Crops restored by the design of ``trial`` and by what it is compared with.
+
+    ``mean_psnr`` is the mean PSNR (dB) over all validation images of the study, by method.
+    Published designs are compared with the study's through the PSNR of ``bicubic``. ``note`` says
+    how the networks were trained.
+    """
+
+    trial: int
+    crops: tuple[Crop, ...]
+    mean_psnr: Mapping[str, float]
+    note: str = ""
+
+    @property
+    def bicubic(self) -> float | None:
+        """The PSNR (dB) of bicubic interpolation, where it was scored."""
+        return self.mean_psnr.get(BICUBIC)
 
 
 def restored_crops(

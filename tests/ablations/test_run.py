@@ -1,4 +1,4 @@
-"""An experiment is trained once, goes on where it was interrupted, and says how far it is."""
+"""An ablation is trained once, goes on where it was interrupted, and says how far it is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from quick import Formula, Photographs
 
-from bbnas.ablations.ablation import Ablation, Measured
+from bbnas.ablations.ablation import Ablation, MeasuredAblation
 from bbnas.ablations.run import run_ablation, stored
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
@@ -54,7 +54,7 @@ class Trainings:
         return replace(found, protocol=protocol, psnr=found.psnr + protocol.seed)
 
 
-def run(folder: Path, trainings: Trainings, shown: list[Trained] | None = None) -> Measured:
+def run(folder: Path, trainings: Trainings, shown: list[Trained] | None = None) -> MeasuredAblation:
     store = Store(f"sqlite:///{folder}/ablations.db", create=True)
     told = None if shown is None else shown.append
     return run_ablation(EXPERIMENT, Photographs(), store, evaluate=trainings, on_trained=told)  # type: ignore[arg-type]

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from bbnas.cli import main
-from bbnas.paper import FORMATS, TABLES, paper_table
+from bbnas.paper import TABLES, paper_table
+from bbnas.reporting.paper import FORMATS
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.store import Store

@@ -8,10 +8,11 @@ import pytest
 from bbnas.design import Design
 from bbnas.engine import isas
 from bbnas.engine.latency import Stopwatch, program_of, setting, shape_of
-from bbnas.engine.profile import WORK, by_part_and_work, draw, profile
+from bbnas.engine.profile import WORK, by_part_and_work, profile
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.presets import load_design, presets
+from bbnas.reporting.draw import draw_profile
 from bbnas.tasks import Part
 
 SMALL = (40, 24)
@@ -89,7 +90,7 @@ def test_every_preset_has_a_profile_by_part(task: str) -> None:
         sums = by_part_and_work(layers)
         total = sum(layer.seconds for layer in layers)
         assert sum(sums.values()) == pytest.approx(total)
-        drawn = draw(layers)["data"]
+        drawn = draw_profile(layers)["data"]
         assert sum(sum(bar["y"]) for bar in drawn) == pytest.approx(total * 1e3)
 
 

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bbnas.paper import FORMATS, TABLES, find_scores, paper_table
+from bbnas.paper import TABLES, find_scores, paper_table
+from bbnas.reporting.paper import FORMATS
 
 EVIL = "<script>alert('1')</script> | [x](y) *b*"
 
@@ -107,10 +108,15 @@ def test_html_holds_every_cell_and_fetches_nothing(tables, name):
     ]
 
 
+def evil_protocol(study):
+    return study.config.protocol.model_copy(update={"name": EVIL})
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_users_wrote_stays_text(form, tmp_path, write_scores, synthetic_study):
     write_scores(tmp_path / "<b>run")
-    study = synthetic_study(5, baselines=("bbcu-l",), data_description=EVIL, name=EVIL)
+    study = synthetic_study(5, baselines=("bbcu-l",), data_description=EVIL)
+    study = replace(study, config=replace(study.config, protocol=evil_protocol(study)))
     table = paper_table("table4", find_scores(tmp_path)[0], [study])
     text = FORMATS[form](table)
     if form == "html":

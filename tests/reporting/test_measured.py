@@ -28,7 +28,7 @@ def test_all_that_figures_depend_on_is_named(synthetic_study):
     protocol = study.config.protocol
     assert facts["iterations"] == f"{protocol.iterations:,}"
     assert facts["limits"] == "OPs at most 5.00 G"
-    assert facts["sampler"] == "tpe (n_startup_trials 40)"
+    assert facts["sampler"] == f"{study.config.sampler} (n_startup_trials 40)"
     assert (facts["search seed"], facts["training seed"]) == ("3", "0")
     assert facts["torch"] == "2.13.0"
     assert facts["data fingerprint"] == "fingerprint"
@@ -54,8 +54,8 @@ def test_differing_environments_are_counted(synthetic_study):
 )
 def test_moments_are_in_utc(synthetic_study, created):
     study = replace(synthetic_study(1), created=created)
-    assert flat(study)["begun"] == "2026-01-02 03:04:05 UTC"
-    assert flat(replace(study, created=None))["begun"] == "not recorded"
+    assert flat(study)["started"] == "2026-01-02 03:04:05 UTC"
+    assert flat(replace(study, created=None))["started"] == "not recorded"
 
 
 def test_duration():
