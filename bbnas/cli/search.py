@@ -214,10 +214,10 @@ def _print(result: SearchResult, budget: int, storage: str | None) -> None:
             title = f"statistically indistinguishable from it: {number}"
             _print_candidates(ties[:TIE_ROWS], title)
     click.echo(
-        f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')} "
-        f"evaluated, {result.trained} now in {duration(result.seconds)}; {counts.stopped} "
-        f"stopped early, {counts.failed} diverged or failed, {counts.duplicates} duplicates, "
-        f"{counts.rejected} over a limit"
+        f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
+        f"{result.trained} now in {duration(result.seconds)}\n"
+        f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
+        f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )
     if result.note:
         click.echo(result.note)

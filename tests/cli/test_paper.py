@@ -15,9 +15,9 @@ from PIL import Image
 
 from bbnas.cli import main
 from bbnas.paper import TABLES, paper_table
-from bbnas.reporting.paper import FORMATS
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
+from bbnas.reporting.paper import FORMATS
 from bbnas.store import Store
 from bbnas.store.studies import enter
 
