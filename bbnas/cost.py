@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.design import Design, Method
 from bbnas.networks import build
-from bbnas.tasks import Part, Task, get_task
+from bbnas.tasks import Part, Task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
@@ -115,16 +115,12 @@ class Cost(PartCost):
         return plain(self) | {"parts": parts, "unknown": self.unknown, "lq": list(self.lq)}
 
 
-def count(design: Design, task: str | Task, lq: tuple[int, int] = LQ) -> Cost:
+def count(design: Design, task: Task, lq: tuple[int, int] = LQ) -> Cost:
     """The cost of ``design`` on an LQ image of ``lq`` = (width, height) pixels.
 
     Parts are the task's and ``skip``: amplification and the global skip, element-wise work only.
-
-    Raises:
-        UserError: an unknown task.
     """
-    task = get_task(task) if isinstance(task, str) else task
-    parts, unknown = _trace(design.restricted(task.parts).canonical(), task)
+    parts, unknown = _trace(design.fitted(task), task)
     ratio = prod(lq) / prod(_TRACED)
     scaled = {
         name: PartCost(
@@ -150,7 +146,7 @@ class OpsAndParams(NamedTuple):
     params: float
 
 
-def ops_and_params(design: Design, task: str | Task) -> OpsAndParams:
+def ops_and_params(design: Design, task: Task) -> OpsAndParams:
     """What a search asks before training, in microseconds for a size seen before.
 
     Only method, binary parts, width and depth decide it, so few networks are ever traced.
@@ -160,7 +156,7 @@ def ops_and_params(design: Design, task: str | Task) -> OpsAndParams:
 
 @lru_cache(maxsize=4096)
 def _ops_and_params(
-    binarize: tuple[Part, ...], method: Method, width: int, depth: int, task: str | Task
+    binarize: tuple[Part, ...], method: Method, width: int, depth: int, task: Task
 ) -> OpsAndParams:
     bare = Design(binarize=binarize, method=method, width=width, depth=depth)
     cost = count(bare, task)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -108,40 +108,19 @@ class Design(Value):
         """A validated copy with ``changes``."""
         return self.model_validate(self.model_dump() | changes)
 
-    def restricted(self, parts: Collection[Part]) -> Self:
-        """The design without binarized parts that are not among ``parts``."""
-        return self.replace(binarize=[part for part in self.binarize if part in parts])
+    def fitted(self, task: Task) -> Design:
+        """The canonical design without the binarized parts that the task's backbone lacks."""
+        if all(part in task.parts for part in self.binarize):
+            return self.canonical()
+        return self.replace(binarize=[p for p in self.binarize if p in task.parts]).canonical()
 
-    def fitted(self, task: Task) -> Self:
-        """The canonical design without binarized parts that the task's backbone lacks."""
-        return self.restricted(task.parts).canonical()
+    def canonical(self) -> Design:
+        """The design that names the same network with every idle choice at its default.
 
-    def canonical(self) -> Self:
-        """The design that names the same network with every idle choice at its default."""
-        return cast("Self", _canonical(self))
-
-    def _canonical(self) -> Self:
-        design = self
-        if design.convs_per_residual > design.depth:
-            design = design.replace(convs_per_residual=design.depth)
-        if design.convs_per_block is not None:
-            size = min(design.convs_per_block, design.depth)
-            design = design.replace(convs_per_block=None if size == OWN_BLOCK else size)
-        if design.break_at is not None and MATTERS["break_at"](design):
-            span = design.convs_per_residual
-            first = (design.break_at - 1) // span * span + 1
-            whole = {"break_at": None, "convs_per_residual": 0}  # the body's only residual
-            design = design.replace(**whole if span == design.depth else {"break_at": first})
-        if design.k_ratio is not None and abs(design.k - 1.0) < 1e-9:
-            design = design.replace(k_ratio=None)
-        idle = {
-            axis: Design.model_fields[axis].default
-            for axis, matters in MATTERS.items()
-            if not matters(design) and getattr(design, axis) != Design.model_fields[axis].default
-        }
-        # Whether the position matters may rest on an axis that was idle a line above: the
-        # predicates below read only axes that are never idle together with theirs.
-        return design.replace(**idle) if idle else design
+        A design is made canonical where it enters: by ``load_design``, a Recipe, a Space, the
+        store. Code that changes a canonical design by ``replace`` makes it canonical again.
+        """
+        return _canonical(self)
 
     @property
     def key(self) -> str:
@@ -159,10 +138,6 @@ class Design(Value):
             return self.replace(**UNIT_FIELDS | METHODS[name]).canonical() == mine
 
         return next(filter(same, _BY_AXES), "")
-
-    def same_network(self, other: Design) -> bool:
-        """Whether both build the same network."""
-        return self.canonical() == other.canonical()
 
     def label(self) -> str:
         """A short name for tables and hovers: ``body, BBCU, 64×32``, or with the unit's axes."""
@@ -212,7 +187,24 @@ class Design(Value):
 # A search asks both of the same few hundred designs, hundreds of thousands of times.
 @lru_cache(1 << 16)
 def _canonical(design: Design) -> Design:
-    return design._canonical()
+    if design.convs_per_residual > design.depth:
+        design = design.replace(convs_per_residual=design.depth)
+    if design.convs_per_block is not None:
+        size = min(design.convs_per_block, design.depth)
+        design = design.replace(convs_per_block=None if size == OWN_BLOCK else size)
+    if design.break_at is not None and MATTERS["break_at"](design):
+        span = design.convs_per_residual
+        first = (design.break_at - 1) // span * span + 1
+        whole = {"break_at": None, "convs_per_residual": 0}  # the body's only residual
+        design = design.replace(**whole if span == design.depth else {"break_at": first})
+    if design.k_ratio is not None and abs(design.k - 1.0) < 1e-9:
+        design = design.replace(k_ratio=None)
+    idle = {
+        axis: Design.model_fields[axis].default
+        for axis, matters in MATTERS.items()
+        if not matters(design) and getattr(design, axis) != Design.model_fields[axis].default
+    }
+    return design.replace(**idle) if idle else design
 
 
 @lru_cache(1 << 16)
@@ -242,7 +234,9 @@ ABLATED = ("break_at", "convs_per_block")
 # The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
 OWN_BLOCK = 2
 
-# When a choice changes the network. An axis that is not here always does.
+# When a choice changes the network; an axis that is not listed always does. A predicate must read
+# only axes that matter whenever it returns True: one pass over MATTERS then gives the canonical
+# form (tests/test_design.py checks that it is idempotent).
 MATTERS: dict[str, Callable[[Design], bool]] = {
     "method": _any_binary,
     "k_ratio": lambda d: d.method == "bbcu" or not d.binarize,

@@ -9,7 +9,7 @@ from typing import Any
 from bbnas.design import _V4, METHODS, TITLES, Design
 from bbnas.errors import UserError, unknown
 from bbnas.schema import read_yaml
-from bbnas.tasks import TASKS, Part, Task, get_task
+from bbnas.tasks import TASKS, Part, Task
 
 # Backbones in full precision, by the width and the backbone's name in ``bbnas.tasks``.
 _BACKBONES = {
@@ -26,11 +26,10 @@ PRESETS: dict[str, Design] = {
 }
 
 
-def presets(task: str | Task) -> dict[str, Design]:
+def presets(task: Task) -> dict[str, Design]:
     """The presets that fit the task's backbone: at its depth, with the parts that it has."""
-    task = get_task(task) if isinstance(task, str) else task
     return {
-        name: design.replace(depth=task.backbone.depth).restricted(task.parts)
+        name: design.replace(depth=task.backbone.depth).fitted(task)
         for name, design in PRESETS.items()
         if _BACKBONES.get(name, (task.backbone.name,))[0] == task.backbone.name
     }
@@ -56,7 +55,7 @@ def _task_of(preset: str) -> str:
     return next(t.name for t in TASKS.values() if t.backbone.name == _BACKBONES[preset][0])
 
 
-def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
+def load_design(name_or_path: str | Path, task: Task = TASKS["sr4"]) -> Design:
     """A preset by name (:func:`preset_name`) as it fits the task, or a design from a YAML file.
 
     Without a depth in the file it is that of the task's backbone.
@@ -71,16 +70,15 @@ def load_design(name_or_path: str | Path, task: str | Task = "sr4") -> Design:
         fitting = presets(task)
         if preset not in fitting:
             raise UserError(
-                f"preset {preset!r} is not the backbone of task {getattr(task, 'name', task)}: "
+                f"preset {preset!r} is not the backbone of task {task.name}: "
                 f"use {next(iter(fitting))} there, or --task {_task_of(preset)}"
             )
         return fitting[preset]
     if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
-        return Design.from_dict(at_depth(read_yaml(text), task), text)
+        return Design.from_dict(at_depth(read_yaml(text), task), text).fitted(task)
     raise unknown("preset (or a .yaml file)", text, PRESETS)
 
 
-def at_depth(content: Mapping[str, Any], task: str | Task) -> dict[str, Any]:
+def at_depth(content: Mapping[str, Any], task: Task) -> dict[str, Any]:
     """The fields of a design, with the depth of the task's backbone where they have none."""
-    task = get_task(task) if isinstance(task, str) else task
     return {"depth": task.backbone.depth} | dict(content)

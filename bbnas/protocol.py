@@ -53,10 +53,6 @@ class Protocol(Value):
     noise: float = Field(default=0.03, ge=0)
     seed: int = Field(default=0, ge=0)
 
-    def with_seed(self, seed: int) -> Self:
-        """The protocol with another seed."""
-        return self.model_validate(self.model_dump() | {"seed": seed})
-
     @model_validator(mode="after")
     def _rungs_ascend(self) -> Self:
         steps = (0, *self.rungs, self.iterations)
@@ -73,6 +69,14 @@ class Protocol(Value):
         content = json.dumps(self.model_dump(exclude=UNDECIDING), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
+    def replace(self, **changes: Any) -> Self:
+        """A validated copy with ``changes``."""
+        return self.model_validate(self.model_dump() | changes)
+
+    def with_seed(self, seed: int) -> Self:
+        """The same protocol with another seed."""
+        return self.replace(seed=seed)
+
     def longer(self, factor: float, largest: int | None = None) -> Self:
         """The same with ``factor`` times the training compute: half as large again a patch, if no
         more than ``largest``, the rest in iterations, and no rungs.
@@ -88,8 +92,7 @@ class Protocol(Value):
         if iterations <= self.iterations:
             raise UserError(f"long factor {factor:g}: must be above {1 / share:g}")
         name = f"{self.name}-x{factor:g}"
-        changes = {"name": name, "patch": patch, "iterations": iterations, "rungs": ()}
-        return self.model_copy(update=changes)
+        return self.replace(name=name, patch=patch, iterations=iterations, rungs=())
 
     def trained(self, design: Design) -> Design:
         """The design as this protocol trains it: reduced width and depth, same k / k*.

@@ -1,4 +1,4 @@
-"""Recipe: all that a full training needs, in one YAML file, and its export from a study."""
+"""Recipe: everything that a full training needs, in one YAML file."""
 
 from __future__ import annotations
 
@@ -61,10 +61,16 @@ class Recipe(Value):
     @field_validator("design", mode="before")
     @classmethod
     def _preset(cls, value: Any, info: ValidationInfo) -> Any:
-        task = info.data.get("task", "sr4")
+        task = get_task(info.data.get("task", "sr4"))
         if isinstance(value, Mapping):
             return at_depth(value, task)
         return _named(partial(load_design, task=task), value)
+
+    @field_validator("design")
+    @classmethod
+    def _fitted(cls, value: Design, info: ValidationInfo) -> Design:
+        task = info.data.get("task")
+        return value if task is None else value.fitted(get_task(task))
 
     @field_validator("protocol", mode="before")
     @classmethod
@@ -100,12 +106,10 @@ class Recipe(Value):
             return self
         share = iterations / protocol.iterations
         quarter = max(1, iterations // 4, min(4, iterations // 2))
-        shorter = protocol.model_copy(
-            update={
-                "iterations": iterations,
-                "halve_every": max(1, round(protocol.halve_every * share)),
-                "validate_every": min(protocol.validate_every, quarter),
-            }
+        shorter = protocol.replace(
+            iterations=iterations,
+            halve_every=max(1, round(protocol.halve_every * share)),
+            validate_every=min(protocol.validate_every, quarter),
         )
         return self.model_copy(update={"protocol": shorter})
 

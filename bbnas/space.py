@@ -25,7 +25,7 @@ from bbnas.design import (
 from bbnas.errors import UserError, unknown
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
-from bbnas.tasks import Part, Task, get_task
+from bbnas.tasks import TASKS, Part, Task
 
 if TYPE_CHECKING:
     import optuna
@@ -297,7 +297,7 @@ class Space(Value):
             )
         return self._with_subsets(kept)
 
-    def restricted(self, task: Task) -> Self:
+    def fitted(self, task: Task) -> Self:
         """The same space without the parts that the task's backbone lacks."""
         subsets = [[p for p in subset if p in task.parts] for subset in self.axes.binarize]
         return self._with_subsets([list(s) for s in dict.fromkeys(map(tuple, subsets))])
@@ -426,11 +426,11 @@ def _set(design: Design, axis: str, value: Any) -> Design:
     return design.model_copy(update=_fields(axis, value))
 
 
-def load_space(name_or_path: str | Path, task: str | Task = "sr4") -> Space:
+def load_space(name_or_path: str | Path, task: Task = TASKS["sr4"]) -> Space:
     """A built-in space by name, or one from a YAML file (named after the file).
 
     In the file ``depth: {of_backbone: [0.5, 1]}`` are shares of the depth of the task's backbone;
-    no depth is that depth.
+    no depth is that depth. Parts that the backbone lacks are left out.
 
     Raises:
         UserError: neither a built-in space nor a file, or the file is not a valid space.
@@ -442,10 +442,9 @@ def load_space(name_or_path: str | Path, task: str | Task = "sr4") -> Space:
     if text not in known and not is_file:
         raise unknown("space (or a .yaml file)", text, known)
     content = {"name": path.stem} | read_yaml(path)
-    task = get_task(task) if isinstance(task, str) else task
     if isinstance(content.get("axes"), Mapping):
         content["axes"] = _at_depth(dict(content["axes"]), task.backbone.depth, path)
-    return Space.from_dict(content, path)
+    return Space.from_dict(content, path).fitted(task)
 
 
 def _at_depth(axes: dict[str, Any], depth: int, where: Path) -> dict[str, Any]:

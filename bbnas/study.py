@@ -131,7 +131,7 @@ class StudyConfig:
         Raises:
             UserError: as :class:`StudyConfig`.
         """
-        space = space.restricted(evaluator.task)
+        space = space.fitted(evaluator.task)
         return cls(
             name=f"{space.name}-{evaluator.task.name}-s{seed}" if name is None else name,
             space=space,

@@ -160,7 +160,7 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
         singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
         settings = {
             "name": "first",
-            "space": load_space("bbcu", get_task(str(config.get("task", "sr4")))),
+            "space": {"name": "bbcu"},
             "task": "sr4",
             "protocol": PROXY,
             "data": "fingerprint",
@@ -188,7 +188,7 @@ def methods_study() -> Callable[..., Study]:
     ) -> Study:
         candidates = []
         for number, ((method, width), value) in enumerate(psnr.items()):
-            design = load_design(method, task).replace(width=width).canonical()
+            design = load_design(method, get_task(task)).replace(width=width).canonical()
             evaluation = Evaluation(
                 design=design,
                 task=task,
@@ -205,7 +205,7 @@ def methods_study() -> Callable[..., Study]:
             candidates.append(Candidate(number, evaluation))
         settings = {
             "name": "methods",
-            "space": load_space("methods", get_task(task)).restricted(get_task(task)),
+            "space": load_space("methods", get_task(task)).to_dict(),
             "task": task,
             "protocol": PROXY,
             "data": "fingerprint",
@@ -246,32 +246,29 @@ def dataset(photographs: Path) -> Dataset:
 @pytest.fixture(scope="session")
 def quick():  # type: ignore[no-untyped-def]
     """A protocol of a second or less."""
-    return PROTOCOLS["proxy"].model_copy(
-        update={
-            "name": "quick",
-            "depth_scale": 0.0625,
-            "width_scale": 0.125,
-            "iterations": 60,
-            "batch": 4,
-            "patch": 32,
-            "validation_side": 64,
-        }
+    return PROTOCOLS["proxy"].replace(
+        name="quick",
+        depth_scale=0.0625,
+        width_scale=0.125,
+        iterations=60,
+        batch=4,
+        patch=32,
+        validation_side=64,
+        rungs=(),
     )
 
 
 @pytest.fixture(scope="session")
 def recipe(photographs: Path) -> Recipe:
     """A recipe of a second or two: a small BBCU-M, ×2, 60 iterations, three validations."""
-    protocol = PROTOCOLS["paper"].model_copy(
-        update={
-            "iterations": 60,
-            "batch": 2,
-            "patch": 24,
-            "learning_rate": 1e-3,
-            "halve_every": 40,
-            "validate_every": 20,
-            "validation_side": 48,
-        }
+    protocol = PROTOCOLS["paper"].replace(
+        iterations=60,
+        batch=2,
+        patch=24,
+        learning_rate=1e-3,
+        halve_every=40,
+        validate_every=20,
+        validation_side=48,
     )
     design = PRESETS["bbcu-m"].replace(width=6, depth=3, k_ratio=1.0)
     return Recipe(design=design, task="sr2", protocol=protocol, data=str(photographs))

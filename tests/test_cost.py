@@ -11,7 +11,7 @@ from bbnas.cost import count, ops_and_params, printed
 from bbnas.design import Design
 from bbnas.networks import build
 from bbnas.presets import PRESETS
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 
 PIXELS = 320 * 180
 
@@ -59,7 +59,7 @@ def test_counts_are_the_closed_formula(
         {"binarize": binarize, "width": width, "depth": depth, "norm": norm, "k_ratio": 1.0,
          "activation": activation, "activation_position": position}
     )  # fmt: skip
-    cost = count(design, f"sr{scale}")
+    cost = count(design, get_task(f"sr{scale}"))
     assert cost.unknown == {}
     for part in Part:
         macs, weights = formula(part, width, depth, scale)
@@ -73,7 +73,7 @@ def test_counts_are_the_closed_formula(
             assert (found.macs_fp, found.macs_binary) == (macs, 0)
             assert (found.params_fp, found.params_binary) == (weights, 0)
     assert cost.ops == pytest.approx(sum(part.ops for part in cost.parts.values()))
-    assert ops_and_params(design, f"sr{scale}") == (cost.ops, cost.params)
+    assert ops_and_params(design, get_task(f"sr{scale}")) == (cost.ops, cost.params)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_counts_are_the_closed_formula(
     ],
 )
 def test_table_1_and_4(task: str, preset: str, ops_g: str, params_k: int) -> None:
-    cost = count(PRESETS[preset], task)
+    cost = count(PRESETS[preset], get_task(task))
     assert printed(cost.ops, 1e9) == ops_g
     assert round(cost.params / 1e3) == params_k
 
@@ -109,14 +109,14 @@ def test_table_1_and_4(task: str, preset: str, ops_g: str, params_k: int) -> Non
     ],
 )
 def test_table_6(part: str, ops_f: str, ops_b: str, params_f: str, params_b: str) -> None:
-    full = count(PRESETS["srresnet"], "sr4").parts[part]
-    binary = count(PRESETS["bbcu-v4"].replace(binarize=(part,)), "sr4").parts[part]
+    full = count(PRESETS["srresnet"], get_task("sr4")).parts[part]
+    binary = count(PRESETS["bbcu-v4"].replace(binarize=(part,)), get_task("sr4")).parts[part]
     assert (printed(full.ops, 1e6), printed(binary.ops, 1e6)) == (ops_f, ops_b)
     assert (printed(full.params, 1e3), printed(binary.params, 1e3)) == (params_f, params_b)
 
 
 def test_the_honest_count_holds_what_the_convention_hides() -> None:
-    body = count(PRESETS["bbcu-v4"], "sr4").parts["body"]
+    body = count(PRESETS["bbcu-v4"], get_task("sr4")).parts["body"]
     # α, β, γ, ζ of 32 units of width 64 are trained; each unit's 64 scales are stored as well.
     assert body.all_params == body.params_binary + 32 * 64 * 4 + 32 * 64
     assert body.packed_bytes == body.params_binary / 8 + 4 * (32 * 64 * 5)
@@ -127,23 +127,23 @@ def test_the_honest_count_holds_what_the_convention_hides() -> None:
 @pytest.mark.parametrize("preset", ["srresnet", "bbcu-v1", "bbcu-m"])
 def test_every_parameter_is_counted(preset: str) -> None:
     design = PRESETS[preset].replace(width=6, depth=3)
-    network = build(design, "sr4")
+    network = build(design, get_task("sr4"))
     scales = sum(m.weight.shape[0] for m in network.modules() if isinstance(m, BinaryConv2d))
     total = sum(p.numel() for p in network.parameters())
-    assert count(design, "sr4").all_params == total + scales
+    assert count(design, get_task("sr4")).all_params == total + scales
 
 
 @pytest.mark.parametrize("lq", [(1, 1), (320, 180), (640, 360)])
 def test_operations_are_linear_in_pixels_and_parameters_constant(lq: tuple[int, int]) -> None:
     design = PRESETS["bbcu-m"].replace(width=8, depth=4)
-    one, many = count(design, "sr4", (1, 1)), count(design, "sr4", lq)
+    one, many = count(design, get_task("sr4"), (1, 1)), count(design, get_task("sr4"), lq)
     assert many.ops == pytest.approx(one.ops * lq[0] * lq[1])
     assert many.honest_ops == pytest.approx(one.honest_ops * lq[0] * lq[1])
     assert many.params == one.params
 
 
 def test_json_holds_plain_counts() -> None:
-    content = count(PRESETS["bbcu-m"], "sr4").to_dict()
+    content = count(PRESETS["bbcu-m"], get_task("sr4")).to_dict()
     assert content["ops"] == content["macs_fp"] + content["macs_binary"] / 64
     assert set(content["parts"]) == {*map(str, Part), "skip"}
     assert content["unknown"] == {}

@@ -12,6 +12,7 @@ from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
 from bbnas.study import Study
+from bbnas.tasks import get_task
 
 
 def written(path: Path, text: str) -> Path:
@@ -29,7 +30,7 @@ def test_presets_and_protocols_go_by_name(tmp_path: Path) -> None:
     assert recipe.protocol == PROTOCOLS["paper"]
     assert recipe.data is None
     other = Recipe.from_yaml(written(tmp_path / "d.yaml", "design: bbcu-m\ntask: denoise25\n"))
-    assert other.design == load_design("bbcu", "denoise25")  # of DnCNN's depth and parts
+    assert other.design == load_design("bbcu", get_task("denoise25"))  # of DnCNN's depth and parts
     # Paper §4.1: DnCNN by batches of 32 patches of 64, as long as the others.
     schedule = (other.protocol.batch, other.protocol.patch, other.protocol.iterations)
     assert schedule == (32, 64, 300_000)

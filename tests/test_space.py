@@ -17,7 +17,7 @@ from bbnas.design import METHODS, Activation, ActivationPosition, Design, Estima
 from bbnas.errors import UserError
 from bbnas.presets import PRESETS, presets
 from bbnas.space import Axes, Space, load_space
-from bbnas.tasks import TASKS, Part
+from bbnas.tasks import TASKS, Part, get_task
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -178,8 +178,8 @@ def test_the_built_in_space_covers_the_issue_s_axes() -> None:
 
 @pytest.mark.parametrize("task", ["sr4", "denoise25", "jpeg10"])
 def test_the_built_in_spaces_contain_the_paper_s_designs(task) -> None:
-    spaces = {name: load_space(name, task).restricted(TASKS[task]) for name in ("bbcu", "methods")}
-    for name, design in presets(task).items():
+    spaces = {name: load_space(name, get_task(task)) for name in ("bbcu", "methods")}
+    for name, design in presets(get_task(task)).items():
         own_unit = design.method == "bbcu" and not name.endswith("-lite")
         assert spaces["bbcu"].contains(design) == own_unit, name
         ranked = name in {*METHODS, "bbcu-l", "bbcu-m"} - {"bbcu-v2", "bbcu-v3"}
@@ -189,8 +189,8 @@ def test_the_built_in_spaces_contain_the_paper_s_designs(task) -> None:
 def test_a_method_decides_the_unit(tmp_path) -> None:
     file = tmp_path / "methods.yaml"
     file.write_text("version: 1\naxes: {binarize: [[body]], method: [bnn, reactnet, bbcu]}")
-    found = list(load_space(file, "denoise25").enumerate())
-    assert found == [presets("denoise25")[name] for name in ("bnn", "reactnet", "bbcu")]
+    found = list(load_space(file, get_task("denoise25")).enumerate())
+    assert found == [presets(get_task("denoise25"))[name] for name in ("bnn", "reactnet", "bbcu")]
 
 
 def test_depth_is_the_backbone_s_or_a_share_of_it(tmp_path) -> None:
@@ -202,7 +202,7 @@ def test_depth_is_the_backbone_s_or_a_share_of_it(tmp_path) -> None:
     ):
         file.write_text(f"version: 1\naxes: {{binarize: [[body]]{written}}}")
         assert load_space(file).axes.depth == sr
-        assert load_space(file, "denoise50").axes.depth == denoise
+        assert load_space(file, get_task("denoise50")).axes.depth == denoise
 
 
 def test_what_is_not_in_the_space_is_named() -> None:
@@ -226,11 +226,11 @@ def test_counting_a_large_space_is_quick() -> None:
 def test_every_part_that_the_task_has_stays() -> None:
     space = load_space("bbcu")
     for task in ("sr2", "sr3", "sr4"):
-        assert space.restricted(TASKS[task]).key == space.key
+        assert space.fitted(TASKS[task]).key == space.key
 
 
 def test_a_part_that_the_task_lacks_goes() -> None:
-    space = load_space("bbcu", "denoise15").restricted(TASKS["denoise15"])
+    space = load_space("bbcu", get_task("denoise15"))
     assert len(space.axes.binarize) == 8
     assert not any(Part.UPSAMPLING in subset for subset in space.axes.binarize)
 

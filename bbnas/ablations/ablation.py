@@ -23,7 +23,7 @@ from bbnas.presets import at_depth, load_design
 from bbnas.protocol import Protocol, load_protocol
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
-from bbnas.tasks import get_task
+from bbnas.tasks import Task, get_task
 
 
 class AblationRow(Value):
@@ -150,7 +150,7 @@ class Ablation(Value):
     @property
     def protocols(self) -> list[Protocol]:
         """The protocol with each seed."""
-        return [self.protocol.model_copy(update={"seed": seed}) for seed in range(self.seeds)]
+        return [self.protocol.with_seed(seed) for seed in range(self.seeds)]
 
     def printed(self, row: AblationRow) -> dict[str, float]:
         """The paper's PSNR (dB) of a row by benchmark, empty where it prints none."""
@@ -219,7 +219,7 @@ def load_ablation(name_or_path: str | Path, protocol: str | Path | None = None) 
         task = get_task(str(content.get("task")))
         content["protocol"] = _protocol(path.stem, protocol or content.get("protocol"))
         if isinstance(content.get("rows"), list):
-            content["rows"] = [_row(row, task.name) for row in content["rows"]]
+            content["rows"] = [_row(row, task) for row in content["rows"]]
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return validate(Ablation, content, path)
@@ -231,7 +231,7 @@ def _protocol(name: str, given: Any) -> Any:
     return load_protocol(given) if isinstance(given, str | Path) else given
 
 
-def _row(row: Any, task: str) -> Any:
+def _row(row: Any, task: Task) -> Any:
     """The row with its design at the task's depth; validation reports what is no row."""
     if not isinstance(row, Mapping) or "design" not in row:
         return row
@@ -249,4 +249,4 @@ def _row(row: Any, task: str) -> Any:
             return row
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    return {**row, "design": design.restricted(get_task(task).parts).canonical()}
+    return {**row, "design": design.fitted(task)}

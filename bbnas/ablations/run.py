@@ -9,8 +9,9 @@ from bbnas.ablations.ablation import Ablation, MeasuredAblation
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.train_all import Trained, Wanted, train_named
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
 def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> MeasuredAblation:
     """An ablation with the evaluations that ``store`` holds; None is an empty store."""
+    task = get_task(ablation.task)
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
-        return store.find_evaluation(design, ablation.task, protocol, dataset.fingerprint)
+        return store.find_evaluation(design, task, protocol, dataset.fingerprint)
 
     return MeasuredAblation(
         ablation,
@@ -37,36 +39,32 @@ def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> Measure
 
 def run_ablation(
     ablation: Ablation,
-    dataset: Dataset,
+    evaluator: Evaluator,
     store: Store,
     *,
-    workers: int = 1,
-    device: str = "cpu",
-    evaluate: Evaluator | None = None,
-    on_trained: Callable[[Trained], None] | None = None,
+    workers: int | None = None,
+    on_done: Callable[[Trained], None] | None = None,
 ) -> MeasuredAblation:
     """Train the rows that ``store`` does not hold, seed by seed, and return all evaluations.
 
-    The same call resumes an interrupted run, and returns at once when everything is stored.
+    ``store``, ``workers`` and ``on_done`` are those of :func:`bbnas.runs.train_all.train_all`: the
+    same call resumes an interrupted run, and returns at once when everything is stored.
 
     Raises:
         UserError: a row could not be trained at all.
     """
-    wanted = {
-        (row.name, protocol.seed): Wanted(
-            row.design, protocol, f"{row.name}, seed {protocol.seed}"
-        )
-        for protocol in ablation.protocols
+    requests = {
+        (row.name, by.seed): Request(row.design, by, f"{row.name}, seed {by.seed}")
+        for by in ablation.protocols
         for row in ablation.rows
     }
-    train_named(
-        wanted,
-        ablation.task,
-        dataset,
-        store,
-        workers=workers,
-        device=device,
-        evaluate=evaluate,
-        on_trained=on_trained,
+    done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
+    return MeasuredAblation(
+        ablation,
+        evaluator.data,
+        evaluator.data_description,
+        {
+            row.name: tuple(done[row.name, by.seed] for by in ablation.protocols)
+            for row in ablation.rows
+        },
     )
-    return stored(ablation, dataset, store)

@@ -85,7 +85,7 @@ def fit_effects(study: Study) -> Fit:
     runs = runs_of(study.config, evaluations)
     if not len(runs):
         return Fit((), 0, 0.0, left_out)
-    designs = [design.canonical() for design in runs.designs]
+    designs = runs.designs
     noise = max(study.config.protocol.noise, 1e-3)
     weights = noise**2 / (noise**2 + runs.doubt**2)
     found, r2 = _least_squares(_axes(study, designs), runs.psnr, weights)

@@ -101,7 +101,7 @@ def _tables(confirmations: Sequence[Evaluation]) -> list[dict[str, dict[int, flo
     tables: dict[Protocol, dict[str, dict[int, float]]] = {}
     for e in confirmations:
         if e.feasible:
-            table = tables.setdefault(e.protocol.model_copy(update={"seed": 0}), {})
+            table = tables.setdefault(e.protocol.with_seed(0), {})
             table.setdefault(e.design.key, {})[e.protocol.seed] = e.psnr
     return list(tables.values())
 

@@ -63,7 +63,7 @@ class Pool:
     def of(cls, study: Study) -> Pool:
         keyed = [(e.design.key, e) for e in study.evaluations()]
         return cls(
-            {key: e.design.canonical() for key, e in keyed},
+            {key: e.design for key, e in keyed},
             {key: e for key, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
         )
 

@@ -30,7 +30,7 @@ def export(
     chosen = recommend(study, pick, max_ops, max_params, max_latency).candidate
     found = chosen.evaluation
     return Recipe(
-        design=found.design.canonical(),
+        design=found.design,
         task=found.task,
         data=data,
         provenance=Provenance(

@@ -50,7 +50,7 @@ def seed_noise(study: Study, repeats: Sequence[Evaluation]) -> SeedNoise | None:
     groups: dict[str, dict[int, float]] = {}
     own = [c.evaluation for c in study.candidates] + list(study.references)
     for evaluation in [*own, *repeats]:
-        same = evaluation.protocol.model_copy(update={"seed": protocol.seed}).key == protocol.key
+        same = evaluation.protocol.with_seed(protocol.seed).key == protocol.key
         if same and evaluation.feasible:
             seeds = groups.setdefault(evaluation.design.key, {})
             seeds[evaluation.protocol.seed] = evaluation.psnr
@@ -65,11 +65,10 @@ def agreement(study: Study, repeats: Sequence[Evaluation]) -> list[Agreement]:
     from scipy.stats import kendalltau
 
     own = {c.evaluation.design.key: c.evaluation for c in study.candidates}
-    seed = {"seed": study.config.protocol.seed}
     pairs: dict[str, list[tuple[float, float]]] = {}
     protocols: dict[str, Protocol] = {}
     for evaluation in repeats:
-        protocol = evaluation.protocol.model_copy(update=seed)
+        protocol = evaluation.protocol.with_seed(study.config.protocol.seed)
         mine = own.get(evaluation.design.key)
         if protocol.key != study.config.protocol.key and mine and mine.feasible:
             protocols.setdefault(protocol.key, protocol)

@@ -49,7 +49,7 @@ def frame(study: Study) -> pd.DataFrame:
 
 def _row(candidate: Candidate) -> dict[str, Any]:
     evaluation = candidate.evaluation
-    design = evaluation.design.canonical()
+    design = evaluation.design
     axes = design.to_dict()
     axes["binarize"] = "+".join(design.binarize) or "none"
     axes["method"] = design.published

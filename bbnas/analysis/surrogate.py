@@ -223,7 +223,6 @@ def _features(designs: Sequence[Design]) -> Array:
 
 @lru_cache(maxsize=8192)
 def _row(design: Design) -> tuple[float, ...]:
-    design = design.canonical()
     return (
         *(float(design.binary(part)) for part in Part),
         float(design.weight_scale),

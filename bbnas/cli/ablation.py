@@ -135,22 +135,21 @@ def run(
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
     from bbnas.ablations.tables import ablation_report
-    from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.searching import available_cores
+    from bbnas.inference import resolve_device
+    from bbnas.runs.executors import TrainingEvaluator
     from bbnas.store import ABLATIONS, open_store
+    from bbnas.tasks import get_task
 
-    place, dataset = str(resolve_device(device)), load_images(data)
-    with trainings_progress(quiet) as on_trained:
-        measured = run_ablation(
-            experiment,
-            dataset,
-            open_store(storage, ABLATIONS, create=True),
-            workers=workers or available_cores(),
-            device=place,
-            on_trained=on_trained,
-        )
-    floor = skip_psnr(experiment.task, dataset.validation, experiment.protocol.validation_side)
-    found = ablation_report(measured, floor)
+    evaluator = TrainingEvaluator(
+        get_task(experiment.task),
+        experiment.protocol,
+        load_images(data),
+        str(resolve_device(device)),
+    )
+    store = open_store(storage, ABLATIONS, create=True)
+    with trainings_progress(quiet) as on_done:
+        measured = run_ablation(experiment, evaluator, store, workers=workers, on_done=on_done)
+    found = ablation_report(measured, evaluator.skip_psnr)
     html, markdown = write_ablation(found, output or "reports")
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})

@@ -67,7 +67,7 @@ def bench_sampler(
     faster than random as it must be, or slower than the best peer.
     """
     from bbnas.bench.sampler.run import compare_samplers
-    from bbnas.searching import available_cores
+    from bbnas.threads import available_cores
 
     with simulation_progress(quiet) as on_done:
         compared = compare_samplers(
@@ -187,27 +187,24 @@ def bench_tabulate(
     chosen_space, chosen = load_space(space, chosen_task), load_protocol(protocol)
 
     from bbnas.bench.sampler.table import DEFAULT_TABLE, tabulate, write_table
-    from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.searching import available_cores
+    from bbnas.inference import resolve_device
+    from bbnas.runs.executors import TrainingEvaluator
     from bbnas.store import TABLE, open_store
 
-    dataset, place = load_images(data), str(resolve_device(device))
+    place = str(resolve_device(device))
+    evaluator = TrainingEvaluator(chosen_task, chosen, load_images(data), place)
     about = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": shlex.join(["bbnas", *sys.argv[1:]]),
     }
-    with trainings_progress(quiet) as on_trained:
+    with trainings_progress(quiet) as on_done:
         made = tabulate(
             chosen_space,
-            chosen_task,
-            dataset,
-            chosen,
+            evaluator,
             open_store(storage, TABLE, create=True),
-            workers=workers or available_cores(),
-            device=place,
+            workers=workers,
             about=about,
-            skip_psnr=skip_psnr(chosen_task, dataset.validation, chosen.validation_side),
-            on_trained=on_trained,
+            on_done=on_done,
         )
     path = write_table(made, output or DEFAULT_TABLE)
     size = path.stat().st_size

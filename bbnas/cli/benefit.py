@@ -6,6 +6,7 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json, print_table
+from bbnas.cli.progress import trainings_progress
 from bbnas.errors import UserError
 
 
@@ -50,44 +51,40 @@ def benefit(
 
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
+    from bbnas.inference import resolve_device
     from bbnas.protocol import load_protocol
-    from bbnas.runs.benefit import measure_benefit, measure_study_benefit
-    from bbnas.searching import available_cores
+    from bbnas.runs.benefit import benefit_requests
+    from bbnas.runs.executors import TrainingEvaluator
+    from bbnas.runs.train_all import study_evaluator, train_all
     from bbnas.store import open_store, open_study
     from bbnas.tasks import Part, get_task
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text, err=True)
-
+    place = str(resolve_device(device))
     if study is not None:
-        found = open_study(study, storage)
-        rows = study_benefit(found)
-        title = f"study {found.config.name}: {found.config.protocol.name} protocol"
-        if len(rows) < len(get_task(found.config.task).parts):
-            store = open_store(storage, found.storage)
-            measured = measure_study_benefit(
-                store,
-                found.config.name,
-                load_images(data),
-                workers=workers or available_cores(),
-                device=device,
-                on_message=say,
-            )
-            rows = study_benefit(measured)
+        opened = open_study(study, storage)
+        config = opened.config
+        rows = study_benefit(opened)
+        title = f"study {config.name}: {config.protocol.name} protocol"
+        if len(rows) < len(get_task(config.task).parts):
+            evaluator = study_evaluator(config, load_images(data), place)
+            store = open_store(storage, opened.storage)
+            requests = benefit_requests(evaluator.task, config.protocol, config.space)
+            with trainings_progress(quiet) as on_done:
+                train_all(
+                    requests, evaluator, store, study=config.name, workers=workers, on_done=on_done
+                )
+            rows = study_benefit(store.load_study(config.name))
     else:
         chosen = get_task(task or "")
-        by = load_protocol(protocol or "proxy")
-        dataset = load_images(data)
-        evaluations = measure_benefit(
-            chosen,
-            by,
-            dataset,
-            workers=workers or available_cores(),
-            device=device,
-            on_message=say,
+        evaluator = TrainingEvaluator(
+            chosen, load_protocol(protocol or "proxy"), load_images(data), place
         )
-        title = f"{chosen.title}, {by.name} protocol, {dataset.description}"
+        by = evaluator.protocol
+        title = f"{chosen.title}, {by.name} protocol, {evaluator.data_description}"
+        with trainings_progress(quiet) as on_done:
+            evaluations = train_all(
+                benefit_requests(chosen, by), evaluator, None, workers=workers, on_done=on_done
+            )
         reference = evaluations.pop("none")
         rows = benefit_rows(reference, {Part(part): e for part, e in evaluations.items()})
     if as_json:

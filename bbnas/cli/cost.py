@@ -25,7 +25,7 @@ def cost(
     from bbnas.tasks import get_task
 
     restored = get_task(task)
-    chosen = load_design(design, restored).restricted(restored.parts)
+    chosen = load_design(design, restored)
 
     from bbnas.cost import count, printed
 
@@ -64,7 +64,7 @@ def cost(
         "all Params (K)",
         "packed (bytes)",
     )
-    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.canonical().label()}"
+    title = f"{design}, {restored.title}, LQ {lq[0]}×{lq[1]}: {chosen.label()}"
     print_table(columns, rows, title)
     click.echo(
         f"{printed(found.ops, 1e9)} G OPs, {found.params / 1e3:.0f} K Params in the paper's "

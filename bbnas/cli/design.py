@@ -25,7 +25,7 @@ def design_list(task: str, as_json: bool) -> None:
 
     from bbnas.cost import ops_and_params, printed
 
-    found = {name: d.canonical() for name, d in presets(restored).items()}
+    found = presets(restored)
     costs = {name: ops_and_params(d, restored) for name, d in found.items()}
     if as_json:
         rows = [
@@ -65,8 +65,7 @@ def design_show(name: str, task: str, as_json: bool) -> None:
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
 
-    restored = get_task(task)
-    found = load_design(name, restored).restricted(restored.parts).canonical()
+    found = load_design(name, get_task(task))
     if as_json:
         print_json({"key": found.key, "label": found.label(), "design": found.to_dict()})
     else:

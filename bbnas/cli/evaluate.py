@@ -59,10 +59,12 @@ def evaluate(
     """
     from bbnas.inference import Score, evaluate_checkpoint
     from bbnas.inference.evaluating import load_subject
+    from bbnas.tasks import get_task
 
     if csv_file is not None and not Path(csv_file).parent.is_dir():
         raise UserError(f"--csv {csv_file}: no such folder; make it, or name another file")
-    scored = load_subject(checkpoint, task, weights).task
+    chosen = None if task is None else get_task(task)
+    scored = load_subject(checkpoint, chosen, weights).task
 
     def show(benchmark: str, rows: list[Score]) -> None:
         lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in rows]
@@ -72,7 +74,7 @@ def evaluate(
     scores = evaluate_checkpoint(
         checkpoint,
         benchmarks,
-        task,
+        chosen,
         weights,
         device,
         data_root,

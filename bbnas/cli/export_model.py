@@ -29,9 +29,11 @@ def export_model(checkpoint: str, form: str, output: str, as_json: bool) -> None
     from bbnas.engine import compile_network
     from bbnas.engine.export import export_program
     from bbnas.inference.checkpoint import load_checkpoint
+    from bbnas.tasks import get_task
 
     network, info = load_checkpoint(checkpoint)
-    exported = export_program(compile_network(network, info.recipe.task), form, Path(output))
+    program = compile_network(network, get_task(info.recipe.task))
+    exported = export_program(program, form, Path(output))
     if as_json:
         print_json({"output": output, "format": form, **plain(exported)})
         return

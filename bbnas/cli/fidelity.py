@@ -94,26 +94,26 @@ def fidelity(
     truth = None if long is None else load_protocol(long)
 
     from bbnas.inference import resolve_device
+    from bbnas.runs.executors import TrainingEvaluator
     from bbnas.runs.fidelity import measure_fidelity
-    from bbnas.searching import available_cores
     from bbnas.store import FIDELITY, open_store
 
-    dataset, place = load_images(data), str(resolve_device(device))
-    with trainings_progress(quiet) as on_trained:
+    evaluator = TrainingEvaluator(
+        chosen, proxies[0], load_images(data), str(resolve_device(device))
+    )
+    with trainings_progress(quiet) as on_done:
         first, *others = found = measure_fidelity(
             drawn_from,
-            chosen,
-            dataset,
-            proxies,
+            evaluator,
             open_store(storage, FIDELITY, create=True),
+            others=proxies[1:],
             long=truth,
             designs=designs,
             long_factor=long_factor,
             seeds=seeds,
             seed=seed,
-            workers=workers or available_cores(),
-            device=place,
-            on_trained=on_trained,
+            workers=workers,
+            on_done=on_done,
         )
     if output is not None:
         from bbnas.files import write_output

@@ -24,11 +24,13 @@ def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
     from bbnas.engine import compile_network, write_program
     from bbnas.engine import explain as account
     from bbnas.inference.checkpoint import load_checkpoint
+    from bbnas.tasks import get_task
 
     network, info = load_checkpoint(checkpoint)
-    program = compile_network(network, info.recipe.task)
+    task = get_task(info.recipe.task)
+    program = compile_network(network, task)
     size = write_program(program, Path(output))
-    cost = count(network.design, info.recipe.task)
+    cost = count(network.design, task)
     rows = list(account(program, cost))
     if as_json:
         content = [dict(zip(("content", "bytes", "note"), row, strict=True)) for row in rows]

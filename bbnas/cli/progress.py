@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from bbnas.bench.sampler.efficiency import Trace
-    from bbnas.data.sets import Work
+    from bbnas.data.sets import DataProgress
     from bbnas.runs.train_all import Trained
     from bbnas.searching.loop import Event
     from bbnas.training import Progress
@@ -160,7 +160,7 @@ def _tally(now: Event) -> Iterator[str]:
 
 @contextmanager
 def trainings_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
-    """Shows each Trained of ``train_named`` that is passed to what it yields."""
+    """Shows each Trained of ``train_all`` that is passed to what it yields."""
     if quiet:
         yield None
         return
@@ -200,15 +200,15 @@ def training_progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None
 
 
 @contextmanager
-def work_progress(quiet: bool) -> Iterator[Callable[[Work], None] | None]:
-    """Shows each Work on data that is passed to what it yields."""
+def work_progress(quiet: bool) -> Iterator[Callable[[DataProgress], None] | None]:
+    """Shows each DataProgress that is passed to what it yields."""
     if quiet:
         yield None
         return
     with _shown() as display:
         doing, started = "", time.monotonic()
 
-        def show(now: Work) -> None:
+        def show(now: DataProgress) -> None:
             nonlocal doing, started
             if now.what != doing:
                 doing, started = now.what, time.monotonic()
@@ -220,7 +220,7 @@ def work_progress(quiet: bool) -> Iterator[Callable[[Work], None] | None]:
         yield show
 
 
-def _amount(now: Work) -> str:
+def _amount(now: DataProgress) -> str:
     scale, unit = (1e6, " MB") if now.in_bytes else (1, "")
     total = f"/{now.total / scale:,.0f}" if now.total is not None else ""
     return f"{now.done / scale:,.0f}{total}{unit}"

@@ -32,17 +32,19 @@ def restore(
 
     IMAGES are files or folders, of any size.
     """
-    from bbnas.inference import Restored, restore_files
+    from bbnas.inference import Restored
+    from bbnas.inference import restore as restore_images
+    from bbnas.tiling import TILE
 
-    size = {} if tile is None else {"tile": tile}
-    done: list[Restored] = []
-    failed: list[Restored] = []
-    for item in restore_files(checkpoint, images, output, device, **size):
-        (failed if item.output is None else done).append(item)
+    def show(item: Restored) -> None:
         if item.output is None:
             click.echo(f"skipped: {item.error}", err=True)
         elif not as_json:
             click.echo(f"{item.source} -> {item.output}")
+
+    restored = restore_images(checkpoint, images, output, device, tile or TILE, show)
+    done = [item for item in restored if item.output is not None]
+    failed = [item for item in restored if item.output is None]
     if as_json:
         print_json(
             {"restored": [i._asdict() for i in done], "skipped": [i._asdict() for i in failed]}

@@ -61,5 +61,4 @@ def _space(name: str, task: str) -> Space:
     from bbnas.space import load_space
     from bbnas.tasks import get_task
 
-    restored = get_task(task)
-    return load_space(name, restored).restricted(restored)
+    return load_space(name, get_task(task))

@@ -17,11 +17,12 @@ from bbnas.networks import DnCNN, RestorationNetwork, SRResNet
 from bbnas.networks.dncnn import ConvBlock
 from bbnas.networks.parts import AccumulatingBody, BinaryBlock
 from bbnas.networks.srresnet import ResidualBlock
+from bbnas.tasks import Task
 
 Binary = BinaryUnit | Unit
 
 
-def compile_network(network: RestorationNetwork, task: str = "") -> Program:
+def compile_network(network: RestorationNetwork, task: Task | None = None) -> Program:
     """The program of ``network`` as it evaluates, and computes what it does in evaluation mode.
 
     Raises:
@@ -38,7 +39,7 @@ class _Compiler:
     by the operation that makes the map: ``bits_of`` adds them to it when a unit asks.
     """
 
-    def __init__(self, network: RestorationNetwork, task: str) -> None:
+    def __init__(self, network: RestorationNetwork, task: Task | None) -> None:
         self.network, self.task = network, task
         self.tensors: list[Tensor] = []
         self.ops: list[dict[str, Any]] = []
@@ -75,7 +76,7 @@ class _Compiler:
             tensors=tuple(self.tensors),
             ops=tuple(Op(**op) for op in self.ops),
             design=network.design.to_dict(),
-            task=self.task,
+            task="" if self.task is None else self.task.name,
         )
         check(program)
         return program

@@ -63,10 +63,9 @@ def shape_of(program: Program) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def program_of(design: Design, task: str | Task) -> Program:
+def program_of(design: Design, task: Task) -> Program:
     """The program of an untrained network: weights do not change its time."""
-    task = get_task(task) if isinstance(task, str) else task
-    return compile_network(build(design.restricted(task.parts), task).eval(), task.name)
+    return compile_network(build(design, task).eval(), task)
 
 
 class Stopwatch:
@@ -80,8 +79,9 @@ class Stopwatch:
     def __init__(self, where: LatencySetting, reference: float | None = None) -> None:
         self.setting = where
         # Binary and full-precision layers, threshold, PixelShuffle, in a few milliseconds.
-        design = load_design("bbcu-m", "sr2").replace(depth=4)
-        self._reference = self._runner(program_of(design, "sr2"), (160, 90))
+        task = get_task("sr2")
+        design = load_design("bbcu-m", task).replace(depth=4)
+        self._reference = self._runner(program_of(design, task), (160, 90))
         self._reference()
         self.reference = reference or self._quiet()
 

@@ -87,8 +87,8 @@ class Model:
         if tile is not None and max(whole.shape[:2]) > tile:
             from bbnas import tiling
 
-            model = tiling.Model(self.restore_tensor, self.scale, self.reach)
-            restored = tiling.restore(model, whole, "cpu", tile)
+            model = tiling.Restorer(self.restore_tensor, self.scale, self.reach)
+            restored = tiling.restore_tiled(model, whole, "cpu", tile)
         else:
             restored = np.empty(self._size(whole), np.uint8)
             self._run(whole, restored)

@@ -10,21 +10,17 @@ from bbnas.design import Design
 from bbnas.networks.dncnn import DnCNN
 from bbnas.networks.parts import RestorationNetwork
 from bbnas.networks.srresnet import SRResNet
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import Task
 
 __all__ = ["DnCNN", "RestorationNetwork", "SRResNet", "build", "calibrate"]
 
 
-def build(design: Design, task: str | Task) -> RestorationNetwork:
+def build(design: Design, task: Task) -> RestorationNetwork:
     """The network of ``design`` for ``task``, freshly initialised from torch's generator.
 
     Binarized parts that the task's backbone lacks are passed over.
-
-    Raises:
-        UserError: an unknown task.
     """
-    task = get_task(task) if isinstance(task, str) else task
-    design = design.restricted(task.parts).canonical()
+    design = design.fitted(task)
     if task.degradation == "bicubic":
         return SRResNet(design, task.scale, task.channels)
     return DnCNN(design, task.channels)

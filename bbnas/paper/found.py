@@ -148,13 +148,14 @@ def live_bicubic(
     """
     from bbnas.data import find_benchmark
     from bbnas.inference.scoring import score_baseline
+    from bbnas.tasks import get_task
 
     def score(task: str, dataset: str) -> tuple[float, float] | None:
         try:
             images = find_benchmark(dataset, data_root)
         except UserError:
             return None
-        mean = score_baseline("bicubic", task, images)[-1]
+        mean = score_baseline("bicubic", get_task(task), images)[-1]
         return mean.psnr, mean.ssim
 
     return score

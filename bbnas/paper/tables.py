@@ -199,9 +199,10 @@ class _Builder:
         lines = []
         for row in rows:
             known = _KNOWN.get((name, row.label), {})
-            design = None if row.preset is None else load_design(row.preset, row.task)
+            task = get_task(row.task)
+            design = None if row.preset is None else load_design(row.preset, task)
             line = [Cell(row.label, notes=self.mark(*known.get("label", ())))]
-            line += [Cell(f"×{get_task(row.task).scale}")] if by_scale else []
+            line += [Cell(f"×{task.scale}")] if by_scale else []
             if with_ops:
                 line += self._costs(row, design, known, with_params)
             for result in row.results:
@@ -225,7 +226,7 @@ class _Builder:
             return [Cell()] * (4 if with_params else 2)
         from bbnas.cost import count, printed
 
-        cost = count(design, row.task)
+        cost = count(design, get_task(row.task))
         ops, params = printed(cost.ops, 1e9), _whole(cost.params / 1e3)
         told = {"printed_ops": row.ops, "ops": ops, "printed_params": row.params}
         told["params"] = printed(cost.params, 1e3)
@@ -275,15 +276,16 @@ class _Builder:
         """Table 6: a column a part, as the paper has it."""
         from bbnas.cost import count, printed
 
-        full = load_design("srresnet", "sr4")
-        full_costs = count(full, "sr4").parts
+        task = get_task("sr4")
+        full = load_design("srresnet", task)
+        full_costs = count(full, task).parts
         lines = [Cell(label) for label in _PART_ROWS]
         columns, by_column = [Column("", "Figure")], [lines]
         unrounded = []
         for row in rows:
             part = row["part"]
             single = _single(Part(part))
-            f, b = full_costs[part], count(single, "sr4").parts[part]
+            f, b = full_costs[part], count(single, task).parts[part]
             counts = (f.ops, b.ops, f.params, b.params)
             psnr = float(row["psnr_f_set14_db"]), float(row["psnr_b_set14_db"])
             exact = benefit(*psnr, *counts)
@@ -376,7 +378,7 @@ def _by_design(study: Study) -> dict[str, Evaluation]:
 
 def _single(part: Part) -> Design:
     """SRResNet with one part made of BBCU, everything else full precision."""
-    return load_design("bbcu", "sr4").replace(binarize=(part,)).canonical()
+    return load_design("bbcu").replace(binarize=(part,)).canonical()
 
 
 def _group(result: Result) -> str:

@@ -34,7 +34,7 @@ def report(
     pictures: bool = True,
     latency: LatencySetting | None = None,
     data: Dataset | str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     csv: str | Path | None = None,
     inline: bool = False,
     on_message: Callable[[str], None] | None = None,
@@ -105,6 +105,7 @@ def _trained_again(
     from bbnas.data import load_dataset
     from bbnas.runs.pictures import restored_crops
     from bbnas.runs.repeats import measure_repeats
+    from bbnas.runs.train_all import study_evaluator
 
     dataset = load_dataset(data) if data is None or isinstance(data, str | Path) else data
     if dataset.fingerprint != study.config.data:
@@ -114,7 +115,14 @@ def _trained_again(
         )
         return [], None
     design = chosen.candidate.evaluation.design
-    again = measure_repeats(store, study, design, dataset, repeats, device=device, on_message=say)
+    evaluator = study_evaluator(study.config, dataset, device)
+    again = measure_repeats(
+        design,
+        evaluator,
+        store,
+        repeats,
+        on_done=lambda now: say(f"{now.label}: {now.evaluation.result}"),
+    )
     shown = restored_crops(study, chosen.candidate, dataset, device) if pictures else None
     return again, shown
 
@@ -125,8 +133,8 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
 
     if not FIDELITY.exists():
         return None
-    config = study.config
-    return find_fidelity(open_store(None, FIDELITY), config.task, config.protocol, config.data)
+    config, store = study.config, open_store(None, FIDELITY)
+    return find_fidelity(store, get_task(config.task), config.protocol, config.data)
 
 
 def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Say) -> Study:

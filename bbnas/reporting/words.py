@@ -9,7 +9,6 @@ from bbnas.text import listed, plural
 
 def describe(design: Design, task: Task) -> list[tuple[str, str]]:
     """What the design is, as (what, value); choices that change nothing in it are left out."""
-    design = design.canonical()
     rows = [
         ("1-bit parts", _parts(design, task)),
         ("size", f"{design.width} channels × {plural(design.depth, 'body convolution')}"),

@@ -98,7 +98,7 @@ class TrainingEvaluator:
         with torch_threads(1):
             evaluation: Evaluation = evaluate_design(
                 design,
-                self.task.name,
+                self.task,
                 protocol or self.protocol,
                 self.dataset,
                 self.device,

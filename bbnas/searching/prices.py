@@ -54,7 +54,7 @@ class Clock:
             UserError: a network that the engine does not know, or one too large for the memory.
         """
         if design.key not in self._seconds:
-            stored = find_latency(self._store, self._setting, self._task.name, design)
+            stored = find_latency(self._store, self._setting, self._task, design)
             seconds = self._measure(design) if stored is None else stored.seconds
             self._seconds[design.key] = seconds
         return self._seconds[design.key]
@@ -64,11 +64,11 @@ class Clock:
 
         program = program_of(design, self._task)
         shape = shape_of(program)
-        latency = find_latency(self._store, self._setting, self._task.name, shape=shape)
+        latency = find_latency(self._store, self._setting, self._task, shape=shape)
         if latency is None:
             if self._watch is None:
                 reference = reference_time(self._store, self._setting)
                 self._watch = Stopwatch(self._setting, reference)
             latency = self._watch.measure(program)
-        add_latency(self._store, design, self._task.name, shape, latency)
+        add_latency(self._store, design, self._task, shape, latency)
         return latency.seconds

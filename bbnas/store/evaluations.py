@@ -12,6 +12,7 @@ from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
 from bbnas.store.tables import candidates, evaluations, references
+from bbnas.tasks import Task, get_task
 
 # An evaluation of such a status is not final: a later attempt replaces it.
 UNFINISHED = ("failed", "stopped")
@@ -20,7 +21,7 @@ SETTLED = ("done", "stopped")
 
 
 def find_row(
-    connection: sa.Connection, design: Design, task: str, protocol: Protocol, data: str
+    connection: sa.Connection, design: Design, task: Task, protocol: Protocol, data: str
 ) -> sa.Row[Any] | None:
     """The row of an evaluation that need not be done again."""
     return connection.execute(
@@ -32,7 +33,7 @@ def find_row(
 
 def record(connection: sa.Connection, added: Evaluation) -> int:
     """Insert ``added`` unless a better row is there: an unfinished one is replaced."""
-    same = _same(added.design, added.task, added.protocol, added.data)
+    same = _same(added.design, get_task(added.task), added.protocol, added.data)
     values = {
         "design_key": added.design.key,
         "task": added.task,
@@ -73,7 +74,7 @@ def refer_to(connection: sa.Connection, study_id: int, evaluation: Evaluation) -
 def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
     """A row of ``evaluations`` as the value it was."""
     return Evaluation(
-        design=Design.model_validate(row.design),
+        design=Design.model_validate(row.design).canonical(),
         task=row.task,
         protocol=Protocol.model_validate(row.protocol),
         data=row.data,
@@ -92,11 +93,11 @@ def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
 
 
 def _same(
-    design: Design, task: str, protocol: Protocol, data: str
+    design: Design, task: Task, protocol: Protocol, data: str
 ) -> Sequence[sa.ColumnElement[bool]]:
     return (
         evaluations.c.design_key == design.key,
-        evaluations.c.task == task,
+        evaluations.c.task == task.name,
         evaluations.c.protocol_key == protocol.key,
         evaluations.c.data == data,
     )

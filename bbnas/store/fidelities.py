@@ -8,6 +8,7 @@ from bbnas.evaluation import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
+from bbnas.tasks import Task
 
 
 def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
@@ -29,11 +30,11 @@ def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
 
 
 def find_fidelity(
-    store: Database, task: str, protocol: Protocol, data: str
+    store: Database, task: Task, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
     """How ``protocol``, with whatever seed, was last found to rank designs."""
     query = sa.select(fidelities).where(
-        fidelities.c.task == task,
+        fidelities.c.task == task.name,
         fidelities.c.protocol_key == _seedless(protocol).key,
         fidelities.c.data == data,
     )

@@ -12,12 +12,13 @@ from bbnas.design import Design
 from bbnas.evaluation import Latency, LatencySetting
 from bbnas.store.database import Database
 from bbnas.store.tables import latencies
+from bbnas.tasks import Task
 
 
 def find_latency(
     store: Database,
     setting: LatencySetting,
-    task: str,
+    task: Task,
     design: Design | None = None,
     shape: str = "",
 ) -> Latency | None:
@@ -42,7 +43,7 @@ def reference_time(store: Database, setting: LatencySetting) -> float | None:
     return None if found is None else float(found)
 
 
-def add_latency(store: Database, design: Design, task: str, shape: str, found: Latency) -> None:
+def add_latency(store: Database, design: Design, task: Task, shape: str, found: Latency) -> None:
     """Keep a measurement; the first one of a design in a setting stays."""
     with store.write() as connection:
         held = sa.select(latencies.c.id).where(
@@ -53,7 +54,7 @@ def add_latency(store: Database, design: Design, task: str, shape: str, found: L
         connection.execute(
             sa.insert(latencies).values(
                 design_key=design.key,
-                task=task,
+                task=task.name,
                 setting_key=_setting_key(found.setting),
                 shape=shape,
                 setting=found.setting.to_dict(),
@@ -71,18 +72,18 @@ def _setting_key(setting: LatencySetting) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _measured(setting: LatencySetting, task: str) -> Sequence[sa.ColumnElement[bool]]:
-    return latencies.c.setting_key == _setting_key(setting), latencies.c.task == task
+def _measured(setting: LatencySetting, task: Task) -> Sequence[sa.ColumnElement[bool]]:
+    return latencies.c.setting_key == _setting_key(setting), latencies.c.task == task.name
 
 
-def last_setting(connection: sa.Connection, task: str) -> LatencySetting | None:
-    query = sa.select(latencies.c.setting).where(latencies.c.task == task)
+def last_setting(connection: sa.Connection, task: Task) -> LatencySetting | None:
+    query = sa.select(latencies.c.setting).where(latencies.c.task == task.name)
     found = connection.scalar(query.order_by(latencies.c.id.desc()).limit(1))
     return None if found is None else LatencySetting.from_dict(found)
 
 
 def seconds_by_design(
-    connection: sa.Connection, task: str, setting: LatencySetting
+    connection: sa.Connection, task: Task, setting: LatencySetting
 ) -> dict[str, float]:
     """Latencies by the key of the design."""
     query = sa.select(latencies.c.design_key, latencies.c.seconds)

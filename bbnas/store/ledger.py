@@ -35,6 +35,7 @@ from bbnas.store.evaluations import (
 from bbnas.store.store import Store
 from bbnas.store.tables import candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
+from bbnas.tasks import get_task
 
 LEASE = timedelta(seconds=60)
 HEARTBEAT_SECONDS = 15.0
@@ -296,7 +297,7 @@ class Ledger:
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config
-        return find_row(connection, design, config.task, config.protocol, config.data)
+        return find_row(connection, design, get_task(config.task), config.protocol, config.data)
 
     def _is(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(candidates.c.study_id == self.study_id, candidates.c.number == number)

@@ -25,6 +25,7 @@ from bbnas.store.evaluations import (
 from bbnas.store.latencies import last_setting, seconds_by_design
 from bbnas.store.tables import evaluations, references, runs, studies
 from bbnas.study import Candidate, Study, StudyConfig
+from bbnas.tasks import Task, get_task
 
 
 class Store(Database):
@@ -69,8 +70,9 @@ class Store(Database):
                 .order_by(evaluations.c.id)
             ).all()
             config = StudyConfig.from_dict(row.config)
-            setting = config.latency or setting or last_setting(connection, config.task)
-            times = {} if setting is None else seconds_by_design(connection, config.task, setting)
+            task = get_task(config.task)
+            setting = config.latency or setting or last_setting(connection, task)
+            times = {} if setting is None else seconds_by_design(connection, task, setting)
         beside = [read_evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
         return Study(
             config=config,
@@ -93,7 +95,7 @@ class Store(Database):
         )
 
     def find_evaluation(
-        self, design: Design, task: str, protocol: Protocol, data: str
+        self, design: Design, task: Task, protocol: Protocol, data: str
     ) -> Evaluation | None:
         """What is known of a network under these circumstances; an unfinished attempt is not."""
         with self.read() as connection:

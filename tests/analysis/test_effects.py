@@ -11,7 +11,7 @@ from bbnas.analysis.effects import fit_effects
 from bbnas.design import TITLES, Design
 from bbnas.presets import load_design
 from bbnas.study import Candidate
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 
 
 def row(table, axis, choice):
@@ -167,7 +167,7 @@ def test_in_a_space_of_methods_each_is_told_against_bbcu(evaluated, synthetic_st
     planted = {"bbcu": 0.0, "reactnet": -0.25, "bnn": -4.0, "irnet": -0.4}
     evaluations = [
         evaluated(
-            load_design(method, "sr4").replace(width=width),
+            load_design(method, get_task("sr4")).replace(width=width),
             psnr=26.5 + worth + width / 100 + rng.normal(0, 0.01),
         )
         for method, worth in planted.items()

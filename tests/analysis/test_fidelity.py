@@ -16,7 +16,7 @@ PROXY = PROTOCOLS["proxy"]
 
 
 def other_seed(evaluation, seed, psnr):
-    return replace(evaluation, psnr=psnr, protocol=PROXY.model_copy(update={"seed": seed}))
+    return replace(evaluation, psnr=psnr, protocol=PROXY.with_seed(seed))
 
 
 def test_seed_noise_is_the_pooled_standard_deviation(synthetic_study):
@@ -65,7 +65,7 @@ def two_protocols(evaluated, synthetic_study, noise, seeds=3, n=30):
         for seed in range(seeds):
             for name, protocol, sd in (("proxy", PROXY, noise), ("long", long, 0.01)):
                 base = evaluated(design)
-                with_seed = protocol.model_copy(update={"seed": seed})
+                with_seed = protocol.with_seed(seed)
                 psnr = base.psnr + float(rng.normal(0, sd))
                 made[name].append(replace(base, psnr=psnr, protocol=with_seed))
     return made["proxy"], made["long"]

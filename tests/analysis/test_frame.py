@@ -29,7 +29,8 @@ def test_one_row_a_candidate_with_every_axis(synthetic_study):
 
 def test_idle_axes_show_their_canonical_value(synthetic_study, evaluated):
     study = synthetic_study(1)
-    idle = evaluated(Design(binarize=(Part.HEAD,), convs_per_residual=8), psnr=26.0)
+    design = Design(binarize=(Part.HEAD,), convs_per_residual=8).canonical()
+    idle = evaluated(design, psnr=26.0)
     study = replace(study, candidates=(replace(study.candidates[0], evaluation=idle),))
     table = frame(study)
     assert table["convs_per_residual"][0] == 1

@@ -263,7 +263,7 @@ def test_what_diverges_when_trained_longer_is_not_recommended(evaluated, synthet
     protocol = study.config.protocol.model_copy(update={"iterations": 5000})
 
     def again(design, psnr, seed, **changes):
-        longer = protocol.model_copy(update={"seed": seed})
+        longer = protocol.with_seed(seed)
         return replace(evaluated(design, psnr), protocol=longer, **changes)
 
     for lost in (1, 2):  # of two seeds one, or both
@@ -309,9 +309,7 @@ def test_confirmations_decide_between_what_they_trained_again(evaluated, synthet
     assert recommend(study).candidate.number == 1
     protocol = study.config.protocol.model_copy(update={"iterations": 5000})
     again = [
-        replace(
-            evaluated(d, psnr + seed / 10), protocol=protocol.model_copy(update={"seed": seed})
-        )
+        replace(evaluated(d, psnr + seed / 10), protocol=protocol.with_seed(seed))
         for d, psnr in ((designs[0], 26.0), (designs[1], 25.8))
         for seed in (1, 2)
     ]

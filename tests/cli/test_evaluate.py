@@ -10,6 +10,7 @@ from PIL import Image
 
 from bbnas.cli import main
 from bbnas.inference import evaluate_checkpoint
+from bbnas.tasks import get_task
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def test_tables_csv_and_images(sets: Path, tmp_path: Path, capsys) -> None:  # t
     args = ["evaluate", "identity", "--task", "jpeg10", "--data-root", str(sets)]
     args += ["--benchmark", "LIVE1", "--benchmark", "classic5"]
     assert main([*args, "--csv", str(rows), "--save-images", str(tmp_path / "out")]) == 0
-    expected = evaluate_checkpoint("identity", "all", "jpeg10", data_root=sets)
+    expected = evaluate_checkpoint("identity", "all", get_task("jpeg10"), data_root=sets)
     out = capsys.readouterr().out
     for name in ("LIVE1", "Classic5"):
         assert f"identity on {name}" in out
@@ -54,7 +55,7 @@ def test_json_of_all(sets: Path, capsys, monkeypatch) -> None:  # type: ignore[n
     assert main(args) == 0
     content = json.loads(capsys.readouterr().out)
     assert content["checkpoint"] == "identity"
-    expected = evaluate_checkpoint("identity", "all", "jpeg40")
+    expected = evaluate_checkpoint("identity", "all", get_task("jpeg40"))
     for found in content["benchmarks"]:
         *images, mean = expected[found["benchmark"]]
         assert found["images"] == [row._asdict() for row in images]

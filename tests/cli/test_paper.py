@@ -20,6 +20,7 @@ from bbnas.protocol import PROTOCOLS
 from bbnas.reporting.paper import FORMATS
 from bbnas.store import Store
 from bbnas.store.studies import enter
+from bbnas.tasks import get_task
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,7 +46,7 @@ def scored(folder: Path) -> None:
             {
                 "format": 1,
                 "checkpoint": "best.safetensors",
-                "design": load_design("bbcu-m", "sr4").to_dict(),
+                "design": load_design("bbcu-m", get_task("sr4")).to_dict(),
                 "task": "sr4",
                 "protocol": PROTOCOLS["paper"].model_dump(mode="json"),
                 "iteration": 4,

@@ -20,6 +20,7 @@ import numpy as np
 from bbnas.engine import Model, isas
 from bbnas.engine.file import from_bytes
 from bbnas.errors import UserError
+from bbnas.tasks import get_task
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
@@ -104,8 +105,8 @@ def main(count: int, seed: int) -> None:
     files = []
     for task, name in cases:
         for width in (5, 20, 64):
-            net = network(presets(task)[name].replace(width=width, depth=3), task)
-            files.append(to_bytes(compile_network(net, task)))
+            net = network(presets(get_task(task))[name].replace(width=width, depth=3), task)
+            files.append(to_bytes(compile_network(net, get_task(task))))
     rng = np.random.default_rng(seed)
     outcomes: dict[str, int] = {}
     for number in range(count):

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
-import pytest
 import torch
 
-from bbnas.cli import main
 from bbnas.design import Design
-from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
-from bbnas.metrics import psnr
+from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
+from bbnas.training import Training
+from bbnas.training.state import save_checkpoint
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     """As after a training: thresholds, biases and statistics are not at their start."""
     torch.manual_seed(seed)
-    net = build(design, task).eval()
+    net = build(design, get_task(task)).eval()
     generator = torch.Generator().manual_seed(seed)
 
     def noise(like: torch.Tensor) -> torch.Tensor:
@@ -48,40 +46,14 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     return net
 
 
+def _no_batch(iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
+    raise AssertionError("nothing is trained")
+
+
 def saved(design: Design, task: str, folder: Path) -> Path:
     """The checkpoint of such a network."""
-    holder = SimpleNamespace(network=network(design, task))
-    info = CheckpointInfo(
-        recipe=Recipe(task=task, design=design), iteration=1, data="abc", environment={}
-    )
-    save_checkpoint(folder / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
+    recipe = Recipe(task=task, design=design)
+    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
+    training = Training(network(design, task), _no_batch, recipe.protocol, "cpu")
+    save_checkpoint(folder / "best.safetensors", training, info, moments=False)
     return folder / "best.safetensors"
-
-
-def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """A command in this process: exit code, standard output, standard error."""
-    code = main([str(word) for word in words])
-    return code, *capsys.readouterr()
-
-
-def picture(net: RestorationNetwork, height: int, width: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (height, width, net.channels), np.uint8)
-
-
-@torch.inference_mode()
-def in_pytorch(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
-    """What the network makes of uint8 (H, W, C), float32 and not clamped."""
-    lq = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    return np.ascontiguousarray(net(lq)[0].permute(1, 2, 0).numpy())
-
-
-def levels(values: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-
-
-def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Within one level of 255, and above 60 dB."""
-    assert ours.shape == theirs.shape
-    assert np.abs(ours.astype(int) - theirs).max() <= 1
-    assert psnr(ours, theirs) > 60

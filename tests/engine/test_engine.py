@@ -13,21 +13,23 @@ from bbnas.design import METHODS, Design
 from bbnas.engine import Model, compile_network, isas
 from bbnas.errors import UserError
 from bbnas.presets import presets
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 from tests.engine.networks import assert_same_pixels, in_pytorch, levels, network, picture
 
 ISAS = [*isas(), "torch"]
 CASES = [
-    (task, name) for task in ("sr2", "sr3", "sr4", "denoise25", "jpeg10") for name in presets(task)
+    (task, name)
+    for task in ("sr2", "sr3", "sr4", "denoise25", "jpeg10")
+    for name in presets(get_task(task))
 ]
 
 
 @pytest.mark.parametrize(("task", "name"), CASES)
 def test_every_preset_on_every_backbone(task: str, name: str) -> None:
-    net = network(presets(task)[name].replace(width=20, depth=5), task)
+    net = network(presets(get_task(task))[name].replace(width=20, depth=5), task)
     image = picture(net, 13, 22)
     expected = levels(in_pytorch(net, image))
-    program = compile_network(net, task)
+    program = compile_network(net, get_task(task))
     for isa in ISAS:
         assert_same_pixels(Model(program, isa)(image), expected)
 
@@ -45,7 +47,7 @@ def test_every_method_in_every_part(task: str, method: str) -> None:
 
 @pytest.mark.parametrize("preset", ["bbcu-l", "bbcu-m"])
 def test_at_full_width_and_depth(preset: str) -> None:
-    net = network(presets("sr4")[preset], "sr4")
+    net = network(presets(get_task("sr4"))[preset], "sr4")
     image = picture(net, 24, 33)
     assert_same_pixels(Model(compile_network(net))(image), levels(in_pytorch(net, image)))
 
@@ -86,7 +88,7 @@ designs = st.builds(
 def test_random_designs(design: Design, task: str, height: int, width: int, seed: int) -> None:
     net = network(design, task, seed)
     image = picture(net, height, width, seed)
-    program = compile_network(net, task)
+    program = compile_network(net, get_task(task))
     ours = [Model(program, isa, n).run(image) for isa, n in zip(ISAS, itertools.cycle((1, 2, 3)))]
     expected = in_pytorch(net, image)
     for found in ours:
@@ -106,7 +108,7 @@ def test_instruction_sets_threads_and_cache_change_nothing(
     monkeypatch: pytest.MonkeyPatch, task: str, name: str
 ) -> None:
     """A small cache cuts the network into many segments and strips."""
-    net = network(presets(task)[name].replace(depth=9), task)
+    net = network(presets(get_task(task))[name].replace(depth=9), task)
     image = picture(net, 19, 150)
     program = compile_network(net)
     expected = Model(program, isas()[0]).run(image)
@@ -119,8 +121,8 @@ def test_instruction_sets_threads_and_cache_change_nothing(
 @pytest.mark.parametrize("isa", [ISAS[0], "torch"])
 @pytest.mark.parametrize(("task", "name"), [("sr4", "bbcu-m"), ("jpeg10", "reactnet")])
 def test_tiles_equal_the_whole(isa: str, task: str, name: str) -> None:
-    net = network(presets(task)[name].replace(width=16, depth=4), task)
-    model = Model(compile_network(net, task), isa, threads=2)
+    net = network(presets(get_task(task))[name].replace(width=16, depth=4), task)
+    model = Model(compile_network(net, get_task(task)), isa, threads=2)
     image = picture(net, 75, 120)
     whole, tiled = model(image), model(image, tile=40)
     assert (
@@ -129,7 +131,7 @@ def test_tiles_equal_the_whole(isa: str, task: str, name: str) -> None:
 
 
 def test_one_model_restores_images_of_any_size_in_turn() -> None:
-    net = network(presets("sr2")["bbcu-m"].replace(width=18, depth=3), "sr2")
+    net = network(presets(get_task("sr2"))["bbcu-m"].replace(width=18, depth=3), "sr2")
     model = Model(compile_network(net), threads=2)
     for height, width in [(1, 1), (40, 3), (1, 50), (33, 64), (2, 2), (40, 3)]:
         image = picture(net, height, width)
@@ -137,7 +139,7 @@ def test_one_model_restores_images_of_any_size_in_turn() -> None:
 
 
 def test_images_of_other_kinds() -> None:
-    net = network(presets("jpeg10")["bbcu"].replace(width=8, depth=2), "jpeg10")
+    net = network(presets(get_task("jpeg10"))["bbcu"].replace(width=8, depth=2), "jpeg10")
     model = Model(compile_network(net))
     image = picture(net, 12, 15)
     expected = model(image)
@@ -159,7 +161,7 @@ def test_memory_does_not_grow_with_the_depth() -> None:
     """Features stream through rings of rows; unfused, one map of 64 channels is 15 MB."""
     peaks = []
     for depth in (8, 32):
-        net = network(presets("sr4")["bbcu-m"].replace(depth=depth), "sr4")
+        net = network(presets(get_task("sr4"))["bbcu-m"].replace(depth=depth), "sr4")
         model = Model(compile_network(net))
         model(picture(net, 180, 320))
         peaks.append(model.peak_bytes)
@@ -169,14 +171,16 @@ def test_memory_does_not_grow_with_the_depth() -> None:
 
 @pytest.mark.skipif(not isas(), reason="no compiled library")
 def test_more_memory_than_there_is_is_an_error() -> None:
-    net = network(presets("denoise25")["dncnn"].replace(width=1024, depth=1), "denoise25")
+    net = network(
+        presets(get_task("denoise25"))["dncnn"].replace(width=1024, depth=1), "denoise25"
+    )
     model = Model(compile_network(net))
     with pytest.raises(UserError, match="no memory for 131072×400 pixels at once"):
         model(np.broadcast_to(np.zeros(3, np.uint8), (400, 131072, 3)))
 
 
 def test_an_instruction_set_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = network(presets("sr2")["bbcu"].replace(width=8, depth=1), "sr2")
+    net = network(presets(get_task("sr2"))["bbcu"].replace(width=8, depth=1), "sr2")
     program = compile_network(net)
     for isa in ISAS:
         monkeypatch.setenv("BBNAS_ISA", isa)

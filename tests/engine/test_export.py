@@ -17,7 +17,7 @@ from bbnas.design import Design
 from bbnas.engine import compile_network
 from bbnas.engine.export import export_program
 from bbnas.presets import presets
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 from tests.engine.networks import (
     assert_same_pixels,
     in_pytorch,
@@ -29,17 +29,17 @@ from tests.engine.networks import (
 )
 
 CASES = [
-    ("sr4", presets("sr4")["bbcu-m"].replace(width=64, depth=3)),
-    ("sr4", presets("sr4")["bbcu-m"].replace(width=20, depth=3)),
-    ("sr4", presets("sr4")["bam"].replace(width=24, depth=3)),
-    ("sr3", presets("sr3")["btm"].replace(width=16, depth=2)),
-    ("sr2", presets("sr2")["srresnet"].replace(width=12, depth=4)),
-    ("sr2", presets("sr2")["bbcu"].replace(width=13, depth=2)),
+    ("sr4", presets(get_task("sr4"))["bbcu-m"].replace(width=64, depth=3)),
+    ("sr4", presets(get_task("sr4"))["bbcu-m"].replace(width=20, depth=3)),
+    ("sr4", presets(get_task("sr4"))["bam"].replace(width=24, depth=3)),
+    ("sr3", presets(get_task("sr3"))["btm"].replace(width=16, depth=2)),
+    ("sr2", presets(get_task("sr2"))["srresnet"].replace(width=12, depth=4)),
+    ("sr2", presets(get_task("sr2"))["bbcu"].replace(width=13, depth=2)),
     ("sr2", Design(binarize=tuple(Part), width=32, depth=2)),
-    ("denoise25", presets("denoise25")["reactnet"].replace(width=72, depth=3)),
-    ("denoise25", presets("denoise25")["bnn"].replace(width=18, depth=3)),
-    ("denoise25", presets("denoise25")["xnornet"].replace(width=32, depth=3)),
-    ("jpeg10", presets("jpeg10")["bbcu"].replace(width=64, depth=3)),
+    ("denoise25", presets(get_task("denoise25"))["reactnet"].replace(width=72, depth=3)),
+    ("denoise25", presets(get_task("denoise25"))["bnn"].replace(width=18, depth=3)),
+    ("denoise25", presets(get_task("denoise25"))["xnornet"].replace(width=32, depth=3)),
+    ("jpeg10", presets(get_task("jpeg10"))["bbcu"].replace(width=64, depth=3)),
 ]
 IDS = [f"{task}-{design.method}-{design.width}" for task, design in CASES]
 
@@ -71,7 +71,7 @@ def test_the_same_pixels_as_pytorch(
     tmp_path: Path,
 ) -> None:
     net = network(design, task)
-    exported = export_program(compile_network(net, task), form, tmp_path / name)
+    exported = export_program(compile_network(net, get_task(task)), form, tmp_path / name)
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {
         path.name: size for path, size in exported.files.items()
     }
@@ -86,7 +86,7 @@ def test_the_same_pixels_as_pytorch(
 def test_openvino_convolves_bits(width: int, count: int, tmp_path: Path) -> None:
     """An odd number of channels cannot be padded to the 8 that the plugin needs."""
     program = compile_network(
-        network(presets("sr2")["bbcu-m"].replace(width=width, depth=2), "sr2")
+        network(presets(get_task("sr2"))["bbcu-m"].replace(width=width, depth=2), "sr2")
     )
     path = tmp_path / "m.xml"
     exported = export_program(program, "openvino", path)
@@ -101,7 +101,7 @@ def test_openvino_convolves_bits(width: int, count: int, tmp_path: Path) -> None
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
-    return saved(presets("sr2")["bbcu-m"].replace(width=8, depth=1), "sr2", tmp_path)
+    return saved(presets(get_task("sr2"))["bbcu-m"].replace(width=8, depth=1), "sr2", tmp_path)
 
 
 def test_the_command(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,22 +24,23 @@ from bbnas.engine import (
 from bbnas.engine.file import from_bytes, to_bytes
 from bbnas.errors import UserError
 from bbnas.presets import presets
+from bbnas.tasks import get_task
 from tests.engine.fuzz import mutate, survives
 from tests.engine.networks import network, picture
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
-    net = network(presets("sr2")["bbcu-m"].replace(width=20, depth=3), "sr2")
-    return compile_network(net, "sr2")
+    net = network(presets(get_task("sr2"))["bbcu-m"].replace(width=20, depth=3), "sr2")
+    return compile_network(net, get_task("sr2"))
 
 
 @pytest.mark.parametrize(
     ("task", "name"), [("sr4", "bbcu-m"), ("sr3", "btm"), ("denoise15", "bam"), ("jpeg10", "ma")]
 )
 def test_a_file_holds_the_whole_program(tmp_path: Path, task: str, name: str) -> None:
-    net = network(presets(task)[name].replace(width=21, depth=4), task)
-    program = compile_network(net, task)
+    net = network(presets(get_task(task))[name].replace(width=21, depth=4), task)
+    program = compile_network(net, get_task(task))
     size = write_program(program, tmp_path / "model.bbn")
     assert size == (tmp_path / "model.bbn").stat().st_size
     read = read_program(tmp_path / "model.bbn")
@@ -51,8 +52,10 @@ def test_a_file_holds_the_whole_program(tmp_path: Path, task: str, name: str) ->
 
 
 def test_bbcu_m_is_under_260_kb() -> None:
-    program = compile_network(network(presets("sr4")["bbcu-m"], "sr4"), "sr4")
-    rows = list(explain(program, count(presets("sr4")["bbcu-m"], "sr4")))
+    task = get_task("sr4")
+    design = presets(task)["bbcu-m"]
+    program = compile_network(network(design, task.name), task)
+    rows = list(explain(program, count(design, task)))
     sizes = {content: size for content, size, _ in rows}
     assert sizes["file"] == len(to_bytes(program)) < 260_000
     assert sizes["1-bit weights"] == 1_511_424 // 8

@@ -13,10 +13,10 @@ from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.presets import load_design, presets
 from bbnas.reporting.draw import draw_profile
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 
 SMALL = (40, 24)
-BBCU = load_design("bbcu-m", "sr2").replace(width=16, depth=2)
+BBCU = load_design("bbcu-m", get_task("sr2")).replace(width=16, depth=2)
 
 
 def test_a_setting_says_what_ran_where() -> None:
@@ -34,7 +34,7 @@ def test_a_setting_says_what_ran_where() -> None:
 def test_more_work_takes_longer() -> None:
     watch = Stopwatch(setting(SMALL))
     small, large = (
-        watch.measure(program_of(BBCU.replace(depth=depth), "sr2")) for depth in (2, 64)
+        watch.measure(program_of(BBCU.replace(depth=depth), get_task("sr2"))) for depth in (2, 64)
     )
     assert 0 < small.seconds < large.seconds / 2
     for found in (small, large):
@@ -46,36 +46,36 @@ def test_more_work_takes_longer() -> None:
 
 def test_latencies_are_scaled_by_a_known_reference() -> None:
     watch = Stopwatch(setting(SMALL), reference=2.0)
-    found = watch.measure(program_of(BBCU, "sr2"))
+    found = watch.measure(program_of(BBCU, get_task("sr2")))
     assert found.reference == 2.0
     assert found.seconds == pytest.approx(2.0 * found.ratio)
 
 
 @pytest.mark.parametrize("isa", [*isas()[:1], "torch"])
 def test_every_path_is_measured(isa: str) -> None:
-    found = Stopwatch(setting(SMALL, isa=isa)).measure(program_of(BBCU, "sr2"))
+    found = Stopwatch(setting(SMALL, isa=isa)).measure(program_of(BBCU, get_task("sr2")))
     assert found.setting.isa == isa
     assert found.seconds > 0
 
 
 def test_numbers_do_not_change_a_shape_and_choices_do() -> None:
-    key = shape_of(program_of(BBCU, "sr2"))
+    key = shape_of(program_of(BBCU, get_task("sr2")))
     same = ({"estimator": "clip"}, {"k_ratio": 4.0}, {"k_ratio": None})
-    assert {shape_of(program_of(BBCU.replace(**c), "sr2")) for c in same} == {key}
+    assert {shape_of(program_of(BBCU.replace(**c), get_task("sr2"))) for c in same} == {key}
     others = (
         {"width": 32}, {"depth": 4}, {"norm": "batchnorm"}, {"activation": "none"},
         {"convs_per_residual": 2}, {"binarize": (Part.BODY,)},
         {"activation_position": "after_addition"},
     )  # fmt: skip
-    shapes = {shape_of(program_of(BBCU.replace(**c), "sr2")) for c in others}
+    shapes = {shape_of(program_of(BBCU.replace(**c), get_task("sr2"))) for c in others}
     assert len(shapes | {key}) == len(others) + 1
 
 
 @pytest.mark.parametrize("task", ["sr4", "denoise25"])
 def test_every_preset_has_a_profile_by_part(task: str) -> None:
     here = setting(SMALL)
-    for name, design in presets(task).items():
-        program = program_of(design.replace(width=8, depth=3), task)
+    for name, design in presets(get_task(task)).items():
+        program = program_of(design.replace(width=8, depth=3), get_task(task))
         if not isas():
             with pytest.raises(UserError, match="C\\+\\+ compiler"):
                 profile(program, here)
@@ -99,7 +99,7 @@ def test_full_precision_is_other_work() -> None:
         pytest.skip("no compiled library")
     full = Design(width=16, depth=2)
     for design, work in ((full, "full-precision convolution"), (BBCU, "1-bit convolution")):
-        layers = profile(program_of(design, "sr2"), setting(SMALL), runs=1)
+        layers = profile(program_of(design, get_task("sr2")), setting(SMALL), runs=1)
         assert {layer.work for layer in layers if layer.part == "body"} == {work}
 
 

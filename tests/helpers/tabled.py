@@ -52,7 +52,7 @@ def psnr_of(design: Design) -> float:
 def make_table(space: Space | None = None, seed: int = 0, noise: float = NOISE) -> Table:
     """Of ``space``, of ``bbcu-table`` by default, at sr4; exact OPs and Params."""
     task = get_task("sr4")
-    space = (space or load_space("bbcu-table")).restricted(task)
+    space = (space or load_space("bbcu-table")).fitted(task)
     rng = np.random.default_rng(seed)
     rows = []
     for design in space.enumerate():

@@ -14,11 +14,13 @@ import bbnas
 from bbnas.data import Dataset, bicubic_downscale, bicubic_upscale, load_images
 from bbnas.errors import UserError
 from bbnas.inference import evaluate_checkpoint, score
-from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
+from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.inference.scoring import score_baseline
 from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
+from bbnas.training.state import save_checkpoint
 from tests.inference.test_checkpoint import trained
 
 
@@ -37,7 +39,7 @@ def write(
     with torch.no_grad():
         training.network.tail.layer.bias.add_(bias)
     info = CheckpointInfo(recipe=recipe, iteration=iteration, data="abc", environment={"a": "b"})
-    save_checkpoint(path, training, info, state=True)
+    save_checkpoint(path, training, info)
 
 
 @pytest.fixture
@@ -55,11 +57,13 @@ def test_the_scores_of_a_checkpoint(checkpoint: Path, sets: Path) -> None:
     network = evaluated_network(checkpoint)
     found = evaluate_checkpoint(checkpoint, ["Set5", sets / "Set14"], device="cpu", data_root=sets)
     assert list(found) == ["Set5", "Set14"]
-    assert found["Set5"] == score(network, "sr2", load_images(sets / "Set5"))
-    assert found["Set14"] == score(network, "sr2", load_images(sets / "Set14" / "HR"))
-    assert found == evaluate_checkpoint(checkpoint, "all", "sr2", device="cpu", data_root=sets)
+    assert found["Set5"] == score(network, get_task("sr2"), load_images(sets / "Set5"))
+    assert found["Set14"] == score(network, get_task("sr2"), load_images(sets / "Set14" / "HR"))
+    assert found == evaluate_checkpoint(
+        checkpoint, "all", get_task("sr2"), device="cpu", data_root=sets
+    )
     with pytest.raises(UserError, match="was trained for sr2, not sr4"):
-        evaluate_checkpoint(checkpoint, "Set5", "sr4", data_root=sets)
+        evaluate_checkpoint(checkpoint, "Set5", get_task("sr4"), data_root=sets)
     with pytest.raises(UserError, match="named twice"):
         evaluate_checkpoint(checkpoint, ["set5", sets / "Set5"], data_root=sets)
 
@@ -133,7 +137,7 @@ def test_images_are_saved_a_folder_a_benchmark(
     assert Image.open(out / "Set5" / "grey.png").mode == "L"
     hq = load_images(sets / "Set14" / "HR")
     kept: dict[str, np.ndarray] = {}
-    score(evaluated_network(checkpoint), "sr2", hq, keep=kept.__setitem__)
+    score(evaluated_network(checkpoint), get_task("sr2"), hq, keep=kept.__setitem__)
     for name, pixels in kept.items():
         assert np.array_equal(np.asarray(Image.open(out / "Set14" / name)), pixels)
     for folder in (sets, sets / "Set5"):
@@ -144,7 +148,9 @@ def test_images_are_saved_a_folder_a_benchmark(
 
 
 def test_bicubic_saves_what_it_shows_in_colour(sets: Path, tmp_path: Path) -> None:
-    evaluate_checkpoint("bicubic", "Set5", "sr2", data_root=sets, save_images=tmp_path / "out")
+    evaluate_checkpoint(
+        "bicubic", "Set5", get_task("sr2"), data_root=sets, save_images=tmp_path / "out"
+    )
     images = load_images(sets / "Set5")
     for name, image in zip(images.names, images.images, strict=True):
         expected = bicubic_upscale(bicubic_downscale(image, 2), 2)
@@ -154,30 +160,30 @@ def test_bicubic_saves_what_it_shows_in_colour(sets: Path, tmp_path: Path) -> No
 def test_all_takes_what_is_there(
     checkpoint: Path, sets: Path, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    found = evaluate_checkpoint("bicubic", "all", "sr3", data_root=sets)
+    found = evaluate_checkpoint("bicubic", "all", get_task("sr3"), data_root=sets)
     assert list(found) == ["Set5", "Set14"]
     assert "not found, so not scored: B100, Urban100, Manga109" in caplog.text
     with pytest.raises(UserError, match="none of the benchmarks of jpeg10 found"):
-        evaluate_checkpoint("identity", "all", "jpeg10", data_root=tmp_path)
+        evaluate_checkpoint("identity", "all", get_task("jpeg10"), data_root=tmp_path)
 
 
 @pytest.mark.parametrize("prefix", ["", "network."])
 def test_a_preset_with_weights(prefix: str, sets: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = build(load_design("bbcu-m", "sr4"), "sr4")
+    network = build(load_design("bbcu-m", get_task("sr4")), get_task("sr4"))
     state = {f"{prefix}{name}": value for name, value in network.state_dict().items()}
     if prefix:
         state["adam.mean"] = torch.zeros(3)
     path = tmp_path / "weights.safetensors"
     save_file(state, path)
-    found = evaluate_checkpoint("bbcu-m", sets / "Set5", "sr4", path, "cpu")
-    assert found["Set5"] == score(network, "sr4", load_images(sets / "Set5"))
+    found = evaluate_checkpoint("bbcu-m", sets / "Set5", get_task("sr4"), path, "cpu")
+    assert found["Set5"] == score(network, get_task("sr4"), load_images(sets / "Set5"))
     first = next(iter(state))
 
     def refused(tensors: dict[str, torch.Tensor], message: str) -> None:
         save_file(tensors, path)
         with pytest.raises(UserError, match=message) as error:
-            evaluate_checkpoint("bbcu-m", sets / "Set5", "sr4", path, "cpu")
+            evaluate_checkpoint("bbcu-m", sets / "Set5", get_task("sr4"), path, "cpu")
         assert "\n" not in str(error.value)
 
     name = first.removeprefix(prefix)
@@ -186,17 +192,17 @@ def test_a_preset_with_weights(prefix: str, sets: Path, tmp_path: Path) -> None:
     refused(state | {first: torch.zeros(7)}, rf"of another size: {name} is \(7,\) instead")
     path.write_bytes(b"nonsense")
     with pytest.raises(UserError, match="not a whole safetensors file"):
-        evaluate_checkpoint("bbcu-m", sets / "Set5", "sr4", path)
+        evaluate_checkpoint("bbcu-m", sets / "Set5", get_task("sr4"), path)
 
 
 def test_what_cannot_be_evaluated(sets: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (("bicubic", "Set5"), "--task"),
-        (("bbcu-m", "Set5", "sr4"), "no weights of its own"),
+        (("bbcu-m", "Set5", get_task("sr4")), "no weights of its own"),
         (("bbcu-m", "Set5", None, tmp_path / "w"), "--task"),
-        (("bbcu-m", "Set5", "sr4", tmp_path / "w"), "no such file of weights"),
-        (("identity", "Set5", "sr4"), "use bicubic"),
-        (("bicubic", "Set6", "sr4"), "Set6"),
+        (("bbcu-m", "Set5", get_task("sr4"), tmp_path / "w"), "no such file of weights"),
+        (("identity", "Set5", get_task("sr4")), "use bicubic"),
+        (("bicubic", "Set6", get_task("sr4")), "Set6"),
         ((tmp_path / "c.safetensors", "Set5"), "no such checkpoint"),
     ):
         with pytest.raises(UserError, match=message):
@@ -218,33 +224,33 @@ def test_evaluate_takes_models_and_images_of_all_kinds(
     images = load_images(sets / "Set5")
     arrays = list(images.images)
     model: Callable[[torch.Tensor], torch.Tensor] = lambda lq: lq * 0.9  # noqa: E731
-    expected = score(model, "denoise25", images)
+    expected = score(model, get_task("denoise25"), images)
     for given in ("Set5", sets / "Set5", images):
-        assert bbnas.evaluate(model, "denoise25", given) == expected
+        assert bbnas.evaluate(model, get_task("denoise25"), given) == expected
     rows = bbnas.evaluate(model, bbnas.get_task("denoise25"), arrays)
     assert [row[1:] for row in rows] == [row[1:] for row in expected]
     assert [row.name for row in rows] == ["1", "2", "mean"]
-    assert bbnas.evaluate("identity", "jpeg10", images) == score_baseline(
-        "identity", "jpeg10", images
+    assert bbnas.evaluate("identity", get_task("jpeg10"), images) == score_baseline(
+        "identity", get_task("jpeg10"), images
     )
     assert bbnas.evaluate(checkpoint, None, images) == score(
-        evaluated_network(checkpoint), "sr2", images
+        evaluated_network(checkpoint), get_task("sr2"), images
     )
     assert not checkpoint.with_name("best.scores.json").exists()
-    tiled = bbnas.evaluate(model, "denoise25", images, tile=40, reach=0)
+    tiled = bbnas.evaluate(model, get_task("denoise25"), images, tile=40, reach=0)
     assert tiled == expected
 
 
 def test_arrays_of_grey_images(sets: Path) -> None:
     values = np.random.default_rng(0).integers(0, 256, (40, 48), np.uint8)
     for image in (values, values[..., None]):
-        row = bbnas.evaluate(torch.zeros_like, "jpeg10", [image])[0]
+        row = bbnas.evaluate(torch.zeros_like, get_task("jpeg10"), [image])[0]
         error = np.mean(values.astype(float) ** 2)
         assert row.psnr == pytest.approx(10 * np.log10(255**2 / error), abs=1e-9)
     for wrong in (values / 255, np.zeros((4, 5, 4), np.uint8), np.zeros(3, np.uint8)):
         with pytest.raises(UserError, match="image 1 is"):
-            bbnas.evaluate(torch.zeros_like, "jpeg10", [wrong])
+            bbnas.evaluate(torch.zeros_like, get_task("jpeg10"), [wrong])
     with pytest.raises(UserError, match="at least one"):
-        bbnas.evaluate(torch.zeros_like, "jpeg10", [])
+        bbnas.evaluate(torch.zeros_like, get_task("jpeg10"), [])
     with pytest.raises(UserError, match="has no task of its own"):
         bbnas.evaluate(torch.zeros_like, None, [values])

@@ -17,7 +17,7 @@ from bbnas.inference import score, skip_psnr
 from bbnas.inference.scoring import score_baseline
 from bbnas.networks import build
 from bbnas.presets import load_design
-from bbnas.tasks import TASKS
+from bbnas.tasks import TASKS, get_task
 from tests.data.test_degradation import resize
 
 BENCHMARKS = Path(__file__).resolve().parents[3] / "shared" / "data" / "test"
@@ -40,7 +40,7 @@ needs_benchmarks = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="no benchm
 def test_baselines_give_the_published_figures(
     baseline: str, task: str, name: str, psnr: float, ssim: float | None
 ) -> None:
-    *rows, mean = score_baseline(baseline, task, find_benchmark(name, BENCHMARKS))
+    *rows, mean = score_baseline(baseline, get_task(task), find_benchmark(name, BENCHMARKS))
     assert len(rows) == {"Set5": 5, "Set14": 14, "Classic5": 5}[name]
     assert mean.name == "mean"
     assert mean.psnr == pytest.approx(psnr, abs=0.01)
@@ -90,7 +90,7 @@ def similarity(a: np.ndarray, b: np.ndarray, **options: object) -> float:
 def test_denoising_by_hand(dataset: Dataset) -> None:
     """Over RGB, by scikit-image; SSIM is the mean of the channels."""
     model = published(3, 0)
-    row = score(model, "denoise25", dataset.validation)[0]
+    row = score(model, get_task("denoise25"), dataset.validation)[0]
     hq = dataset.validation.images[0]
     noise = np.random.RandomState(0).normal(0, 25 / 255, hq.shape)
     output = rounded(model.eval()(tensor(np.float32(hq / 255.0) + noise)))
@@ -101,7 +101,7 @@ def test_denoising_by_hand(dataset: Dataset) -> None:
 def test_deblocking_by_hand(dataset: Dataset, tmp_path: Path) -> None:
     """On 8-bit Y, by Pillow and scikit-image."""
     model = published(1, 0)
-    row = score(model, "jpeg10", dataset.validation)[0]
+    row = score(model, get_task("jpeg10"), dataset.validation)[0]
     y = np.round(rgb2ycbcr(dataset.validation.images[0])[..., 0]).astype(np.uint8)
     Image.fromarray(y).save(tmp_path / "y.jpg", quality=10)
     lq = np.asarray(Image.open(tmp_path / "y.jpg"))[..., None] / 255
@@ -113,8 +113,10 @@ def test_deblocking_by_hand(dataset: Dataset, tmp_path: Path) -> None:
 def test_super_resolution_by_hand(dataset: Dataset) -> None:
     """On Y, 3 pixels cut from each border, of an HQ image cropped to a multiple of 3."""
     torch.manual_seed(0)
-    network = build(load_design("bbcu-m", "sr3").replace(width=6, depth=2), "sr3").eval()
-    row = score(network, "sr3", dataset.validation, side=62)[0]
+    network = build(
+        load_design("bbcu-m", get_task("sr3")).replace(width=6, depth=2), get_task("sr3")
+    ).eval()
+    row = score(network, get_task("sr3"), dataset.validation, side=62)[0]
     hq = dataset.validation.images[0]
     top, left = ((length - 62) // 2 for length in hq.shape[:2])
     hq = hq[top : top + 60, left : left + 60]
@@ -129,58 +131,61 @@ def test_grey_files_are_scored_on_their_values(tmp_path: Path) -> None:
     pixels = camera()[:160, :160]
     Image.fromarray(pixels).save(tmp_path / "grey.png")
     images = load_images(tmp_path)
-    black = score(lambda lq: torch.zeros(1, 3, 160, 160), "sr2", images)[0]
+    black = score(lambda lq: torch.zeros(1, 3, 160, 160), get_task("sr2"), images)[0]
     inside = pixels[2:-2, 2:-2].astype(float)
     assert black.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(inside**2)), abs=1e-6)
-    black = score(torch.zeros_like, "jpeg40", images)[0]
+    black = score(torch.zeros_like, get_task("jpeg40"), images)[0]
     values = pixels.astype(float)
     assert black.psnr == pytest.approx(10 * np.log10(255**2 / np.mean(values**2)), abs=1e-6)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_scores_its_networks_and_its_skip(task: str, dataset: Dataset) -> None:
-    design = load_design("bbcu", task).replace(width=6, depth=2)
+    design = load_design("bbcu", get_task(task)).replace(width=6, depth=2)
     torch.manual_seed(0)
-    *rows, mean = score(build(design, task), task, dataset.validation, side=64)
+    *rows, mean = score(build(design, get_task(task)), get_task(task), dataset.validation, side=64)
     assert [row.name for row in rows] == list(dataset.validation.names)
     assert mean.psnr == pytest.approx(np.mean([row.psnr for row in rows]))
     assert mean.ssim == pytest.approx(np.mean([row.ssim for row in rows]))
-    assert 10 < skip_psnr(task, dataset.validation, 64) < 60
+    assert 10 < skip_psnr(get_task(task), dataset.validation, 64) < 60
 
 
 def test_the_skip_is_the_lq_image_or_bilinear(dataset: Dataset) -> None:
     for task in ("denoise50", "jpeg20"):
-        identity = score_baseline("identity", task, dataset.validation)[-1].psnr
-        assert skip_psnr(task, dataset.validation) == identity
+        identity = score_baseline("identity", get_task(task), dataset.validation)[-1].psnr
+        assert skip_psnr(get_task(task), dataset.validation) == identity
     flat = ImageSet.from_arrays(["flat"], [np.full((40, 40, 3), 90, np.uint8)])
-    assert skip_psnr("sr4", flat) == np.inf
+    assert skip_psnr(get_task("sr4"), flat) == np.inf
     ramp = np.arange(40, dtype=np.uint8).repeat(40).reshape(40, 40).repeat(3).reshape(40, 40, 3)
-    assert skip_psnr("sr2", ImageSet.from_arrays(["ramp"], [ramp * 6])) > 40
+    assert skip_psnr(get_task("sr2"), ImageSet.from_arrays(["ramp"], [ramp * 6])) > 40
 
 
 def test_large_images_are_seen_in_tiles_and_scored_as_whole() -> None:
-    net = build(load_design("dncnn", "denoise15").replace(width=4, depth=1), "denoise15")
+    net = build(
+        load_design("dncnn", get_task("denoise15")).replace(width=4, depth=1),
+        get_task("denoise15"),
+    )
     image = np.random.default_rng(0).integers(0, 256, (1200, 300, 3), np.uint8)
     images = ImageSet.from_arrays(["large"], [image])
     sides = []
     hook = net.register_forward_pre_hook(lambda _, args: sides.append(max(args[0].shape[2:])))
-    tiled = score(net, "denoise15", images)[0]
+    tiled = score(net, get_task("denoise15"), images)[0]
     assert max(sides) <= 1024
     hook.remove()
-    whole = score(net, "denoise15", images, tile=2000)[0]
+    whole = score(net, get_task("denoise15"), images, tile=2000)[0]
     assert tiled.psnr == pytest.approx(whole.psnr, abs=1e-4)
     assert tiled.ssim == pytest.approx(whole.ssim, abs=1e-6)
-    plain = score(net.forward, "denoise15", images, tile=200, reach=net.reach)[0]
+    plain = score(net.forward, get_task("denoise15"), images, tile=200, reach=net.reach)[0]
     assert plain.psnr == pytest.approx(whole.psnr, abs=1e-4)
 
 
 def test_models_that_do_not_fit(dataset: Dataset) -> None:
-    net = build(load_design("bbcu-m", "sr2").replace(width=6, depth=2), "sr2")
+    net = build(load_design("bbcu-m", get_task("sr2")).replace(width=6, depth=2), get_task("sr2"))
     with pytest.raises(UserError, match="cannot be scored on sr4"):
-        score(net, "sr4", dataset.validation)
+        score(net, get_task("sr4"), dataset.validation)
     with pytest.raises(UserError, match="must return a tensor of"):
-        score(lambda lq: lq, "sr2", dataset.validation)
+        score(lambda lq: lq, get_task("sr2"), dataset.validation)
     with pytest.raises(FloatingPointError, match="not finite"):
-        score(lambda lq: lq / 0, "jpeg10", dataset.validation)
+        score(lambda lq: lq / 0, get_task("jpeg10"), dataset.validation)
     with pytest.raises(UserError, match="bicubic is no baseline of jpeg10: use identity"):
-        score_baseline("bicubic", "jpeg10", dataset.validation)
+        score_baseline("bicubic", get_task("jpeg10"), dataset.validation)

@@ -16,7 +16,7 @@ from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
 from bbnas.networks.srresnet import ResidualBlock
 from bbnas.presets import PRESETS, presets
-from bbnas.tasks import TASKS, Part
+from bbnas.tasks import TASKS, Part, get_task
 
 designs = st.builds(
     Design,
@@ -39,7 +39,7 @@ designs = st.builds(
 @given(design=designs, scale=st.sampled_from([2, 3, 4]))
 def test_every_design_builds_trains_and_has_the_right_shape(design: Design, scale: int) -> None:
     torch.manual_seed(0)
-    network = build(design, f"sr{scale}")
+    network = build(design, get_task(f"sr{scale}"))
     network.set_progress(0.5)
     lq = torch.rand(2, 3, 5, 7)
     calibrate(network, lq)
@@ -58,15 +58,15 @@ def test_equal_keys_build_the_same_function(design: Design) -> None:
     outputs = []
     for same in (design, design.canonical()):
         torch.manual_seed(0)
-        outputs.append(build(same, "sr2")(torch.full((1, 3, 4, 4), 0.3)))
+        outputs.append(build(same, get_task("sr2"))(torch.full((1, 3, 4, 4), 0.3)))
     assert torch.equal(*outputs)
 
 
 @pytest.mark.parametrize("task", ["sr4", "denoise25", "jpeg10"])
 def test_exactly_the_named_parts_are_binary(task: str) -> None:
-    for name, preset in presets(task).items():
+    for name, preset in presets(get_task(task)).items():
         design = preset.replace(width=6, depth=4)
-        network = build(design, task)
+        network = build(design, get_task(task))
         for part in TASKS[task].parts:
             kinds = [
                 type(layer)
@@ -81,7 +81,7 @@ def test_exactly_the_named_parts_are_binary(task: str) -> None:
 def test_residuals_span_the_convolutions_they_should() -> None:
     def sizes(span: int, depth: int) -> list[tuple[int, bool]]:
         design = PRESETS["bbcu-v4"].replace(convs_per_residual=span, depth=depth, width=4)
-        blocks = build(design, "sr2").body
+        blocks = build(design, get_task("sr2")).body
         assert all(isinstance(block, BinaryBlock) for block in blocks)
         return [(len(b.units), b.residual) for b in blocks if isinstance(b, BinaryBlock)]
 
@@ -92,7 +92,7 @@ def test_residuals_span_the_convolutions_they_should() -> None:
 
 
 def test_full_precision_body_is_blocks_of_conv_relu_conv() -> None:
-    block = build(PRESETS["srresnet"].replace(width=4, depth=4), "sr2").body[0]
+    block = build(PRESETS["srresnet"].replace(width=4, depth=4), get_task("sr2")).body[0]
     assert isinstance(block, ResidualBlock)
     x = torch.randn(1, 4, 5, 5)
     torch.testing.assert_close(block(x), x + block.convs[1](F.relu(block.convs[0](x))))
@@ -100,10 +100,10 @@ def test_full_precision_body_is_blocks_of_conv_relu_conv() -> None:
 
 def test_a_residual_is_removed_at_one_place() -> None:
     design = Design(binarize=["body"], width=4, depth=6, break_at=4)
-    assert [block.residual for block in build(design, "sr2").body] == [True] * 3 + [False] + [
-        True
-    ] * 2
-    pairs = build(design.replace(convs_per_residual=2), "denoise25").body
+    assert [block.residual for block in build(design, get_task("sr2")).body] == [True] * 3 + [
+        False
+    ] + [True] * 2
+    pairs = build(design.replace(convs_per_residual=2), get_task("denoise25")).body
     assert [block.residual for block in pairs] == [True, False, True]
 
 
@@ -111,7 +111,7 @@ def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
     x = torch.randn(1, 4, 5, 5)
 
     def blocks(convs: int) -> list[ResidualBlock]:
-        return list(build(Design(width=4, depth=7, convs_per_block=convs), "sr2").body)
+        return list(build(Design(width=4, depth=7, convs_per_block=convs), get_task("sr2")).body)
 
     assert [len(block.convs) for block in blocks(4)] == [4, 3]
     first, second, third = (blocks(3)[0].convs[i] for i in range(3))
@@ -121,14 +121,14 @@ def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
     one = blocks(1)[0]  # not linear
     assert torch.equal(one(x), x + F.relu(one.convs[0](x)))
     with pytest.raises(UserError, match="DnCNN has no residual blocks"):
-        build(Design(convs_per_block=4), "denoise25")
+        build(Design(convs_per_block=4), get_task("denoise25"))
 
 
 def test_alignment_multiplies_the_input_and_divides_the_output() -> None:
     # With biases of 0, as they start, leaky ReLUs and convolutions are homogeneous.
     torch.manual_seed(0)
-    plain = build(Design(width=4, depth=2), "sr2")
-    aligned = build(Design(width=4, depth=2, k_ratio=1.0), "sr2")
+    plain = build(Design(width=4, depth=2), get_task("sr2"))
+    aligned = build(Design(width=4, depth=2, k_ratio=1.0), get_task("sr2"))
     aligned.load_state_dict(plain.state_dict())
     x = torch.rand(1, 3, 6, 6)
     torch.testing.assert_close(aligned(x), plain(x), rtol=1e-4, atol=1e-5)
@@ -136,7 +136,7 @@ def test_alignment_multiplies_the_input_and_divides_the_output() -> None:
 
 def test_a_network_that_adds_nothing_is_bilinear_interpolation() -> None:
     for design in (Design(width=4, depth=2), PRESETS["bbcu-m"].replace(width=4, depth=2)):
-        network = build(design, "sr4")
+        network = build(design, get_task("sr4"))
         nn.init.zeros_(network.tail.layer.weight)  # type: ignore[arg-type]
         x = torch.rand(1, 3, 5, 6)
         expected = F.interpolate(x, scale_factor=4, mode="bilinear")
@@ -152,7 +152,7 @@ def test_a_binary_head_repeats_the_image(channels: int, expected: str) -> None:
 
 def test_thresholds_of_a_binary_head_start_at_the_mean_of_images() -> None:
     design = Design(binarize=(Part.HEAD,), k_ratio=1.0, width=6, depth=1)
-    layer = build(design, "sr4").head.layer
+    layer = build(design, get_task("sr4")).head.layer
     assert isinstance(layer, BinaryUnit)
     torch.testing.assert_close(layer.conv.alpha.detach(), torch.tensor(RGB_MEAN) * design.k)
 
@@ -163,7 +163,7 @@ def test_calibration_starts_a_tail_that_sees_only_positive_values_at_their_mean(
         binarize=(Part.UPSAMPLING, Part.TAIL), activation="relu", width=4, depth=1,
         activation_position="after_addition",
     )  # fmt: skip
-    network = build(design, "sr2")
+    network = build(design, get_task("sr2"))
     lq = torch.rand(2, 3, 6, 6)
     calibrate(network, lq)
     layer = network.tail.layer
@@ -179,7 +179,9 @@ def test_seeds_reach_every_weight() -> None:
     states = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        states.append(build(PRESETS["bbcu-m"].replace(width=4, depth=2), "sr2").state_dict())
+        states.append(
+            build(PRESETS["bbcu-m"].replace(width=4, depth=2), get_task("sr2")).state_dict()
+        )
     name = "body.0.units.0.conv.weight"
     assert torch.equal(states[0][name], states[1][name])
     assert not torch.equal(states[0][name], states[2][name])
@@ -187,4 +189,4 @@ def test_seeds_reach_every_weight() -> None:
 
 def test_unknown_task() -> None:
     with pytest.raises(UserError, match=r"unknown task 'sr5'.*did you mean"):
-        build(Design(), "sr5")
+        build(Design(), get_task("sr5"))

@@ -11,7 +11,7 @@ from bbnas.design import METHODS, Design
 from bbnas.networks import build
 from bbnas.presets import PRESETS, presets
 from bbnas.protocol import Protocol
-from bbnas.tasks import BACKBONES, TASKS, Part
+from bbnas.tasks import BACKBONES, TASKS, Part, get_task
 from bbnas.training import Training
 
 WIDTH, DEPTH, SIDE = 8, 4, 16
@@ -21,7 +21,7 @@ STEPS = 20
 CASES = [
     (task, name)
     for task in TASKS
-    for name in {design.key: name for name, design in presets(task).items()}.values()
+    for name in {design.key: name for name, design in presets(get_task(task)).items()}.values()
 ]
 
 
@@ -54,11 +54,11 @@ def test_every_row_label_of_the_tables_is_a_name() -> None:
 @pytest.mark.parametrize(("task", "name"), CASES)
 def test_every_method_on_every_backbone_and_task(task: str, name: str) -> None:
     width = 12 if name.endswith("-lite") else WIDTH
-    design = presets(task)[name].replace(width=width, depth=DEPTH)
+    design = presets(get_task(task))[name].replace(width=width, depth=DEPTH)
     assert Design.from_dict(yaml.safe_load(design.to_yaml())) == design
 
     torch.manual_seed(0)
-    network = build(design, task)
+    network = build(design, get_task(task))
     batch = OneBatch(task)
     out = network(batch.lq)
     assert out.shape == batch.hq.shape
@@ -71,7 +71,7 @@ def test_every_method_on_every_backbone_and_task(task: str, name: str) -> None:
     assert last < first
 
     macs, weights = formula(task, width)
-    found = count(design, task, (1, 1))
+    found = count(design, get_task(task), (1, 1))
     binary = {part: design.binary(part) for part in TASKS[task].parts}
     weights_only = design.method == "ma"
     accumulated = DEPTH * (DEPTH + 1) // 2 if design.method == "bam" else 0

@@ -8,6 +8,7 @@ import pytest
 
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
+from bbnas.tasks import get_task
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def write_scores() -> Callable[..., Path]:
         content = {
             "format": 1,
             "checkpoint": f"{stem}.safetensors",
-            "design": design or load_design(preset, task).canonical().to_dict(),
+            "design": design or load_design(preset, get_task(task)).canonical().to_dict(),
             "task": task,
             "protocol": PROTOCOLS[protocol].model_dump(mode="json"),
             "iteration": iteration,

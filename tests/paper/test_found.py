@@ -17,12 +17,13 @@ from bbnas.paper.found import best_trained, read_scores
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 
 BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "test"
 
 
 def test_what_evaluate_writes_is_read(tmp_path):
-    design = load_design("bbcu-m", "sr4")
+    design = load_design("bbcu-m", get_task("sr4"))
     recipe = Recipe(design=design, task="sr4", protocol=PROTOCOLS["paper"])
     info = CheckpointInfo(recipe=recipe, iteration=1000, data="abc", environment={})
     images = ImageSet.from_arrays(["a"], [np.zeros((48, 48, 3), np.uint8)])
@@ -92,7 +93,7 @@ def test_the_longest_trained_is_taken_never_the_best_on_the_test_set(tmp_path, w
     def scored(name: str, **fields):
         return read_scores(write_scores(tmp_path / name, **fields))
 
-    design = load_design("bbcu-l", "sr4")
+    design = load_design("bbcu-l", get_task("sr4"))
     lucky = scored("lucky", iteration=100, benchmarks={"Set5": (33.0, 0.9)})
     long = scored("long", iteration=5_000)
     later = scored("later", iteration=5_000, date="2026-11-02T10:00:00+00:00")

@@ -9,7 +9,7 @@ from bbnas.errors import UserError
 from bbnas.paper import TABLES, published
 from bbnas.paper.printed import PRESET_OF, printed_rows, records
 from bbnas.presets import PRESETS, load_design, preset_name
-from bbnas.tasks import TASKS
+from bbnas.tasks import TASKS, get_task
 
 SHARED = Path(__file__).parents[3] / "shared" / "paper"
 PACKAGE = Path(module.__file__).parent
@@ -49,7 +49,7 @@ def test_every_label_is_a_preset_of_its_task_or_no_network():
             labels.add(row.label)
             assert {result.task for result in row.results} <= TASKS.keys()
             if row.preset is not None:
-                designs = {load_design(row.preset, r.task).key for r in row.results}
+                designs = {load_design(row.preset, get_task(r.task)).key for r in row.results}
                 assert len(designs) == 1  # its tasks differ in level only
     assert set(PRESET_OF) <= labels
     assert set(PRESET_OF.values()) <= PRESETS.keys()

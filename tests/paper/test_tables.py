@@ -12,7 +12,7 @@ from bbnas.errors import UserError
 from bbnas.paper import TABLES, find_scores, paper_table
 from bbnas.paper.printed import printed_rows, records
 from bbnas.presets import load_design
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 
 METHOD_TABLES = ("table1", "table2", "table3", "table4")
 
@@ -69,7 +69,7 @@ def test_the_parametrised_costs_are_all_of_them():
 def test_costs_are_counted_now_and_kept_unrounded(tables):
     table = tables["table1"]
     last = len(table.rows) - 1
-    cost = count(load_design("bbcu-l", "sr4"), "sr4")
+    cost = count(load_design("bbcu-l", get_task("sr4")), get_task("sr4"))
     assert cell(table, last, "OPs (G) (computed)").value == cost.ops / 1e9
     assert cell(table, last, "Params (K) (computed)").value == cost.params / 1e3
 
@@ -77,7 +77,9 @@ def test_costs_are_counted_now_and_kept_unrounded(tables):
 def test_bam_s_accumulation_is_what_the_print_adds_and_said_to_be_ours():
     # 528 pairs of a layer and an earlier one: a MAC and a comparison to a bit an element, a scale
     # and a threshold each.
-    bbcu, bam = (count(load_design(name, "sr4"), "sr4") for name in ("bbcu-l", "bam"))
+    bbcu, bam = (
+        count(load_design(name, get_task("sr4")), get_task("sr4")) for name in ("bbcu-l", "bam")
+    )
     assert bam.ops - bbcu.ops == 528 * 64 * 320 * 180 * (1 + 1 / 64)
     assert bam.params - bbcu.params == 2 * 528
 

@@ -164,7 +164,7 @@ def test_full_precision_of_the_same_size_is_compared_with(synthetic_study, tmp_p
 
 def test_seed_noise_and_agreement_are_quoted(synthetic_study, tmp_path):
     study = synthetic_study(20, diverged=0)
-    other = study.config.protocol.model_copy(update={"seed": 1})
+    other = study.config.protocol.with_seed(1)
     longer = study.config.protocol.model_copy(update={"name": "long", "iterations": 5000})
     first = study.candidates[0].evaluation
     repeats = [replace(first, protocol=other, psnr=first.psnr + 0.1)]
@@ -187,7 +187,7 @@ def test_a_study_of_methods_ranks_them_and_speaks_of_its_own_task(methods_study,
     study = methods_study(METHODS, task=task, skip_psnr=20.5)
     first = study.candidates[0].evaluation
     seeds = [
-        replace(first, protocol=first.protocol.model_copy(update={"seed": s}), psnr=first.psnr + e)
+        replace(first, protocol=first.protocol.with_seed(s), psnr=first.psnr + e)
         for s, e in ((1, 0.1), (2, -0.1))
     ]
     found = page(study, tmp_path / "report.html", repeats=seeds)

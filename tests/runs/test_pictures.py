@@ -17,7 +17,7 @@ from bbnas.training import evaluate_design
 
 @pytest.fixture(scope="module")
 def study(dataset, quick) -> Study:
-    evaluation = evaluate_design(PRESETS["bbcu-m"], "sr4", quick, dataset)
+    evaluation = evaluate_design(PRESETS["bbcu-m"], get_task("sr4"), quick, dataset)
     return Study(
         config=StudyConfig(
             name="tiny",
@@ -58,14 +58,16 @@ def test_crops_are_of_one_place_and_scored_there(study, dataset):
 @pytest.mark.parametrize("task", ["denoise25", "jpeg10"])
 def test_other_tasks_show_the_degraded_image(task, quick, dataset):
     protocol = quick.model_copy(update={"iterations": 5})
-    evaluation = evaluate_design(load_design("bbcu", task), task, protocol, dataset)
+    evaluation = evaluate_design(
+        load_design("bbcu", get_task(task)), get_task(task), protocol, dataset
+    )
     config = StudyConfig("tiny", {}, task, protocol, dataset.fingerprint, dataset.description)
     pictures = restored_crops(
         Study(config, "", (Candidate(0, evaluation),)), Candidate(0, evaluation), dataset
     )
     assert list(pictures.mean_psnr) == ["degraded", "full precision", "recommended"]
     assert pictures.bicubic is None
-    skip = skip_psnr(task, dataset.validation, protocol.validation_side)
+    skip = skip_psnr(get_task(task), dataset.validation, protocol.validation_side)
     assert pictures.mean_psnr["degraded"] == skip
     for crop in pictures.crops:
         assert {image.shape for image in crop.images.values()} == {(64, 64, 3)}

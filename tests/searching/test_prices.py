@@ -15,6 +15,7 @@ from bbnas.errors import UserError
 from bbnas.searching import SearchResult, summary
 from bbnas.space import Space
 from bbnas.store import Store, open_study
+from bbnas.tasks import get_task
 
 HERE = setting((24, 16))
 SPACE = Space.from_dict(
@@ -100,7 +101,7 @@ def test_a_study_without_latency_knows_it_once_it_is_measured(tmp_path: Path) ->
         recommend(study, max_latency=1.0)
     from bbnas.searching.prices import Clock
 
-    clock = Clock(Store(url), "sr4", HERE)
+    clock = Clock(Store(url), get_task("sr4"), HERE)
     for candidate in study.candidates:
         clock(candidate.evaluation.design)
     timed = open_study("quick", url)

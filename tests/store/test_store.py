@@ -17,6 +17,7 @@ from bbnas.presets import PRESETS
 from bbnas.store import Store
 from bbnas.store.store import study_config
 from bbnas.store.tables import SCHEMA_VERSION
+from bbnas.tasks import get_task
 
 Evaluated = Callable[..., Evaluation]
 DESIGN = PRESETS["bbcu-m"]
@@ -29,7 +30,7 @@ def a_store(tmp_path: Path) -> Store:
 def test_an_evaluation_comes_back_as_it_was(tmp_path: Path, evaluated: Evaluated) -> None:
     store, put = a_store(tmp_path), evaluated(DESIGN)
     store.add_evaluation(put)
-    assert store.find_evaluation(DESIGN, put.task, put.protocol, put.data) == put
+    assert store.find_evaluation(DESIGN, get_task(put.task), put.protocol, put.data) == put
 
 
 def test_what_is_not_a_number_comes_back_so(tmp_path: Path, evaluated: Evaluated) -> None:
@@ -38,7 +39,7 @@ def test_what_is_not_a_number_comes_back_so(tmp_path: Path, evaluated: Evaluated
     put = evaluated(DESIGN, **lost)
     store = a_store(tmp_path)
     store.add_evaluation(put)
-    found = store.find_evaluation(DESIGN, put.task, put.protocol, put.data)
+    found = store.find_evaluation(DESIGN, get_task(put.task), put.protocol, put.data)
     assert found is not None
     assert math.isnan(found.psnr)
     assert math.isnan(found.ssim)
@@ -52,13 +53,16 @@ def test_it_is_found_under_its_own_circumstances_only(
 ) -> None:
     store, put = a_store(tmp_path), evaluated(DESIGN)
     store.add_evaluation(put)
-    other = put.protocol.model_copy(update={"seed": 9})
+    other = put.protocol.with_seed(9)
     renamed = put.protocol.model_copy(update={"name": "mine"})
-    assert store.find_evaluation(PRESETS["bbcu-l"], put.task, put.protocol, put.data) is None
-    assert store.find_evaluation(DESIGN, "sr2", put.protocol, put.data) is None
-    assert store.find_evaluation(DESIGN, put.task, other, put.data) is None
-    assert store.find_evaluation(DESIGN, put.task, put.protocol, "others") is None
-    assert store.find_evaluation(DESIGN, put.task, renamed, put.data) is not None
+    assert (
+        store.find_evaluation(PRESETS["bbcu-l"], get_task(put.task), put.protocol, put.data)
+        is None
+    )
+    assert store.find_evaluation(DESIGN, get_task("sr2"), put.protocol, put.data) is None
+    assert store.find_evaluation(DESIGN, get_task(put.task), other, put.data) is None
+    assert store.find_evaluation(DESIGN, get_task(put.task), put.protocol, "others") is None
+    assert store.find_evaluation(DESIGN, get_task(put.task), renamed, put.data) is not None
 
 
 def test_the_first_success_stays_and_a_failure_gives_way(
@@ -67,11 +71,11 @@ def test_the_first_success_stays_and_a_failure_gives_way(
     store, good = a_store(tmp_path), evaluated(DESIGN)
     failed = replace(good, status="failed", psnr=math.nan, error="no memory")
     row = store.add_evaluation(failed)
-    assert store.find_evaluation(DESIGN, good.task, good.protocol, good.data) is None
+    assert store.find_evaluation(DESIGN, get_task(good.task), good.protocol, good.data) is None
     assert store.add_evaluation(good) == row
     assert store.add_evaluation(replace(good, psnr=1.0)) == row
     assert store.add_evaluation(failed) == row
-    assert store.find_evaluation(DESIGN, good.task, good.protocol, good.data) == good
+    assert store.find_evaluation(DESIGN, get_task(good.task), good.protocol, good.data) == good
 
 
 def test_no_such_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bbnas.data import Dataset, Patches
+from bbnas.data import Dataset
 from bbnas.design import Design
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
@@ -15,10 +15,7 @@ PROXY = PROTOCOLS["proxy"]
 
 
 def start(design: Design, protocol: Protocol, dataset: Dataset) -> Training:
-    patches = Patches(
-        dataset.train, get_task("sr4"), protocol.patch, protocol.batch, protocol.seed
-    )
-    return Training(initialise(design, "sr4", protocol), patches, protocol, torch.device("cpu"))
+    return Training.of(design, get_task("sr4"), protocol, dataset, "cpu")
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
@@ -64,10 +61,10 @@ def test_halving_is_torchs() -> None:
 def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> None:
     """Ten steps against a plain transcription with torch's unfused Adam."""
     training = start(PRESETS["srresnet"], quick, dataset)
-    network = initialise(PRESETS["srresnet"], "sr4", quick)
+    network = initialise(PRESETS["srresnet"], get_task("sr4"), quick)
     optimizer = torch.optim.Adam(network.parameters(), betas=quick.betas, foreach=False)
     for iteration in range(10):
-        lq, hq = training.patches.batch_at(iteration)
+        lq, hq = training.batch_at(iteration)
         optimizer.param_groups[0]["lr"] = learning_rate(quick, iteration)
         optimizer.zero_grad()
         (network(lq) - hq).abs().mean().backward()
@@ -90,7 +87,7 @@ def test_equal_seeds_give_equal_bits_and_others_do_not(dataset: Dataset, quick: 
     runs = []
     for seed in (0, 0, 1):
         torch.manual_seed(len(runs))  # the caller's own random state must not matter
-        training = start(PRESETS["bbcu-l"], quick.model_copy(update={"seed": seed}), dataset)
+        training = start(PRESETS["bbcu-l"], quick.with_seed(seed), dataset)
         training.advance(5)
         runs.append(weights(training))
     assert equal(runs[0], runs[1])
@@ -110,7 +107,7 @@ def test_the_callers_random_state_is_left_alone(quick: Protocol) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    initialise(PRESETS["bbcu-m"], "sr4", quick)
+    initialise(PRESETS["bbcu-m"], get_task("sr4"), quick)
     assert torch.equal(torch.rand(3), expected)
 
 

@@ -12,7 +12,7 @@ from bbnas.inference import score
 from bbnas.native import kernels
 from bbnas.presets import PRESETS
 from bbnas.protocol import Protocol
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 from bbnas.training import evaluate_design
 from bbnas.training.loop import initialise
 
@@ -25,7 +25,7 @@ def test_an_evaluation_is_complete_and_repeatable(dataset: Dataset, quick: Proto
     design = PRESETS["bbcu-m"]
     seen: list[tuple[int, float]] = []
     evaluation = evaluate_design(
-        design, "sr4", quick, dataset, progress=lambda *point: seen.append(point)
+        design, get_task("sr4"), quick, dataset, progress=lambda *point: seen.append(point)
     )
     assert evaluation.status == "ok"
     assert evaluation.feasible
@@ -34,24 +34,24 @@ def test_an_evaluation_is_complete_and_repeatable(dataset: Dataset, quick: Proto
     assert 15 < evaluation.psnr < 40
     assert 0.3 < evaluation.ssim < 1
     # The cost is that of the design itself, not of the reduced network that was trained.
-    assert evaluation.ops == count(design, "sr4").ops
-    assert evaluation.params == count(design, "sr4").params
+    assert evaluation.ops == count(design, get_task("sr4")).ops
+    assert evaluation.params == count(design, get_task("sr4")).params
     assert evaluation.curve == tuple(seen)
     assert [i for i, _ in evaluation.curve] == list(range(1, 61))
     assert evaluation.environment["device"] == "cpu"
     assert evaluation.environment["kernels"] == kernels()
     assert evaluation.environment["torch"]
     assert evaluation.seconds > 0
-    again = evaluate_design(design, "sr4", quick, dataset)
+    again = evaluate_design(design, get_task("sr4"), quick, dataset)
     assert figures(again) == figures(evaluation)
-    other = evaluate_design(design, "sr4", quick.model_copy(update={"seed": 1}), dataset)
+    other = evaluate_design(design, get_task("sr4"), quick.with_seed(1), dataset)
     assert figures(other) != figures(evaluation)
 
 
 def test_training_improves_on_the_untrained_network(dataset: Dataset, quick: Protocol) -> None:
-    untrained = initialise(PRESETS["bbcu-m"], "sr4", quick)
-    before = score(untrained, "sr4", dataset.validation, side=quick.validation_side)[-1]
-    after = evaluate_design(PRESETS["bbcu-m"], "sr4", quick, dataset)
+    untrained = initialise(PRESETS["bbcu-m"], get_task("sr4"), quick)
+    before = score(untrained, get_task("sr4"), dataset.validation, side=quick.validation_side)[-1]
+    after = evaluate_design(PRESETS["bbcu-m"], get_task("sr4"), quick, dataset)
     assert after.psnr > before.psnr + 0.5
 
 
@@ -60,20 +60,20 @@ def test_curves_have_at_most_64_points_and_reach_the_end(
     iterations: int, dataset: Dataset, quick: Protocol
 ) -> None:
     protocol = quick.model_copy(update={"iterations": iterations, "batch": 1})
-    curve = evaluate_design(PRESETS["srresnet-lite"], "sr4", protocol, dataset).curve
+    curve = evaluate_design(PRESETS["srresnet-lite"], get_task("sr4"), protocol, dataset).curve
     assert len(curve) <= 64
     assert curve[-1][0] == iterations
 
 
 def test_divergence_is_an_evaluation_with_its_curve(dataset: Dataset, quick: Protocol) -> None:
     protocol = quick.model_copy(update={"learning_rate": 1e15})
-    evaluation = evaluate_design(PRESETS["srresnet"], "sr4", protocol, dataset)
+    evaluation = evaluate_design(PRESETS["srresnet"], get_task("sr4"), protocol, dataset)
     assert evaluation.status == "diverged"
     assert not evaluation.feasible
     assert math.isnan(evaluation.psnr)
     assert math.isnan(evaluation.ssim)
     assert "diverged at iteration" in evaluation.error
-    assert evaluation.ops == count(PRESETS["srresnet"], "sr4").ops
+    assert evaluation.ops == count(PRESETS["srresnet"], get_task("sr4")).ops
     assert 0 < len(evaluation.curve) < 60
     assert all(math.isfinite(loss) for _, loss in evaluation.curve)
 
@@ -93,4 +93,4 @@ def test_designs_of_every_kind_are_evaluated(
     design: Design, task: str, dataset: Dataset, quick: Protocol
 ) -> None:
     protocol = quick.model_copy(update={"iterations": 5})
-    assert evaluate_design(design, task, protocol, dataset).status == "ok"
+    assert evaluate_design(design, get_task(task), protocol, dataset).status == "ok"

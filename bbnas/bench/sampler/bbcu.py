@@ -29,7 +29,6 @@ def bbcu_like(design: Design, parts: Collection[Part] = tuple(Part)) -> list[str
       values of the full-precision information too (§3.1, Table 4, V2 to V4);
     - gives every 1-bit convolution of the body its own residual connection (Fig. 5).
     """
-    design = design.canonical()
     wanted = [part for part in parts if part in (Part.BODY, Part.UPSAMPLING)]
     found = [f"{part} is not 1-bit" for part in wanted if not design.binary(part)]
     found += [f"{part} is 1-bit" for part in design.binarize if part not in wanted]

@@ -4,7 +4,7 @@ import pytest
 
 from bbnas.bench.sampler.bbcu import bbcu_like
 from bbnas.presets import PRESETS, load_design
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 
 M = PRESETS["bbcu-m"]
 
@@ -41,4 +41,4 @@ def test_each_departure_is_named_and_alone(changes: dict[str, object], word: str
 def test_full_precision_and_a_network_without_upsampling() -> None:
     assert len(bbcu_like(PRESETS["srresnet"])) == 2
     parts = (Part.HEAD, Part.BODY, Part.TAIL)
-    assert bbcu_like(load_design("bbcu", "denoise25"), parts) == []
+    assert bbcu_like(load_design("bbcu", get_task("denoise25")), parts) == []

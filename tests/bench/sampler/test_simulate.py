@@ -16,6 +16,7 @@ from bbnas.bench.sampler.simulate import CONTENDERS, Lookup, simulate, simulate_
 from bbnas.bench.sampler.table import Table, write_table
 from bbnas.errors import UserError
 from bbnas.space import Space
+from bbnas.tasks import get_task
 
 T = TypeVar("T")
 SPACE = Space.from_dict(
@@ -159,7 +160,7 @@ def test_hypervolume_is_what_reports_say(table: Table, tmp_path) -> None:
     truth = truth_of(even)
     lookup = Lookup(even, 0)
     result = search(
-        *(SPACE, "sr4", even, PROTOCOLS["proxy"], 30),  # type: ignore[arg-type]
+        *(SPACE, get_task("sr4"), even, PROTOCOLS["proxy"], 30),  # type: ignore[arg-type]
         name="x",
         storage=f"sqlite:///{tmp_path}/x.db",
         sampler="random",
