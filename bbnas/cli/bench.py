@@ -86,38 +86,22 @@ def bench_engine(
     Against full-precision runtimes and OpenVINO's 1-bit convolution. The exit code is 1 where the
     engine is slower than its bounds allow.
     """
-    from bbnas.bench.engine import BOUNDS, CASES, COLUMNS, draw, ratio_of
+    from bbnas.bench.engine import CASES, tables, write_page
     from bbnas.bench.engine import bench_engine as measure
 
     def say(case: str) -> None:
         if not quiet:
             click.echo(f"measuring {CASES[case].title}", err=True)
 
-    found = measure(cases or tuple(CASES), rounds, lq, say)
+    measured = measure(cases or tuple(CASES), rounds, lq, say)
     if output is not None:
-        from bbnas.reporting.plain import write_figures
-
-        write_figures(output, "Latency of the engine and its peers", found.words, draw(found))
+        write_page(measured, output)
     if as_json:
-        print_json(plain(found))
-        return 0 if found.passed else 1
-    for case in dict.fromkeys(timing.case for timing in found.times):
-        times = [t for t in found.times if t.case == case and t.contestant not in BOUNDS]
-        ours = {t.threads: t for t in times if t.contestant == "bbnas"}
-        print_table(
-            ("", "threads", "ms", "× bbnas", "kernels"),
-            [
-                (t.contestant, t.threads, t.median_ms, ratio_of(t, ours[t.threads]), t.kernels)
-                for t in times
-            ],
-            CASES[case].title,
-        )
-    rows = [
-        (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
-        for v in found.verdicts
-    ]
-    print_table(COLUMNS, rows, "bounds that the engine must keep")
-    click.echo(found.words)
+        print_json(plain(measured))
+        return 0 if measured.passed else 1
+    for title, columns, rows in tables(measured):
+        print_table(columns, rows, title)
+    click.echo(measured.words)
     if output is not None:
         click.echo(f"wrote {output}")
-    return 0 if found.passed else 1
+    return 0 if measured.passed else 1
