@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pytest
 import torch
 
+from bbnas.cli import main
 from bbnas.design import Design
 from bbnas.inference.checkpoint import CheckpointInfo
+from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
