@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from bbnas.cost import LQ
 from bbnas.design import Design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
@@ -26,7 +25,7 @@ from bbnas.evaluation import Latency, LatencySetting
 from bbnas.native import choose_isa
 from bbnas.networks import build
 from bbnas.presets import load_design
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import LQ_SIZE, Task, get_task
 
 # The time, in seconds of the design's own runs including the warm-up, and the number of runs after
 # which a measurement ends. There is at least one run.
@@ -35,7 +34,9 @@ SECONDS, MOST_RUNS = 1.5, 50
 REFERENCE_RUNS = 20
 
 
-def setting(lq: tuple[int, int] = LQ, threads: int = 1, isa: str | None = None) -> LatencySetting:
+def setting(
+    lq: tuple[int, int] = LQ_SIZE, threads: int = 1, isa: str | None = None
+) -> LatencySetting:
     """The setting of a measurement in this process on this machine.
 
     ``lq`` is the width and height of the LQ image in pixels.
