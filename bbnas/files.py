@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def write_output(path: str | Path, content: str | bytes) -> Path:
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); name another") from error
     return path
+
+
+def disk_message(error: OSError, path: Path) -> str:
+    """Why a file cannot be written, and the remedy; a full disk is named as such."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{path}: the disk is full; make room"
+    return f"{path}: cannot be written ({error.strerror or error}); check the folder"
 
 
 def _sync_folder(folder: Path) -> None:

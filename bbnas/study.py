@@ -235,6 +235,11 @@ class Study:
         everything = [*self.references, *(c.evaluation for c in self.candidates)]
         return list({e.design.key: e for e in everything}.values())
 
+    def _repr_html_(self) -> str:
+        from bbnas.reporting.show import study_html
+
+        return study_html(self)
+
     def to_frame(self) -> pd.DataFrame:
         """The candidates as a table; see :func:`bbnas.analysis.frame.frame`."""
         from bbnas.analysis.frame import frame

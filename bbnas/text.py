@@ -26,6 +26,14 @@ def milliseconds(seconds: float) -> str:
     return f"{seconds * 1e3:,.{_decimals(seconds * 1e3)}f} ms"
 
 
+def duration(seconds: float) -> str:
+    """A time as a reader plans with it: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 class CostWords(NamedTuple):
     """The name of a cost, and how its values are written."""
 

@@ -1,14 +1,15 @@
-"""How many threads torch computes with."""
+"""Cores and threads: how many this process may use, and how many torch computes with."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 @contextmanager
 def torch_threads(number: int) -> Iterator[None]:
-    """Set the number of torch threads within the block, and restore it after."""
+    """Let torch use ``number`` threads within the block, and as many as before after it."""
     import torch
 
     before = torch.get_num_threads()
@@ -17,3 +18,11 @@ def torch_threads(number: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def available_cores() -> int:
+    """The number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1

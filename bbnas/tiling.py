@@ -4,30 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bbnas.errors import UserError
-from bbnas.inference.device import resolve_device
 from bbnas.metrics import quantize
-from bbnas.networks import RestorationNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# LQ pixels a side, overlap included. A ×4 network of width 64 then needs about 1 GB.
+# Largest side of a tile in LQ pixels, overlap included: a ×4 network of width 64 then needs about
+# 1 GB.
 TILE = 256
 
 
-class Model(NamedTuple):
-    """Anything that restores: from an LQ tensor (1, C, h, w), float in 0..1, to an HQ tensor
-    (1, C, s·h, s·w).
+class Network(Protocol):
+    """The part of a network of bbnas that tiling uses; see :class:`Restorer`."""
 
-    ``scale`` is s. ``reach``: how far, in LQ pixels, an input pixel can change the output; None
-    if that is not known, and the model has to see an image whole.
+    @property
+    def scale(self) -> int: ...
+    @property
+    def reach(self) -> int: ...
+    @property
+    def __call__(self) -> Callable[..., Any]: ...
+
+
+class Restorer(NamedTuple):
+    """A model that restores images, whatever it is.
+
+    ``run`` maps an LQ tensor (1, C, h, w), float in 0..1, to an HQ tensor (1, C, s·h, s·w), where
+    s is ``scale``. ``reach`` is the distance in LQ pixels over which an input pixel can change
+    the output; None if it is unknown, and the model can only be shown whole images.
     """
 
     run: Callable[[Tensor], Tensor]
@@ -35,41 +45,37 @@ class Model(NamedTuple):
     reach: int | None
 
     @classmethod
-    def of(cls, network: RestorationNetwork) -> Model:
+    def of(cls, network: Network) -> Restorer:
         return cls(network, network.scale, network.reach)
 
-    def to(self, device: torch.device) -> Model:
-        """Itself, a network moved to ``device`` and put into evaluation mode."""
-        if isinstance(self.run, nn.Module):
-            self.run.to(device).eval()
-        return self
 
-
-def restore(
-    model: Model | RestorationNetwork,
+def restore_tiled(
+    model: Restorer | Network,
     image: NDArray[Any],
     device: str | torch.device = "cpu",
     tile: int | None = TILE,
 ) -> NDArray[np.uint8]:
     """The restored image: (H, W, C) → (s·H, s·W, C) uint8, for any H, W ≥ 1.
 
-    ``image`` is uint8, or float in 0..1. ``tile`` bounds the side in LQ pixels of what the model
-    sees at once (but for tiles smaller than twice their overlap), so memory does not grow with
-    the image; None shows it whole. Tiles overlap by the receptive field, so the seams are exact
-    but for rounding. A network is left in evaluation mode on ``device``.
+    ``image`` is uint8, or float in 0..1. ``tile`` is the largest side in LQ pixels that the model
+    sees at once, so memory does not grow with the image; None shows it the whole image. Tiles
+    overlap by the receptive field: the result differs from that of the whole image by rounding
+    only. (Below twice the overlap, a tile is larger than ``tile``.) A ``torch.nn.Module`` is left
+    in evaluation mode on ``device``.
 
     Raises:
-        UserError: tiles of a model whose reach is not known; an output that is no tensor of the
-            right shape.
+        UserError: tiles are needed and the model's reach is unknown; the output is no tensor of
+            the right shape.
         FloatingPointError: the output is not finite.
     """
-    if isinstance(model, RestorationNetwork):
-        model = Model.of(model)
-    place = resolve_device(device)
-    model.to(place)
+    restorer = model if isinstance(model, Restorer) else Restorer.of(model)
+    place = torch.device(device)
+    if isinstance(restorer.run, nn.Module):
+        restorer.run.to(place).eval()
     height, width, channels = image.shape
-    restored = np.empty((height * model.scale, width * model.scale, channels), np.uint8)
-    for rows, columns, output in tiles(model, image, place, tile):
+    scale = restorer.scale
+    restored = np.empty((height * scale, width * scale, channels), np.uint8)
+    for rows, columns, output in tiles(restorer, image, place, tile):
         if not bool(output.isfinite().all()):
             raise FloatingPointError("the network's output is not finite")
         restored[rows, columns] = quantize(output[0])
@@ -77,9 +83,9 @@ def restore(
 
 
 def tiles(
-    model: Model, image: NDArray[Any], device: torch.device, tile: int | None
+    model: Restorer, image: NDArray[Any], device: torch.device, tile: int | None
 ) -> Iterator[tuple[slice, slice, Tensor]]:
-    """(rows, columns, output there) of the restored image, (1, C, h, w), not clamped."""
+    """The parts of the restored image: (rows, columns, output there), not clamped."""
     height, width = image.shape[:2]
     if tile is None or max(height, width) <= tile:
         margin, inner = 0, max(height, width)
@@ -90,10 +96,10 @@ def tiles(
         )
     else:
         margin = model.reach
-        # Wide networks of great depth: never let the overlap eat the tile.
+        # The overlap of a deep network can exceed the tile: a quarter of it at least is new.
         inner = max(tile - 2 * margin, tile // 4, 1)
     s = model.scale
-    for (top, bottom), (left, right) in product(_spans(height, inner), _spans(width, inner)):
+    for (top, bottom), (left, right) in product(spans(height, inner), spans(width, inner)):
         y, x = max(top - margin, 0), max(left - margin, 0)
         seen = image[y : bottom + margin, x : right + margin]
         output = _run(model, _to_tensor(seen, device))
@@ -105,10 +111,10 @@ def tiles(
 
 
 @torch.inference_mode()
-def _run(model: Model, lq: Tensor) -> Tensor:
+def _run(model: Restorer, lq: Tensor) -> Tensor:
     try:
         output = model.run(lq)
-    except RuntimeError as error:  # torch's word for sizes that do not fit
+    except RuntimeError as error:  # torch raises it for sizes that do not fit
         if "memory" in str(error):
             raise
         reason = " ".join(str(error).split())
@@ -130,7 +136,7 @@ def _to_tensor(image: NDArray[Any], device: torch.device) -> Tensor:
     return values.div_(255) if image.dtype == np.uint8 else values
 
 
-def _spans(length: int, inner: int) -> Iterator[tuple[int, int]]:
-    """``length`` cut into the fewest parts of at most ``inner``, as equal as they can be."""
+def spans(length: int, inner: int) -> Iterator[tuple[int, int]]:
+    """The fewest parts of ``length``, each at most ``inner``, whose sizes differ by at most 1."""
     parts = -(-length // inner)
     return pairwise(length * i // parts for i in range(parts + 1))

@@ -160,7 +160,7 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
         singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
         settings = {
             "name": "first",
-            "space": load_space("bbcu"),
+            "space": load_space("bbcu", get_task(str(config.get("task", "sr4")))),
             "task": "sr4",
             "protocol": PROXY,
             "data": "fingerprint",

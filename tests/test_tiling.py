@@ -12,7 +12,7 @@ from bbnas.errors import UserError
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import load_design
 from bbnas.tasks import get_task
-from bbnas.tiling import Model, _spans, restore, tiles
+from bbnas.tiling import Restorer, restore_tiled, spans, tiles
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,7 @@ def network(preset: str, task: str = "sr4", depth: int = 4) -> RestorationNetwor
     ).eval()
 
 
-def assembled(model: Model, image: np.ndarray, tile: int | None) -> torch.Tensor:
+def assembled(model: Restorer, image: np.ndarray, tile: int | None) -> torch.Tensor:
     """The output in floating point, where rounding to 8 bits cannot hide a seam."""
     height, width, channels = image.shape
     out = torch.full((1, channels, height * model.scale, width * model.scale), torch.nan)
@@ -57,7 +57,7 @@ def test_tiles_equal_the_whole(
 ) -> None:
     """Exactly, up to rounding in float64."""
     net = network(preset, task, depth=3).double()
-    model = Model(lambda lq: net(lq.double()), net.scale, net.reach)
+    model = Restorer(lambda lq: net(lq.double()), net.scale, net.reach)
     image = np.random.default_rng(seed).random((height, width, net.channels), np.float32)
     torch.testing.assert_close(
         assembled(model, image, tile), assembled(model, image, None), rtol=0, atol=1e-12
@@ -69,8 +69,8 @@ def test_tiles_of_a_binary_network_equal_the_whole(preset: str, task: str) -> No
     net = network(preset, task)
     shape = (70, 90, net.channels)
     image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    whole = restore(net, image, tile=None).astype(int)
-    assert np.abs(restore(net, image, tile=48).astype(int) - whole).max() <= 1
+    whole = restore_tiled(net, image, tile=None).astype(int)
+    assert np.abs(restore_tiled(net, image, tile=48).astype(int) - whole).max() <= 1
 
 
 @pytest.mark.parametrize("task", ["sr2", "sr3", "sr4", "denoise15", "jpeg10"])
@@ -97,38 +97,38 @@ def test_a_model_of_unknown_reach_is_shown_whole_images_only() -> None:
         return lq
 
     image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    assert np.array_equal(restore(Model(model, 1, None), image, tile=None), image)
+    assert np.array_equal(restore_tiled(Restorer(model, 1, None), image, tile=None), image)
     assert seen == [(1, 3, 50, 70)]
     with pytest.raises(UserError, match="give its reach"):
-        restore(Model(model, 1, None), image, tile=64)
+        restore_tiled(Restorer(model, 1, None), image, tile=64)
 
 
 def test_an_output_of_another_shape_is_refused() -> None:
     image = np.zeros((8, 9, 3), np.uint8)
     with pytest.raises(UserError, match=r"must return a tensor of \(1, 3, 16, 18\)"):
-        restore(Model(lambda lq: lq, 2, None), image, tile=None)
+        restore_tiled(Restorer(lambda lq: lq, 2, None), image, tile=None)
     with pytest.raises(UserError, match="makes ndarray"):
-        restore(Model(lambda lq: lq.numpy(), 1, None), image, tile=None)
+        restore_tiled(Restorer(lambda lq: lq.numpy(), 1, None), image, tile=None)
 
 
 def test_a_model_of_other_channels_is_told_so() -> None:
-    grey = Model(torch.nn.Conv2d(1, 1, 3, padding=1).forward, 1, 1)
+    grey = Restorer(torch.nn.Conv2d(1, 1, 3, padding=1).forward, 1, 1)
     image = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(UserError, match=r"the model cannot take an image of \(1, 3, 8, 8\): "):
-        restore(grey, image, tile=None)
+        restore_tiled(grey, image, tile=None)
 
 
 def test_a_model_may_write_into_what_it_is_given() -> None:
     image = np.random.default_rng(0).random((20, 30, 1), np.float32)
     before = image.copy()
-    restore(Model(lambda lq: lq.mul_(0.5), 1, 0), image, tile=16)
+    restore_tiled(Restorer(lambda lq: lq.mul_(0.5), 1, 0), image, tile=16)
     assert np.array_equal(image, before)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (300, 1), (2, 3), (33, 29)])
 def test_any_size_is_restored(size: tuple[int, int]) -> None:
     image = np.random.default_rng(1).integers(0, 256, (*size, 3), dtype=np.uint8)
-    out = restore(network("bbcu-m"), image, tile=64)
+    out = restore_tiled(network("bbcu-m"), image, tile=64)
     assert out.shape == (4 * size[0], 4 * size[1], 3)
     assert out.dtype == np.uint8
 
@@ -137,7 +137,7 @@ def test_the_network_sees_no_more_than_a_tile() -> None:
     seen = []
     net = network("srresnet")
     net.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-2:]))
-    restore(net, np.zeros((200, 150, 3), np.uint8), tile=64)
+    restore_tiled(net, np.zeros((200, 150, 3), np.uint8), tile=64)
     assert max(max(shape) for shape in seen) <= 64
 
 
@@ -146,16 +146,16 @@ def test_output_that_is_not_finite_is_no_image() -> None:
     with torch.no_grad():
         net.tail.layer.bias.fill_(float("nan"))
     with pytest.raises(FloatingPointError, match="not finite"):
-        restore(net, np.zeros((8, 8, 3), np.uint8))
+        restore_tiled(net, np.zeros((8, 8, 3), np.uint8))
 
 
 @given(st.integers(1, 5000), st.integers(1, 400))
 def test_spans_cover_a_side_evenly(length: int, inner: int) -> None:
-    spans = list(_spans(length, inner))
-    assert spans[0][0] == 0
-    assert spans[-1][1] == length
-    assert all(a[1] == b[0] for a, b in pairwise(spans))
-    sizes = [end - start for start, end in spans]
+    parts = list(spans(length, inner))
+    assert parts[0][0] == 0
+    assert parts[-1][1] == length
+    assert all(a[1] == b[0] for a, b in pairwise(parts))
+    sizes = [end - start for start, end in parts]
     assert max(sizes) <= inner
     assert max(sizes) - min(sizes) <= 1
-    assert len(spans) == -(-length // inner)
+    assert len(parts) == -(-length // inner)

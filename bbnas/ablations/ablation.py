@@ -1,7 +1,7 @@
-"""Ablation: named designs trained with the same seeds, and what the paper claims of them.
+"""Ablation: named designs trained with the same seeds, and the paper's claims about them.
 
-The built-in ones (``bbnas/ablations/*.yaml``) are the paper's tables and ablations at a size that
-two cores finish in minutes.
+The built-in ablations (``bbnas/ablations/*.yaml``) are the paper's tables and figures at a size
+that two cores finish in minutes.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from bbnas.schema import Value, read_yaml, validate
 from bbnas.tasks import Task, get_task
 
 
-class Row(Value):
-    """One design of an experiment, at the width and depth that the paper has it.
+class AblationRow(Value):
+    """One design of an ablation, at the width and depth that it has in the paper.
 
-    ``paper`` is its label in the paper's table, its name unless said otherwise. ``x`` and
-    ``series`` place it in a figure.
+    ``paper`` is its label in the paper's table, by default its name. ``x`` and ``series`` are its
+    place in a figure.
     """
 
     name: str = Field(min_length=1)
@@ -40,18 +40,18 @@ class Row(Value):
     series: str = ""
 
 
-class Figures(Value):
-    """The paper's figures to lay beside: a table, and the benchmarks of it that are averaged."""
+class PaperFigures(Value):
+    """The paper's figures to compare with: a table, and the benchmarks in it to average."""
 
     table: str
     datasets: tuple[str, ...] = Field(min_length=1)
 
 
 class Ablation(Value):
-    """A table or figure of the paper as something to run.
+    """A table or figure of the paper, to be run.
 
     Every row is trained with the seeds 0 to ``seeds`` − 1. ``reference`` is the row that the
-    others are compared with; ``x`` names what ``x`` of the rows is.
+    others are compared with; ``x`` is the title of the rows' x.
     """
 
     version: Literal[1]
@@ -63,8 +63,8 @@ class Ablation(Value):
     seeds: int = Field(ge=1, le=100)
     reference: str
     x: str = ""
-    paper: Figures | None = None
-    rows: tuple[Row, ...]
+    paper: PaperFigures | None = None
+    rows: tuple[AblationRow, ...]
     claims: tuple[Claim, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -72,13 +72,13 @@ class Ablation(Value):
     def _sound(self) -> Self:
         names = [row.name for row in self.rows]
         if len(names) < 2:
-            raise ValueError("rows: must be two or more, to be compared")
+            raise ValueError("rows: must be two or more, so that they can be compared")
         trained: dict[str, str] = {}
         for row in self.rows:
             if names.count(row.name) > 1:
-                raise ValueError(f"rows: {row.name!r} is there twice")
+                raise ValueError(f"rows: {row.name!r} appears twice")
             if row.series and row.x is None:
-                raise ValueError(f"row {row.name}: it is in a series, so it must have an x")
+                raise ValueError(f"row {row.name}: a row in a series must have an x")
             key = self.protocol.trained(row.design).key
             if key in trained:
                 raise ValueError(f"rows {trained[key]} and {row.name} train the same network")
@@ -102,18 +102,18 @@ class Ablation(Value):
             raise ValueError(f"claim above {claim.of}: than must name other rows")
         if claim.than and claim.kind in ("flat", "peak"):
             raise ValueError(
-                f"claim {claim.kind} {claim.of}: it compares with nothing, leave than out"
+                f"claim {claim.kind} {claim.of}: it compares with no other series; leave out than"
             )
         for field, kind in (("within", "flat"), ("at", "peak")):
             if (getattr(claim, field) is None) == (claim.kind == kind):
                 raise ValueError(f"claim {claim.kind} {claim.of}: {field} belongs to {kind}")
         if claim.figure != "psnr" and not (single and {claim.of, *claim.than} <= set(self.parts)):
             raise ValueError(
-                f"claim {claim.kind} {claim.of}: {claim.figure} is of rows that binarize one part "
-                "each of a reference in full precision"
+                f"claim {claim.kind} {claim.of}: {claim.figure} needs rows that binarize one "
+                "part each of a reference in full precision"
             )
 
-    def _check_paper(self, paper: Figures) -> None:
+    def _check_paper(self, paper: PaperFigures) -> None:
         if paper.table not in TABLES:
             raise ValueError(f"paper: {unknown('table', paper.table, TABLES)}")
         printed = printed_psnr(paper.table, self.task)
@@ -129,16 +129,16 @@ class Ablation(Value):
 
     @property
     def series(self) -> dict[str, dict[str, float]]:
-        """The x of each row by series, in the order of the rows."""
-        found: dict[str, dict[str, float]] = {}
+        """The x of each row, by series, in the order of the rows."""
+        series: dict[str, dict[str, float]] = {}
         for row in self.rows:
             if row.series and row.x is not None:
-                found.setdefault(row.series, {})[row.name] = row.x
-        return found
+                series.setdefault(row.series, {})[row.name] = row.x
+        return series
 
     @property
     def parts(self) -> list[str]:
-        """The rows that binarize one part each, where the reference is in full precision."""
+        """The rows that binarize one part of the reference, if that is in full precision."""
         full = next(row.design for row in self.rows if row.name == self.reference)
         if full.binarize:
             return []
@@ -149,24 +149,25 @@ class Ablation(Value):
 
     @property
     def protocols(self) -> list[Protocol]:
-        """One for each seed."""
+        """The protocol with each seed."""
         return [self.protocol.with_seed(seed) for seed in range(self.seeds)]
 
-    def printed(self, row: Row) -> dict[str, float]:
-        """The paper's PSNR (dB) of a row by benchmark; empty where it prints none."""
+    def printed(self, row: AblationRow) -> dict[str, float]:
+        """The paper's PSNR (dB) of a row by benchmark, empty where it prints none."""
         if self.paper is None:
             return {}
-        found = printed_psnr(self.paper.table, self.task).get(row.paper or row.name, {})
-        return {name: found[name] for name in self.paper.datasets if name in found}
+        psnr = printed_psnr(self.paper.table, self.task).get(row.paper or row.name, {})
+        return {name: psnr[name] for name in self.paper.datasets if name in psnr}
 
 
 @dataclass(frozen=True)
-class Measured:
-    """An experiment with what is known of it: the evaluations of each row by seed, None where it
-    was not trained yet. ``data`` is the fingerprint of the images.
+class MeasuredAblation:
+    """An ablation with its evaluations: of each row by seed, None where it is not trained yet.
+
+    ``data`` is the fingerprint of the images.
     """
 
-    experiment: Ablation
+    ablation: Ablation
     data: str
     data_description: str
     evaluations: Mapping[str, tuple[Evaluation | None, ...]]
@@ -177,40 +178,41 @@ class Measured:
 
     @property
     def complete(self) -> bool:
-        return len(self.known) == len(self.experiment.rows) * self.experiment.seeds
+        return len(self.known) == len(self.ablation.rows) * self.ablation.seeds
 
     def psnr(self, row: str) -> tuple[float, ...]:
-        """By seed, NaN where it diverged or is not known."""
+        """PSNR (dB) of a row by seed, NaN where it diverged or is not trained yet."""
         return tuple(
             e.psnr if e is not None and e.feasible else math.nan for e in self.evaluations[row]
         )
 
     def scores(self, skip_psnr: float = -math.inf) -> Scores:
-        """What claims are judged by; ``skip_psnr`` (dB) is what the global skip alone has."""
-        floor = skip_psnr + self.experiment.protocol.noise
-        own = {row: found[0] for row, found in self.evaluations.items() if found[0] is not None}
-        full = own.get(self.experiment.reference)
+        """The values that claims are judged by; ``skip_psnr`` (dB) is the global skip's PSNR."""
+        floor = skip_psnr + self.ablation.protocol.noise
+        first = {row: e[0] for row, e in self.evaluations.items() if e[0] is not None}
+        full = first.get(self.ablation.reference)
         saved = {
-            row: ((full.ops - own[row].ops) / 1e6, (full.params - own[row].params) / 1e3)
-            for row in self.experiment.parts
-            if full is not None and row in own
+            row: ((full.ops - first[row].ops) / 1e6, (full.params - first[row].params) / 1e3)
+            for row in self.ablation.parts
+            if full is not None and row in first
         }
         psnr = {row: self.psnr(row) for row in self.evaluations}
-        return Scores(psnr, self.experiment.reference, self.experiment.series, saved, floor)
+        return Scores(psnr, self.ablation.reference, self.ablation.series, saved, floor)
 
 
 def load_ablation(name_or_path: str | Path, protocol: str | Path | None = None) -> Ablation:
-    """A built-in experiment by name, or one from a YAML file (named after the file).
+    """A built-in ablation by name, or one from a YAML file, which gives it its name.
 
-    In the file ``protocol`` is a name, a file or its fields; the design of a row is a preset or a
-    file, or fields that may change a ``preset``. ``protocol`` here replaces the file's.
+    In the file, ``protocol`` is a name, a file or fields; the design of a row is a preset, a file,
+    or fields, which may include the ``preset`` that they change. The argument ``protocol``
+    replaces that of the file.
 
     Raises:
-        UserError: neither a built-in experiment nor a file, or the file is not a valid one.
+        UserError: there is neither such a built-in ablation nor such a file, or it is not valid.
     """
     text, known = str(name_or_path), builtin("ablations")
     if text not in known and not (Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()):
-        raise unknown("study (or a .yaml file)", text, known)
+        raise unknown("ablation (or a .yaml file)", text, known)
     path = known.get(text, Path(text))
     content = {"name": path.stem} | read_yaml(path)
     try:
@@ -230,7 +232,7 @@ def _protocol(name: str, given: Any) -> Any:
 
 
 def _row(row: Any, task: Task) -> Any:
-    """The row with its design as the task has it; what is no row is left to be told."""
+    """The row with its design at the task's depth; validation reports what is no row."""
     if not isinstance(row, Mapping) or "design" not in row:
         return row
     given = row["design"]

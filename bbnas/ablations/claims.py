@@ -1,7 +1,7 @@
-"""Claims about rows that were trained with the same seeds, and what the data say of them.
+"""Claims about rows trained with the same seeds, and the verdicts of the data on them.
 
-Rows share their seeds, so what a seed does to all of them cancels in a difference (common random
-numbers): a claim is judged by contrasts within seeds, never by two means that stand apart.
+Rows share their seeds (common random numbers), so the effect of a seed that all rows share cancels
+in a difference. A claim is therefore judged by contrasts within seeds, not by comparing two means.
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from pydantic import Field
 from bbnas.schema import Value
 from bbnas.text import listed
 
-Verdict = Literal["the same order", "not distinguishable", "contrary"]
-SAME: Verdict = "the same order"
-OPEN: Verdict = "not distinguishable"
-CONTRARY: Verdict = "contrary"
+ClaimVerdict = Literal["the same order", "not distinguishable", "contrary"]
+SAME: ClaimVerdict = "the same order"
+OPEN: ClaimVerdict = "not distinguishable"
+CONTRARY: ClaimVerdict = "contrary"
 
-# With fewer seeds than this a difference's own spread says little: then the noise is pooled.
+# Minimum seeds for a contrast to use its own spread; with fewer, the noise of all rows is pooled,
+# since the spread of two to four values has too few degrees of freedom.
 FEW_SEEDS = 5
-# Below this they do not tell that one of two networks diverges.
+# Minimum seeds to conclude that a row diverges.
 FEWEST_SEEDS = 2
 
 
 class Claim(Value):
-    """What a paper says of rows, in a form that can be judged.
+    """A statement of the paper about rows, in a form that can be judged.
 
-    - ``above``: row ``of`` has a higher ``figure`` than each row of ``than``.
-    - ``falls``: PSNR falls with x over series ``of``; with ``than``, more steeply than over each
+    - ``above``: row ``of`` has a higher ``figure`` than each row in ``than``.
+    - ``falls``: PSNR of series ``of`` falls with x; with ``than``, more steeply than that of each
       of those series.
-    - ``flat``: no row of series ``of`` is ``within`` dB or more from the series' mean.
-    - ``peak``: over series ``of`` PSNR is highest ``at`` this x, by a parabola over log x.
+    - ``flat``: every row of series ``of`` is less than ``within`` dB from the series' mean.
+    - ``peak``: PSNR of series ``of`` is highest ``at`` this x, by a parabola over log x.
 
     ``figure`` is ``psnr``, or the ``vc`` or ``vp`` of rows that binarize one part each of the
-    reference (paper Eq. 10–11). ``says`` is the paper's own wording, for the reader.
+    reference (paper Eq. 10–11). ``says`` quotes the paper.
     """
 
     kind: Literal["above", "falls", "flat", "peak"]
@@ -52,11 +53,11 @@ class Claim(Value):
 
 @dataclass(frozen=True)
 class Scores:
-    """What claims are judged by: a PSNR (dB) for each row and seed, NaN where it diverged.
+    """The values that claims are judged by: PSNR (dB) of each row by seed, NaN where it diverged.
 
-    ``series`` holds, by name, the rows of a series with their x. ``saved`` holds M OPs and K
-    Params that a row saves against ``reference``. ``floor`` (dB) is what the global skip alone
-    has, and the noise: rows that are not above it have learned nothing.
+    ``series`` maps the name of a series to its rows with their x. ``saved`` maps a row to the
+    M OPs and K Params that it saves against ``reference``. ``floor`` (dB) is the PSNR of the
+    global skip alone plus the noise of a run: a row that is not above it has learned nothing.
     """
 
     psnr: Mapping[str, Sequence[float]]
@@ -66,20 +67,19 @@ class Scores:
     floor: float = -math.inf
 
     def useless(self, rows: Sequence[str]) -> bool:
-        """Whether none of the rows beats the global skip on average."""
+        """Whether no row beats the global skip on average."""
         kept = [[v for v in self.psnr[row] if math.isfinite(v)] for row in rows]
         return all(sum(values) <= self.floor * len(values) for values in kept if values)
 
     def seeds(self, row: str) -> int:
-        """How many seeds of the row have a PSNR."""
+        """The number of seeds with which the row has a PSNR."""
         return sum(map(math.isfinite, self.psnr[row]))
 
 
 class Contrast(NamedTuple):
-    """A weighted sum of rows within seeds: its mean with the ends of the 95 % interval.
+    """The mean over ``seeds`` seeds of a weighted sum of rows, with its 95 % confidence interval.
 
-    NaN ends where the noise is not known; ``seeds`` is how many it is the mean of, ``pooled``
-    whether the noise is that of all rows.
+    The ends are NaN where the noise is not known; ``pooled``: the noise is that of all rows.
     """
 
     value: float
@@ -93,7 +93,7 @@ _NOTHING = Contrast(math.nan, math.nan, math.nan, 0, pooled=False)
 
 
 class Noise(NamedTuple):
-    """What seeds do to a row beyond what they do to all: sd (dB), and its degrees of freedom."""
+    """Residual standard deviation between seeds (dB), after the effect common to all rows."""
 
     sd: float
     freedom: int
@@ -101,27 +101,27 @@ class Noise(NamedTuple):
 
 @dataclass(frozen=True)
 class Judgement:
-    """One claim, judged. ``effect`` is what it was judged by, in ``unit``; NaN without one.
+    """A claim with its verdict. ``effect``, in ``unit``, is the quantity that decided it.
 
-    ``of`` and ``than`` are the rows that a claim ``above`` compares; else ``than`` is empty.
+    ``of`` and ``than`` are the rows that a claim ``above`` compares; otherwise ``than`` is empty.
     """
 
     claim: Claim
     words: str
     of: str
     than: str
-    verdict: Verdict
+    verdict: ClaimVerdict
     effect: Contrast
     unit: str
     note: str = ""
 
 
 def noise(scores: Scores) -> Noise:
-    """The residual of PSNR = row + seed, over the rows that beat the global skip with every seed
-    kept: what collapses is not a few hundredths of a dB noisier, but erratic.
+    """The residual of the two-way model PSNR = row + seed, without replication.
 
-    (The two-way layout without replication: a seed makes a good or a bad draw of patches for
-    every row alike.) NaN with fewer than two such rows or two seeds.
+    A seed draws easier or harder patches for all rows alike, which the model takes out. Rows that
+    do not beat the global skip, or diverged with a seed, are left out, because collapsed networks
+    vary by whole dB. NaN with fewer than two rows or two seeds.
     """
     whole = np.array(
         [
@@ -138,12 +138,12 @@ def noise(scores: Scores) -> Noise:
 
 
 def contrast(scores: Scores, weights: Mapping[str, float]) -> Contrast:
-    """Σ weight · PSNR over the seeds that all its rows have; weights add up to 0.
+    """The mean of Σ weight · PSNR over the seeds that all its rows have; weights add up to 0.
 
-    By Student's t: with five seeds or more from the spread of the sums themselves, with fewer
-    from :func:`noise`.
+    The interval is Student's t: with ``FEW_SEEDS`` seeds or more from the spread of the sums,
+    with fewer from :func:`noise`.
     """
-    from scipy.special import stdtrit  # scipy.stats takes a second to import
+    from scipy.special import stdtrit  # scipy.stats would take a second to import
 
     if not weights:
         return _NOTHING
@@ -164,18 +164,18 @@ def contrast(scores: Scores, weights: Mapping[str, float]) -> Contrast:
 
 
 def slope(x: Mapping[str, float]) -> dict[str, float]:
-    """The weights of rows by which their least-squares slope over log2 x is a contrast."""
+    """The weights of rows whose contrast is the least-squares slope of PSNR over log2 x."""
     u = np.log2(list(x.values()))
     centred = u - u.mean()
     return dict(zip(x, (centred / (centred**2).sum()).tolist(), strict=True))
 
 
 def peak(psnr: Mapping[str, Sequence[float]], x: Mapping[str, float]) -> Contrast:
-    """The x at which a parabola over log2 x, fitted with one level a seed, is highest.
+    """The x at which a parabola over log2 x, fitted with one level per seed, is highest.
 
-    The interval is Fieller's, of the ratio of two fitted numbers; infinite ends where the data do
-    not tell that the parabola bends down. What it misses counts as noise, so a curve that is no
-    parabola widens the interval.
+    The interval is Fieller's, for the ratio of two fitted numbers. Its ends are infinite unless
+    the parabola bends down significantly. Its residuals count as noise, so the interval widens
+    where the curve is no parabola.
     """
     from scipy.special import stdtrit
 
@@ -198,7 +198,7 @@ def peak(psnr: Mapping[str, Sequence[float]], x: Mapping[str, float]) -> Contras
     fitted = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
     covariance = np.linalg.inv(columns.T @ columns) * ((y - fitted) ** 2).sum() / freedom
     t2 = float(stdtrit(freedom, 0.975)) ** 2
-    # All v with (b + 2av)² ≤ t² Var(b + 2av): between the roots of a parabola if a is not 0.
+    # The interval holds all v with (b + 2av)² ≤ t² Var(b + 2av): those between two roots if a < 0.
     second = 4 * (a**2 - t2 * covariance[1, 1])
     first = 4 * (a * b - t2 * covariance[0, 1])
     zeroth = b**2 - t2 * covariance[0, 0]
@@ -210,18 +210,18 @@ def peak(psnr: Mapping[str, Sequence[float]], x: Mapping[str, float]) -> Contras
     return Contrast(top, low, high, len(present), pooled=False)
 
 
-def judge(claim: Claim, scores: Scores) -> list[Judgement]:
-    """The claim's judgements: one for each row or series that it compares with.
+def judge_claim(claim: Claim, scores: Scores) -> list[Judgement]:
+    """The claim's judgements, one for each row or series that it compares with.
 
-    Of rows none of which beats the global skip nothing is told.
+    The verdict is ``OPEN`` where none of the rows beats the global skip.
     """
-    found = []
+    judgements = []
     for other in claim.than or ("",):
         judged = _JUDGES[claim.kind](claim, other, scores)
         if scores.useless(_rows(claim, other, scores)):
             judged = replace(judged, verdict=OPEN, note="none of these beats the global skip")
-        found.append(judged)
-    return found
+        judgements.append(judged)
+    return judgements
 
 
 def _rows(claim: Claim, other: str, scores: Scores) -> list[str]:
@@ -238,12 +238,12 @@ def _above(claim: Claim, other: str, scores: Scores) -> Judgement:
     )
     effect = contrast(scores, _weights(claim, other, scores))
     verdict, note = _sign(effect), ""
-    # What diverges has the lowest PSNR, and the highest VC and VP.
+    # A row that diverges ranks lowest in PSNR, and highest in VC and VP.
     lowest, highest = (CONTRARY, SAME) if claim.figure == "psnr" else (SAME, CONTRARY)
-    if own_lost := _lost(scores, own, other):
-        verdict, note = lowest, own_lost
-    elif other_lost := _lost(scores, other, own):
-        verdict, note = highest, other_lost
+    if own_diverges := _diverges(scores, own, other):
+        verdict, note = lowest, own_diverges
+    elif other_diverges := _diverges(scores, other, own):
+        verdict, note = highest, other_diverges
     return Judgement(claim, words, own, other, verdict, effect, unit, note)
 
 
@@ -257,22 +257,22 @@ _FIGURES = {
 def _weights(claim: Claim, other: str, scores: Scores) -> dict[str, float]:
     if claim.figure == "psnr":
         return {claim.of: 1.0, other: -1.0}
-    # (PSNR_f − PSNR_b) / saved, of the one minus of the other: a contrast of three rows.
+    # VC and VP are (PSNR_f − PSNR_b) / saved; the difference of two is a contrast of three rows.
     saved = [scores.saved[row][claim.figure == "vp"] for row in (claim.of, other)]
     unit = 1e6 if claim.figure == "vc" else 1e3
     own, its = (unit / value for value in saved)
     return {scores.reference: own - its, claim.of: -own, other: its}
 
 
-def _lost(scores: Scores, row: str, other: str) -> str:
-    """That ``row`` always diverges while ``other`` never does, or nothing."""
+def _diverges(scores: Scores, row: str, other: str) -> str:
+    """A note where ``row`` diverges with every seed and ``other`` with none, else nothing."""
     n = len(scores.psnr[row])
     if n >= FEWEST_SEEDS and scores.seeds(row) == 0 and scores.seeds(other) == n:
         return f"{row} diverges with every seed"
     return ""
 
 
-def _sign(effect: Contrast) -> Verdict:
+def _sign(effect: Contrast) -> ClaimVerdict:
     return SAME if effect.low > 0 else CONTRARY if effect.high < 0 else OPEN
 
 
@@ -282,7 +282,7 @@ def _falls(claim: Claim, other: str, scores: Scores) -> Judgement:
     weights: dict[str, float] = {}
     for series, sign in ((claim.of, -1.0), *([(other, 1.0)] if other else [])):
         x = {row: v for row, v in scores.series[series].items() if row not in left}
-        if len(x) < 2:  # no slope, so nothing to compare with
+        if len(x) < 2:  # one row has no slope
             weights = {}
             break
         weights |= {row: sign * weight for row, weight in slope(x).items()}
@@ -302,14 +302,14 @@ def _flat(claim: Claim, _: str, scores: Scores) -> Judgement:
         weights = {other: (other == row) - 1 / len(kept) for other in kept}
         far.append((row, contrast(scores, weights)))
     row, effect = max(far, key=lambda pair: abs(pair[1].value), default=("", _NOTHING))
-    verdict: Verdict = OPEN
+    verdict: ClaimVerdict = OPEN
     if any(c.low > margin or c.high < -margin for _, c in far) or len(kept) < len(rows):
         verdict = CONTRARY
     elif far and all(-margin < c.low and c.high < margin for _, c in far):
         verdict = SAME
     note = f"farthest: {row}" if row else ""
-    if lost := [name for name in rows if name not in kept]:
-        note = f"{listed(lost)} diverges with every seed"
+    if diverged := [name for name in rows if name not in kept]:
+        note = f"{listed(diverged)} diverges with every seed"
     return Judgement(claim, words, claim.of, "", verdict, effect, "dB", note)
 
 
@@ -318,16 +318,16 @@ def _peak(claim: Claim, _: str, scores: Scores) -> Judgement:
     effect = peak(scores.psnr, x)
     words = f"{claim.of} is highest at {at:g}"
     inside = min(x.values()) <= effect.low and effect.high <= max(x.values())
-    verdict: Verdict = OPEN
+    verdict: ClaimVerdict = OPEN
     note = ""
     if not math.isfinite(effect.value):
-        note = "no peak can be told"
+        note = "the data show no peak"
     elif at < effect.low or at > effect.high:
         verdict = CONTRARY
     elif inside:
         verdict = SAME
     else:
-        note = "the interval leaves the values that were tried"
+        note = "the interval exceeds the range of x that was tried"
     return Judgement(claim, words, claim.of, "", verdict, effect, "", note)
 
 

@@ -1,88 +1,88 @@
-"""The report of an experiment: a self-contained HTML page, and the same tables in Markdown."""
+"""The report of an ablation as a page, as Markdown, and as plain values for JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bbnas.ablations.tables import Findings, effect_words
+from bbnas.ablations.tables import AblationReport, effect_words
 from bbnas.files import write_output
-from bbnas.paper.write import literal
-from bbnas.reporting.grid import grid
-from bbnas.reporting.page import embed
+from bbnas.reporting.html import write_html
+from bbnas.reporting.markdown import grid, literal
+from bbnas.reporting.picture import write_picture
 from bbnas.tasks import get_task
 
-_HERE = Path(__file__).parent
 
+def write_ablation(
+    report: AblationReport, folder: str | Path, *, inline: bool = False, pictures: bool = False
+) -> tuple[Path, Path]:
+    """Write NAME.html and NAME.md of an ablation to ``folder``; return both paths.
 
-def write_ablation(found: Findings, folder: str | Path) -> tuple[Path, Path]:
-    """Write NAME.html and NAME.md of an experiment to ``folder``; returns both.
+    ``inline`` is that of :func:`bbnas.reporting.html.write_html`. ``pictures`` also writes each
+    figure as NAME-N.png, which the Markdown shows; they need Chromium.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: a file cannot be written, or there is no Chromium.
     """
-    path = Path(folder) / found.measured.experiment.name
-    html = write_output(Path(f"{path}.html"), to_html(found))
-    return html, write_output(Path(f"{path}.md"), to_markdown(found))
-
-
-def to_html(found: Findings) -> str:
-    """One self-contained page."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    ablation = report.measured.ablation
+    path = Path(folder) / ablation.name
+    html = write_html(
+        f"{path}.html",
+        "ablations/ablation.html.j2",
+        inline=inline,
+        ablation=ablation,
+        task=get_task(ablation.task),
+        report=report,
+        figures={str(number): figure for number, figure in enumerate(report.figures)},
     )
-    experiment = found.measured.experiment
-    return environment.get_template("ablation.html.j2").render(
-        experiment=experiment,
-        task=get_task(experiment.task),
-        found=found,
-        data=embed(list(found.figures)),
-        style=Markup((_HERE.parent / "reporting" / "page.css").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
-    )
+    drawn = [
+        write_picture(f"{path}-{number}.png", figure).name
+        for number, figure in enumerate(report.figures, 1)
+        if pictures
+    ]
+    return html, write_output(f"{path}.md", to_markdown(report, drawn))
 
 
-def to_markdown(found: Findings) -> str:
-    """The tables, as a forge shows them."""
-    experiment = found.measured.experiment
+def to_markdown(report: AblationReport, pictures: Sequence[str] = ()) -> str:
+    """The tables in Markdown; ``pictures`` are files beside it, shown below the verdicts."""
+    ablation = report.measured.ablation
     lines = [
-        f"# {literal(experiment.title)}",
+        f"# {literal(ablation.title)}",
         "",
-        literal(experiment.question),
+        literal(ablation.question),
         "",
-        f"**{literal(found.headline)}**",
+        f"**{literal(report.headline)}**",
         "",
     ]
-    for table in found.tables:
+    for number, table in enumerate(report.tables):
         lines += [f"## {literal(table.title)}", "", *grid(table), "", literal(table.note), ""]
-    lines += ["## Limits", "", *(f"- {literal(limit)}" for limit in found.limits), ""]
+        if number == 0:
+            for picture in pictures:
+                lines += [f"![{literal(ablation.title)}]({picture})", ""]
+    lines += ["## Limits", "", *(f"- {literal(limit)}" for limit in report.limits), ""]
     lines += ["## How it was measured", ""]
-    for topic, pairs in found.circumstances:
+    for topic, pairs in report.circumstances:
         lines += [f"**{literal(topic)}**", ""]
         lines += [f"- {literal(name)}: {literal(value)}" for name, value in pairs]
         lines.append("")
-    lines.append(f"Made by `bbnas ablation run {experiment.name}`; figures in the HTML page.")
+    lines.append(
+        f"Made by `bbnas ablation run {ablation.name}`, which also writes a page with interactive "
+        "figures."
+    )
     return "\n".join(lines) + "\n"
 
 
-def to_plain(found: Findings) -> dict[str, Any]:
-    """All of it as plain values, for JSON: numbers unrounded."""
-    measured = found.measured
-    experiment = measured.experiment
+def to_plain(report: AblationReport) -> dict[str, Any]:
+    """The whole report as plain values with unrounded numbers, for JSON."""
+    measured = report.measured
+    ablation = measured.ablation
     return {
-        "study": experiment.name,
-        "title": experiment.title,
-        "task": experiment.task,
-        "seeds": experiment.seeds,
-        "headline": found.headline,
+        "ablation": ablation.name,
+        "title": ablation.title,
+        "task": ablation.task,
+        "seeds": ablation.seeds,
+        "headline": report.headline,
         "claims": [
             {
                 "claim": j.words,
@@ -95,7 +95,7 @@ def to_plain(found: Findings) -> dict[str, Any]:
                 "words": effect_words(j),
                 "note": j.note,
             }
-            for j in found.judgements
+            for j in report.judgements
         ],
         "rows": [
             {
@@ -104,11 +104,11 @@ def to_plain(found: Findings) -> dict[str, Any]:
                 "x": row.x,
                 "series": row.series,
                 "psnr": measured.psnr(row.name),
-                "paper": experiment.printed(row),
+                "paper": ablation.printed(row),
             }
-            for row in experiment.rows
+            for row in ablation.rows
         ],
-        "protocol": experiment.protocol,
-        "limits": found.limits,
-        "circumstances": {topic: dict(pairs) for topic, pairs in found.circumstances},
+        "protocol": ablation.protocol,
+        "limits": report.limits,
+        "circumstances": {topic: dict(pairs) for topic, pairs in report.circumstances},
     }

@@ -1,15 +1,15 @@
-"""Running an experiment: every row with every seed, each training kept as soon as it ends."""
+"""Running an ablation: every row is trained with every seed and stored as soon as it ends."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from bbnas.ablations.ablation import Ablation, Measured
+from bbnas.ablations.ablation import Ablation, MeasuredAblation
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.train_all import Trained, Wanted, train_named
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
 from bbnas.tasks import get_task
 
@@ -17,58 +17,54 @@ if TYPE_CHECKING:
     from bbnas.data import Dataset
 
 
-def stored(experiment: Ablation, dataset: Dataset, store: Store | None) -> Measured:
-    """What ``store`` holds of an experiment; None is an empty one."""
-    task = get_task(experiment.task)
+def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> MeasuredAblation:
+    """An ablation with the evaluations that ``store`` holds; None is an empty store."""
+    task = get_task(ablation.task)
 
     def find(design: Design, protocol: Protocol) -> Evaluation | None:
         if store is None:
             return None
         return store.find_evaluation(design, task, protocol, dataset.fingerprint)
 
-    return Measured(
-        experiment,
+    return MeasuredAblation(
+        ablation,
         dataset.fingerprint,
         dataset.description,
         {
-            row.name: tuple(find(row.design, protocol) for protocol in experiment.protocols)
-            for row in experiment.rows
+            row.name: tuple(find(row.design, protocol) for protocol in ablation.protocols)
+            for row in ablation.rows
         },
     )
 
 
 def run_ablation(
-    experiment: Ablation,
-    dataset: Dataset,
+    ablation: Ablation,
+    evaluator: Evaluator,
     store: Store,
     *,
-    workers: int = 1,
-    device: str = "cpu",
-    evaluate: Evaluator | None = None,
-    on_trained: Callable[[Trained], None] | None = None,
-) -> Measured:
-    """Train what ``store`` does not hold, a seed after the other, and return all of it.
+    workers: int | None = None,
+    on_done: Callable[[Trained], None] | None = None,
+) -> MeasuredAblation:
+    """Train the rows that ``store`` does not hold, seed by seed, and return all evaluations.
 
-    The same call again goes on where it was interrupted, or returns at once.
+    ``store``, ``workers`` and ``on_done`` are those of :func:`bbnas.runs.train_all.train_all`: the
+    same call resumes an interrupted run, and returns at once when everything is stored.
 
     Raises:
-        UserError: a row that could not be trained at all.
+        UserError: a row could not be trained at all.
     """
-    wanted = {
-        (row.name, protocol.seed): Wanted(
-            row.design, protocol, f"{row.name}, seed {protocol.seed}"
-        )
-        for protocol in experiment.protocols
-        for row in experiment.rows
+    requests = {
+        (row.name, by.seed): Request(row.design, by, f"{row.name}, seed {by.seed}")
+        for by in ablation.protocols
+        for row in ablation.rows
     }
-    train_named(
-        wanted,
-        get_task(experiment.task),
-        dataset,
-        store,
-        workers=workers,
-        device=device,
-        evaluate=evaluate,
-        on_trained=on_trained,
+    done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
+    return MeasuredAblation(
+        ablation,
+        evaluator.data,
+        evaluator.data_description,
+        {
+            row.name: tuple(done[row.name, by.seed] for by in ablation.protocols)
+            for row in ablation.rows
+        },
     )
-    return stored(experiment, dataset, store)

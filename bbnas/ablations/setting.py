@@ -1,24 +1,24 @@
-"""Under what circumstances an experiment was measured, and what that leaves open."""
+"""How an ablation was measured, and the limits of its results."""
 
 from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
 
-from bbnas.ablations.ablation import Measured
+from bbnas.ablations.ablation import MeasuredAblation
 from bbnas.ablations.claims import noise
 from bbnas.protocol import Protocol, paper_protocol
-from bbnas.reporting.measured import SCORE, duration, environments, protocol_lines
+from bbnas.reporting.measured import SCORE, environments, protocol_lines
 from bbnas.tasks import get_task
-from bbnas.text import decibel, listed
+from bbnas.text import decibel, duration, listed
 
 
-def limits(measured: Measured) -> list[str]:
-    """What its figures cannot tell, in sentences."""
-    experiment = measured.experiment
-    protocol, task = experiment.protocol, get_task(experiment.task)
+def limits(measured: MeasuredAblation) -> list[str]:
+    """What the results do not show, in sentences."""
+    ablation = measured.ablation
+    protocol, task = ablation.protocol, get_task(ablation.task)
     paper = paper_protocol(task)
-    trained = [(row.design, protocol.trained(row.design)) for row in experiment.rows]
+    trained = [(row.design, protocol.trained(row.design)) for row in ablation.rows]
     sizes = dict.fromkeys(
         f"{small.width}×{small.depth} for {whole.width}×{whole.depth}" for whole, small in trained
     )
@@ -30,34 +30,34 @@ def limits(measured: Measured) -> list[str]:
     theirs = f"{paper.iterations:,} × {paper.batch} of {paper.patch}×{paper.patch}"
     share = f"1/{pixels(paper) / pixels(protocol):,.0f}"
     seen = (
-        f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {size} HQ pixels, "
-        f"where the paper’s schedule has {theirs}: {share} of the pixels. What starts slowly is "
-        "judged more harshly than after full training."
+        f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {size} HQ "
+        f"pixels; the paper’s schedule has {theirs}, so this is {share} of its pixels. Networks "
+        "that learn slowly at first rank lower than after full training."
     )
     images = (
         f"Trained and scored on {measured.data_description}; the paper trains on the 800 of DIV2K "
-        f"and scores on {listed(list(task.benchmarks))}. PSNR here and there are of different "
-        "images: only differences between rows can be compared, and their size less than their "
-        "sign."
+        f"and scores on {listed(list(task.benchmarks))}. PSNR is therefore measured on different "
+        "images: only differences between rows can be compared with the paper’s, and their sign "
+        "better than their size."
     )
     scope = (
-        "An interval holds what other seeds would do, not what other images, sizes or schedules "
-        "would."
+        "An interval covers the variation between seeds, not that between images, sizes or "
+        "schedules."
     )
     trained_as = f"Trained at width × depth of the body: {listed(list(sizes))}."
-    return [trained_as, seen, images, scope, *experiment.notes]
+    return [trained_as, seen, images, scope, *ablation.notes]
 
 
 def circumstances(
-    measured: Measured, skip_psnr: float
+    measured: MeasuredAblation, skip_psnr: float
 ) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-    """All that the figures depend on, by topic: (topic, ((name, value), …))."""
-    experiment, task = measured.experiment, get_task(measured.experiment.task)
+    """Everything that the results depend on, by topic: (topic, ((name, value), …))."""
+    ablation, task = measured.ablation, get_task(measured.ablation.task)
     seconds = sum(e.seconds for e in measured.known)
     sd = noise(measured.scores(skip_psnr))
-    lines = [line for line in protocol_lines(experiment.protocol, task) if "seed" not in line[0]]
-    seeds = f"0 to {experiment.seeds - 1}, the same for all rows"
-    told = math.isfinite(sd.sd)
+    lines = [line for line in protocol_lines(ablation.protocol, task) if "seed" not in line[0]]
+    seeds = f"0 to {ablation.seeds - 1}, the same for all rows"
+    known = math.isfinite(sd.sd)
     return [
         (
             "Task and data",
@@ -66,18 +66,18 @@ def circumstances(
                 ("data", measured.data_description),
                 ("data fingerprint", measured.data),
                 ("score", SCORE.format(task.metric)),
-                ("to beat", f"{task.skip}, which costs nothing: {decibel(skip_psnr)}"),
+                ("PSNR to beat", f"{decibel(skip_psnr)}, by {task.skip}, which costs nothing"),
             ),
         ),
-        ("Protocol", (*lines, ("training seeds", seeds if experiment.seeds > 1 else "0"))),
+        ("Protocol", (*lines, ("training seeds", seeds if ablation.seeds > 1 else "0"))),
         (
             "Noise and time",
             (
                 (
                     "noise",
-                    f"{sd.sd:.3f} dB between seeds, over the rows that beat the global skip (row "
-                    f"and seed taken out, {sd.freedom} degrees of freedom)"
-                    if told
+                    f"{sd.sd:.3f} dB standard deviation between seeds, over the rows that beat "
+                    f"the global skip (residual of row + seed, {sd.freedom} degrees of freedom)"
+                    if known
                     else "not known: one seed, or fewer than two rows beat the global skip",
                 ),
                 ("trainings", f"{len(measured.known):,}"),

@@ -206,7 +206,9 @@ def recommend(
         own = list(study.candidates)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
-    if not len(runs_of(study.config, everything)):  # no evaluation to estimate from
+    if not len(runs_of(study.config, everything)):  # no run that estimates could come from
+        if number:
+            return _alone(study, own[0])
         raise _nothing(study)
     estimates = estimate(study.config, own, everything, study.confirmations)
     ties: tuple[Candidate, ...] = ()
@@ -229,6 +231,25 @@ def recommend(
         alternatives=alternatives(front(study), chosen),
         skip=task.skip,
         skip_psnr=whole.config.skip_psnr,
+        full=full,
+        full_psnr=full_psnr,
+    )
+
+
+def _alone(study: Study, picked: Candidate) -> Recommendation:
+    """A trial that was picked by number in a study without a run to estimate from."""
+    task = get_task(study.config.task)
+    full, full_psnr = _full_precision(picked.evaluation, study.evaluations(), task)
+    return Recommendation(
+        candidate=picked,
+        pick="trial",
+        psnr=picked.evaluation.psnr,
+        error=math.nan,
+        ties=(),
+        rival=None,
+        alternatives={},
+        skip=task.skip,
+        skip_psnr=study.config.skip_psnr,
         full=full,
         full_psnr=full_psnr,
     )

@@ -1,1 +1,1 @@
-"""Benchmarks of bbnas itself: engine, training step, samplers."""
+"""Benchmarks of bbnas itself: engine, training, samplers."""

@@ -1,13 +1,14 @@
-"""The contestants of ``bbnas bench engine``: each a process that runs one model when told to.
+"""The contestants of ``bbnas bench engine``: each is a process that runs one model on request.
 
-A process is pinned to its CPUs, and kept from newer instruction sets, before it loads its
-library. A turn is one run; of a fast model as many as take ``TURN`` seconds, after one that warms
-up. On one thread the clock is the process's, which does not run while others do, on more the
-wall's. Inputs and outputs are in memory: the engine's bytes, the peers' float32 as each likes it.
+A process is pinned to its CPUs, and restricted to an instruction set, before it loads its library.
+A turn is one run of the model; a fast model runs as often as takes ``TURN`` seconds, after one run
+that warms up. On one thread the time is processor time, which other processes do not affect; on
+several it is wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its
+peers, each in its preferred layout.
 
-The unit is what one more costs a chain of them, (chain of 1 + ``UNITS`` − chain of 1) / ``UNITS``,
-of the engine as of all peers: nobody pays for the conversions at the ends, and features stay where
-each of them keeps features in a network.
+The time of the unit is that of one more unit in a chain, (chain of 1 + ``UNITS`` − chain of 1) /
+``UNITS``, for all contestants: conversions at the ends cost nobody, and features stay in the
+layout that they have inside a network.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from bbnas.errors import UserError
 from bbnas.native import choose_isa
 from bbnas.tasks import get_task
 
-UNITS, WIDTH = 8, 64
-TURN = 0.05
+UNITS = 8  # units of the long chain, beyond the one of the short chain
+WIDTH = 64  # channels of a unit: those of the paper's networks
+TURN = 0.05  # seconds of a turn: long against the resolution of the clock
 
 
 @dataclass(frozen=True)
 class Case:
-    """A binary network and the full-precision one that peers run instead; no task: the unit."""
+    """A binary network and its full-precision counterpart; without a task it is the unit."""
 
     title: str
     task: str = ""
@@ -44,7 +46,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Contestant:
-    """Runs a case's binary or its full-precision network. ``avx2``: with nothing newer."""
+    """A runtime on a case's binary or full-precision network; ``avx2`` allows nothing newer."""
 
     name: str
     runtime: str
@@ -54,8 +56,8 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What a contestant is to run, on which CPUs; ``lq``: width and height of the image."""
+class Assignment:
+    """A contestant's programs and CPUs; ``lq`` is (width, height) of the image in pixels."""
 
     case: Case
     contestant: Contestant
@@ -64,31 +66,31 @@ class Job:
     programs: tuple[Program, ...]
 
 
-class Worker:
-    """A process that is ready for its turns, or the reason why there is none (``missing``)."""
+class ContestantProcess:
+    """A process that is ready for its turns, or the reason why it is not (``missing``)."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, assignment: Assignment) -> None:
         import multiprocessing
 
-        self.job = job
+        self.assignment = assignment
         self.kernels, self.missing = "", ""
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, job), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, assignment), daemon=True)
         self._process.start()
         theirs.close()
 
     def wait(self) -> None:
-        """Until it has started."""
+        """Wait until the process has started."""
         self.kernels, self.missing = self._receive()
 
     def turn(self) -> tuple[float, float]:
-        """The seconds of one run, and those by the wall's clock."""
-        # By then the threads of the one before have stopped looking for work in a loop.
+        """The seconds of one run by the contestant's clock, and in wall time."""
+        # Idle threads of the contestant before spin for a while: wait until they have stopped.
         time.sleep(0.02)
         self._pipe.send(True)
         processor, wall = self._receive()
-        return (processor if len(self.job.cpus) == 1 else wall), wall
+        return (processor if len(self.assignment.cpus) == 1 else wall), wall
 
     def end(self) -> None:
         self._pipe.close()
@@ -100,30 +102,31 @@ class Worker:
         try:
             return self._pipe.recv()
         except (EOFError, ConnectionError) as error:
+            contestant, case = self.assignment.contestant, self.assignment.case
             raise UserError(
-                f"{self.job.contestant.name} died on {self.job.case.title}, perhaps for want of "
-                "memory: close other programs, or give a smaller --lq"
+                f"{contestant.name} died on {case.title}, perhaps for want of memory: close "
+                "other programs, or give a smaller --lq"
             ) from error
 
 
-# Seconds by the clocks of the processor and of the wall.
+# A turn returns the seconds of one run in processor time and in wall time.
 _Turn = Callable[[], tuple[float, float]]
 
 
-def _serve(pipe: Any, job: Job) -> None:
-    """A worker's main: (its kernels, why it cannot run), then the seconds of each turn."""
+def _serve(pipe: Any, assignment: Assignment) -> None:
+    """The process's main: sends (kernels, reason why it cannot run), then seconds of each turn."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, job.cpus)
-    os.environ["OMP_NUM_THREADS"] = str(len(job.cpus))
-    if job.contestant.avx2:
+        os.sched_setaffinity(0, assignment.cpus)
+    os.environ["OMP_NUM_THREADS"] = str(len(assignment.cpus))
+    if assignment.contestant.avx2:
         os.environ |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
     try:
-        turn, kernels = _RUNTIMES[job.contestant.runtime](job)
-        if job.contestant.avx2 and "avx512" in kernels.lower():
+        turn, kernels = _RUNTIMES[assignment.contestant.runtime](assignment)
+        if assignment.contestant.avx2 and "avx512" in kernels.lower():
             raise UserError(f"cannot be kept to AVX2: it runs {kernels}")
         turn()
-    except Exception as error:  # noqa: BLE001 - it is told, in one line
+    except Exception as error:  # noqa: BLE001 - reported in one line
         pipe.send(("", " ".join(str(error).split()) or type(error).__name__))
         return
     pipe.send((kernels, ""))
@@ -135,7 +138,7 @@ def _serve(pipe: Any, job: Job) -> None:
 
 
 def _turn(*runs: Callable[[], object]) -> _Turn:
-    """Of a network; or of two chains, the long one first."""
+    """The turn of a network, or of two chains, the long one first."""
 
     def clocks() -> Array:
         return np.array((time.process_time(), time.perf_counter()))
@@ -151,8 +154,8 @@ def _turn(*runs: Callable[[], object]) -> _Turn:
         return first if first[1] > TURN else seconds(run, round(TURN / first[1]))
 
     def turn() -> tuple[float, float]:
-        found = [average(run) for run in runs]
-        one = found[0] if len(found) == 1 else (found[0] - found[1]) / UNITS
+        times = [average(run) for run in runs]
+        one = times[0] if len(times) == 1 else (times[0] - times[1]) / UNITS
         return float(one[0]), float(one[1])
 
     return turn
@@ -162,7 +165,10 @@ def _turn(*runs: Callable[[], object]) -> _Turn:
 
 
 def programs(case: Case, binary: bool) -> tuple[Program, ...]:
-    """The network's; or those of a chain of 1 + ``UNITS`` and of one unit or bare convolution."""
+    """The network's program, or those of two chains of 1 + ``UNITS`` and of one unit.
+
+    A unit in full precision is a bare convolution.
+    """
     if not case.task:
         return chain(1 + UNITS, binary), chain(1, binary)
     from bbnas.engine.compile import compile_network
@@ -182,7 +188,7 @@ def _network(case: Case, binary: bool) -> Any:
 
 
 def chain(units: int, binary: bool, width: int = WIDTH) -> Program:
-    """BBCU units one after the other, or bare convolutions, on an image of ``width`` channels."""
+    """A chain of BBCU units, or of bare convolutions, on an image of ``width`` channels."""
     rng = np.random.default_rng(0)
     tensors: list[Tensor] = []
 
@@ -191,7 +197,7 @@ def chain(units: int, binary: bool, width: int = WIDTH) -> Program:
         return len(tensors) - 1
 
     def floats(*shape: int) -> Array:
-        # So that convolutions, one after the other, keep the size of their values.
+        # This scale keeps the size of the values through a chain of convolutions.
         return rng.normal(0, 1 / (3 * width**0.5), shape).astype(np.float32)
 
     image = make("planes")
@@ -226,7 +232,7 @@ def chain(units: int, binary: bool, width: int = WIDTH) -> Program:
 
 
 def _image(program: Program, lq: tuple[int, int]) -> Array:
-    """A random one, float32 (1, C, H, W)."""
+    """A random image, float32 (1, C, H, W)."""
     rng = np.random.default_rng(0)
     return rng.random((1, program.channels, lq[1], lq[0]), np.float32)
 
@@ -234,26 +240,28 @@ def _image(program: Program, lq: tuple[int, int]) -> Array:
 # ---- runtimes ---------------------------------------------------------------------------------
 
 
-def _engine(job: Job) -> tuple[_Turn, str]:
-    isa = "avx2" if job.contestant.avx2 else choose_isa()
+def _engine(assignment: Assignment) -> tuple[_Turn, str]:
+    isa = "avx2" if assignment.contestant.avx2 else choose_isa()
 
     def run(program: Program) -> Callable[[], object]:
-        model = Model(program, isa, len(job.cpus))
-        image = np.rint(_image(program, job.lq)[0].transpose(1, 2, 0) * 255).astype(np.uint8)
+        model = Model(program, isa, len(assignment.cpus))
+        image = np.rint(_image(program, assignment.lq)[0].transpose(1, 2, 0) * 255).astype(
+            np.uint8
+        )
         return lambda: model(image)
 
-    return _turn(*map(run, job.programs)), isa
+    return _turn(*map(run, assignment.programs)), isa
 
 
-def _torch(job: Job) -> tuple[_Turn, str]:
+def _torch(assignment: Assignment) -> tuple[_Turn, str]:
     import torch
     from torch import nn
 
-    torch.set_num_threads(len(job.cpus))
+    torch.set_num_threads(len(assignment.cpus))
 
     def run(network: nn.Module, channels: int) -> Callable[[], object]:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        image = torch.rand(1, channels, job.lq[1], job.lq[0])
+        image = torch.rand(1, channels, assignment.lq[1], assignment.lq[0])
         image = image.contiguous(memory_format=torch.channels_last)
 
         def once() -> object:
@@ -268,31 +276,31 @@ def _torch(job: Job) -> tuple[_Turn, str]:
         )
 
     kernels = torch.backends.cpu.get_cpu_capability()
-    if job.case.task:
-        network = _network(job.case, job.contestant.binary)
+    if assignment.case.task:
+        network = _network(assignment.case, assignment.contestant.binary)
         return _turn(run(network, network.channels)), kernels
     return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
 
 
-def _openvino(job: Job) -> tuple[_Turn, str]:
+def _openvino(assignment: Assignment) -> tuple[_Turn, str]:
     import openvino
 
     from bbnas.engine.export import to_openvino
 
     core = openvino.Core()
-    bf16 = job.contestant.bf16
+    bf16 = assignment.contestant.bf16
     if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise UserError("this processor has no bf16")
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-        "INFERENCE_NUM_THREADS": len(job.cpus),
+        "INFERENCE_NUM_THREADS": len(assignment.cpus),
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # the process is pinned
     }
     kernels: set[str] = set()
 
     def run(program: Program) -> Callable[[], object]:
-        model, image = to_openvino(program), _image(program, job.lq)
+        model, image = to_openvino(program), _image(program, assignment.lq)
         model.reshape(image.shape)
         compiled = core.compile_model(model, "CPU", settings)
         for op in compiled.get_runtime_model().get_ops():
@@ -303,18 +311,18 @@ def _openvino(job: Job) -> tuple[_Turn, str]:
         request.set_input_tensor(openvino.Tensor(image))
         return cast("Callable[[], object]", request.infer)
 
-    return _turn(*map(run, job.programs)), ", ".join(sorted(kernels))
+    return _turn(*map(run, assignment.programs)), ", ".join(sorted(kernels))
 
 
-def _onnxruntime(job: Job) -> tuple[_Turn, str]:
+def _onnxruntime(assignment: Assignment) -> tuple[_Turn, str]:
     import onnxruntime
 
     from bbnas.engine.export import to_onnx
 
     def run(program: Program) -> Callable[[], object]:
-        image = _image(program, job.lq)
+        image = _image(program, assignment.lq)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(job.cpus)
+        options.intra_op_num_threads = len(assignment.cpus)
         for name, size in zip(("n", "height", "width"), (1, *image.shape[2:]), strict=True):
             options.add_free_dimension_override_by_name(name, size)
         session = onnxruntime.InferenceSession(
@@ -325,36 +333,36 @@ def _onnxruntime(job: Job) -> tuple[_Turn, str]:
         binding.bind_output("hq")
         return lambda: session.run_with_iobinding(binding)
 
-    return _turn(*map(run, job.programs)), ""  # it does not say
+    return _turn(*map(run, assignment.programs)), ""  # onnxruntime does not name its kernels
 
 
 # ---- what bounds a unit -----------------------------------------------------------------------
 
 
 def moved(lq: tuple[int, int]) -> int:
-    """Bytes of a unit on its own: float32 and bits, each read and written once."""
+    """Bytes that a unit on its own moves: float32 and bits, each read and written once."""
     return lq[0] * lq[1] * 2 * (4 * WIDTH + WIDTH // 8)
 
 
 def counts(lq: tuple[int, int]) -> int:
-    """Of three words of 32 channels and 16 outputs: a pixel has three columns of taps."""
+    """Groups of three 32-channel words and 16 outputs: each pixel has three columns of taps."""
     return lq[0] * lq[1] * 3 * (WIDTH // 32) * (WIDTH // 16)
 
 
-def _counting(job: Job) -> tuple[_Turn, str]:
-    """A unit that does nothing but count bits, all of them in registers."""
-    isa, times = choose_isa(), counts(job.lq)
+def _counting(assignment: Assignment) -> tuple[_Turn, str]:
+    """A unit that only counts bits, with all operands in registers."""
+    isa, times = choose_isa(), counts(assignment.lq)
     return _turn(lambda: counting(isa, times)), isa
 
 
-def _copying(job: Job) -> tuple[_Turn, str]:
-    """A unit that does nothing but move its bytes."""
-    source = np.zeros(moved(job.lq) // 2, np.uint8)
+def _copying(assignment: Assignment) -> tuple[_Turn, str]:
+    """A unit that only moves its bytes."""
+    source = np.zeros(moved(assignment.lq) // 2, np.uint8)
     target = np.ones_like(source)
     return _turn(lambda: np.copyto(target, source)), "numpy"
 
 
-_RUNTIMES: dict[str, Callable[[Job], tuple[_Turn, str]]] = {
+_RUNTIMES: dict[str, Callable[[Assignment], tuple[_Turn, str]]] = {
     "engine": _engine,
     "torch": _torch,
     "openvino": _openvino,

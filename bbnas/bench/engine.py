@@ -1,7 +1,7 @@
-"""Latency of the engine against full-precision runtimes and OpenVINO's 1-bit convolution.
+"""``bbnas bench engine``: latency against full-precision runtimes and OpenVINO's 1-bit layer.
 
-All contestants of a case (:mod:`bbnas.bench.contestants`) take turns, on one thread and on all,
-so that a noisy neighbour meets all of them; a ratio is the median of the ratios of the rounds.
+All contestants of a case (:mod:`bbnas.bench.contestants`) take turns, on one thread and on all, so
+a noisy neighbour affects all of them. A ratio is the median of the ratios of the rounds.
 """
 
 from __future__ import annotations
@@ -15,13 +15,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bbnas.bench.contestants import Case, Contestant, Job, Worker, counts, moved, programs
+from bbnas.bench.contestants import (
+    Assignment,
+    Case,
+    Contestant,
+    ContestantProcess,
+    counts,
+    moved,
+    programs,
+)
 from bbnas.errors import UserError, unknown
 from bbnas.native import choose_isa
+from bbnas.reporting.plain import write_figures
+from bbnas.reporting.theme import Spec, axes_layout
 from bbnas.text import plural
 
-LQ = (320, 180)  # the size that the rules are of
-PEERS = ("openvino", "onnx", "onnxruntime")
+LQ = (320, 180)  # (width, height) of the LQ image in pixels to which the rules apply
+PEERS = ("openvino", "onnx", "onnxruntime")  # packages that the benchmark needs
 
 CASES = {
     "unit": Case("one 64→64 unit; fp32: a bare convolution"),
@@ -38,21 +48,22 @@ BF16 = Contestant("OpenVINO bf16", "openvino", bf16=True)
 ONE_BIT = Contestant("OpenVINO 1-bit", "openvino", binary=True)
 FP32 = (PYTORCH, OPENVINO, ONNXRUNTIME)
 ALL = (ENGINE, *FP32, BF16, ONE_BIT)
-# Where peers would use AVX-512; onnxruntime has no switch for its instruction set.
+# Contestants on machines with AVX-512; onnxruntime cannot be restricted to AVX2.
 AVX2 = tuple(
     Contestant(f"{c.name} AVX2", c.runtime, c.binary, avx2=True)
     for c in (ENGINE, PYTORCH, OPENVINO)
 )
-# What a unit would take if it were nothing but its instructions, or its bytes.
+# Lower bounds of a unit's time: its instructions alone, and its memory traffic alone.
 COUNTING, COPYING = Contestant("counting", "counting"), Contestant("copying", "copying")
 BOUNDS = (COUNTING.name, COPYING.name)
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of a contestant's turns; ``kernels`` is what its runtime says that it uses.
+    """Milliseconds of a contestant's turns; ``kernels`` are those that its runtime reports.
 
-    On one thread of processor time; ``wall_ms`` is by the wall's clock always.
+    ``rounds_ms`` is processor time on one thread and wall time on several; ``wall_ms`` is always
+    wall time.
     """
 
     case: str
@@ -66,7 +77,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Missing:
-    """A contestant that cannot run here, and why."""
+    """A contestant that cannot run here, and the reason."""
 
     case: str
     contestant: str
@@ -75,8 +86,8 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """The engine is ``at_least`` so many times faster than ``peer``, where it uses ``isa``."""
+class SpeedRule:
+    """The engine must be ``at_least`` times faster than ``peer``, if it runs on ``isa``."""
 
     case: str
     peer: str
@@ -84,25 +95,25 @@ class Rule:
     isa: str = ""
 
 
-# Of a table of verdicts.
+# Columns of the table of outcomes.
 COLUMNS = ("case", "", "threads", "against", "× faster", "at least", "")
 FASTEST, ITSELF = "fastest fp32 peer", "itself on one thread"
 RULES = (
-    Rule("unit", FASTEST, 7, "avx512"),
-    Rule("unit", ONE_BIT.name, 5, "avx512"),
-    Rule("bbcu-m", FASTEST, 8, "avx512"),
-    Rule("bbcu-m", BF16.name, 4, "avx512"),
-    Rule("bbcu-m", PYTORCH.name, 15, "avx512"),
-    Rule("dncnn", FASTEST, 6, "avx512"),
-    # Not BBCU-L: more than half of SRResNet's operations are in its upsampling, which stays fp32.
-    *(Rule(case, FASTEST, 3, "avx2") for case in ("unit", "bbcu-m", "dncnn")),
-    *(Rule(case, ITSELF, 1.7) for case in CASES),
+    SpeedRule("unit", FASTEST, 7, "avx512"),
+    SpeedRule("unit", ONE_BIT.name, 5, "avx512"),
+    SpeedRule("bbcu-m", FASTEST, 8, "avx512"),
+    SpeedRule("bbcu-m", BF16.name, 4, "avx512"),
+    SpeedRule("bbcu-m", PYTORCH.name, 15, "avx512"),
+    SpeedRule("dncnn", FASTEST, 6, "avx512"),
+    # BBCU-L has no such rule: its upsampling, more than half of all operations, stays fp32.
+    *(SpeedRule(case, FASTEST, 3, "avx2") for case in ("unit", "bbcu-m", "dncnn")),
+    *(SpeedRule(case, ITSELF, 1.7) for case in CASES),
 )
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """A rule and what was measured; where that cannot be judged ``passed`` is None."""
+class SpeedOutcome:
+    """A rule and the measured ratio; ``passed`` is None if the rule does not apply here."""
 
     case: str
     ours: str
@@ -120,12 +131,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Roofline:
-    """What bounds a unit on one thread; a fraction is the bound by the time that was measured.
+    """Lower bounds of a unit's time on one thread; a fraction is bound / measured time.
 
-    ``instructions`` are the vector instructions that count bits: XOR, majority, popcount, their
-    sums; not loads, nor what follows the convolution. Their rate is measured with all operands in
-    registers. ``bytes`` are those of a unit on its own, float32 and bits read and written once, at
-    the rate of numpy's copy of as many; in a chain they need not leave the caches.
+    ``instructions`` counts the vector instructions that count bits (XOR, majority, popcount and
+    their sums), without loads and without the operations after the convolution. Their rate is
+    measured with all operands in registers. ``bytes`` is the traffic of a unit on its own, float32
+    and bits read and written once, at the rate of numpy's copy; in a chain the features can stay
+    in the caches.
     """
 
     isa: str
@@ -142,31 +154,31 @@ class Roofline:
     @property
     def words(self) -> str:
         return (
-            f"A unit counts its bits in {self.instructions / 1e6:.1f} M instructions of "
-            f"{self.vector_bits} bits ({self.isa}): {self.instructions_ms:.2f} ms at the "
-            f"{self.instructions_per_second / 1e9:.1f} G/s of these alone, operands in registers; "
-            f"the unit reaches {self.instructions_fraction:.0%} of that pace. On its own it moves "
-            f"{self.bytes / 1e6:.1f} MB: {self.bytes_ms:.2f} ms at the "
-            f"{self.bytes_per_second / 1e9:.1f} GB/s of a copy, {self.bytes_fraction:.0%} of its "
+            f"A unit counts its bits by {self.instructions / 1e6:.1f} M instructions of "
+            f"{self.vector_bits} bits ({self.isa}): alone, with operands in registers, they take "
+            f"{self.instructions_ms:.2f} ms ({self.instructions_per_second / 1e9:.1f} G/s), "
+            f"{self.instructions_fraction:.0%} of the unit's time. A unit on its own moves "
+            f"{self.bytes / 1e6:.1f} MB: a copy of as many takes {self.bytes_ms:.2f} ms "
+            f"({self.bytes_per_second / 1e9:.1f} GB/s), {self.bytes_fraction:.0%} of the unit's "
             "time; in a network features stay in the caches"
         )
 
 
-# ISA → bits of a vector, and instructions for 16 outputs and three words of 32 channels each, as
-# count() of src/kernels_*.cpp has them.
+# For each instruction set the bits of a vector, and the instructions for 16 outputs and three
+# words of 32 channels each, as in count() of src/kernels_*.cpp.
 INSTRUCTIONS = {"avx512": (512, 8), "avx2": (256, 42), "neon": (128, 44)}
 
 
 @dataclass(frozen=True)
-class Bench:
-    """All that was measured, with what, and whether a rule falls short (then not ``passed``)."""
+class EngineBench:
+    """The result of the benchmark; ``passed`` is False if the engine falls short of a rule."""
 
     machine: Mapping[str, Any]
     lq: tuple[int, int]
     rounds: int
     times: tuple[Timing, ...]
     missing: tuple[Missing, ...]
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[SpeedOutcome, ...]
     roofline: Roofline | None
     passed: bool
 
@@ -178,9 +190,9 @@ class Bench:
             f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
             f"{plural(self.rounds, 'round')}; {versions}"
         )
-        found = [words, *([self.roofline.words] if self.roofline else [])]
+        sentences = [words, *([self.roofline.words] if self.roofline else [])]
         return ". ".join(
-            [*found, *dict.fromkeys(f"No {m.contestant}: {m.reason}" for m in self.missing)]
+            [*sentences, *dict.fromkeys(f"No {m.contestant}: {m.reason}" for m in self.missing)]
         )
 
 
@@ -189,8 +201,8 @@ def bench_engine(
     rounds: int = 5,
     lq: tuple[int, int] = LQ,
     on_case: Callable[[str], None] = lambda case: None,
-) -> Bench:
-    """Measure ``cases`` on images of ``lq`` (width, height) and judge them.
+) -> EngineBench:
+    """Measure ``cases`` on images of ``lq`` (width, height in pixels) and check the rules.
 
     Raises:
         UserError: an unknown case, no compiled engine, no peers, or a contestant that died.
@@ -211,9 +223,9 @@ def bench_engine(
         able, unable = _measure(name, rounds, lq)
         times += able
         missing += unable
-    verdicts = tuple(judge(times, isa, lq))
-    passed = all(verdict.passed is not False for verdict in verdicts)
-    return Bench(
+    verdicts = tuple(check_rules(times, isa, lq))
+    passed = all(outcome.passed is not False for outcome in verdicts)
+    return EngineBench(
         _machine(isa), lq, rounds, tuple(times), tuple(missing), verdicts,
         roofline(times, isa, lq), passed,
     )  # fmt: skip
@@ -222,30 +234,34 @@ def bench_engine(
 def _measure(name: str, rounds: int, lq: tuple[int, int]) -> tuple[list[Timing], list[Missing]]:
     case, cpus = CASES[name], _cpus()
     models = {binary: programs(case, binary) for binary in (True, False)}
-    workers: list[Worker] = []
+    processes: list[ContestantProcess] = []
     try:
         for contestant, threads in _contestants(name, len(cpus)):
             given = () if contestant.runtime == "torch" else models[contestant.binary]
-            workers.append(Worker(Job(case, contestant, tuple(cpus[-threads:]), lq, given)))
-        for worker in workers:
-            worker.wait()
-        for worker in workers:
-            if worker.missing and worker.job.contestant not in (BF16, *AVX2):
-                raise UserError(f"{_who(worker)[0]} cannot run {case.title}: {worker.missing}")
-        able = [worker for worker in workers if not worker.missing]
-        turns = [[worker.turn() for worker in able] for _ in range(rounds)]
+            processes.append(
+                ContestantProcess(Assignment(case, contestant, tuple(cpus[-threads:]), lq, given))
+            )
+        for process in processes:
+            process.wait()
+        for process in processes:
+            if process.missing and process.assignment.contestant not in (BF16, *AVX2):
+                raise UserError(f"{_who(process)[0]} cannot run {case.title}: {process.missing}")
+        able = [process for process in processes if not process.missing]
+        turns = [[process.turn() for process in able] for _ in range(rounds)]
     finally:
-        for worker in workers:
-            worker.end()
+        for process in processes:
+            process.end()
     times = []
-    for worker, own in zip(able, zip(*turns, strict=True), strict=True):
-        ms, wall = zip(*((1e3 * seconds, 1e3 * wall) for seconds, wall in own), strict=True)
-        times.append(Timing(name, *_who(worker), worker.kernels, ms, wall, statistics.median(ms)))
-    return times, [Missing(name, *_who(w), w.missing) for w in workers if w.missing]
+    for process, seconds_of in zip(able, zip(*turns, strict=True), strict=True):
+        ms, wall = zip(*((1e3 * seconds, 1e3 * wall) for seconds, wall in seconds_of), strict=True)
+        times.append(
+            Timing(name, *_who(process), process.kernels, ms, wall, statistics.median(ms))
+        )
+    return times, [Missing(name, *_who(p), p.missing) for p in processes if p.missing]
 
 
-def _who(worker: Worker) -> tuple[str, int]:
-    return worker.job.contestant.name, len(worker.job.cpus)
+def _who(process: ContestantProcess) -> tuple[str, int]:
+    return process.assignment.contestant.name, len(process.assignment.cpus)
 
 
 def _contestants(case: str, cores: int) -> Iterator[tuple[Contestant, int]]:
@@ -266,7 +282,7 @@ def _cpus() -> list[int]:
 
 
 def _has_avx512() -> bool:
-    """Whether peers may use it: also where the engine, which wants VPOPCNTDQ too, does not."""
+    """Whether peers may use AVX-512; the engine needs VPOPCNTDQ as well."""
     try:
         return "avx512f" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
@@ -285,54 +301,58 @@ def _machine(isa: str) -> dict[str, Any]:
     }
 
 
-# ---- what is made of it -----------------------------------------------------------------------
+# ---- rules, bounds, tables --------------------------------------------------------------------
 
 
-def judge(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Iterator[Verdict]:
-    """The rules of the cases in ``times``, of an engine that uses ``isa``."""
+def check_rules(
+    times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ
+) -> Iterator[SpeedOutcome]:
+    """The outcome of each rule on the cases in ``times``, for an engine that runs on ``isa``."""
     cases = {timing.case for timing in times}
-    return (_verdict(rule, times, isa, lq) for rule in RULES if rule.case in cases)
+    return (_outcome(rule, times, isa, lq) for rule in RULES if rule.case in cases)
 
 
-def _verdict(rule: Rule, times: Sequence[Timing], isa: str, lq: tuple[int, int]) -> Verdict:
-    found = {(t.contestant, t.threads): t for t in times if t.case == rule.case}
-    kept = " AVX2" if rule.isa == "avx2" and (AVX2[0].name, 1) in found else ""
+def _outcome(
+    rule: SpeedRule, times: Sequence[Timing], isa: str, lq: tuple[int, int]
+) -> SpeedOutcome:
+    by_contestant = {(t.contestant, t.threads): t for t in times if t.case == rule.case}
+    kept = " AVX2" if rule.isa == "avx2" and (AVX2[0].name, 1) in by_contestant else ""
     ours, peer, threads = ENGINE.name + kept, rule.peer, 1
     if peer == ITSELF:
-        threads, other = 2, found.get((ours, 1))
+        threads, other = 2, by_contestant.get((ours, 1))
     elif peer == FASTEST:
-        fp32 = [found.get((c.name, 1)) for c in (AVX2[1:] if kept else FP32)]
-        # All of them, or a slow one might pass for the fastest.
+        fp32 = [by_contestant.get((c.name, 1)) for c in (AVX2[1:] if kept else FP32)]
+        # All peers must have run: otherwise a slow one may be the fastest of the rest.
         other = min((t for t in fp32 if t), key=lambda t: t.median_ms) if all(fp32) else None
         peer = f"{peer}, {other.contestant}" if other else peer
     else:
-        other = found.get((peer, 1))
-    own = found.get((ours, threads))
-    ratio = None if own is None or other is None else ratio_of(other, own, peer == ITSELF)
+        other = by_contestant.get((peer, 1))
+    mine = by_contestant.get((ours, threads))
+    ratio = None if mine is None or other is None else ratio_of(other, mine, peer == ITSELF)
     reason = ""
     if ratio is None:
         reason = "not measured"
     elif lq != LQ:
-        reason = f"of {LQ[0]}×{LQ[1]} only"
+        reason = f"{LQ[0]}×{LQ[1]} only"
     elif rule.isa not in ("", isa) and not kept:
-        reason = f"of {rule.isa} only"
+        reason = f"{rule.isa} only"
     passed = None if reason or ratio is None else ratio >= rule.at_least
-    return Verdict(rule.case, ours, threads, peer, rule.at_least, ratio, passed, reason)
+    return SpeedOutcome(rule.case, ours, threads, peer, rule.at_least, ratio, passed, reason)
 
 
-def ratio_of(other: Timing, own: Timing, wall: bool = False) -> float:
-    """How many times faster ``own`` is, or is by the wall's clock."""
-    first, second = ((t.wall_ms if wall else t.rounds_ms) for t in (other, own))
+def ratio_of(other: Timing, mine: Timing, wall: bool = False) -> float:
+    """The factor by which ``mine`` is faster than ``other``; in wall time with ``wall``."""
+    first, second = ((t.wall_ms if wall else t.rounds_ms) for t in (other, mine))
     pairs = zip(first, second, strict=True)
     return statistics.median(theirs / ours for theirs, ours in pairs)
 
 
 def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roofline | None:
-    """Of the unit, if it was measured and the instructions of ``isa`` are known."""
-    found = {t.contestant: t for t in times if t.case == "unit" and t.threads == 1}
-    if isa not in INSTRUCTIONS or not {ENGINE.name, *BOUNDS} <= set(found):
+    """The bounds of the unit, if it was measured and the instructions of ``isa`` are known."""
+    by_name = {t.contestant: t for t in times if t.case == "unit" and t.threads == 1}
+    if isa not in INSTRUCTIONS or not {ENGINE.name, *BOUNDS} <= set(by_name):
         return None
-    ours, counting, copying = (found[c.name] for c in (ENGINE, COUNTING, COPYING))
+    ours, counting, copying = (by_name[c.name] for c in (ENGINE, COUNTING, COPYING))
     bits, each = INSTRUCTIONS[isa]
     instructions = each * counts(lq)
     return Roofline(
@@ -349,26 +369,51 @@ def roofline(times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ) -> Roo
     )
 
 
-def draw(bench: Bench) -> list[dict[str, Any]]:
-    """Plotly figures: a bar a contestant for each case, and a table of the rules."""
-    times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
-    figures = [
-        {
-            "data": [
-                _bars([t for t in times if (t.case, t.threads) == (case, threads)], threads)
-                for threads in sorted({t.threads for t in times if t.case == case})
-            ],
-            "layout": {
-                "barmode": "group",
-                "height": 180 + 36 * len({t.contestant for t in times if t.case == case}),
-                "template": "plotly_white",
-                "title": {"text": CASES[case].title},
-                "xaxis": {"rangemode": "tozero", "title": {"text": "time (ms)"}},
-                "yaxis": {"autorange": "reversed", "automargin": True},
-            },
-        }
-        for case in dict.fromkeys(timing.case for timing in times)
+def tables(bench: EngineBench) -> Iterator[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+    """(title, columns, rows): the times of each case, then the outcome of the rules."""
+    for case in dict.fromkeys(timing.case for timing in bench.times):
+        times = [t for t in bench.times if t.case == case and t.contestant not in BOUNDS]
+        ours = {t.threads: t for t in times if t.contestant == ENGINE.name}
+        rows: list[tuple[Any, ...]] = [
+            (t.contestant, t.threads, t.median_ms, ratio_of(t, ours[t.threads]), t.kernels)
+            for t in times
+        ]
+        yield CASES[case].title, ("", "threads", "ms", "× bbnas", "kernels"), rows
+    outcomes: list[tuple[Any, ...]] = [
+        (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
+        for v in bench.verdicts
     ]
+    yield "bounds that the engine must keep", COLUMNS, outcomes
+
+
+def write_page(bench: EngineBench, path: str | Path) -> None:
+    """Write the figures of :func:`draw` as an HTML page.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    write_figures(str(path), "Latency of the engine and its peers", bench.words, draw(bench))
+
+
+def draw(bench: EngineBench) -> list[Spec]:
+    """Plotly figures: for each case a bar for each contestant, and a table of the rules."""
+    times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
+    figures = []
+    for case in dict.fromkeys(timing.case for timing in times):
+        of_case = [t for t in times if t.case == case]
+        layout = axes_layout(
+            f"{CASES[case].title}: time (ms)",
+            "",
+            180 + 36 * len({t.contestant for t in of_case}),
+            barmode="group",
+            xaxis={"rangemode": "tozero"},
+            yaxis={"autorange": "reversed"},
+        )
+        bars = [
+            _bars([t for t in of_case if t.threads == threads], threads)
+            for threads in sorted({t.threads for t in of_case})
+        ]
+        figures.append({"data": bars, "layout": layout})
     rows = [
         (v.case, v.ours, v.threads, v.peer, _times(v.ratio), v.at_least, v.word)
         for v in bench.verdicts

@@ -1,7 +1,7 @@
-"""The BBCU unit as one would write it down from the paper: the peer of `bbnas bench train`.
+"""The BBCU unit written down from the paper: the peer of ``bbnas bench train``.
 
-Plain PyTorch operations, and sgn's gradient from masks as in public binary-network code. The
-tests hold the fast unit against it, the benchmark measures how much faster that is.
+It uses plain PyTorch operations, and masks for sgn's gradient as public binary-network code does.
+The tests compare the fast unit with it; the benchmark measures how much faster the fast unit is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TranscribedUnit(nn.Module):
 
     @staticmethod
     def _sgn(t: Tensor) -> Tensor:
-        """Forward sgn, backward Eq. 6: the derivative of a piecewise quadratic."""
+        """Forward sgn; backward Eq. 6, the derivative of a piecewise quadratic."""
         binary = torch.where(t > 0, 1.0, -1.0)
         below, negative, inside = (t < -1).float(), (t < 0).float(), (t < 1).float()
         out = -1 * below + (t * t + 2 * t) * (1 - below)
@@ -38,7 +38,7 @@ class TranscribedUnit(nn.Module):
         return binary.detach() - out.detach() + out
 
     def _binary_weight(self) -> Tensor:
-        """mean|W_o|·sgn(W) forward, clip backward, the scale detached (Eq. 3)."""
+        """Forward mean|W_o|·sgn(W); backward clip, with the scale detached (Eq. 3)."""
         weight = self.weight
         scale = weight.abs().mean((1, 2, 3), keepdim=True).detach()
         binary = scale * torch.where(weight > 0, 1.0, -1.0)

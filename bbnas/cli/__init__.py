@@ -1,4 +1,4 @@
-"""The ``bbnas`` command: thin, it parses, calls and prints.
+"""The ``bbnas`` command: it parses, calls and prints.
 
 Rooms are imported inside the commands, so that ``--help`` does not wait for torch.
 """
@@ -31,8 +31,18 @@ from bbnas.cli.report import report
 from bbnas.cli.restore import restore
 from bbnas.cli.search import search
 from bbnas.cli.space import space
+from bbnas.cli.studies import studies
 from bbnas.cli.tasks import tasks
 from bbnas.cli.train import train
+
+# The commands under their headings in ``bbnas --help``, in the order of use.
+GROUPS = {
+    "Search": (search, studies, report, findings, export),
+    "Network": (train, evaluate, restore, pack, export_model),
+    "Judge": (fidelity, benefit, cost, profile, paper, ablation),
+    "Look up": (tasks, space, design, data),
+    "Machine": (bench, doctor),
+}
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -44,47 +54,46 @@ def main(args: Sequence[str] | None = None) -> int:
     return guarded(lambda: cli.main(words, prog_name="bbnas", standalone_mode=False), debug)
 
 
-class _InOrder(click.Group):
-    """Lists commands in the order of use, not of the alphabet."""
+# \b keeps click from wrapping the lines below it.
+HELP = """Find small 1-bit networks that restore images, train them and run them.
+
+\b
+Two commands to start:
+  bbnas search                train 200 designs for super-resolution by a short protocol
+  bbnas report bbcu-sr4-s0    write what was found as a page
+"""
+
+
+class _Grouped(click.Group):
+    """Lists its commands under headings."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(map(len, self.commands))
+        for heading, commands in GROUPS.items():
+            with formatter.section(heading):
+                limit = formatter.width - 6 - width
+                rows = [(str(c.name).ljust(width), c.get_short_help_str(limit)) for c in commands]
+                formatter.write_dl(rows)
+
 
 @click.group(
-    cls=_InOrder,
+    cls=_Grouped,
+    help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog='Shell completion: eval "$(_BBNAS_COMPLETE=bash_source bbnas)"',
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show tracebacks.")
-def cli() -> None:
-    """Design-space exploration for binary image-restoration networks.
-
-    search → report → export → train → evaluate → restore
-    """
+def cli() -> None: ...
 
 
-for _command in (
-    search,
-    report,
-    findings,
-    export,
-    train,
-    evaluate,
-    restore,
-    pack,
-    export_model,
-    benefit,
-    fidelity,
-    cost,
-    profile,
-    paper,
-    ablation,
-    tasks,
-    space,
-    design,
-    data,
-    bench,
-    doctor,
-):
-    cli.add_command(_command)
+for _commands in GROUPS.values():
+    for _command in _commands:
+        cli.add_command(_command)

@@ -1,8 +1,7 @@
-"""Commands on the studies that come with bbnas: the paper's tables and ablations."""
+"""``bbnas ablation``: list, show, run."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -12,20 +11,25 @@ from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
 
 if TYPE_CHECKING:
-    from bbnas.reporting.grid import Table
+    from bbnas.reporting.tables import TextTable
     from bbnas.store import Store
 
-_storage = click.option(
-    "--storage", help="Database URL. [default: sqlite:///studies/ablations.db]"
+_storage = options.storage("runs/ablations.db")
+_protocol = click.option(
+    "--protocol",
+    type=options.PROTOCOL,
+    show_default="the ablation's",
+    help=options.PROTOCOL_HELP,
 )
-_protocol = click.option("--protocol", help="A name, or a YAML file. [default: the study's]")
+_name = click.argument("name", type=options.ABLATION)
 
 
 @click.group()
 def ablation() -> None:
-    """Run the paper's tables and ablations at a size for two cores.
+    """Repeat the paper's tables and figures at a small size.
 
-    NAME is one of "bbnas ablation list", or a YAML file.
+    An ablation trains given designs under several seeds, and checks claims on their PSNR. NAME is
+    one of bbnas ablation list, or a YAML file.
     """
 
 
@@ -34,7 +38,7 @@ def ablation() -> None:
 @options.data
 @options.as_json
 def list_(storage: str | None, data: str | None, as_json: bool) -> None:
-    """List the built-in studies: how many trainings each has, and how many are done."""
+    """List the built-in ablations and how far they are."""
     from bbnas.ablations.ablation import load_ablation
     from bbnas.ablations.run import stored
     from bbnas.resources import builtin
@@ -42,10 +46,10 @@ def list_(storage: str | None, data: str | None, as_json: bool) -> None:
     dataset, store = load_images(data), _existing(storage)
     rows = []
     for name in builtin("ablations"):
-        experiment = load_ablation(name)
-        known = stored(experiment, dataset, store)
-        total = len(experiment.rows) * experiment.seeds
-        rows.append((name, experiment.title, experiment.task, total, len(known.known)))
+        ablation = load_ablation(name)
+        known = stored(ablation, dataset, store)
+        total = len(ablation.rows) * ablation.seeds
+        rows.append((name, ablation.title, ablation.task, total, len(known.known)))
     keys = ("name", "title", "task", "trainings", "done")
     if as_json:
         print_json({"ablations": [dict(zip(keys, row, strict=True)) for row in rows]})
@@ -54,7 +58,7 @@ def list_(storage: str | None, data: str | None, as_json: bool) -> None:
 
 
 @ablation.command()
-@click.argument("name")
+@_name
 @_storage
 @_protocol
 @options.data
@@ -62,20 +66,23 @@ def list_(storage: str | None, data: str | None, as_json: bool) -> None:
 def show(
     name: str, storage: str | None, protocol: str | None, data: str | None, as_json: bool
 ) -> None:
-    """Show what a study asks, and what is known of each of its trainings."""
+    """Show the question, rows and claims of ablation NAME.
+
+    With the PSNR of each training that is done.
+    """
     from bbnas.ablations.ablation import load_ablation
     from bbnas.ablations.run import stored
 
-    experiment = load_ablation(name, protocol)
-    known = stored(experiment, load_images(data), _existing(storage))
+    ablation = load_ablation(name, protocol)
+    known = stored(ablation, load_images(data), _existing(storage))
     if as_json:
-        psnr = {row.name: known.psnr(row.name) for row in experiment.rows}
-        print_json({"ablation": experiment, "complete": known.complete, "psnr": psnr})
+        psnr = {row.name: known.psnr(row.name) for row in ablation.rows}
+        print_json({"ablation": ablation, "complete": known.complete, "psnr": psnr})
         return
-    click.echo(f"{experiment.title}\n{experiment.question}")
-    p = experiment.protocol
+    click.echo(f"{ablation.title}\n{ablation.question}")
+    p = ablation.protocol
     click.echo(
-        f"{experiment.task}, {p.iterations:,} iterations of {p.batch} patches of "
+        f"{ablation.task}, {p.iterations:,} iterations of {p.batch} patches of "
         f"{p.patch}×{p.patch} HQ pixels"
     )
     rows = [
@@ -84,27 +91,26 @@ def show(
             p.trained(row.design).label(),
             *("" if e is None else e.psnr if e.feasible else e.status for e in found),
         )
-        for row in experiment.rows
+        for row in ablation.rows
         for found in (known.evaluations[row.name],)
     ]
-    seeds = (f"seed {seed} (dB)" for seed in range(experiment.seeds))
+    seeds = (f"seed {seed} (dB)" for seed in range(ablation.seeds))
     print_table(("row", "network trained", *seeds), rows)
-    for claim in experiment.claims:
+    for claim in ablation.claims:
         than = f" {', '.join(claim.than)}" if claim.than else ""
         of = claim.of if claim.figure == "psnr" else f"{claim.figure.upper()} of {claim.of}"
         click.echo(f"claim: {of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
 
 
 @ablation.command()
-@click.argument("name")
+@_name
 @_storage
 @_protocol
 @options.workers
 @options.data
 @options.device
-@click.option(
-    "-o", "--output", default="reports", show_default=True, help="Folder of the reports."
-)
+@options.output("Folder of the reports.", "reports")
+@click.option("--pictures", is_flag=True, help="Figures of the Markdown as PNG; needs Chromium.")
 @options.quiet
 @options.as_json
 def run(
@@ -114,42 +120,39 @@ def run(
     workers: int | None,
     data: str | None,
     device: str,
-    output: str,
+    output: str | None,
+    pictures: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train what a study lacks, and write its report as HTML and Markdown.
+    """Train the rows of ablation NAME and write its report.
 
-    Every training is kept as it ends: the same command goes on where it was interrupted, or only
-    writes the report again.
+    As HTML and Markdown. Every training is kept as it ends: the same command resumes, or writes
+    the report again.
     """
     from bbnas.ablations.ablation import load_ablation
 
-    experiment = load_ablation(name, protocol)
+    ablation = load_ablation(name, protocol)
 
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
-    from bbnas.ablations.tables import find
-    from bbnas.inference import resolve_device, skip_psnr
-    from bbnas.searching import available_cores
-    from bbnas.store import ABLATIONS, Store, ready_url, storage_url
+    from bbnas.ablations.tables import ablation_report
+    from bbnas.inference import resolve_device
+    from bbnas.runs.executors import TrainingEvaluator
+    from bbnas.store import ABLATIONS, open_store
     from bbnas.tasks import get_task
 
-    url = ready_url(ABLATIONS) if storage is None else storage_url(storage)
-    place, dataset = str(resolve_device(device)), load_images(data)
-    with trainings_progress(quiet) as on_trained:
-        measured = run_ablation(
-            experiment,
-            dataset,
-            Store(url, create=True),
-            workers=workers or available_cores(),
-            device=place,
-            on_trained=on_trained,
-        )
-    task, side = get_task(experiment.task), experiment.protocol.validation_side
-    floor = skip_psnr(task, dataset.validation, side)
-    found = find(measured, floor)
-    html, markdown = write_ablation(found, output)
+    evaluator = TrainingEvaluator(
+        get_task(ablation.task),
+        ablation.protocol,
+        load_images(data),
+        str(resolve_device(device)),
+    )
+    store = open_store(storage, ABLATIONS, create=True)
+    with trainings_progress(quiet) as on_done:
+        measured = run_ablation(ablation, evaluator, store, workers=workers, on_done=on_done)
+    found = ablation_report(measured, evaluator.skip_psnr)
+    html, markdown = write_ablation(found, output or "reports", pictures=pictures)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
         return
@@ -159,7 +162,7 @@ def run(
     click.echo(f"wrote {html} and {markdown}")
 
 
-def _print(table: Table) -> None:
+def _print(table: TextTable) -> None:
     kept = [i for i, name in enumerate(table.columns) if name != "the paper says"]
     cells = [[row[i] for row in table.rows] for i in kept]
     for place, i in enumerate(kept):
@@ -171,9 +174,6 @@ def _print(table: Table) -> None:
 
 def _existing(storage: str | None) -> Store | None:
     """The database, or None where the usual one is not there yet."""
-    from bbnas.store import ABLATIONS, Store, default_url, storage_url
+    from bbnas.store import ABLATIONS, open_store
 
-    if storage is not None:
-        return Store(storage_url(storage))
-    url = default_url(ABLATIONS)
-    return Store(url) if Path(url.removeprefix("sqlite:///")).exists() else None
+    return None if storage is None and not ABLATIONS.exists() else open_store(storage, ABLATIONS)

@@ -1,32 +1,51 @@
-"""The command bench: measurements of bbnas itself."""
+"""``bbnas bench``: train, engine, sampler, tabulate."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from bbnas.cli import options
-from bbnas.cli.bench_sampler import bench_sampler
-from bbnas.cli.console import Names, Size, print_json, print_table
+from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
+from bbnas.cli.console import Names, print_json, print_table
 from bbnas.text import plain
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _rounds(default: int) -> Callable[[F], F]:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Number of rounds in which all contestants take turns.",
+    )
 
 
 @click.group()
 def bench() -> None:
-    """Measurements of bbnas itself."""
+    """Measure bbnas itself: training, engine, sampler."""
 
 
 bench.add_command(bench_sampler)
+bench.add_command(bench_tabulate)
 
 
 @bench.command("train")
-@click.option("--rounds", type=click.IntRange(min=1), default=20, show_default=True)
+@_rounds(20)
 @options.as_json
 def bench_train(rounds: int, as_json: bool) -> None:
-    """Time a BBCU unit against a plain PyTorch transcription, and a step of the proxy by both."""
-    from bbnas.bench.proxy_step import bench_step
-    from bbnas.bench.unit import bench_train as measure
+    """Time a training step against plain PyTorch.
 
-    rows, steps = list(measure(rounds=rounds)), list(bench_step(rounds=rounds))
+    Of one BBCU unit, and of whole networks under the proxy protocol.
+    """
+    from bbnas.bench.training import bench_training
+
+    measured = bench_training(rounds)
+    rows, steps = measured.units, measured.steps
     if as_json:
         print_json({"rows": rows, "steps": steps})
         return
@@ -44,56 +63,46 @@ def bench_train(rounds: int, as_json: bool) -> None:
 
 
 @bench.command("engine")
-@click.option("--cases", type=Names(), help="Of unit,bbcu-l,bbcu-m,dncnn. [default: all]")
-@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
-@click.option("--lq", type=Size(), default="320x180", show_default=True, help="The LQ image.")
-@click.option("--html", type=click.Path(), help="Also draw it on a page of its own.")
+@click.option(
+    "--cases",
+    type=Names(),
+    show_default="all",
+    help="Cases that are timed, of unit,bbcu-l,bbcu-m,dncnn.",
+)
+@_rounds(5)
+@options.lq
+@options.output("HTML page of a chart that is written as well.")
 @options.quiet
 @options.as_json
 def bench_engine(
     cases: tuple[str, ...] | None,
     rounds: int,
     lq: tuple[int, int],
-    html: str | None,
+    output: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Time packed models against full-precision runtimes and OpenVINO's 1-bit convolution.
+    """Time packed models against other runtimes.
 
-    The exit code is 1 where the engine is not as many times faster as it is meant to be.
+    Against full-precision runtimes and OpenVINO's 1-bit convolution. The exit code is 1 where the
+    engine is slower than its bounds allow.
     """
-    from bbnas.bench.engine import BOUNDS, CASES, COLUMNS, draw, ratio_of
+    from bbnas.bench.engine import CASES, tables, write_page
     from bbnas.bench.engine import bench_engine as measure
 
     def say(case: str) -> None:
-        if not quiet and not as_json:
+        if not quiet:
             click.echo(f"measuring {CASES[case].title}", err=True)
 
-    found = measure(cases or tuple(CASES), rounds, lq, say)
-    if html is not None:
-        from bbnas.reporting.plain import write_figures
-
-        write_figures(html, "Latency of the engine and its peers", found.words, draw(found))
+    measured = measure(cases or tuple(CASES), rounds, lq, say)
+    if output is not None:
+        write_page(measured, output)
     if as_json:
-        print_json(plain(found))
-        return 0 if found.passed else 1
-    for case in dict.fromkeys(timing.case for timing in found.times):
-        times = [t for t in found.times if t.case == case and t.contestant not in BOUNDS]
-        ours = {t.threads: t for t in times if t.contestant == "bbnas"}
-        print_table(
-            ("", "threads", "ms", "× bbnas", "kernels"),
-            [
-                (t.contestant, t.threads, t.median_ms, ratio_of(t, ours[t.threads]), t.kernels)
-                for t in times
-            ],
-            CASES[case].title,
-        )
-    rows = [
-        (v.case, v.ours, v.threads, v.peer, v.ratio, float(v.at_least), v.word)
-        for v in found.verdicts
-    ]
-    print_table(COLUMNS, rows, "What it must show")
-    click.echo(found.words)
-    if html is not None:
-        click.echo(f"wrote {html}")
-    return 0 if found.passed else 1
+        print_json(plain(measured))
+        return 0 if measured.passed else 1
+    for title, columns, rows in tables(measured):
+        print_table(columns, rows, title)
+    click.echo(measured.words)
+    if output is not None:
+        click.echo(f"wrote {output}")
+    return 0 if measured.passed else 1

@@ -1,4 +1,4 @@
-"""The command benefit: VC and VP of each part."""
+"""``bbnas benefit``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json, print_table
+from bbnas.cli.progress import trainings_progress
 from bbnas.errors import UserError
 
 
 @click.command()
-@click.argument("study", required=False)
-@click.option("--task", help="Measure a task under a protocol instead of a study's.")
-@click.option("--protocol", help="A name, or a YAML file. [default: proxy]")
-@options.storage
+@click.argument("study", required=False, type=options.STUDY)
+@click.option(
+    "--task",
+    type=options.TASK,
+    help="Restoration task to measure instead of a STUDY, such as sr4.",
+)
+@click.option(
+    "--protocol", type=options.PROTOCOL, show_default="proxy", help=options.PROTOCOL_HELP
+)
+@options.storage()
 @options.data
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True)
+@options.workers
 @options.device
 @options.quiet
 @options.as_json
@@ -25,54 +32,59 @@ def benefit(
     protocol: str | None,
     storage: str | None,
     data: str | None,
-    workers: int,
+    workers: int | None,
     device: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure VC and VP: what binarizing each part alone costs for what it saves.
+    """Measure the cost in PSNR of binarizing each part alone.
 
-    Of a STUDY, under its own protocol and images, or of a --task.
+    VC and VP are the loss in PSNR per OPs and per Params saved. Of a STUDY, under its own protocol
+    and images, or of a --task.
     """
     if (study is None) == (task is None):
         raise UserError("name either a STUDY or a --task, such as: bbnas benefit --task sr4")
     if study is not None and protocol is not None:
-        raise UserError(f"--protocol {protocol}: a study is measured under its own; leave it out")
+        raise UserError(
+            f"--protocol {protocol}: a study is measured under its own protocol; leave it out"
+        )
 
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
+    from bbnas.inference import resolve_device
     from bbnas.protocol import load_protocol
-    from bbnas.runs.benefit import measure_benefit, measure_study_benefit
-    from bbnas.store import Store, open_study, storage_url
+    from bbnas.runs.benefit import benefit_requests
+    from bbnas.runs.executors import TrainingEvaluator
+    from bbnas.runs.train_all import study_evaluator, train_all
+    from bbnas.store import open_store, open_study
     from bbnas.tasks import Part, get_task
 
-    def say(text: str) -> None:
-        if not quiet:
-            click.echo(text, err=True)
-
+    place = str(resolve_device(device))
     if study is not None:
-        found = open_study(study, storage)
-        rows = study_benefit(found)
-        title = f"study {found.config.name}: {found.config.protocol.name} protocol"
-        if len(rows) < len(get_task(found.config.task).parts):
-            store = Store(found.storage if storage is None else storage_url(storage))
-            measured = measure_study_benefit(
-                store,
-                found.config.name,
-                load_images(data),
-                workers=workers,
-                device=device,
-                on_message=say,
-            )
-            rows = study_benefit(measured)
+        opened = open_study(study, storage)
+        config = opened.config
+        rows = study_benefit(opened)
+        title = f"study {config.name}: {config.protocol.name} protocol"
+        if len(rows) < len(get_task(config.task).parts):
+            evaluator = study_evaluator(config, load_images(data), place)
+            store = open_store(storage, opened.storage)
+            requests = benefit_requests(evaluator.task, config.protocol, config.space)
+            with trainings_progress(quiet) as on_done:
+                train_all(
+                    requests, evaluator, store, study=config.name, workers=workers, on_done=on_done
+                )
+            rows = study_benefit(store.load_study(config.name))
     else:
         chosen = get_task(task or "")
-        by = load_protocol(protocol or "proxy")
-        dataset = load_images(data)
-        evaluations = measure_benefit(
-            chosen, by, dataset, workers=workers, device=device, on_message=say
+        evaluator = TrainingEvaluator(
+            chosen, load_protocol(protocol or "proxy"), load_images(data), place
         )
-        title = f"{chosen.title}, {by.name} protocol, {dataset.description}"
+        by = evaluator.protocol
+        title = f"{chosen.title}, {by.name} protocol, {evaluator.data_description}"
+        with trainings_progress(quiet) as on_done:
+            evaluations = train_all(
+                benefit_requests(chosen, by), evaluator, None, workers=workers, on_done=on_done
+            )
         reference = evaluations.pop("none")
         rows = benefit_rows(reference, {Part(part): e for part, e in evaluations.items()})
     if as_json:
@@ -94,4 +106,4 @@ def benefit(
     for name in ("ops_f_m", "ops_b_m", "params_f_k", "params_b_k"):
         table[name] = [float(printed(value, 1)) for value in table[name]]
     print_table(columns, table.itertuples(index=False, name=None), title)
-    click.echo("lower VC and VP: the part is more worth binarizing")
+    click.echo("the lower VC and VP, the more a part is worth binarizing")

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,14 @@ from bbnas.errors import UserError
 from bbnas.text import to_json
 
 if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
     from bbnas.data import Dataset
 
+# Files named one by one that were skipped; the rest are counted.
 SKIPPED_NAMES = 20
+# Columns of a table in a pipe or a file, where no terminal says how many there are.
+PIPE_WIDTH = 120
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -75,24 +81,51 @@ class Names(click.ParamType[tuple[str, ...]]):
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table on standard output; numbers are right-aligned; NaN and None are a dash."""
-    from rich import box
+    """A table on standard output, as wide as the terminal, or ``PIPE_WIDTH``: what does not fit is
+    wrapped, never cut; numbers are right-aligned; NaN and None are a dash.
+    """
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
+    console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    unlimited = console.options.update(max_width=10_000)
     rows = [tuple(row) for row in rows]
-    table = Table(box=box.SIMPLE_HEAD, show_header=any(columns))
-    for index, column in enumerate(columns):
-        numeric = any(isinstance(row[index], int | float) for row in rows)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row))
-    # In a file or a pipe nothing is cut or wrapped to a terminal that is not there.
-    console = Console(width=None if sys.stdout.isatty() else 400)
+    table = _table(columns, rows)
+    if console.measure(table, options=unlimited).maximum > console.width:
+        table = _table(columns, rows, broken_heads=True)
+    # Numbers and names stay whole, unless even the narrowest form is too wide.
+    if console.measure(table, options=unlimited).minimum > console.width:
+        for column in table.columns:
+            column.no_wrap = False
     if title:
         click.echo(title)
     console.print(table)
+
+
+def _table(
+    columns: Sequence[str], rows: Sequence[Sequence[Any]], broken_heads: bool = False
+) -> RichTable:
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    table = RichTable(box=box.SIMPLE_HEAD, show_header=any(columns), collapse_padding=True)
+    for index, column in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in rows)
+        one_word = not any(" " in _cell(row[index]) for row in rows)
+        head = column
+        if one_word and broken_heads:  # between words, to the width of the cells below
+            cells, words = [_cell(row[index]) for row in rows], column.split()
+            width = max(map(len, [*cells, *words, "-"]))
+            head = "\n".join(textwrap.wrap(column, width, break_on_hyphens=False))
+        table.add_column(
+            Text(head),
+            justify="right" if numeric else "left",
+            overflow="fold",
+            no_wrap=numeric or one_word,
+        )
+    for row in rows:
+        table.add_row(*(Text(_cell(value)) for value in row))
+    return table
 
 
 def _cell(value: Any) -> str:

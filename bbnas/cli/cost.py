@@ -1,4 +1,4 @@
-"""The command cost: operations and parameters by part."""
+"""``bbnas cost``."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from bbnas.cli.console import print_json, print_table
 
 
 @click.command()
-@click.argument("design")
+@click.argument("design", type=options.DESIGN)
 @options.task
-@click.option("--latency", is_flag=True, help="Measure its time on this machine too.")
+@click.option("--latency", is_flag=True, help="Measure the latency on this machine as well.")
 @options.latency_setting
 @options.as_json
 def cost(
     design: str, task: str, latency: bool, lq: tuple[int, int], threads: int, as_json: bool
 ) -> None:
-    """Print the operations and parameters of a DESIGN (a preset or a YAML file) by part."""
+    """Count the operations and parameters of a DESIGN.
+
+    By part. DESIGN is one of bbnas design list, or a YAML file.
+    """
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
 

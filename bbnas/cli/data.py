@@ -1,4 +1,4 @@
-"""Commands on data: list, check, prepare, fetch."""
+"""``bbnas data``: list, check, prepare, fetch."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
-from bbnas.cli.progress import duration, work_progress
+from bbnas.cli.progress import work_progress
 from bbnas.errors import UserError
+from bbnas.text import duration
 
 if TYPE_CHECKING:
     from bbnas.data.sets import Checked, KnownSet
 
-_data_root = click.option(
-    "--data-root", type=click.Path(), help="The folder that holds the sets. [default: $BBNAS_DATA]"
-)
-
 
 @click.group()
 def data() -> None:
-    """The photographs that the field trains and scores on."""
+    """List, fetch, check and prepare sets of photographs."""
 
 
 @data.command("list")
-@_data_root
+@options.data_root
 @options.as_json
 def data_list(data_root: str | None, as_json: bool) -> None:
-    """List the known sets: what they are for, where they belong, how to get them."""
+    """List the known sets, their use and how to get them."""
     from bbnas.data.sets import SETS, data_roots, find_set
 
     roots = data_roots(data_root)
@@ -92,15 +89,18 @@ def _as_dict(known: KnownSet) -> dict[str, Any]:
 
 @data.command("check")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@_data_root
+@options.data_root
 @options.quiet
 @options.as_json
 def data_check(names: tuple[str, ...], data_root: str | None, quiet: bool, as_json: bool) -> None:
-    """Tell which sets are present, complete and decodable; all that are present without a NAME."""
+    """Check that sets are present, complete and decodable.
+
+    Without a NAME, all that are present.
+    """
     from bbnas.data.sets import SETS, check_set, data_roots, get_set
 
     chosen = [get_set(name) for name in names] or list(SETS.values())
-    with work_progress(quiet or as_json) as on_progress:
+    with work_progress(quiet) as on_progress:
         results = [check_set(known, data_root, on_progress) for known in chosen]
     if as_json:
         print_json({"sets": [_check_dict(result) for result in results]})
@@ -159,15 +159,19 @@ def _check_dict(one: Checked) -> dict[str, Any]:
 
 
 @data.command("prepare")
-@click.argument("folder", type=click.Path(), metavar="DIR")
-@click.option("--task", help="Make its LQ images as well, such as sr4. [default: only decode]")
+@click.argument("folder", type=options.Existing(), metavar="DIR")
+@click.option(
+    "--task",
+    type=options.TASK,
+    help="Restoration task whose LQ images are made as well, such as sr4.",
+)
 @options.quiet
 @options.as_json
 def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> None:
-    """Make the fast form of the images in DIR that training with --data DIR uses.
+    """Decode the images in DIR once, for training with --data DIR.
 
-    Decoded, with the LQ images of a task, memory-mapped and shared by all workers. What is there
-    already is not made again.
+    The result, with the LQ images of a task, is memory-mapped and shared by all workers. Files
+    that exist are not made again.
     """
     from bbnas.tasks import get_task
 
@@ -175,7 +179,7 @@ def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> N
 
     from bbnas.data.preparing import prepare
 
-    with work_progress(quiet or as_json) as on_progress:
+    with work_progress(quiet) as on_progress:
         done = prepare(folder, chosen, on_progress)
     if as_json:
         print_json(
@@ -199,19 +203,19 @@ def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> N
 
 @data.command("fetch")
 @click.argument("name")
-@_data_root
+@options.data_root
 @options.quiet
 @options.as_json
 def data_fetch(name: str, data_root: str | None, quiet: bool, as_json: bool) -> None:
-    """Download the set NAME from its official address and unpack it below the data root.
+    """Download the set NAME and unpack it below the data root.
 
-    The same command goes on with a transfer that broke off.
+    From its official address. The same command resumes a transfer that broke off.
     """
     from bbnas.data.fetch import fetch
     from bbnas.data.sets import get_set
 
     known = get_set(name)
-    with work_progress(quiet or as_json) as on_progress:
+    with work_progress(quiet) as on_progress:
         fetched = fetch(known, data_root, on_progress)
     if as_json:
         print_json({"terms": known.terms, "fetched": [one._asdict() for one in fetched]})

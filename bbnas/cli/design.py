@@ -1,4 +1,4 @@
-"""The command design: the presets of the paper, or YAML files."""
+"""``bbnas design``: list, show."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bbnas.cli.console import print_json, print_table
 
 @click.group()
 def design() -> None:
-    """Single designs: the presets of the paper, or YAML files."""
+    """List and show designs: presets of the paper, YAML files."""
 
 
 @design.command("list")
 @options.task
 @options.as_json
 def design_list(task: str, as_json: bool) -> None:
-    """List the presets that fit a task, with what they cost."""
+    """List the presets that fit a task, with OPs and Params."""
     from bbnas.presets import presets
     from bbnas.tasks import get_task
 
@@ -54,11 +54,14 @@ def design_list(task: str, as_json: bool) -> None:
 
 
 @design.command("show")
-@click.argument("name")
+@click.argument("name", type=options.DESIGN)
 @options.task
 @options.as_json
 def design_show(name: str, task: str, as_json: bool) -> None:
-    """Print a design (a preset's NAME or a YAML file) in canonical form, with its key."""
+    """Print design NAME in canonical form, with its key.
+
+    NAME is one of bbnas design list, or a YAML file.
+    """
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
 

@@ -1,4 +1,4 @@
-"""The command doctor: what runs on this machine."""
+"""``bbnas doctor``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from bbnas.cli.console import print_json, print_table
 @click.command()
 @options.as_json
 def doctor(as_json: bool) -> None:
-    """Say what packed models and training run on here: compiled or not, which one, and why."""
+    """Show the compiled code that this machine runs, and why.
+
+    Packed models and training use it.
+    """
     from bbnas.engine.doctor import examine
 
     found = examine()

@@ -1,4 +1,4 @@
-"""The command evaluate: PSNR and SSIM on benchmarks."""
+"""``bbnas evaluate``."""
 
 from __future__ import annotations
 
@@ -15,19 +15,30 @@ from bbnas.files import write_output
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path())
+@click.argument("checkpoint", type=options.CheckpointOrName())
 @click.option(
     "--benchmark",
     "benchmarks",
     multiple=True,
     required=True,
-    help="A name such as Set5, or a folder of HQ images, several times if need be; or all.",
+    help="Benchmark set: a name such as Set5, a folder of HQ images, or all; may be repeated.",
 )
-@click.option("--task", help="Of 'bicubic', 'identity' or a preset.")
-@click.option("--weights", type=click.Path(), help="Of a preset: a safetensors state dict.")
-@click.option("--data-root", type=click.Path(), help="Holds benchmarks. [default: $BBNAS_DATA]")
-@click.option("--csv", "csv_file", type=click.Path(), help="Write the rows to this file as well.")
-@click.option("--save-images", type=click.Path(), help="Folder for the restored images, as PNG.")
+@click.option(
+    "--task",
+    type=options.TASK,
+    show_default="the checkpoint's",
+    help="Restoration task of bicubic, identity or a preset, such as sr4.",
+)
+@click.option(
+    "--weights", type=options.Existing(), help="Weights of a preset: a safetensors state dict."
+)
+@options.data_root
+@options.csv
+@click.option(
+    "--save-images",
+    type=click.Path(),
+    help="Folder that the restored images are written to as PNG.",
+)
 @options.device
 @options.as_json
 def evaluate(
@@ -41,10 +52,10 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Print PSNR and SSIM of a CHECKPOINT on each image of benchmarks, and their means.
+    """Score a CHECKPOINT on benchmark sets: PSNR and SSIM.
 
-    Instead of a checkpoint: 'bicubic' (super-resolution), 'identity' (denoising, deblocking), or
-    a preset with --weights.
+    Of each image, and their means. Instead of a checkpoint: bicubic (super-resolution), identity
+    (denoising, deblocking), or a preset with --weights.
     """
     from bbnas.inference import Score, evaluate_checkpoint
     from bbnas.inference.evaluating import load_subject
@@ -52,8 +63,8 @@ def evaluate(
 
     if csv_file is not None and not Path(csv_file).parent.is_dir():
         raise UserError(f"--csv {csv_file}: no such folder; make it, or name another file")
-    wanted = None if task is None else get_task(task)
-    scored = load_subject(checkpoint, wanted, weights).task
+    chosen = None if task is None else get_task(task)
+    scored = load_subject(checkpoint, chosen, weights).task
 
     def show(benchmark: str, rows: list[Score]) -> None:
         lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in rows]
@@ -63,7 +74,7 @@ def evaluate(
     scores = evaluate_checkpoint(
         checkpoint,
         benchmarks,
-        wanted,
+        chosen,
         weights,
         device,
         data_root,

@@ -1,4 +1,4 @@
-"""The command export: the recipe of the recommended design."""
+"""``bbnas export``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from bbnas.errors import UserError
 
 
 @click.command()
-@click.argument("study")
-@options.storage
-@click.option("--pick", default="knee", show_default=True, help="knee, best-psnr or 'trial N'.")
+@click.argument("study", type=options.STUDY)
+@options.storage()
+@options.pick
 @options.limits
-@click.option("--data", help="Folder of images to train on. [default: the embedded photographs]")
-@click.option("-o", "--output", type=click.Path(), help="[default: recipes/STUDY.yaml]")
-@click.option("--force", is_flag=True, help="Replace an existing file.")
+@options.data
+@options.output("Recipe that is written, a YAML file.", "recipes/STUDY.yaml")
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @options.as_json
 def export(
     study: str,
@@ -32,7 +32,10 @@ def export(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the recipe that trains the recommended design of a STUDY in full."""
+    """Write the recipe of the recommended design of a STUDY.
+
+    bbnas train trains it in full, by the paper's protocol.
+    """
     from bbnas.analysis.export import export as export_recipe
     from bbnas.files import write_output
     from bbnas.store import open_study
@@ -41,9 +44,9 @@ def export(
     recipe = export_recipe(found, pick, max_ops, max_params, max_latency, data)
     path = Path(output or f"recipes/{found.config.name}.yaml")
     if path.exists() and not force:
-        raise UserError(f"{path} exists: replace it by --force, or name another by -o")
+        raise UserError(f"{path} exists: replace it with --force, or name another with -o")
     write_output(path, recipe.to_yaml())
     if as_json:
         print_json({"path": path, "recipe": recipe})
     else:
-        click.echo(f"{recipe.design.label()}\nwrote {path}; train it by: bbnas train {path}")
+        click.echo(f"{recipe.design.label()}\nwrote {path}\nnext: bbnas train {path}")

@@ -1,4 +1,4 @@
-"""The command export-model: a checkpoint for OpenVINO or ONNX."""
+"""``bbnas export-model``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,20 @@ from bbnas.text import plain
 
 
 @click.command("export-model")
-@click.argument("checkpoint", type=click.Path())
-@click.option("--format", "form", required=True, type=click.Choice(["openvino", "onnx"]))
-@click.option("-o", "--output", required=True, type=click.Path(), help="A .xml or .onnx file.")
+@click.argument("checkpoint", type=options.Existing())
+@click.option(
+    "--format",
+    "form",
+    required=True,
+    type=click.Choice(["openvino", "onnx"]),
+    help="Format of the model: openvino keeps 1-bit convolutions, onnx is in floating point.",
+)
+@options.output("Model that is written, a .xml or .onnx file.", required=True)
 @options.as_json
 def export_model(checkpoint: str, form: str, output: str, as_json: bool) -> None:
-    """Write a trained CHECKPOINT as a model for OpenVINO (1-bit) or ONNX (floating point).
+    """Write a CHECKPOINT as a model for OpenVINO or ONNX.
 
-    Its input lq and output hq are float32 (N, C, H, W) in 0..1.
+    Its input lq and output hq are float32 (N, C, H, W) from 0 to 1.
     """
     from bbnas.engine import compile_network
     from bbnas.engine.export import export_program

@@ -1,4 +1,4 @@
-"""The command fidelity: how well short protocols rank designs."""
+"""``bbnas fidelity``."""
 
 from __future__ import annotations
 
@@ -19,34 +19,46 @@ if TYPE_CHECKING:
 
 @click.command()
 @options.task
-@click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
+@options.space
 @click.option(
     "--protocol",
     "protocols",
+    type=options.PROTOCOL,
     multiple=True,
     default=("proxy",),
     show_default=True,
-    help="A name, or a YAML file, with changes: proxy,iterations=500. Several are compared.",
+    help=f"{options.PROTOCOL_HELP} Repeat it to compare several.",
 )
-@click.option("--designs", type=click.IntRange(min=5), default=24, show_default=True)
-@click.option("--long", help="The protocol taken for the truth. [default: the first, far longer]")
+@click.option(
+    "--designs",
+    type=click.IntRange(min=5),
+    default=24,
+    show_default=True,
+    help="Number of designs drawn from the space.",
+)
+@click.option(
+    "--long",
+    type=options.PROTOCOL,
+    show_default="the first, --long-factor times longer",
+    help="Protocol that is taken for the true ranking.",
+)
 @click.option(
     "--long-factor",
     type=float,
     default=12.0,
     show_default=True,
-    help="Times the training compute of the first.",
+    help="Training compute of the long protocol as a multiple of the first protocol's.",
 )
 @click.option(
     "--seeds",
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Of every sixth design, to know the noise.",
+    help="Number of seeds of every sixth design, for the noise of a run.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the draw, and the first training.")
-@click.option("-o", "--output", type=click.Path(), help="Also write the table, as Markdown.")
-@click.option("--storage", help="Database URL. [default: sqlite:///studies/fidelity.db]")
+@options.seed
+@options.output("Markdown file that the table is written to as well.")
+@options.storage("runs/fidelity.db")
 @options.workers
 @options.data
 @options.device
@@ -69,10 +81,11 @@ def fidelity(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Measure how well protocols of seconds rank designs as a far longer one does.
+    """Measure how well short protocols rank designs.
 
-    Designs are drawn from the space, trained by all, and kept: the same command goes on where it
-    was interrupted, or prints again what was found.
+    Designs are drawn from the space, trained by the short protocols and by a far longer one, and
+    compared by Kendall τ. Every training is kept: the same command resumes, or prints the result
+    again.
     """
     from bbnas.protocol import load_protocol
     from bbnas.space import load_space
@@ -84,27 +97,26 @@ def fidelity(
     truth = None if long is None else load_protocol(long)
 
     from bbnas.inference import resolve_device
+    from bbnas.runs.executors import TrainingEvaluator
     from bbnas.runs.fidelity import measure_fidelity
-    from bbnas.searching import available_cores
-    from bbnas.store import FIDELITY, Store, ready_url, storage_url
+    from bbnas.store import FIDELITY, open_store
 
-    dataset, place = load_images(data), str(resolve_device(device))
-    url = ready_url(FIDELITY) if storage is None else storage_url(storage)
-    with trainings_progress(quiet) as on_trained:
+    evaluator = TrainingEvaluator(
+        chosen, proxies[0], load_images(data), str(resolve_device(device))
+    )
+    with trainings_progress(quiet) as on_done:
         first, *others = found = measure_fidelity(
             drawn_from,
-            chosen,
-            dataset,
-            proxies,
-            Store(url, create=True),
+            evaluator,
+            open_store(storage, FIDELITY, create=True),
+            others=proxies[1:],
             long=truth,
             designs=designs,
             long_factor=long_factor,
             seeds=seeds,
             seed=seed,
-            workers=workers or available_cores(),
-            device=place,
-            on_trained=on_trained,
+            workers=workers,
+            on_done=on_done,
         )
     if output is not None:
         from bbnas.files import write_output

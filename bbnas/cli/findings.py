@@ -1,4 +1,4 @@
-"""The command findings: what a study tells of each choice."""
+"""``bbnas findings``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ KINDS = ("significant", "undecided")
 
 
 @click.command()
-@click.argument("study")
-@options.storage
+@click.argument("study", type=options.STUDY)
+@options.storage()
 @options.as_json
 def findings(study: str, storage: str | None, as_json: bool) -> None:
-    """Say what a STUDY tells of each choice, in dB, and what it does not tell.
+    """Print the effect of each design choice in a STUDY, in dB.
 
-    From designs that are equal but for the choice, or from a fit of all where those are few. What
-    may be chance, with all comparisons of the study in mind, is not told.
+    From pairs of designs that differ in the choice alone, or from a fit over all designs where
+    pairs are few. Effects that may be chance, given the number of comparisons, are left out.
     """
     from bbnas.analysis.findings import findings as find
     from bbnas.analysis.findings import summary as lines
@@ -38,7 +38,7 @@ def findings(study: str, storage: str | None, as_json: bool) -> None:
         rows = {kind: [_finding(f) for f in getattr(told, kind)] for kind in KINDS}
         print_json(plain | rows | {"untested": told.untested})
         return
-    for line in lines(told) or ["too few designs to say anything: extend the search"]:
+    for line in lines(told) or ["too few designs for any finding: extend the search"]:
         click.echo(f"- {line}")
 
 

@@ -1,51 +1,235 @@
-"""Options that several commands share."""
+"""Options that several commands share: one name, one default and one meaning in all of them.
+
+| option | value | default |
+|---|---|---|
+| ``--task`` | a task (bbnas tasks) | sr4; none where a study or a checkpoint knows its own |
+| ``--space`` | a design space: a name or a YAML file | bbcu |
+| ``--protocol`` | a training protocol: a name or a YAML file, with changes | proxy |
+| ``--data`` | a folder of images | the embedded photographs |
+| ``--data-root`` | the folder that holds the benchmark sets | $BBNAS_DATA |
+| ``--storage`` | a database: a URL or the path of a SQLite file | below studies/ or runs/ |
+| ``--seed`` | a number | 0 |
+| ``--workers`` | processes that train at the same time | all cores |
+| ``--device`` | where a network runs | auto |
+| ``--lq``, ``--threads`` | what latency and costs are measured on | 320x180, 1 |
+| ``--max-ops``, ``--max-params``, ``--max-latency`` | limits on the cost of a design | none |
+| ``--pick`` | which candidate of a study | knee |
+| ``-o``, ``--output`` | the file or folder that is written | told by the command |
+| ``--csv`` | a file that the table is written to as well | none |
+| ``-q``, ``--quiet`` | no progress on standard error | |
+| ``--json`` | one JSON object on standard output instead of tables | |
+
+A search, a benefit, a fidelity and an ablation resume by the same command; a training in full
+resumes by ``--resume``. A recipe is edited by hand, so ``export`` replaces one by ``--force``
+alone; everything else that a command writes, the same command writes again, and replaces.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from bbnas.cli.console import Count, Duration, Size
+from bbnas.errors import UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
-task = click.option("--task", default="sr4", show_default=True, help="See: bbnas tasks.")
-quiet = click.option("-q", "--quiet", is_flag=True, help="No progress.")
-device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."
+
+class Known(click.ParamType[str]):
+    """A name that a shell completes, or, with ``files``, the path of a file."""
+
+    def __init__(self, name: str, names: Callable[[], Iterable[str]], files: bool = True) -> None:
+        self.name, self.names, self.files = name, names, files
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        known = [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
+        return known or ([CompletionItem(incomplete, type="file")] if self.files else [])
+
+
+class Existing(click.Path):
+    """A path that must exist: told before anything heavy is imported."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if not Path(value).exists():
+            raise UserError(f"{value}: no such file or folder; check the path")
+        return super().convert(value, param, ctx)
+
+
+class CheckpointOrName(Existing):
+    """A checkpoint that must exist, or the name of a baseline or a preset, which has no suffix."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return super().convert(value, param, ctx) if Path(value).suffix else value
+
+
+def _tasks() -> Iterable[str]:
+    from bbnas.tasks import TASKS
+
+    return TASKS
+
+
+def _protocols() -> Iterable[str]:
+    from bbnas.protocol import PROTOCOLS
+
+    return PROTOCOLS
+
+
+def _presets() -> Iterable[str]:
+    from bbnas.presets import PRESETS
+
+    return PRESETS
+
+
+def _spaces() -> Iterable[str]:
+    from bbnas.resources import builtin
+
+    return builtin("search_spaces")
+
+
+def _ablations() -> Iterable[str]:
+    from bbnas.resources import builtin
+
+    return builtin("ablations")
+
+
+def _studies() -> Iterable[str]:
+    from bbnas.store import study_names
+
+    return study_names()
+
+
+TASK = Known("task", _tasks, files=False)
+SPACE = Known("space", _spaces)
+PROTOCOL = Known("protocol", _protocols)
+DESIGN = Known("design", _presets)
+STUDY = Known("study", _studies)
+ABLATION = Known("ablation", _ablations)
+TABLE = Known("table", lambda: (f"table{number}" for number in range(1, 7)), files=False)
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object on standard output instead."
 )
-data = click.option("--data", help="Folder of images. [default: the embedded photographs]")
-workers = click.option("--workers", type=click.IntRange(min=1), help="Processes. [default: cores]")
-storage = click.option("--storage", help="Database URL. [default: sqlite:///studies/STUDY.db]")
+quiet = click.option("-q", "--quiet", is_flag=True, help="Show no progress.")
+task = click.option(
+    "--task",
+    type=TASK,
+    default="sr4",
+    show_default=True,
+    help="Restoration task, such as sr4, denoise25 or jpeg10; bbnas tasks lists them.",
+)
+space = click.option(
+    "--space",
+    type=SPACE,
+    default="bbcu",
+    show_default=True,
+    help="Design space: a name of bbnas space list, or a YAML file.",
+)
+PROTOCOL_HELP = "Training protocol: a name or a YAML file, with changes: proxy,iterations=500."
+protocol = click.option(
+    "--protocol", type=PROTOCOL, default="proxy", show_default=True, help=PROTOCOL_HELP
+)
+device = click.option(
+    "--device",
+    metavar="DEVICE",
+    default="auto",
+    show_default=True,
+    help="Where networks run: auto, cpu, cuda or cuda:N; auto is a GPU if there is one.",
+)
+data = click.option(
+    "--data",
+    type=click.Path(),
+    show_default="the embedded photographs",
+    help="Folder of images to train and validate on.",
+)
+data_root = click.option(
+    "--data-root",
+    type=click.Path(),
+    show_default="$BBNAS_DATA",
+    help="Folder that holds the benchmark sets.",
+)
+workers = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    show_default="all cores",
+    help="Number of processes that train at the same time.",
+)
+seed = click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Seed of all random choices: of the designs and of the trainings.",
+)
+csv = click.option(
+    "--csv", "csv_file", type=click.Path(), help="File that the table is written to as CSV."
+)
+pick = click.option(
+    "--pick",
+    metavar="CANDIDATE",
+    default="knee",
+    show_default=True,
+    help="Candidate that is taken: knee, best-psnr or 'trial N'.",
+)
+lq = click.option(
+    "--lq",
+    type=Size(),
+    default="320x180",
+    show_default=True,
+    help="Size in pixels of the LQ image that costs and latency count for.",
+)
+
+
+def storage(default: str = "studies/STUDY.db") -> Callable[[F], F]:
+    """``--storage``, whose default differs by what a command keeps."""
+    return click.option(
+        "--storage",
+        metavar="DATABASE",
+        show_default=default,
+        help="Database: the path of a SQLite file, or a URL such as postgresql://user@host/name.",
+    )
+
+
+def output(what: str, default: str = "", required: bool = False) -> Callable[[F], F]:
+    """``-o``: ``what`` is written, and where unless said otherwise."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(),
+        required=required,
+        show_default=default or False,
+        help=what,
+    )
 
 
 def latency_setting(command: F) -> F:
     """``--lq`` and ``--threads``: what latency is measured on."""
-    lq = click.option(
-        "--lq",
-        type=Size(),
-        default="320x180",
-        show_default=True,
-        help="The LQ image that costs are told for.",
-    )
     threads = click.option(
         "--threads",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Threads that latency is measured on.",
+        help="Number of threads that latency is measured with.",
     )
     return lq(threads(command))
 
 
 def limits(command: F) -> F:
     """``--max-ops``, ``--max-params`` and ``--max-latency``."""
-    ops = click.option("--max-ops", type=Count(), help="At most so many OPs, such as 5G.")
-    params = click.option("--max-params", type=Count(), help="At most so many Params: 100K.")
+    ops = click.option(
+        "--max-ops", type=Count(), help="Upper limit on the OPs of a design, such as 5G."
+    )
+    params = click.option(
+        "--max-params", type=Count(), help="Upper limit on the Params of a design, such as 100K."
+    )
     latency = click.option(
-        "--max-latency", type=Duration(), help="At most so long on this machine: 50ms, 0.2s."
+        "--max-latency",
+        type=Duration(),
+        help="Upper limit on the latency on this machine, such as 50ms or 0.2s.",
     )
     return ops(params(latency(command)))

@@ -1,4 +1,4 @@
-"""The command pack: a checkpoint as one small file."""
+"""``bbnas pack``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from bbnas.cli.console import print_json, print_table
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="The model, a .bbn file.")
-@click.option("--explain", is_flag=True, help="Account for each byte of the file.")
+@click.argument("checkpoint", type=options.Existing())
+@options.output("Packed model that is written, a .bbn file.", required=True)
+@click.option("--explain", is_flag=True, help="Print a table of what each byte of the file is.")
 @options.as_json
 def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
-    """Pack a trained CHECKPOINT into one small file that runs by 1-bit operations."""
+    """Pack a CHECKPOINT into a small file for the 1-bit engine.
+
+    bbnas restore and bbnas profile take the file.
+    """
     from bbnas.cost import count
     from bbnas.engine import compile_network, write_program
     from bbnas.engine import explain as account
@@ -36,6 +39,6 @@ def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
     if explain:
         print_table(("content", "bytes", ""), rows, output)
     click.echo(
-        f"{output}: {size:,} bytes ({cost.params * 4:,.0f} by the paper's Params); "
+        f"{output}: {size:,} bytes ({cost.params * 4:,.0f} by the paper's Params)\n"
         f"restore with: bbnas restore {output} IMAGES -o FOLDER"
     )

@@ -1,4 +1,4 @@
-"""The command on the paper's tables."""
+"""``bbnas paper``."""
 
 from __future__ import annotations
 
@@ -20,19 +20,34 @@ SUFFIXES = {".csv": "csv", ".html": "html", ".htm": "html", ".md": "markdown", "
 
 
 @click.command()
-@click.argument("table")
-@click.option("--runs", help=f"Folder of trained checkpoints and their scores. [default: {RUNS}]")
-@click.option("--study", "studies", multiple=True, help="Also a study's PSNR; may be repeated.")
-@options.storage
+@click.argument("table", type=options.TABLE)
 @click.option(
-    "--live", is_flag=True, help="Score the bicubic row now, on the sets that are there."
+    "--runs",
+    type=click.Path(),
+    show_default=RUNS,
+    help="Folder of trained checkpoints and their scores.",
 )
-@click.option("--data-root", help="Where benchmark sets lie. [default: $BBNAS_DATA]")
-@click.option("--csv", is_flag=True, help="Print CSV.")
-@click.option("--html", is_flag=True, help="Print a self-contained page.")
-@click.option("--markdown", is_flag=True, help="Print Markdown.")
-@click.option("--json", is_flag=True, help="Print one JSON object.")
-@click.option("-o", "--output", type=click.Path(), help="Write to a file instead.")
+@click.option(
+    "--study",
+    "studies",
+    type=options.STUDY,
+    multiple=True,
+    help="Study whose PSNR is a column as well; may be repeated.",
+)
+@options.storage()
+@click.option(
+    "--live", is_flag=True, help="Score the bicubic row now, on the sets below --data-root."
+)
+@options.data_root
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["csv", "html", "markdown"]),
+    show_default="a table, or by the suffix of --output",
+    help="Form that is printed or written.",
+)
+@options.output("File that is written instead, such as table1.html.")
+@options.as_json
 def paper(
     table: str,
     runs: str | None,
@@ -40,22 +55,24 @@ def paper(
     storage: str | None,
     live: bool,
     data_root: str | None,
+    form: str | None,
     output: str | None,
-    **forms: bool,
+    as_json: bool,
 ) -> None:
-    """Print a TABLE of the paper (table1 to table6), its figures beside ours.
+    """Print a table of the paper beside your own figures.
 
-    Costs are counted now. PSNR and SSIM of ours are those that bbnas evaluate left beside trained
-    checkpoints.
+    TABLE is table1 to table6. Costs are counted now; your PSNR and SSIM are those that bbnas
+    evaluate left beside trained checkpoints.
     """
     from bbnas.paper.printed import records
 
     records(table)
     if live and table != "table1":
         raise UserError(f"--live scores bicubic, which {table} has no row for: leave it out")
-    form = _form([name for name, asked in forms.items() if asked], output)
+    form = _form("json" if as_json else form, output)
 
-    from bbnas.paper import FORMATS, live_bicubic, paper_table
+    from bbnas.paper import live_bicubic, paper_table
+    from bbnas.reporting.paper import FORMATS
     from bbnas.store import open_study
 
     opened = [open_study(study, storage) for study in studies]
@@ -63,7 +80,7 @@ def paper(
     found = paper_table(table, _scores(runs), opened, bicubic)
     for name in (study.config.name for study in opened):
         if not any(column.source.startswith(f"{name}: ") for column in found.columns):
-            click.echo(f"study {name} evaluated no row of {table}: it has no column", err=True)
+            click.echo(f"study {name} evaluated no row of {table}, so it has no column", err=True)
     if form is None:
         _print(found)
     elif output is None:
@@ -72,15 +89,15 @@ def paper(
         click.echo(f"wrote {write_output(output, FORMATS[form](found))}")
 
 
-def _form(asked: list[str], output: str | None) -> str | None:
-    if len(asked) > 1:
-        raise UserError(f"--{' and --'.join(asked)}: name one form at a time")
+def _form(asked: str | None, output: str | None) -> str | None:
     by_name = None if output is None else SUFFIXES.get(Path(output).suffix.lower())
-    if not asked and output is not None and by_name is None:
-        raise UserError(f"-o {output}: say --csv, --html, --markdown or --json")
-    if asked and by_name not in (None, *asked):
-        raise UserError(f"-o {output} is {by_name} by its name: leave out --{asked[0]}")
-    return asked[0] if asked else by_name
+    if asked is None and output is not None and by_name is None:
+        raise UserError(f"-o {output}: add --format csv, html or markdown, or --json")
+    if asked is not None and by_name not in (None, asked):
+        raise UserError(
+            f"-o {output} is {by_name} by its name, not {asked}: leave out one of both"
+        )
+    return asked or by_name
 
 
 def _scores(runs: str | None) -> list[Scored]:

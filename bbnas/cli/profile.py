@@ -1,4 +1,4 @@
-"""The command profile: the time of each layer."""
+"""``bbnas profile``."""
 
 from __future__ import annotations
 
@@ -11,25 +11,33 @@ from bbnas.cli.console import print_json, print_table
 
 
 @click.command()
-@click.argument("design")
+@click.argument("design", type=options.DESIGN)
 @options.task
 @options.latency_setting
-@click.option("--html", type=click.Path(), help="Also draw it on a page of its own.")
-@click.option("--layers", is_flag=True, help="A row for each operation, not for each part.")
+@options.output("HTML page of a chart that is written as well.")
+@click.option(
+    "--layers", is_flag=True, help="Print a row for each operation instead of each part."
+)
 @options.as_json
 def profile(
     design: str,
     task: str,
     lq: tuple[int, int],
     threads: int,
-    html: str | None,
+    output: str | None,
     layers: bool,
     as_json: bool,
 ) -> None:
-    """Time each layer of a DESIGN (a preset, a YAML file or a packed .bbn) on this machine."""
+    """Time each layer of a DESIGN on this machine.
+
+    DESIGN is one of bbnas design list, a YAML file or a packed .bbn.
+    """
+    if design.endswith(".bbn"):
+        options.Existing().convert(design, None, None)
+
     from bbnas.engine import read_program
     from bbnas.engine.latency import program_of, setting
-    from bbnas.engine.profile import by_part_and_work, draw
+    from bbnas.engine.profile import by_part_and_work
     from bbnas.engine.profile import profile as measure
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
@@ -43,12 +51,13 @@ def profile(
     where = setting(lq, threads)
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
-    if html is not None:
+    if output is not None:
+        from bbnas.reporting.draw import draw_profile
         from bbnas.reporting.plain import write_figures
 
         title = f"Where the time of {Path(design).name} goes"
         words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."
-        write_figures(html, title, words, [draw(found)])
+        write_figures(output, title, words, [draw_profile(found)])
     if as_json:
         parts = [{"part": p, "work": w, "seconds": s} for (p, w), s in sums.items()]
         print_json({"setting": where, "seconds": total, "parts": parts, "layers": found})
@@ -67,5 +76,5 @@ def profile(
     click.echo(
         f"{total * 1e3:.1f} ms of processor time in all, the fastest of 5 runs of each layer"
     )
-    if html is not None:
-        click.echo(f"wrote {html}")
+    if output is not None:
+        click.echo(f"wrote {output}")

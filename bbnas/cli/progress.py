@@ -1,4 +1,4 @@
-"""What takes a while is shown on standard error: as a bar on a terminal, else in lines."""
+"""Progress on standard error: a live panel on a terminal, elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -11,41 +11,102 @@ from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
-    from rich.progress import TaskID
+from bbnas.text import duration
 
-    from bbnas.data.sets import Work
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from bbnas.bench.sampler.efficiency import Trace
+    from bbnas.data.sets import DataProgress
     from bbnas.runs.train_all import Trained
     from bbnas.searching.loop import Event
     from bbnas.training import Progress
 
-LINE_SECONDS = 10.0
+# Seconds between two lines where standard error is no terminal: a log of an hour stays readable.
+LINE_SECONDS = 5.0
+# Columns of the bar on a terminal: amount, times and bar fit 80.
+BAR_WIDTH = 30
 
 
-def duration(seconds: float) -> str:
-    """``45 s``, ``12 min``, ``3 h 20 min``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+class Display:
+    """How far something is: a bar, the time, what is known so far, and the latest news.
+
+    Where standard error is no terminal, a line is printed at news, and else at most every
+    ``LINE_SECONDS``.
+    """
+
+    def __init__(self, console: Console | None) -> None:
+        self._console = console
+        self._started = self._printed = time.monotonic()
+        self._done = 0.0
+        self._total: float | None = None
+        self._amount = self._words = self._news = ""
+        self._left = math.nan
+
+    def update(
+        self,
+        done: float,
+        total: float | None,
+        words: str,
+        *,
+        left: float = math.nan,
+        news: str = "",
+        amount: str = "",
+        line: bool = False,
+    ) -> None:
+        """``left`` is in seconds; ``amount`` is "done/total" unless given. ``line`` prints one
+        even if the last is younger than ``LINE_SECONDS``, as ``news`` does.
+        """
+        self._done, self._total, self._words, self._left = done, total, words, left
+        self._amount = amount or f"{done:,.0f}/{total:,.0f}"
+        self._news = news or self._news
+        if self._console is not None:
+            return  # redrawn four times a second
+        now = time.monotonic()
+        if news or line or now - self._printed >= LINE_SECONDS:
+            self._printed = now
+            click.echo(
+                " | ".join(filter(None, (self._amount, news, words, self._time()))), err=True
+            )
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        if self._console is None:
+            click.echo(text, err=True)
+        else:
+            self._console.print(text, markup=False, highlight=False)
+
+    def _time(self) -> str:
+        elapsed = duration(time.monotonic() - self._started)
+        return elapsed + (f", {duration(self._left)} left" if math.isfinite(self._left) else "")
+
+    def __rich__(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        bar = ProgressBar(self._total, self._done, width=BAR_WIDTH, pulse=self._total is None)
+        head = Table.grid(padding=(0, 1))
+        head.add_row(bar, Text(self._amount), Text(self._time()))
+        lines = (
+            Text(line, no_wrap=True, overflow="ellipsis") for line in (self._words, self._news)
+        )
+        return Group(head, *filter(None, lines))
 
 
 @contextmanager
-def _counted() -> Iterator[Bar]:
-    """A bar of how many of how many, with words behind."""
+def _shown() -> Iterator[Display]:
+    if not sys.stderr.isatty():
+        yield Display(None)
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bar
+    from rich.live import Live
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        bar.add_task("", total=None)
-        yield bar
-
-
-def _count(bar: Bar, done: int, total: int, words: str) -> None:
-    bar.update(bar.task_ids[0], total=total, completed=done, description=words)
+    console = Console(stderr=True)
+    display = Display(console)
+    with Live(display, console=console, transient=True):
+        yield display
 
 
 @contextmanager
@@ -53,57 +114,65 @@ def search_progress(quiet: bool) -> Iterator[Callable[[Event], None] | None]:
     """Shows each Event of ``bbnas.searching.search`` that is passed to what it yields."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
-        with _counted() as bar:
+        return
+    with _shown() as display:
+        best, front = -math.inf, 0
 
-            def show(now: Event) -> None:
-                if now.kind == "message":
-                    bar.console.print(now.text, markup=False, highlight=False)
-                words = ", ".join(_tally(now))
-                _count(bar, now.counts.done, now.budget, words)
-
-            yield show
-    else:
-
-        def line(now: Event) -> None:
+        def show(now: Event) -> None:
+            nonlocal best, front
             if now.kind == "message":
-                click.echo(now.text, err=True)
-            elif now.kind == "candidate" and now.candidate is not None:
+                display.say(now.text)
+                return
+            news = ""
+            if now.candidate is not None and (now.best_psnr > best or now.front != front):
                 found = now.candidate.evaluation
-                tally = ", ".join(_tally(now))
-                words = f"{found.result}, {found.design.label()} | {tally}"
-                click.echo(f"{now.counts.done}/{now.budget} {words}", err=True)
+                what = "best so far" if now.best_psnr > best else "front changed"
+                news = f"{what}: {found.result}, {found.design.label()}"
+            if now.best_psnr > best:  # not while it is NaN
+                best = now.best_psnr
+            front = now.front
+            words = ", ".join(_tally(now))
+            display.update(
+                now.counts.done,
+                now.budget,
+                words,
+                left=now.remaining,
+                news=news,
+                line=now.kind in ("start", "end"),
+            )
 
-        yield line
+        yield show
 
 
 def _tally(now: Event) -> Iterator[str]:
-    if now.counts.failed:
-        yield f"{now.counts.failed} failed"
-    if now.counts.duplicates:
-        yield f"{now.counts.duplicates} duplicate"
     if math.isfinite(now.best_psnr):
         yield f"front {now.front}, best {now.best_psnr:.2f} dB"
-    if math.isfinite(now.remaining):
-        yield f"{duration(now.remaining)} left"
+    if now.running:
+        yield f"{now.running} training"
+    for number, what in (
+        (now.counts.stopped, "stopped early"),
+        (now.counts.failed, "failed"),
+        (now.counts.duplicates, "duplicate"),
+    ):
+        if number:
+            yield f"{number} {what}"
 
 
 @contextmanager
 def trainings_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
-    """Shows each Trained of ``train_named`` that is passed to what it yields."""
+    """Shows each Trained of ``train_all`` that is passed to what it yields."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
-        with _counted() as bar:
-            yield lambda now: _count(bar, now.done, now.total, _outcome(now))
-    else:
-        yield lambda now: click.echo(f"{now.done}/{now.total} {_outcome(now)}", err=True)
+        return
+    with _shown() as display:
 
+        def show(now: Trained) -> None:
+            e = now.evaluation
+            words = f"{now.label}: {f'{e.psnr:.2f} dB' if e.feasible else e.status}"
+            last = now.done == now.total
+            display.update(now.done, now.total, words, left=now.remaining, line=last)
 
-def _outcome(now: Trained) -> str:
-    e = now.evaluation
-    result = f"{e.psnr:.2f} dB" if e.feasible else e.status
-    return f"{result}, {now.label} | {duration(now.remaining)} left"
+        yield show
 
 
 @contextmanager
@@ -111,76 +180,62 @@ def training_progress(quiet: bool) -> Iterator[Callable[[Progress], None] | None
     """Shows each Progress of ``bbnas.training.train`` that is passed to what it yields."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
-        with _counted() as bar:
+        return
+    with _shown() as display:
 
-            def show(now: Progress) -> None:
-                _count(bar, now.iteration, now.iterations, _words(now))
+        def show(now: Progress) -> None:
+            news = "" if now.psnr is None else f"validation {now.psnr:.2f} dB"
+            best = "" if now.best_psnr is None else f", best validation {now.best_psnr:.2f} dB"
+            words = f"L1 {now.loss:.4f}{best}"
+            display.update(
+                now.iteration,
+                now.iterations,
+                words,
+                left=now.seconds_left,
+                news=news,
+                line=now.iteration == now.iterations,
+            )
 
-            yield show
-    else:
-        shown = time.monotonic()
-
-        def line(now: Progress) -> None:
-            nonlocal shown
-            due = time.monotonic() - shown >= LINE_SECONDS
-            if due or now.psnr is not None or now.iteration == now.iterations:
-                shown = time.monotonic()
-                click.echo(f"{now.iteration}/{now.iterations} {_words(now)}", err=True)
-
-        yield line
+        yield show
 
 
 @contextmanager
-def work_progress(quiet: bool) -> Iterator[Callable[[Work], None] | None]:
-    """Shows each Work on data that is passed to what it yields, with the time left."""
+def work_progress(quiet: bool) -> Iterator[Callable[[DataProgress], None] | None]:
+    """Shows each DataProgress that is passed to what it yields."""
     if quiet:
         yield None
-    elif sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        return
+    with _shown() as display:
+        doing, started = "", time.monotonic()
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            tasks: dict[str, TaskID] = {}
-
-            def show(now: Work) -> None:
-                if now.what not in tasks:
-                    for finished in tasks.values():
-                        bar.update(finished, visible=False)
-                    tasks[now.what] = bar.add_task("", completed=now.done)
-                words = f"{now.what}: {_amount(now)}"
-                bar.update(tasks[now.what], total=now.total, completed=now.done, description=words)
-
-            yield show
-    else:
-        shown = started = time.monotonic()
-        doing = ""
-
-        def line(now: Work) -> None:
-            nonlocal shown, started, doing
-            time_now = time.monotonic()
+        def show(now: DataProgress) -> None:
+            nonlocal doing, started
             if now.what != doing:
-                doing, started = now.what, time_now
-            if time_now - shown < LINE_SECONDS:
-                return
-            shown = time_now
-            left = ""
+                doing, started = now.what, time.monotonic()
+            left = math.nan
             if now.total and now.done:
-                seconds = (time_now - started) * (now.total / now.done - 1)
-                left = f", {duration(seconds)} left"
-            click.echo(f"{now.what}: {_amount(now)}{left}", err=True)
+                left = (time.monotonic() - started) * (now.total / now.done - 1)
+            display.update(now.done, now.total, now.what, left=left, amount=_amount(now))
 
-        yield line
+        yield show
 
 
-def _amount(now: Work) -> str:
+def _amount(now: DataProgress) -> str:
     scale, unit = (1e6, " MB") if now.in_bytes else (1, "")
-    of = f" of {now.total / scale:,.0f}" if now.total is not None else ""
-    return f"{now.done / scale:,.0f}{of}{unit}"
+    total = f"/{now.total / scale:,.0f}" if now.total is not None else ""
+    return f"{now.done / scale:,.0f}{total}{unit}"
 
 
-def _words(now: Progress) -> str:
-    best = "" if now.best_psnr is None else f", best validation {now.best_psnr:.2f} dB"
-    return f"L1 {now.loss:.4f}{best}, {duration(now.seconds_left)} left"
+@contextmanager
+def simulation_progress(quiet: bool) -> Iterator[Callable[[Trace, int, int, float], None] | None]:
+    """Shows each Trace of ``simulate_all`` that is passed to what it yields."""
+    if quiet:
+        yield None
+        return
+    with _shown() as display:
+
+        def show(trace: Trace, done: int, total: int, left: float) -> None:
+            words = f"{trace.contender}, seed {trace.seed}: {trace.volume[-1]:.3f} of the front"
+            display.update(done, total, words, left=left, line=done == total)
+
+        yield show

@@ -1,4 +1,4 @@
-"""The command restore: images by a trained network."""
+"""``bbnas restore``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from bbnas.errors import UserError
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path())
-@click.argument("images", nargs=-1, required=True, type=click.Path())
-@click.option("-o", "--output", required=True, type=click.Path(), help="A folder, or one file.")
-@click.option("--tile", type=click.IntRange(min=16), help="Restore in tiles of so many pixels.")
+@click.argument("checkpoint", type=options.Existing())
+@click.argument("images", nargs=-1, required=True, type=options.Existing())
+@options.output("Folder of the restored images, or the file of one.", required=True)
+@click.option(
+    "--tile",
+    type=click.IntRange(min=16),
+    help="Side of the tiles that large images are restored in, in LQ pixels, such as 256.",
+)
 @options.device
 @options.as_json
 def restore(
@@ -24,18 +28,23 @@ def restore(
     device: str,
     as_json: bool,
 ) -> None:
-    """Restore IMAGES (files or folders, any size) with a trained CHECKPOINT or a packed .bbn."""
-    from bbnas.inference import Restored, restore_files
+    """Restore IMAGES with a CHECKPOINT or a packed .bbn.
 
-    size = {} if tile is None else {"tile": tile}
-    done: list[Restored] = []
-    failed: list[Restored] = []
-    for item in restore_files(checkpoint, images, output, device, **size):
-        (failed if item.output is None else done).append(item)
+    IMAGES are files or folders, of any size.
+    """
+    from bbnas.inference import Restored
+    from bbnas.inference import restore as restore_images
+    from bbnas.tiling import TILE
+
+    def show(item: Restored) -> None:
         if item.output is None:
             click.echo(f"skipped: {item.error}", err=True)
         elif not as_json:
             click.echo(f"{item.source} -> {item.output}")
+
+    restored = restore_images(checkpoint, images, output, device, tile or TILE, show)
+    done = [item for item in restored if item.output is not None]
+    failed = [item for item in restored if item.output is None]
     if as_json:
         print_json(
             {"restored": [i._asdict() for i in done], "skipped": [i._asdict() for i in failed]}

@@ -1,40 +1,60 @@
-"""The command search: explore a design space."""
+"""``bbnas search``."""
 
 from __future__ import annotations
 
+import math
+import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import Names, load_images, print_json, print_table
-from bbnas.cli.progress import duration, search_progress
+from bbnas.cli.progress import search_progress
 from bbnas.errors import UserError
+from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
-    from bbnas.evaluation import Evaluation
     from bbnas.searching import SearchResult
-    from bbnas.study import Guide
+    from bbnas.study import Candidate, Guide
 
-
-# So many points of a front are a table that is still read.
+# Most points of the front that are printed, evenly spaced; the report shows all.
 FRONT_ROWS = 12
+# Most candidates that are printed as statistically indistinguishable from the recommended one.
+TIE_ROWS = 5
 
 
 @click.command()
-@click.option("--space", default="bbcu", show_default=True, help="A name, or a YAML file.")
+@options.space
 @options.task
-@click.option("--budget", default=200, show_default=True, help="Distinct designs in the study.")
-@click.option("--name", help="The study. [default: SPACE-TASK-sSEED]")
-@options.storage
-@click.option("--sampler", help="ehvi, tpe, nsga2, random … [default: ehvi]")
-@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--budget",
+    type=int,
+    default=200,
+    show_default=True,
+    help="Number of distinct designs in the study; a larger one extends it.",
+)
+@click.option("--name", metavar="NAME", show_default="SPACE-TASK-sSEED", help="Name of the study.")
+@options.storage()
+@click.option(
+    "--sampler",
+    metavar="SAMPLER",
+    default="ehvi",
+    show_default=True,
+    help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
+)
+@options.seed
 @options.workers
 @options.data
 @options.device
-@click.option("--protocol", default="proxy", show_default=True, help="A name, or a YAML file.")
+@options.protocol
 @click.option(
-    "--objectives", type=Names(), help="Of psnr, ops, params, latency. [default: psnr,ops,params]"
+    "--objectives",
+    type=Names(),
+    default="psnr,ops,params",
+    show_default=True,
+    help="Quantities that are traded off, of psnr,ops,params,latency.",
 )
 @options.limits
 @options.latency_setting
@@ -43,20 +63,34 @@ FRONT_ROWS = 12
     type=Names(),
     is_flag=False,
     flag_value="all",
-    help="Evaluate these presets first, marked as such; without a value, all that fit the task.",
+    help="Presets that are evaluated first, such as bbcu-m,srresnet; without a value, all that "
+    "fit the task.",
 )
-@click.option("--guide", help="vcvp: binarize parts in the order of VC and VP; none: any subset.")
+@click.option(
+    "--guide",
+    metavar="GUIDE",
+    default="none",
+    show_default=True,
+    help="Rule for the 1-bit parts: vcvp adds them in the order of VC and VP, none allows any.",
+)
+@click.option(
+    "--refine/--no-refine",
+    default=None,
+    show_default="refine",
+    help="Propose a neighbour of the knee every second time (ehvi alone).",
+)
 @click.option(
     "--confirm",
     type=click.IntRange(min=0),
-    help="Train so many of the best, two at least, again, twelve times longer, before one is "
-    "recommended; 0: none. [default: a thirtieth of the budget, at most 6]",
+    show_default="a thirtieth of the budget, at most 6",
+    help="Number of best candidates that are trained again, twelve times longer, before one is "
+    "recommended: 0, or 2 or more.",
 )
 @click.option(
     "--early-stopping/--no-early-stopping",
     default=None,
-    help="Stop a candidate at a rung where others that cost no more are ahead. [default: yes, "
-    "unless the space is one of methods, which are to be compared]",
+    show_default="early stopping, but for a space of methods",
+    help="Stop a training that falls behind designs of the same cost.",
 )
 @options.quiet
 @options.as_json
@@ -66,68 +100,65 @@ def search(
     budget: int,
     name: str | None,
     storage: str | None,
-    sampler: str | None,
+    sampler: str,
     seed: int,
     workers: int | None,
     data: str | None,
     device: str,
     protocol: str,
-    objectives: tuple[str, ...] | None,
+    objectives: tuple[str, ...],
     max_ops: float | None,
     max_params: float | None,
     max_latency: float | None,
     lq: tuple[int, int],
     threads: int,
     baselines: tuple[str, ...] | None,
-    guide: Guide | None,
+    guide: Guide,
+    refine: bool | None,
     confirm: int | None,
     early_stopping: bool | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Search a design space; the same command again resumes.
+    """Search a design space and recommend a design.
 
-    The budget counts the distinct designs of the study, so a larger one extends it.
+    Every evaluation is kept as it ends: the same command resumes, whatever ended it.
     """
     from bbnas.presets import load_design, presets
     from bbnas.protocol import load_protocol
     from bbnas.space import load_space
-    from bbnas.study import DEFAULT_OBJECTIVES, StudyConfig
     from bbnas.tasks import get_task
 
     chosen_task = get_task(task)
     chosen_space = load_space(space, chosen_task)
     chosen_protocol = load_protocol(protocol)
-    named = {}
-    if baselines:
-        fitting = presets(chosen_task)
-        named = (
-            fitting
-            if baselines == ("all",)
-            else {baseline: load_design(baseline, chosen_task) for baseline in baselines}
-        )
+    if baselines == ("all",):
+        first = dict(presets(chosen_task))
+    else:
+        first = {preset: load_design(preset, chosen_task) for preset in baselines or ()}
 
     from bbnas.inference import resolve_device
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.searching import search as run_search
     from bbnas.searching import summary
+    from bbnas.study import StudyConfig
 
-    place = str(resolve_device(device))
-    evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
-    wanted = objectives or DEFAULT_OBJECTIVES
     latency = None
-    if "latency" in wanted or max_latency is not None:
+    if "latency" in objectives or max_latency is not None:
         from bbnas.engine.latency import setting
 
         latency = setting(lq, threads)
+    place = str(resolve_device(device))
+    evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
     config = StudyConfig.of(
         evaluator,
         chosen_space,
         name=name,
         seed=seed,
-        objectives=wanted,
-        sampler=sampler or "ehvi",
-        guide=guide or "none",
+        objectives=objectives,
+        sampler=sampler,
+        sampler_options=None if refine is None else {"refine": refine},
+        guide=guide,
         early_stopping=early_stopping,
         max_ops=max_ops,
         max_params=max_params,
@@ -141,61 +172,75 @@ def search(
             budget,
             storage=storage,
             workers=workers,
-            baselines=named,
+            baselines=first,
             confirm=confirm,
             on_event=on_event,
         )
     if as_json:
         print_json(summary(result.study, result))
     else:
-        _print_search(result, budget)
+        _print(result, budget, storage)
     return 130 if result.interrupted else 0
 
 
-def _print_search(result: SearchResult, budget: int) -> None:
+def _print(result: SearchResult, budget: int, storage: str | None) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
-    from bbnas.text import plural
+    from bbnas.reporting.summary import summary as rows_of
 
-    study, name = result.study, result.study.config.name
-    points = front(study)
-    if points:
+    study, counts = result.study, result.counts
+    try:
+        recommendation, reason = recommend(study), ""
+    except UserError as error:  # the search itself went well
+        recommendation, reason = None, str(error)
+    chosen = None if recommendation is None else recommendation.candidate
+    if points := front(study):
         step = max(1, -(-len(points) // FRONT_ROWS))
         shown = points[::-1][::step][::-1]
-        timed = study.latency is not None
-        rows = [(*_figures(c.evaluation, timed), c.evaluation.design.label()) for c in shown]
-        title = f"front: {len(shown)} of {plural(len(points), 'point')}"
-        columns = ["PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "latency (ms)", "design"]
-        if not timed:
-            columns.remove("latency (ms)")
-        print_table(columns, rows, title)
-        if study.latency is not None:
-            click.echo(f"latency: {study.latency.words()}")
+        _print_candidates(shown, f"front: {len(shown)} of {plural(len(points), 'point')}", chosen)
+    if study.latency is not None:
+        click.echo(f"latency: {study.latency.words()}")
     if ranking := rank_methods(study):
         table = methods_frame(ranking)
-        rows = list(table.itertuples(index=False, name=None))
         title = "methods at equal parts, width and depth: PSNR (dB), one run each"
-        print_table(tuple(table.columns), rows, title)
-    try:
-        chosen = recommend(study)
-    except UserError as error:  # the search itself went well
-        click.echo(f"nothing is recommended: {error}")
+        print_table(tuple(table.columns), table.itertuples(index=False, name=None), title)
+    if recommendation is None or chosen is None:
+        click.echo(f"nothing is recommended: {reason}")
     else:
-        print_table(("", ""), chosen.rows())
-    counts = result.counts
+        named = f"trial {chosen.number}: {chosen.evaluation.design.label()}"
+        rows = [("recommended", named), *rows_of(study, recommendation)]
+        print_table(("", ""), rows, "recommendation")
+        if ties := recommendation.ties:
+            number = f"{min(len(ties), TIE_ROWS)} of {plural(len(ties), 'candidate')}"
+            title = f"statistically indistinguishable from it: {number}"
+            _print_candidates(ties[:TIE_ROWS], title)
     click.echo(
-        f"study {name} in {study.storage}: {plural(counts.done, 'design')} evaluated "
-        f"({result.trained} now, {duration(result.seconds)}; {counts.stopped} stopped early, "
-        f"{counts.failed} diverged or failed, "
-        f"{counts.duplicates} duplicate and {counts.rejected} over a limit)"
+        f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
+        f"{result.trained} now in {duration(result.seconds)}\n"
+        f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
+        f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )
     if result.note:
         click.echo(result.note)
     if result.interrupted:
-        click.echo(f"interrupted at {counts.done} of {budget}: the same command goes on from here")
+        click.echo(f"interrupted at {counts.done} of {budget}: the same command resumes")
     elif result.complete:
-        click.echo(f"complete: extend it by a larger --budget, or go on with: bbnas report {name}")
+        at = "" if storage is None else f" --storage {shlex.quote(storage)}"
+        click.echo(f"next: bbnas report {study.config.name}{at}, or a larger --budget")
 
 
-def _figures(found: Evaluation, timed: bool) -> tuple[float | str, ...]:
-    figures = (found.psnr, f"{found.ssim:.4f}", found.ops / 1e9, found.params / 1e3)
-    return (*figures, found.latency * 1e3) if timed else figures
+def _print_candidates(
+    shown: Sequence[Candidate], title: str, chosen: Candidate | None = None
+) -> None:
+    """PSNR of each one's own run, and costs; ``chosen`` is marked."""
+    timed = any(math.isfinite(c.evaluation.latency) for c in shown)
+    columns = ["trial", "PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"]
+    if timed:
+        columns.insert(-1, "latency (ms)")
+    print_table(columns, [_figures(c, c == chosen, timed) for c in shown], title)
+
+
+def _figures(candidate: Candidate, chosen: bool, timed: bool) -> tuple[float | str, ...]:
+    e = candidate.evaluation
+    figures = (candidate.number, e.psnr, f"{e.ssim:.4f}", e.ops / 1e9, e.params / 1e3)
+    latency = (e.latency * 1e3,) if timed else ()
+    return (*figures, *latency, f"{e.design.label()}{' (recommended)' if chosen else ''}")

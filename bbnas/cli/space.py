@@ -1,4 +1,4 @@
-"""The command space: the design spaces that come with bbnas."""
+"""``bbnas space``: list, show."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def space() -> None:
-    """The design spaces that a search may draw from."""
+    """List and show the design spaces of a search."""
 
 
 @space.command("list")
 @options.task
 @options.as_json
 def space_list(task: str, as_json: bool) -> None:
-    """List the built-in spaces."""
+    """List the built-in spaces with their numbers of designs."""
     from bbnas.resources import builtin
 
     spaces = [_space(name, task) for name in builtin("search_spaces")]
@@ -36,13 +36,14 @@ def space_list(task: str, as_json: bool) -> None:
 
 
 @space.command("show")
-@click.argument("name")
+@click.argument("name", type=options.SPACE)
 @options.task
 @options.as_json
 def space_show(name: str, task: str, as_json: bool) -> None:
-    """Print the axes of a space (a built-in NAME or a YAML file) and its size.
+    """Print the axes of space NAME and its number of designs.
 
-    Parts and depth are those of the task's backbone.
+    NAME is one of bbnas space list, or a YAML file. Parts and depth are those of the task's
+    backbone.
     """
     found = _space(name, task)
     if as_json:
@@ -51,7 +52,7 @@ def space_show(name: str, task: str, as_json: bool) -> None:
     rows = [(axis, len(values), ", ".join(values)) for axis, values in found.describe().items()]
     print_table(("axis", "values", "choices"), rows, f"{found.name}: {found.description}")
     click.echo(
-        f"{found.count():,} distinct designs (designs that build the same network count once)"
+        f"{found.count():,} distinct designs; designs that build the same network count once"
     )
 
 

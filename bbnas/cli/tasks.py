@@ -1,4 +1,4 @@
-"""The command tasks: what can be restored."""
+"""``bbnas tasks``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bbnas.cli.console import print_json, print_table
 @click.command()
 @options.as_json
 def tasks(as_json: bool) -> None:
-    """List the tasks: degradation, backbone, metric and benchmark sets."""
+    """List the tasks with their backbones and benchmark sets."""
     from bbnas.tasks import TASKS
 
     if as_json:

@@ -1,4 +1,4 @@
-"""The command train: a recipe in full."""
+"""``bbnas train``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,22 @@ from bbnas.cli.progress import training_progress
 
 
 @click.command()
-@click.argument("recipe", type=click.Path())
-@click.option("-o", "--output", type=click.Path(), help="Folder. [default: runs/NAME of RECIPE]")
-@click.option("--data", help="Folder of images to train on, instead of the recipe's.")
-@click.option("--iterations", type=click.IntRange(min=1), help="Shorten the schedule to these.")
-@click.option("--resume", is_flag=True, help="Go on from the last checkpoint.")
+@click.argument("recipe", type=options.Existing())
+@options.output("Folder of the checkpoints and the TensorBoard log.", "runs/RECIPE")
+@click.option(
+    "--data",
+    type=click.Path(),
+    show_default="the recipe's",
+    help="Folder of images to train and validate on.",
+)
+@click.option(
+    "--iterations",
+    type=click.IntRange(min=1),
+    help="Number of iterations, with the schedule shortened to it, such as 1000.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
+)
 @options.device
 @options.quiet
 @options.as_json
@@ -30,14 +41,17 @@ def train(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Train a RECIPE in full; checkpoints and a TensorBoard log go to a folder."""
+    """Train the design of a RECIPE in full.
+
+    Checkpoints and a TensorBoard log go to a folder.
+    """
     from bbnas.recipe import Recipe
     from bbnas.tasks import get_task
     from bbnas.training import train as train_recipe
 
     parsed = Recipe.from_yaml(recipe)
     folder = Path(output or Path("runs") / Path(recipe).stem)
-    with training_progress(quiet or as_json) as on_event:
+    with training_progress(quiet) as on_event:
         info = train_recipe(parsed, folder, data, iterations, resume, device, on_event)
     if as_json:
         print_json({"output": folder, **info.model_dump(mode="json")})

@@ -39,7 +39,7 @@ __all__ = [
     "validation_pairs",
 ]
 
-# Loaded on first use: they need torch, which listing and checking sets do not wait for.
+# These names need torch and load on first use: listing and checking sets need no torch.
 _OF_PATCHES = ("Patches", "hq_images", "lq_images", "validation_pairs")
 
 

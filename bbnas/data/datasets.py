@@ -1,4 +1,4 @@
-"""Datasets: photographs split into training and validation, and benchmark sets."""
+"""Datasets: photographs split into training and validation sides, and benchmark sets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from bbnas.errors import UserError
 
 _log = logging.getLogger(__name__)
 
-MIN_SIDE = 96  # pixels; what is smaller holds too few patches to learn from or to score
-_MOST_HELD_OUT = 16
+MIN_SIDE = 96  # pixels; a smaller image holds too few patches to train on or to score
+_MOST_HELD_OUT = 16  # images of the validation side, so that scoring takes seconds
 
 _SKIMAGE, _SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
-# Both views of the motorcycle are on one side of the split. Validation holds colour photographs
-# of unlike content: a building with foliage, a portrait with fabric and lettering, fur, petals.
-# The grey scans of the training side are there for their edges and textures.
+# Both views of the motorcycle are on one side of the split. The validation side holds colour
+# photographs of different content: a building with foliage, a portrait with fabric and lettering,
+# fur, petals. The training side includes grey scans for their edges and textures.
 _TRAINING = (
     (*_SKIMAGE, "brick.png"),
     (*_SKIMAGE, "camera.png"),
@@ -55,7 +55,7 @@ _VALIDATION = (
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Photographs to train on and others to score on, with one sentence that says which."""
+    """Photographs to train on, others to score on, and a description of both in a sentence."""
 
     train: ImageSet
     validation: ImageSet
@@ -63,28 +63,28 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over both sides."""
+        """The identity of both sides: 16 hexadecimal digits."""
         both = f"{self.train.fingerprint} {self.validation.fingerprint}"
         return hashlib.sha256(both.encode()).hexdigest()[:16]
 
     @property
     def largest_patch(self) -> int:
-        """The side in pixels of the largest patch that every image to train on has."""
+        """The side in pixels of the largest patch that every training image holds."""
         return int(min(min(image.shape[:2]) for image in self.train.images))
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
-        """(file, reason) of all that was left out."""
+        """(file, reason) of every file that was left out."""
         return self.train.skipped
 
 
 def load_dataset(path: str | Path | None = None, seed: int = 0) -> Dataset:
-    """The photographs of a folder, split by image; None takes the embedded ones.
+    """The photographs of a folder, split by image; None stands for the embedded photographs.
 
-    A folder that holds training and validation folders of its own (DIV2K as downloaded) keeps
-    its split. Otherwise a tenth of the images, at least 1 and at most 16, drawn by ``seed``, is
-    held out. Files that cannot be used, images with a side below 96 pixels and repeated images
-    are skipped and named.
+    A folder with training and validation folders of its own (DIV2K as downloaded) keeps its
+    split. Otherwise a tenth of the images, at least 1 and at most 16, drawn by ``seed``, are held
+    out for validation. Files that cannot be used, images with a side below 96 pixels and repeated
+    images are skipped and listed in ``Dataset.skipped``.
 
     Raises:
         UserError: no such folder, or fewer than two usable images in it.
@@ -97,8 +97,7 @@ def _embedded() -> Dataset:
     for package, folder, name in (*_TRAINING, *_VALIDATION):
         spec = find_spec(package)
         places = (spec.submodule_search_locations if spec else None) or []
-        found = [Path(place, folder, name) for place in places]
-        files += [(name, file) for file in found[:1]]
+        files += [(name, Path(place, folder, name)) for place in places[:1]]
     images = decode(files, MIN_SIDE)
     wanted = [name for *_, name in (*_TRAINING, *_VALIDATION)]
     missing = sorted(set(wanted) - set(images.names))
@@ -125,7 +124,8 @@ def _from_folder(root: Path, seed: int) -> Dataset:
     images = load_images(root, MIN_SIDE)
     sides = [split_of(name) for name in images.names]
     own_split = {"train", "valid"} <= set(sides)
-    # Of repeated images the one held out stays, so that none is both trained on and scored on.
+    # Validation images come first: of repeated images the first is kept, so that none is both
+    # trained on and scored on.
     order = sorted(range(len(images)), key=lambda i: sides[i] != "valid" if own_split else 0)
     skipped, first = list(images.skipped), dict[str, str]()
     kept = []
@@ -164,19 +164,19 @@ def _from_folder(root: Path, seed: int) -> Dataset:
     return Dataset(images.select(train), images.select(held_out), description)
 
 
-_MIN_BENCHMARK_SIDE = 32  # pixels; SSIM needs 11 within the cropped border
+_MIN_BENCHMARK_SIDE = 32  # pixels; SSIM needs 11 inside the border that is cut off
 
 
 def find_benchmark(name_or_dir: str | Path, data_root: str | Path | None = None) -> ImageSet:
     """A benchmark set by name, or the images of any folder.
 
-    A name, in any case and by any of its aliases (``data/sets.py``), is looked for below
+    A name, in any case and under any of its aliases (``data/sets.py``), is searched below
     ``data_root`` and $BBNAS_DATA as ``Set5/`` or ``benchmark/Set5/``, with or without ``HR/``
-    inside; low-resolution copies are not taken. A warning says if images of a known set are
-    missing.
+    inside. Low-resolution copies are ignored. If images of a known set are missing, a warning is
+    logged.
 
     Raises:
-        UserError: no such set, saying where it was looked for.
+        UserError: no such set; the message names the folders that were searched.
     """
     direct = Path(name_or_dir)
     if direct.is_dir():
@@ -206,7 +206,7 @@ def _not_found(name: str, known: KnownSet | None, roots: Sequence[Path]) -> User
     if roots:
         looked = f"not in {' or '.join(map(str, roots))}"
         present = [place.name for place in folders_below(roots).values()]
-        near = [_nearest(name, choices) for choices in (present, SETS)]  # what is there is nearer
+        near = [_nearest(name, choices) for choices in (present, SETS)]  # sets on the disk first
         if any(near) and known is None:
             looked += f" (did you mean {near[0] or near[1]!r}?)"
     fetch = ""

@@ -1,4 +1,4 @@
-"""Degradations: how the low-quality image of a task is made from the high-quality one."""
+"""Degradations: how the LQ (low-quality) image of a task is made from the HQ image."""
 
 from __future__ import annotations
 
@@ -20,13 +20,16 @@ Lq = NDArray[np.uint8] | NDArray[np.float32]
 
 
 def target(task: Task, image: Pixels, grey: bool = False) -> Pixels:
-    """What a network of ``task`` has to restore of a photograph (uint8 H×W×3): H×W×C, uint8.
+    """The HQ image that a network of ``task`` has to restore, H×W×C, of a photograph, H×W×3.
 
-    RGB, cropped to a multiple of the scale (a view); or, for networks of one channel, Y of
-    BT.601 rounded to 8 bits, and of a ``grey`` file its values.
+    It is the RGB image cropped to a multiple of the scale (a view), or, for a network of one
+    channel, its :func:`luma`. All are uint8.
     """
-    if task.channels == 3:
-        return crop_to_multiple(image, task.scale)
+    return crop_to_multiple(image, task.scale) if task.channels == 3 else luma(image, grey)
+
+
+def luma(image: Pixels, grey: bool = False) -> Pixels:
+    """Y of BT.601 rounded to 8 bits, H×W×1, of an H×W×3 image; of a ``grey`` file its values."""
     y = np.empty((*image.shape[:2], 1), np.uint8)
     for rows in bands(len(image)):
         y[rows, :, 0] = _rounded(to_y(image[rows], grey))
@@ -34,14 +37,14 @@ def target(task: Task, image: Pixels, grey: bool = False) -> Pixels:
 
 
 def degrade(task: Task, hq: Pixels) -> Lq:
-    """The LQ image of a target (uint8, H×W×C): what scoring shows to a network.
+    """The LQ image of an HQ image (uint8, H×W×C), which scoring shows to a network.
 
     - ``bicubic``: :func:`bicubic_downscale`, uint8.
-    - ``noise``: :func:`noisy`, float32 in 0..1 but for the noise.
+    - ``noise``: :func:`noisy`, float32 in 0..1 before noise is added.
     - ``jpeg``: :func:`jpeg`, uint8.
 
-    Each task has one fixed level. (The authors' code trains denoising and deblocking blind: σ
-    drawn up to 75, quality drawn up to q. [ours: a network for each level])
+    Each task has one fixed level. (The authors' code trains denoising and deblocking blind, with
+    σ drawn up to 75 and quality up to q. [ours: a network for each level])
 
     Raises:
         UserError: a side is no multiple of the scale.
@@ -58,20 +61,20 @@ def degrade(task: Task, hq: Pixels) -> Lq:
 def noisy(hq: Pixels, sigma: float) -> NDArray[np.float32]:
     """HQ/255 + N(0, (σ/255)²), float32, neither clipped nor rounded.
 
-    Every image gets the values of ``numpy.random.RandomState(0).normal(0, sigma / 255, shape)``
-    in the order of rows, columns, channels, as the field's public test code draws them (KAIR,
-    which holds the published DnCNN weights: ``np.random.seed(0)`` before each image).
+    The noise of every image is ``numpy.random.RandomState(0).normal(0, sigma / 255, shape)`` in
+    the order of rows, columns, channels, as in the field's public test code (KAIR, which holds the
+    published DnCNN weights, calls ``np.random.seed(0)`` before each image).
     """
     random = np.random.RandomState(0)
     lq = np.empty(hq.shape, np.float32)
-    for rows in bands(len(hq)):  # in parts the same values come as at once
+    for rows in bands(len(hq)):  # the generator gives the same values as in one call
         clean = (hq[rows] / 255.0).astype(np.float32)
         lq[rows] = clean + random.normal(0, sigma / 255.0, clean.shape)
     return lq
 
 
 def jpeg(y: Pixels, quality: int) -> Pixels:
-    """``y`` (uint8, H×W×1) after baseline JPEG of this ``quality`` (libjpeg, one channel)."""
+    """``y`` (uint8, H×W×1) after baseline JPEG at ``quality`` (libjpeg, one channel)."""
     content = io.BytesIO()
     Image.fromarray(y[..., 0]).save(content, "JPEG", quality=quality)
     with Image.open(content) as image:
@@ -79,7 +82,7 @@ def jpeg(y: Pixels, quality: int) -> Pixels:
 
 
 def crop_to_multiple(image: Pixels, scale: int) -> Pixels:
-    """``image`` without the last rows and columns that no whole LQ pixel covers (a view)."""
+    """``image`` without the last rows and columns that fill no LQ pixel (a view)."""
     height, width = image.shape[:2]
     return image[: height // scale * scale, : width // scale * scale]
 
@@ -110,10 +113,10 @@ def bicubic_upscale(lq: Pixels, scale: int) -> Pixels:
 
 
 def bicubic_on_y(hq: Pixels, scale: int, grey: bool = False) -> tuple[Pixels, Pixels]:
-    """(restored Y, true Y), uint8 H×W, as the field's published Bicubic rows are made.
+    """(restored Y, true Y), uint8 H×W, as in the field's published Bicubic rows.
 
-    They predate colour LQ files: the 8-bit Y of ``hq`` is reduced and enlarged without rounding
-    in between. On Set5 this gives 33.66 dB / 0.9299 (×2) and 28.42 / 0.8104 (×4) where
+    Those rows predate colour LQ files: the 8-bit Y of ``hq`` is reduced and enlarged without
+    rounding in between. On Set5 this gives 33.66 dB / 0.9299 (×2) and 28.42 / 0.8104 (×4) where
     ``bicubic_upscale`` of the 8-bit RGB LQ image gives 33.67 / 0.9303 and 28.43 / 0.8111.
     """
     true = _rounded(to_y(crop_to_multiple(hq, scale), grey))
@@ -132,8 +135,8 @@ def _cubic(n: int, s: int) -> int:
     return 0
 
 
-# The weights are fractions of one denominator, so the sums of 8-bit values are exact and the
-# rounding of a tie depends on no order of summation.
+# The weights share one denominator, so sums of 8-bit values are exact, and the rounding of a tie
+# does not depend on the order of summation.
 
 
 @cache
@@ -149,7 +152,7 @@ def _down_taps(scale: int) -> tuple[tuple[tuple[int, int], ...], int]:
 
 @cache
 def _up_taps(scale: int, phase: int) -> tuple[tuple[tuple[int, int], ...], int]:
-    """The same for output ``phase`` of the ``scale`` outputs that lie over one input."""
+    """As ``_down_taps``, for output ``phase`` of the ``scale`` outputs over one input."""
     taps = []
     for offset in range(-2, 3):
         weight = _cubic(2 * phase + 1 - scale - 2 * scale * offset, scale)
@@ -195,5 +198,5 @@ def _transposed(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _rounded(values: Values) -> Pixels:
-    """To 8 bits, ties upwards, as MATLAB does."""
+    """``values`` rounded to 8 bits, ties upwards, as in MATLAB."""
     return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)

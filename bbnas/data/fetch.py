@@ -1,4 +1,4 @@
-"""Fetching: a known set from its official address to where it is found by name."""
+"""Fetching: downloading a known set from its official address to where its name finds it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from bbnas import __version__
 from bbnas.data.reading import SUFFIXES
 from bbnas.data.sets import (
     SETS,
+    DataProgress,
     KnownSet,
     OnProgress,
     Source,
-    Work,
     check_folder,
     find_set,
     get_set,
@@ -38,13 +38,13 @@ from bbnas.data.sets import (
 )
 from bbnas.errors import UserError
 
-_DOWNLOADS = ".downloads"  # below the data root; finders of images pass hidden folders over
-_CHUNK = 1 << 20
-_PIECE = 1 << 15  # of a transfer: so much at most is lost when it breaks off
-_LARGEST_IMAGE = 1 << 28  # bytes; an archive that holds a larger one is not one of these sets
-_SECONDS = (20.0, 60.0)  # to connect; between two pieces of a transfer
-_STALE_SECONDS = 24 * 3600.0
-# RuntimeError: a password, or a compression that zipfile does not know.
+_DOWNLOADS = ".downloads"  # folder below the data root; hidden, so that no image is found in it
+_CHUNK = 1 << 20  # bytes read at once from a file
+_PIECE = 1 << 15  # bytes of a transfer written at once: the most that is lost when it breaks off
+_LARGEST_IMAGE = 1 << 28  # bytes; no image of these sets comes near
+_SECONDS = (20.0, 60.0)  # timeouts: to connect, and between two pieces of a transfer
+_STALE_SECONDS = 24 * 3600.0  # age from which an unpacked folder is deleted: no fetch takes a day
+# Errors of a damaged archive. RuntimeError: a password, or a compression unknown to zipfile.
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -57,7 +57,7 @@ _DAMAGED = (
 
 
 class Fetched(NamedTuple):
-    """A set that lies in ``folder``; ``images`` is 0 if it was complete there before."""
+    """A set in ``folder``; ``images`` counts those fetched, 0 if the set was complete before."""
 
     name: str
     folder: Path
@@ -69,15 +69,16 @@ def fetch(
     data_root: str | Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[Fetched]:
-    """Downloads a set and unpacks it below the data root, and the others of the same archive.
+    """Download a set and unpack it below the data root, with the other sets of its archive.
 
-    A transfer that broke off is gone on with by the next call. The archive's checksum is compared
-    where one is stated; what was unpacked is checked by number, sizes and decodability, and gets
-    its place whole or not at all. Nothing that lies there is replaced.
+    The next call resumes a transfer that broke off. The archive is compared with its checksum, if
+    one is stated; the unpacked images are checked by number, sizes and decodability, and the
+    folder appears whole or not at all. No existing file is replaced.
 
     Raises:
-        UserError: the set must be asked for, has a wrong place, cannot be reached, is broken or
-            not what it should be, the disk is full, or another fetch runs there.
+        UserError: the set must be requested by hand; an incomplete copy is in its place; the
+            server cannot be reached; the download is damaged or another set; the disk is full;
+            another fetch is running there.
     """
     if isinstance(known, str):
         known = get_set(known)
@@ -121,7 +122,7 @@ def _fetch(
         try:
             fetched.append(_place(one, files, root, downloads, on_progress))
         except UserError:
-            if not source.checksum:  # whatever it is, it is not kept for a next time
+            if not source.checksum:  # the download may be wrong: the next call starts afresh
                 for file in files:
                     file.unlink(missing_ok=True)
             if one is known:
@@ -133,7 +134,7 @@ def _fetch(
 
 @contextlib.contextmanager
 def _working(root: Path) -> Iterator[Path]:
-    """The folder of downloads, held by one process at a time, and removed when it is empty."""
+    """The folder of downloads, locked for this process; removed at the end if it is empty."""
     from filelock import FileLock, Timeout
 
     downloads = root / _DOWNLOADS
@@ -146,14 +147,14 @@ def _working(root: Path) -> Iterator[Path]:
             f"{root}: another fetch is running there; wait for it, or fetch to another data root"
         ) from None
     try:
-        for left_over in downloads.glob("unpacked-*"):  # of a process that was killed
+        for left_over in downloads.glob("unpacked-*"):  # by a process that was killed
             if time.time() - left_over.stat().st_mtime > _STALE_SECONDS:
                 shutil.rmtree(left_over, ignore_errors=True)
         yield downloads
     finally:
         (downloads / "lock").unlink(missing_ok=True)
         lock.release()
-        with contextlib.suppress(OSError):  # something is left to go on with
+        with contextlib.suppress(OSError):  # not empty: a transfer that can be resumed
             downloads.rmdir()
 
 
@@ -184,12 +185,12 @@ def _file_name(address: str) -> str:
 
 
 def _download(address: str, file: Path, known: KnownSet, on_progress: OnProgress | None) -> None:
-    """``address`` to ``file``, by way of ``file``.part, whose bytes are not asked for again."""
+    """Download ``address`` to ``file`` by way of ``file``.part, which a later call resumes."""
     import requests
 
     part = file.with_name(f"{file.name}.part")
     done = part.stat().st_size if part.exists() else 0
-    # As it is: bytes of a compressed transfer could not be counted.
+    # No compression: its bytes would not be those of the file.
     headers = {"User-Agent": f"bbnas/{__version__}", "Accept-Encoding": "identity"}
     if done:
         headers["Range"] = f"bytes={done}-"
@@ -209,13 +210,13 @@ def _download(address: str, file: Path, known: KnownSet, on_progress: OnProgress
                     f"again later, or see {known.page}"
                 )
             if beyond or answer.status_code != requests.codes.partial_content:
-                # From the start: the same bytes are written over what is there.
+                # The server sends the file from its start: it overwrites the bytes there.
                 first, total = 0, _number(answer.headers.get("Content-Length", ""))
             if beyond or first > done:
-                part.unlink(missing_ok=True)  # the server's file is no longer the one begun
+                part.unlink(missing_ok=True)  # the server's file has changed
                 raise UserError(
-                    f"{address}: does not go on with the {done:,} bytes that were there; run the "
-                    "same command again to start afresh"
+                    f"{address}: the server cannot resume after {done:,} bytes; run the same "
+                    "command again to start afresh"
                 )
             done = first
             _need_space(part.parent, max(0, (total or 0) - done), known.name)
@@ -225,7 +226,9 @@ def _download(address: str, file: Path, known: KnownSet, on_progress: OnProgress
                     out.write(chunk)
                     done += len(chunk)
                     if on_progress is not None:
-                        on_progress(Work(f"downloading {file.name}", done, total, in_bytes=True))
+                        on_progress(
+                            DataProgress(f"downloading {file.name}", done, total, in_bytes=True)
+                        )
                 if total is None or done >= total:
                     out.truncate()
         broken = "" if total in (None, done) else "the transfer broke off"
@@ -243,7 +246,7 @@ def _download(address: str, file: Path, known: KnownSet, on_progress: OnProgress
     if broken:
         of = f" of {total:,}" if total else ""
         raise UserError(
-            f"{address}: {broken} after {done:,}{of} bytes; run the same command again to go on"
+            f"{address}: {broken} after {done:,}{of} bytes; run the same command again to resume"
         )
     part.replace(file)
 
@@ -266,7 +269,9 @@ def _compare(file: Path, checksum: str, on_progress: OnProgress | None) -> None:
             hashed.update(chunk)
             done += len(chunk)
             if on_progress is not None:
-                on_progress(Work(f"comparing {algorithm.upper()}", done, total, in_bytes=True))
+                on_progress(
+                    DataProgress(f"comparing {algorithm.upper()}", done, total, in_bytes=True)
+                )
     if hashed.hexdigest() != expected:
         file.unlink()
         raise UserError(
@@ -278,7 +283,7 @@ def _compare(file: Path, checksum: str, on_progress: OnProgress | None) -> None:
 def _place(
     known: KnownSet, files: list[Path], root: Path, downloads: Path, on_progress: OnProgress | None
 ) -> Fetched:
-    """Unpacks, checks, and gives the folder its name."""
+    """Unpack, check, and rename the folder to its final name."""
     fresh = downloads / f"unpacked-{uuid.uuid4().hex}"
     try:
         fresh.mkdir()
@@ -290,7 +295,7 @@ def _place(
         checked = check_folder(known, fresh, on_progress)
         if not checked.ok:
             raise UserError(
-                f"{known.name}: what was downloaded is not the set as it is known "
+                f"{known.name}: the download is not the set as it is known "
                 f"({checked.problem}); see {known.page}"
             )
         final = root / known.folder
@@ -308,7 +313,7 @@ class _Member(NamedTuple):
 
 
 def _unpack(file: Path, known: KnownSet, folder: Path, on_progress: OnProgress | None) -> None:
-    """The set's images, each by its bare name: no path or link of the archive is followed."""
+    """Write the set's images to ``folder`` under their bare names: paths and links are ignored."""
     try:
         with contextlib.ExitStack() as stack:
             members = [one for one in _members(file, stack) if _belongs(one.path, known)]
@@ -320,7 +325,7 @@ def _unpack(file: Path, known: KnownSet, folder: Path, on_progress: OnProgress |
                 with source, (folder / member.path.name).open("xb") as out:
                     shutil.copyfileobj(source, out, _CHUNK)
                 if on_progress is not None:
-                    on_progress(Work(f"unpacking {known.name}", done, len(members)))
+                    on_progress(DataProgress(f"unpacking {known.name}", done, len(members)))
     except FileExistsError as error:
         raise UserError(f"{file.name}: holds two images of one name; see {known.page}") from error
     except _DAMAGED as error:
@@ -340,7 +345,7 @@ def _members(file: Path, stack: contextlib.ExitStack) -> Iterator[_Member]:
         raise UserError(
             f"{file.name}: neither a zip nor a tar archive; the set may have another address now"
         )
-    tarred = stack.enter_context(tarfile.open(file))  # noqa: SIM115 - entered all the same
+    tarred = stack.enter_context(tarfile.open(file))  # noqa: SIM115 - the stack closes it
     for entry in tarred:
         if entry.isfile():
             yield _Member(

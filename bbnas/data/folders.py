@@ -1,4 +1,4 @@
-"""Folders: which files are the high-quality photographs, and whether they train or validate."""
+"""Folders: the high-quality photographs in one, and whether they train or validate."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from bbnas.data.reading import SUFFIXES
 
-# Photographs of formats that are not read: named as skipped, so nobody wonders where they went.
+# Formats that are not read: their files are reported as skipped instead of passed over in silence.
 _OTHER_SUFFIXES = (
     ".arw", ".avif", ".cr2", ".cr3", ".dng", ".exr", ".gif", ".hdr", ".heic", ".heif", ".jp2",
     ".jxl", ".nef", ".pgm", ".ppm", ".psd", ".raw", ".tga",
 )  # fmt: skip
 
-# DIV2K_train_LR_bicubic, LR, LRbicx4, lr_x2, LR-mild
+# Folders of low-resolution copies: DIV2K_train_LR_bicubic, LR, LRbicx4, lr_x2, LR-mild.
 _LOW_RESOLUTION = re.compile(r"(?:^|[^a-z])LR(?:$|[^a-z]|bic|x)", re.IGNORECASE)
 
 
 def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]]]:
-    """Photographs below ``root`` as (relative name, path) in order, and (name, reason) skipped.
+    """The photographs below ``root``: sorted (relative name, path), and (name, reason) skipped.
 
-    Hidden files are passed over. Low-resolution copies that data sets bring along are skipped,
-    since every LQ image is made here. Linked folders are followed, each real folder once.
+    Hidden files are ignored. Low-resolution copies in a data set are skipped, since bbnas makes
+    every LQ image itself. Linked folders are followed, each real folder once.
     """
     files: list[tuple[str, Path]] = []
     skipped: list[tuple[str, str]] = []
@@ -62,14 +62,14 @@ def find_files(root: Path) -> tuple[list[tuple[str, Path]], list[tuple[str, str]
 
 
 def _beside_its_original(path: Path, names: list[str]) -> bool:
-    """Whether this is img_001_SRF_4_LR.png, or …_SRCNN.png, beside img_001_SRF_4_HR.png."""
+    """Whether ``path`` is like img_001_SRF_4_LR.png, or …_SRCNN.png, with …_HR.png beside it."""
     image, _, kind = path.stem.rpartition("_")
     copy = kind == "LR" or (kind != "HR" and re.search(r"_SRF_\d$", image) is not None)
     return copy and f"{image}_HR{path.suffix}" in names
 
 
 def split_of(name: str) -> str:
-    """``train``, ``valid`` or nothing, by the folders of a relative name (DIV2K_train_HR/…)."""
+    """``train``, ``valid`` or "", by the folders of a relative name (DIV2K_train_HR/0001.png)."""
     for folder in reversed(name.lower().split("/")[:-1]):
         for word in re.split(r"[^a-z]+", folder):
             if re.fullmatch(r"train(ing)?(set|hr)?", word):

@@ -1,4 +1,4 @@
-"""Image sets: photographs decoded once, for all processes of the machine."""
+"""Image sets: photographs, decoded once for all processes of the machine."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _log = logging.getLogger(__name__)
 class ImageSet:
     """Decoded images in a fixed order.
 
-    ``images`` are uint8 H×W×3 RGB, read-only; ``grey`` tells which came from a file with one
-    channel, replicated here; ``digests`` are the SHA-256 of shape and pixels. ``skipped`` holds
-    (file, reason) of what was left out. Where the images lie in a ``pack``, a pickled set holds
-    the file's path instead of pixels, and every process that unpickles it shares the memory.
+    ``images`` are uint8 H×W×3 RGB, read-only. ``grey`` marks those from a file with one channel,
+    whose values are replicated. ``digests`` are the SHA-256 of shape and pixels. ``skipped`` holds
+    (file, reason) of every file left out. If the images lie in a ``pack``, a pickled set holds the
+    file's path instead of pixels, and every process that unpickles it shares the memory.
     """
 
     names: tuple[str, ...]
@@ -52,7 +52,7 @@ class ImageSet:
     def from_arrays(
         cls, names: Sequence[str], images: Sequence[Pixels], grey: Sequence[bool] = ()
     ) -> ImageSet:
-        """A set held in this process, of uint8 H×W×3 arrays; ``grey`` is all False if empty."""
+        """A set of uint8 H×W×3 arrays in this process's memory; by default no image is grey."""
         views = tuple(np.ascontiguousarray(image).view() for image in images)
         for view in views:
             view.flags.writeable = False
@@ -64,12 +64,12 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits over names, sizes and pixels."""
+        """The identity of names, sizes and pixels: 16 hexadecimal digits."""
         content = json.dumps([self.names, self.digests])
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def select(self, indices: Iterable[int]) -> ImageSet:
-        """The images at ``indices``, in the same memory; ``skipped`` stays."""
+        """The images at ``indices``, in the same memory, with ``skipped`` unchanged."""
         chosen = list(indices)
         return ImageSet(
             names=tuple(self.names[i] for i in chosen),
@@ -104,13 +104,13 @@ def digest(image: Pixels) -> str:
 
 
 def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
-    """All photographs of a folder and the folders in it, in the order of their names, or one file.
+    """The photographs of a folder and its subfolders, sorted by name, or a single file.
 
-    What cannot be used is named in ``skipped`` with the reason: unreadable files, images with a
-    side below ``min_side``, low-resolution copies that a data set brings along.
+    ``skipped`` lists the files that cannot be used, with the reason: unreadable files, images with
+    a side below ``min_side`` pixels, low-resolution copies in a data set.
 
     Raises:
-        UserError: nothing there, or nothing in it can be used.
+        UserError: no such file or folder, or no usable image in it.
     """
     path = Path(path)
     if path.is_dir():
@@ -124,15 +124,17 @@ def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
     if not images.names:
         some = "; ".join(f"{name}: {why}" for name, why in images.skipped[:3])
         rest = f" and {len(images.skipped) - 3} more" if len(images.skipped) > 3 else ""
-        found = f" (skipped {some}{rest})" if some else ""
-        raise UserError(f"{path}: no usable image{found}; give PNG, JPEG, WebP, BMP or TIFF files")
+        reasons = f" (skipped {some}{rest})" if some else ""
+        raise UserError(
+            f"{path}: no usable image{reasons}; give PNG, JPEG, WebP, BMP or TIFF files"
+        )
     return images
 
 
 def decode(files: Sequence[tuple[str, Path]], min_side: int = 1) -> ImageSet:
-    """The (name, file) pairs decoded, from the cache if none has changed since.
+    """The decoded images of (name, file) pairs, from the cache unless a file has changed.
 
-    Where the cache cannot be written, the images are held in this process's memory.
+    If the cache cannot be written, the images are held in this process's memory.
     """
     folder = cache_folder()
     index = folder / f"{_source_key(files, min_side)}.json"
@@ -155,21 +157,21 @@ def decode(files: Sequence[tuple[str, Path]], min_side: int = 1) -> ImageSet:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """One file's outcome: pixels, or the reason why not."""
+    """The outcome of decoding one file: pixels, or the reason why it cannot be used."""
 
     name: str
     pixels: Pixels | None = None
     grey: bool = False
     digest: str = ""
     reason: str = ""
-    passing: bool = False  # the reason lies in the moment, not in the file
+    passing: bool = False  # whether the reason is temporary (memory, the system), not the file
 
 
 def _decode_one(item: tuple[str, Path], min_side: int) -> _Decoded:
     name, path = item
     try:
         pixels, grey = read(path)
-    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged files
+    except Exception as error:  # noqa: BLE001 - decoders raise any exception on damaged files
         system = isinstance(error, OSError) and error.errno is not None
         passing = system or isinstance(error, MemoryError)
         return _Decoded(name, reason=reason(error), passing=passing)
@@ -208,7 +210,7 @@ def _to_cache(
             file.write(one.pixels.data)
             height, width, channels = one.pixels.shape
             shapes.append((height, width, channels))
-            kept.append(replace(one, pixels=None))  # the pixels are in the file now
+            kept.append(replace(one, pixels=None))  # the file holds the pixels now
         images = ImageSet(
             names=tuple(one.name for one in kept),
             images=(),
@@ -252,11 +254,11 @@ def _from_cache(index: Path) -> ImageSet | None:
             pack=pack,
         )
     except (OSError, ValueError, TypeError, KeyError, UserError):
-        return None  # not there, or damaged: it is made again
+        return None  # missing or damaged: it is made again
 
 
 def _source_key(files: Sequence[tuple[str, Path]], min_side: int) -> str:
-    """Names the files as they are now: their places, sizes and times."""
+    """A digest of the files as they are now: paths, sizes and times."""
     seen: list[object] = [READER, PILLOW, min_side]
     for name, path in files:
         place = str(path.absolute())
@@ -266,5 +268,5 @@ def _source_key(files: Sequence[tuple[str, Path]], min_side: int) -> str:
             seen.append((name, place))
         else:
             seen.append((name, place, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
-    # ASCII JSON: a path may hold bytes of no encoding.
+    # JSON escapes to ASCII: a path may hold bytes that are not valid UTF-8.
     return hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""Packs: decoded pixels in one file that every process maps, so memory holds them once."""
+"""Packs: decoded pixels in a file that every process maps, so memory holds them once."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from bbnas.errors import UserError
 Pixels = NDArray[np.uint8]
 Shape = tuple[int, int, int]
 
-_STALE_SECONDS = 24 * 3600.0
+_STALE_SECONDS = 24 * 3600.0  # age from which an unfinished file is deleted: no write takes a day
 _TEMPORARY = ".unfinished"
 
 
 @dataclass(frozen=True)
 class Pack:
-    """Where images lie in a pack file: raw uint8 values, one image after another.
+    """The layout of a pack file: raw uint8 values, one image after another.
 
-    ``spans`` gives the (first byte, shape) of each image; ``size`` is that of the whole file.
+    ``spans`` holds the (first byte, shape) of each image; ``size`` is the file's, in bytes.
     """
 
     path: Path
@@ -47,21 +47,21 @@ class Pack:
         return cls(path, first, tuple(spans))
 
     def select(self, indices: Iterable[int]) -> Pack:
-        """The same file with only the images at ``indices``."""
+        """The same file, restricted to the images at ``indices``."""
         return Pack(self.path, self.size, tuple(self.spans[i] for i in indices))
 
     def whole(self) -> bool:
-        """Whether the file is there with the size that it must have."""
+        """Whether the file exists and has the right size."""
         try:
             return self.path.stat().st_size == self.size
         except OSError:
             return False
 
     def arrays(self) -> tuple[Pixels, ...]:
-        """Read-only views of the images; their memory is shared by all processes.
+        """Read-only views of the images, in memory that all processes share.
 
         Raises:
-            UserError: the file is gone or damaged.
+            UserError: the file is missing or damaged.
         """
         if not self.whole():
             raise UserError(
@@ -75,7 +75,7 @@ class Pack:
 
 
 def file_behind(array: NDArray[Any]) -> Path | None:
-    """The file that an array's memory is mapped from, or None."""
+    """The file that an array's memory is mapped from; None if there is none."""
     base: Any = array
     while base is not None:
         if isinstance(base, np.memmap):
@@ -85,7 +85,7 @@ def file_behind(array: NDArray[Any]) -> Path | None:
 
 
 def cache_folder() -> Path:
-    """$BBNAS_CACHE, or the user's cache folder of the platform. It may be deleted at any time."""
+    """$BBNAS_CACHE, or the platform's cache folder; it may be deleted at any time."""
     import platformdirs
 
     return Path(os.environ.get("BBNAS_CACHE") or platformdirs.user_cache_dir("bbnas")).absolute()
@@ -93,13 +93,13 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
-    """A new file in ``folder`` to write and then rename; removed if it was not.
+    """A new file in ``folder``, to be written and renamed; deleted unless it was renamed.
 
     Raises:
         OSError: the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left_over in folder.glob(f"*{_TEMPORARY}"):  # of a process that was killed
+    for left_over in folder.glob(f"*{_TEMPORARY}"):  # by a process that was killed
         with contextlib.suppress(OSError):
             if time.time() - left_over.stat().st_mtime > _STALE_SECONDS:
                 left_over.unlink()
@@ -113,7 +113,7 @@ def temporary_file(folder: Path) -> Iterator[tuple[BinaryIO, Path]]:
 
 @contextlib.contextmanager
 def made_once(final: Path) -> Iterator[None]:
-    """Holds off others who are about to make ``final``: look inside whether they have.
+    """Let one process at a time make ``final``; check inside whether another has made it.
 
     Raises:
         OSError: its folder cannot be made or written.
@@ -126,13 +126,13 @@ def made_once(final: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            # Who waits for the removed file and who makes a new one may both go on. They find
-            # what was made; if it was not, it is made twice, which only wastes time.
+            # A process that waits for the removed lock and one that makes a new lock may both
+            # enter. Both check for ``final``; at worst it is made twice, which wastes time only.
             lock.unlink(missing_ok=True)
 
 
 def finish(file: BinaryIO, temporary: Path, final: Path) -> None:
-    """Gives a written temporary file its name, whole or not at all."""
+    """Rename a written temporary file, with its content flushed to the disk."""
     file.flush()
     os.fsync(file.fileno())
     temporary.replace(final)
@@ -145,7 +145,7 @@ _watcher: ContextVar[Callable[[], None] | None] = ContextVar("watcher", default=
 
 @contextlib.contextmanager
 def watched(on_item: Callable[[], None]) -> Iterator[None]:
-    """Calls ``on_item`` after each item that ``map_in_order`` yields, however far down that is."""
+    """Call ``on_item`` after each item that ``map_in_order`` yields within the block."""
     token = _watcher.set(on_item)
     try:
         yield
@@ -154,7 +154,7 @@ def watched(on_item: Callable[[], None]) -> Iterator[None]:
 
 
 def map_in_order(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """``map`` on threads, in order, with few results waiting: they may be large."""
+    """``map`` on threads, in order, with few results waiting, since they may be large."""
     threads = min(8, os.cpu_count() or 1)
     waiting: deque[Future[B]] = deque()
     on_item = _watcher.get() or (lambda: None)

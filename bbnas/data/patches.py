@@ -1,4 +1,4 @@
-"""Patches: training batches and validation pairs of a task, from decoded images."""
+"""Patches: a task's training batches and validation pairs, from decoded images."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from bbnas.errors import UserError
 from bbnas.tasks import Task
 
 _log = logging.getLogger(__name__)
-_DEGRADATION = 1  # raise it when degrade or target changes: older caches are then not used
+_DEGRADATION = 1  # version of degrade and target; a change of it makes older caches unused
 
 
 class Patches:
     """Batches of (LQ, HQ) patches that depend on seed and iteration alone.
 
-    Every design sees the same batches (common random numbers), and a resumed training needs no
-    generator state. Each patch is drawn from an image chosen uniformly, whatever its size: how
-    varied the patches are is a matter of how many photographs, not pixels, they come from. The
-    LQ patch is cut from the LQ image of the whole photograph; both are flipped and turned alike.
-    Noise is drawn for each batch anew, of the task's one σ (the authors' code draws σ as well).
+    Every design therefore sees the same batches (common random numbers), and a resumed training
+    needs no generator state. Each patch comes from an image drawn uniformly, whatever its size,
+    because the variety of patches depends on the number of photographs more than on that of
+    pixels. The LQ patch is cut from the LQ image of the whole photograph; both are flipped and
+    rotated alike. Noise is drawn anew for each batch, with the task's fixed σ (the authors' code
+    draws σ as well).
 
     ``patch`` is the side of the HQ patch in pixels, reduced to a multiple of the scale.
 
@@ -52,14 +53,14 @@ class Patches:
                 )
         self.hq, self.lq = hq_images(images, task), lq_images(images, task)
         side = self.patch // task.scale
-        # How many places an LQ patch has in each image.
+        # The number of positions of an LQ patch in each image, vertically and horizontally.
         self._places = np.array([np.subtract(lq.shape[:2], side - 1) for lq in self.lq])
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Patches, (self.images, self.task, self.patch, self.batch, self.seed)
 
     def batch_at(self, iteration: int) -> tuple[Tensor, Tensor]:
-        """LQ and HQ of batch ``iteration``: float32, N×C×H×W, in 0..1 (LQ but for its noise)."""
+        """LQ and HQ of batch ``iteration``: float32, N×C×H×W, in 0..1 before noise is added."""
         stream = np.random.Philox(key=np.array([self.seed, iteration], np.uint64))
         draw = np.random.Generator(stream).random((self.batch, 5))
         chosen = (draw[:, 0] * len(self.lq)).astype(np.int64)
@@ -79,14 +80,14 @@ class Patches:
             hq[i] = _turned(high, int(turns[i]), bool(flips[i]))
         seen = _to_tensor(lq)
         if self.task.degradation == "noise":
-            # 2^128 draws further on: another stream, which leaves the draws above as they are.
+            # A stream 2^128 draws ahead, so that the draws above do not depend on the task.
             noise = np.random.Generator(stream.jumped()).standard_normal(seen.shape, np.float32)
             seen.add_(torch.from_numpy(noise), alpha=self.task.level / 255)
         return seen, _to_tensor(hq)
 
 
 def _turned(image: Pixels, turns: int, flip: bool) -> Pixels:
-    """One of the eight symmetries of the square, as a view: ``turns`` quarters, then a flip."""
+    """A view of ``image`` under a symmetry of the square: ``turns`` quarter turns, then a flip."""
     if turns % 2:
         image = image.swapaxes(0, 1)
     if turns in (1, 2):
@@ -102,7 +103,7 @@ def _to_tensor(batch: Pixels) -> Tensor:
 
 
 def hq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
-    """What HQ patches are cut from: the images, H×W×3, or their Y, H×W×1, which is made once."""
+    """The images that HQ patches are cut from: RGB, H×W×3, or cached Y, H×W×1."""
     if task.channels == 3:
         return images.images
 
@@ -114,9 +115,9 @@ def hq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
 
 
 def lq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
-    """What LQ patches are cut from: the LQ image of each whole image, h×w×C, which is made once.
+    """The images that LQ patches are cut from: the cached LQ version of each whole image, h×w×C.
 
-    For ``noise`` these are the HQ images: each batch adds its own.
+    For ``noise`` they are the HQ images: each batch adds its own noise.
     """
     hq, scale = hq_images(images, task), task.scale
     if task.degradation == "noise":
@@ -136,14 +137,14 @@ def _with_grey(images: ImageSet) -> Iterator[tuple[Pixels, bool]]:
 
 
 def _greys(images: ImageSet) -> str:
-    """Names which files were grey: the same pixels in a colour file have another Y."""
+    """A digest of which files were grey: the same pixels in a colour file have another Y."""
     return hashlib.sha256(bytes(images.grey)).hexdigest()[:8]
 
 
 def _cached(
     images: ImageSet, name: str, shapes: Iterable[Shape], made: Callable[[], Iterator[Pixels]]
 ) -> tuple[Pixels, ...]:
-    """The arrays of ``made``, from a pack beside that of ``images`` if those lie in one."""
+    """The arrays of ``made``, cached in a pack beside that of ``images`` if they have one."""
     if images.pack is None:
         return tuple(made())
     path = images.pack.path.with_name(f"{images.fingerprint}-{name}-{_DEGRADATION}.rgb")
@@ -167,14 +168,14 @@ def _write(pack: Pack, images: Iterable[Pixels]) -> None:
 
 
 def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Lq, Pixels]]:
-    """(LQ, HQ) of the centre crop of each image, (h, w, C) and (H, W, C); LQ is of the crop.
+    """(LQ, HQ) of the centre crop of each image, (h, w, C) and (H, W, C).
 
-    HQ is uint8; LQ as well, but that of ``noise`` float32 in 0..1. ``side`` is that of the crop
-    in HQ pixels, reduced to a multiple of the scale and to what the image holds; 0 takes the
-    whole image, cropped to a multiple of the scale.
+    LQ is made from the crop. Both are uint8; the LQ of ``noise`` is float32 in 0..1. ``side`` is
+    the side of the crop in HQ pixels, at most that of the image, reduced to a multiple of the
+    scale; 0 takes the whole image, cropped to a multiple of the scale.
 
     Raises:
-        UserError: nothing is left of an image.
+        UserError: an image is smaller than the scale.
     """
     pairs = []
     for name, (image, grey) in zip(images.names, _with_grey(images), strict=True):

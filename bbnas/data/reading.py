@@ -1,4 +1,4 @@
-"""Reading: any photograph file to uint8 RGB."""
+"""Reading: a photograph file as uint8 RGB."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from bbnas.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
-READER = 1  # raise it when decoding changes: caches of older readings are then not used
+READER = 1  # version of the decoding; a change of it makes older caches unused
 
 
 def read_image(path: str | Path) -> tuple[Pixels, bool]:
-    """One photograph file as uint8 H×W×3 RGB, and whether the file had one grey channel.
+    """A photograph file as uint8 H×W×3 RGB, and whether the file had one grey channel.
 
-    Grey values are replicated; palettes are looked up; transparent pixels are laid over white;
-    of 16 bits the upper 8 are kept; CMYK is converted without its profile; the EXIF orientation
-    is applied; of several frames the first is read.
+    Grey values are replicated, palettes looked up, and transparent pixels laid over white. The
+    upper 8 of 16 bits are kept. CMYK is converted without its profile. The EXIF orientation is
+    applied. Only the first of several frames is read.
 
     Raises:
         UserError: no image of a known format, damaged, too large, or a pixel type whose white
@@ -32,15 +32,15 @@ def read_image(path: str | Path) -> tuple[Pixels, bool]:
     try:
         with reader_warnings():
             return read(Path(path))
-    except Exception as error:  # a decoder raises anything on a damaged file
+    except Exception as error:  # decoders raise any exception on damaged files
         raise UserError(f"{path}: {reason(error)}; use another file") from error
 
 
 @contextlib.contextmanager
 def reader_warnings() -> Iterator[None]:
-    """Silences Pillow's warnings and makes an error of the one about decompression bombs.
+    """Silence Pillow's warnings, and make the one about decompression bombs an error.
 
-    Python's filters belong to the process: enter this outside of the threads that read.
+    Python's filters belong to the process, so enter this outside the threads that read.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -49,12 +49,12 @@ def reader_warnings() -> Iterator[None]:
 
 
 class _UnusableError(Exception):
-    """An image that is whole but no input; its text is the reason."""
+    """The image is intact but cannot be an input; the text is the reason."""
 
 
 def read(path: Path) -> tuple[Pixels, bool]:
     """``read_image`` inside ``reader_warnings``; raises whatever the decoder raises."""
-    if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+    if path.exists() and not path.is_file():  # opening a pipe would block
         raise _UnusableError("not a file")
     with Image.open(path, formats=_FORMATS) as opened:
         opened.load()
@@ -76,7 +76,7 @@ def read(path: Path) -> tuple[Pixels, bool]:
 
 
 def reason(error: BaseException) -> str:
-    """Why an image cannot be used, in a few words."""
+    """Why an image cannot be used, in a few words for a message."""
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels"
     if isinstance(error, UnidentifiedImageError):

@@ -1,4 +1,4 @@
-"""Known sets: what the field trains and scores on, where it lies, and whether it is all there."""
+"""Known sets: those that the field trains and scores on, where to find them, and checks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from bbnas.tasks import TASKS
 Use = Literal["training", "validation", "test"]
 
 
-class Work(NamedTuple):
-    """How far something is: ``done`` of ``total`` (None if nobody knows) images, or bytes."""
+class DataProgress(NamedTuple):
+    """Progress of work on data: ``done`` of ``total`` (None if unknown) images, or bytes."""
 
     what: str
     done: int
@@ -27,18 +27,19 @@ class Work(NamedTuple):
     in_bytes: bool = False
 
 
-OnProgress = Callable[[Work], None]
+OnProgress = Callable[[DataProgress], None]
 
-_MOST_CROPPED = 11  # pixels that copies lose which are cropped to a multiple of 12, or of less
+# Most pixels that a side loses in copies that are cropped to a multiple of 12 or less.
+_MOST_CROPPED = 11
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a set is downloaded from: one archive (zip, tar, tgz), or one address per image.
+    """The addresses of a set: one archive (zip, tar, tgz), or one address per image.
 
-    ``checksum`` is ``md5:…`` or ``sha256:…`` of the archive, empty where nobody states one: then
-    what was unpacked is checked by number, size and decodability. ``origin`` says whose copy and
-    whose checksum it is.
+    ``checksum`` is ``md5:…`` or ``sha256:…`` of the archive; it is empty if nobody states one, and
+    the unpacked images are checked by number, size and decodability only. ``origin`` names the
+    source of the copy and of the checksum.
     """
 
     addresses: tuple[str, ...]
@@ -50,10 +51,10 @@ class Source:
 class KnownSet:
     """A set of HQ images.
 
-    ``images`` are their names without suffix, ``a|b`` where copies spell one in several ways.
-    ``longer`` and ``shorter`` bound the sides in pixels, None where they vary. ``folder`` is its
-    place below the data root. ``inside`` is the folder of the archive that holds it. Where
-    ``source`` is None, ``page`` is where the set is asked for.
+    ``images`` are their names without suffix, ``a|b`` where copies differ in spelling. ``longer``
+    and ``shorter`` are (smallest, largest) sides in pixels, None where they vary. ``folder`` is
+    the set's place below the data root, ``inside`` the folder of the archive that holds it. A set
+    without ``source`` must be requested at ``page``.
     """
 
     name: str
@@ -71,7 +72,7 @@ class KnownSet:
 
     @property
     def size(self) -> str:
-        """The sides in words, the longer one first (an image may stand upright)."""
+        """The sides in words, the longer one first (images may be upright)."""
         if self.longer is None:
             return "varies"
         longer, shorter = (
@@ -86,7 +87,7 @@ class KnownSet:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """The tasks that are scored on it; all of them for what trains and validates."""
+        """The tasks that are scored on it; all tasks for a training or validation set."""
         if self.use != "test":
             return tuple(TASKS)
         return tuple(task.name for task in TASKS.values() if self.name in task.benchmarks)
@@ -110,13 +111,13 @@ _BSDS300 = Source(
     "sha256:a5f7d0e49fe135c75518a3543ced24470156fd69305ae77845dff2a5138652b4",
     "UC Berkeley, who state no checksum; SHA-256 as public downloaders of it pin it",
 )
-# Uncropped PNG: the copies that published ×2, ×3 and ×4 figures are scored on.
+# Uncropped PNG copies, on which published ×2, ×3 and ×4 figures are scored.
 _EDSR = Source(
     ("https://cv.snu.ac.kr/research/EDSR/benchmark.tar",),
     "md5:4ace41d33c2384b97e6b320cd0afd6ba",
     "the authors of EDSR; MD5 as torchSR pins it",
 )
-# No archive of its own: a fixed commit, whose files cannot change.
+# The set has no archive of its own; the files of a fixed commit cannot change.
 _CLASSIC5 = (
     "https://raw.githubusercontent.com/JingyunLiang/SwinIR/"
     "33f616625268d08ba600f8db89388eec0328edb1/testsets/classic5/"
@@ -133,7 +134,7 @@ _BSDS300_TEST = _words(
     " 41069 42012 42049 43074 45096 54082 55073 58060 62096 65033 66053 69015 69020 69040"
     " 76053 78004 8023 85048 86000 86016 86068 87046 89072 97033"
 )
-# Roth and Black's 68 of the 100 (Fields of Experts, IJCV 2009).
+# The 68 of the 100 images that Roth and Black chose (Fields of Experts, IJCV 2009).
 _BSD68 = tuple(
     name for name in _BSDS300_TEST[: _BSDS300_TEST.index("351093") + 1] if name != "156065"
 )
@@ -374,28 +375,29 @@ def need_roots(data_root: str | Path | None = None) -> list[Path]:
 
 
 def folders_below(roots: Sequence[Path]) -> dict[str, Path]:
-    """Every folder where a set may lie, by its name without case and signs: the first root wins.
+    """Folders that may hold a set, by name without case, spaces, ``_`` and ``-``.
 
-    The usual layouts are ``Set5/``, ``benchmark/Set5/``, ``DIV2K/DIV2K_train_HR/``.
+    The usual layouts are ``Set5/``, ``benchmark/Set5/``, ``DIV2K/DIV2K_train_HR/``. Of equal names
+    the one below the first root counts.
     """
-    found: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
     for root in reversed(roots):
         for parent in (root / "benchmark", root / "DIV2K", root):
             if parent.is_dir():
                 inside = sorted(place for place in parent.iterdir() if place.is_dir())
-                found.update({_key(place.name): place for place in inside})
-    return found
+                folders.update({_key(place.name): place for place in inside})
+    return folders
 
 
 def find_set(name: str, roots: Sequence[Path]) -> Path | None:
-    """The folder that holds the HQ images of a set, known or not, or None where there is none."""
+    """The folder of a set's HQ images, whether the set is known or not; None if there is none."""
     below = folders_below(roots)
     names = [name]
     known = known_set(name)
     if known is not None:
-        # Of DIV2K's own folder a half is meant, not what lies beside it.
-        own = (Path(known.folder).name, known.name, *known.aliases)
-        names = [one for one in own if _key(one) != "div2k"]
+        names = [Path(known.folder).name, known.name, *known.aliases]
+        # The folder DIV2K holds both halves of DIV2K: it is the folder of neither.
+        names = [one for one in names if _key(one) != "div2k"]
     for one in names:
         if _key(one) in below:
             return high_resolution(below[_key(one)])
@@ -403,9 +405,9 @@ def find_set(name: str, roots: Sequence[Path]) -> Path | None:
 
 
 def high_resolution(folder: Path) -> Path:
-    """The folder of HQ images within that of a set: ``HR/`` and its like, or itself.
+    """The folder of HQ images in a set's folder: ``HR/`` or an equivalent, or the folder itself.
 
-    Uncropped copies come before those that are cropped to a multiple of something.
+    Uncropped copies take precedence over copies cropped to a multiple of the scale.
     """
     inside = {place.name.lower(): place for place in folder.iterdir() if place.is_dir()}
     for name in ("hr", "gt", "original", "image_srf_2", "image_srf_4", "image_srf_3", "gtmod12"):
@@ -420,10 +422,10 @@ def _key(name: str) -> str:
 
 @dataclass(frozen=True)
 class Checked:
-    """What of a known set lies in ``folder`` (None: nowhere).
+    """The result of checking a known set in ``folder``; None if the set was not found.
 
-    ``missing`` are names of the set; ``surplus`` files that it does not have; ``undecodable`` and
-    ``odd`` (of another size than the set's) are (file, reason).
+    ``missing`` are names of the set's images, ``surplus`` files that it does not have.
+    ``undecodable`` are (file, reason), ``odd`` are (file, size) of another size than the set's.
     """
 
     known: KnownSet
@@ -436,13 +438,13 @@ class Checked:
 
     @property
     def ok(self) -> bool:
-        """Present, complete, decodable, of the right sizes, and nothing else beside it."""
+        """Whether the set is complete, decodable, of the right sizes, and has no other files."""
         wrong = self.missing or self.surplus or self.undecodable or self.odd
         return self.folder is not None and not wrong
 
     @property
     def problem(self) -> str:
-        """The first thing that is wrong, in a few words; empty if nothing is."""
+        """The first fault in a few words; empty if there is none."""
         if self.folder is None:
             return "not there"
         for files, words in (
@@ -460,7 +462,7 @@ class Checked:
 def check_set(
     known: KnownSet, data_root: str | Path | None = None, on_progress: OnProgress | None = None
 ) -> Checked:
-    """Looks for a set below the data roots and decodes all of it.
+    """Find a set below the data roots and decode all its images.
 
     Raises:
         UserError: there is no data root.
@@ -473,13 +475,13 @@ def check_set(
 
 
 def check_folder(known: KnownSet, folder: Path, on_progress: OnProgress | None = None) -> Checked:
-    """Compares the images of a folder with those that a set should have."""
+    """Compare the images of a folder with those that the set should have."""
     files, _ = find_files(folder)
     expected = spellings(known)
     stems = [stem_of(Path(name).stem) for name, _ in files]
     missing: list[str] = []
     surplus: list[str] = []
-    # Some copies number the images.
+    # Some copies number the images; then names tell nothing.
     if set(stems) & expected.keys() or not _are_numbers(stems, len(known.images)):
         have = {expected[stem] for stem in stems if stem in expected}
         missing = [name for name in dict.fromkeys(expected.values()) if name not in have]
@@ -494,7 +496,7 @@ def check_folder(known: KnownSet, folder: Path, on_progress: OnProgress | None =
         sizes = map_in_order(_decoded_size, (path for _, path in files))
         for done, ((name, _), size) in enumerate(zip(files, sizes, strict=True), 1):
             if on_progress is not None:
-                on_progress(Work(f"checking {known.name}", done, len(files)))
+                on_progress(DataProgress(f"checking {known.name}", done, len(files)))
             if isinstance(size, str):
                 undecodable.append((name, size))
             elif name not in surplus and not _fits(known, size):
@@ -511,10 +513,10 @@ def check_folder(known: KnownSet, folder: Path, on_progress: OnProgress | None =
 
 
 def _decoded_size(path: Path) -> tuple[int, int] | str:
-    """(width, height), or why it cannot be decoded."""
+    """(width, height), or the reason why the file cannot be decoded."""
     try:
         height, width = read(path)[0].shape[:2]
-    except Exception as error:  # noqa: BLE001 - decoders raise anything on damaged files
+    except Exception as error:  # noqa: BLE001 - decoders raise any exception on damaged files
         return reason(error)
     return width, height
 
@@ -527,7 +529,7 @@ def _fits(known: KnownSet, size: tuple[int, int]) -> bool:
 
 
 def spellings(known: KnownSet) -> dict[str, str]:
-    """The image of the set for every ``stem_of`` that a copy may have."""
+    """The set's image for every ``stem_of`` that a copy may give it."""
     return {
         stem_of(spelling): names.split("|")[0]
         for names in known.images
@@ -542,7 +544,7 @@ def stem_of(name: str) -> str:
 
 
 def _are_numbers(stems: list[str], count: int) -> bool:
-    """Whether files are numbered from 0 or 1: 1.png …, img_001.png …, 0000.png."""
+    """Whether files are numbered from 0 or 1, such as 1.png, img_001.png or 0000.png."""
     matches = [re.fullmatch(r"(?:img|image|test)?(\d+)", stem) for stem in stems]
     numbers = sorted(int(match[1]) for match in matches if match)
     return len(matches) == count and numbers in ([*range(count)], [*range(1, count + 1)])

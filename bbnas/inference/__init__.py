@@ -1,6 +1,6 @@
-"""Networks that are trained: loaded, scored on benchmarks, and restoring images. Never trains.
+"""Using trained networks: loading, scoring on benchmarks, restoring images. Nothing trains here.
 
-Names load on first use: torch takes a second.
+Names load on first use: importing torch takes more than a second.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _HOME = {
     "evaluate": "evaluating",
     "evaluate_checkpoint": "evaluating",
     "Restored": "restoring",
-    "restore_files": "restoring",
+    "restore": "restoring",
 }
 
 __all__ = list(_HOME)

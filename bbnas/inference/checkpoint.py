@@ -1,42 +1,37 @@
-"""Checkpoints: safetensors files that carry the recipe they were trained by in their header."""
+"""Checkpoints, read: a network's weights in a file whose header holds the recipe they follow.
+
+:mod:`bbnas.training.state` writes them.
+"""
 
 from __future__ import annotations
 
-import errno
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from bbnas.errors import UserError
-from bbnas.files import write_atomically
+from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
 from bbnas.schema import Value
 from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch import Tensor
 
-    from bbnas.training.loop import Training
-
-FORMAT = 1
-HEADER = "bbnas"  # one key: safetensors writes several in any order, and equal runs equal bytes
-WEIGHTS, MEAN, SQUARE = "network.", "adam.mean", "adam.square"
+FORMAT = 1  # version of the header
+HEADER = "bbnas"  # the header's entry that holds a CheckpointInfo
+UNFIT = "its weights do not fit the design in its header; export or train it again"
 
 
 class CheckpointInfo(Value):
-    """What a checkpoint says of itself.
+    """The header of a checkpoint.
 
-    ``psnr`` and ``ssim`` are those of the last validation at or before ``iteration``,
-    ``best_psnr`` the best until then; None before the first. ``data`` is the fingerprint of the
-    images trained on.
+    ``psnr`` (dB) and ``ssim`` are those of the last validation at or before ``iteration``,
+    ``best_psnr`` is the highest PSNR so far; all are None before the first validation. ``data``
+    is the fingerprint of the training images.
     """
 
     format: int = FORMAT
@@ -49,73 +44,30 @@ class CheckpointInfo(Value):
     environment: dict[str, str]
 
 
-def save_checkpoint(path: Path, training: Training, info: CheckpointInfo, state: bool) -> None:
-    """Write the network, and with ``state`` Adam's moments, in one atomic step.
-
-    Raises:
-        OSError: the file cannot be written; one that was there before is intact.
-    """
-    tensors = {f"{WEIGHTS}{n}": t for n, t in training.network.state_dict().items()}
-    if state:
-        tensors |= {MEAN: training.adam.mean, SQUARE: training.adam.square}
-    header = {HEADER: json.dumps(info.model_dump(mode="json"), sort_keys=True)}
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, header))
-
-
 def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInfo]:
-    """The network of a checkpoint, on the CPU in evaluation mode, and what it says of itself.
+    """The network of a checkpoint, on the CPU in evaluation mode, and the checkpoint's header.
 
     Raises:
-        UserError: the file is missing, truncated, not a checkpoint of bbnas or of a newer one.
+        UserError: the file is missing, truncated, not a checkpoint, or of a newer bbnas.
     """
-    info, tensors = _read(Path(path))
-    network = _network(Path(path), info, tensors)
+    path = Path(path)
+    info, tensors = read_checkpoint(path)
+    recipe = info.recipe
+    with torch.random.fork_rng(devices=[]):
+        network = build(recipe.protocol.trained(recipe.design), get_task(recipe.task))
+    try:
+        network.load_state_dict(weights_of(tensors))
+    except RuntimeError as error:
+        raise UserError(f"{path}: {UNFIT}") from error
     return network.eval(), info
 
 
-def read_info(path: Path) -> CheckpointInfo:
-    """What a checkpoint says of itself. Raises UserError as :func:`load_checkpoint`."""
-    return _read(path)[0]
-
-
-def load_state(path: Path, training: Training) -> CheckpointInfo:
-    """Put the weights, Adam's moments and the iteration of a checkpoint into ``training``.
+def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
+    """The header and all tensors of a checkpoint.
 
     Raises:
-        UserError: as :func:`load_checkpoint`; or it holds weights only.
+        UserError: as :func:`load_checkpoint`.
     """
-    info, tensors = _read(path)
-    if not {MEAN, SQUARE} <= tensors.keys():
-        raise UserError(f"{path}: holds no training state to resume; use last.safetensors")
-    _load_weights(path, training.network, tensors)
-    training.adam.mean.copy_(tensors[MEAN])
-    training.adam.square.copy_(tensors[SQUARE])
-    training.iteration = info.iteration
-    return info
-
-
-def _network(
-    path: Path, info: CheckpointInfo, tensors: Mapping[str, Tensor]
-) -> RestorationNetwork:
-    with torch.random.fork_rng(devices=[]):
-        design = info.recipe.protocol.trained(info.recipe.design)
-        network = build(design, get_task(info.recipe.task))
-    _load_weights(path, network, tensors)
-    return network
-
-
-def _load_weights(path: Path, network: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    weights = {n.removeprefix(WEIGHTS): t for n, t in tensors.items() if n.startswith(WEIGHTS)}
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise UserError(
-            f"{path}: its weights do not fit the design in its header; export or train it again"
-        ) from error
-
-
-def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a file in it, such as best.safetensors")
     if not path.exists():
@@ -123,10 +75,8 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
     if path.suffix == ".bbn":
         raise UserError(f"{path} is a packed model: name the checkpoint that it was packed from")
     try:
-        with safe_open(path, framework="pt") as file:
-            header: Any = json.loads((file.metadata() or {}).get(HEADER, "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        header, tensors = read_tensors(path, HEADER)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: truncated or not a checkpoint ({' '.join(str(error).split())}); "
             "use another copy or an earlier checkpoint"
@@ -142,10 +92,3 @@ def _read(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         return CheckpointInfo.model_validate(header), tensors
     except ValidationError as error:
         raise UserError(f"{path}: its header is damaged; use another copy") from error
-
-
-def disk_message(error: OSError, path: Path) -> str:
-    """What went wrong in writing, and the remedy: a full disk first of all."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{path}: the disk is full; make room"
-    return f"{path}: cannot be written ({error.strerror or error}); check the folder"

@@ -1,4 +1,4 @@
-"""Where a network runs."""
+"""The device that a network runs on."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
         raise UserError(f"unknown device {text!r}: choose auto, cpu, cuda or cuda:N")
     if text == "cpu":
         return torch.device("cpu")
-    number, found = int(match[1] or 0), torch.cuda.device_count()
-    if not torch.cuda.is_available() or number >= found:
+    number, count = int(match[1] or 0), torch.cuda.device_count()
+    if not torch.cuda.is_available() or number >= count:
         raise UserError(
-            f"device {text!r} is not there (CUDA devices found: {found}); use --device auto or cpu"
+            f"device {text!r} is not there (CUDA devices found: {count}); use --device auto or cpu"
         )
     return torch.device("cuda", number)

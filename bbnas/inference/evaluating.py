@@ -1,4 +1,4 @@
-"""Evaluating on benchmarks: checkpoints, presets with weights, baselines, or any callable."""
+"""Scores on benchmarks: of checkpoints, presets with weights, baselines, or any callable."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
 from bbnas.errors import UserError, unknown
-from bbnas.files import write_atomically
-from bbnas.inference.checkpoint import WEIGHTS, CheckpointInfo, disk_message, load_checkpoint
+from bbnas.files import disk_message, write_atomically
+from bbnas.inference.checkpoint import CheckpointInfo, load_checkpoint
 from bbnas.inference.device import resolve_device
 from bbnas.inference.restoring import png_names
 from bbnas.inference.scoring import BASELINES, Score, score, score_baseline
+from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import PRESETS, load_design, preset_name
 from bbnas.tasks import Task, get_task
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
-FORMAT = 1  # of the file of scores
+FORMAT = 1  # version of the file of scores
 
 Images = ImageSet | str | Path | Sequence["NDArray[np.uint8]"]
 
@@ -43,23 +42,22 @@ def evaluate(
     model: RestorationNetwork | Callable[[Tensor], Tensor] | str | Path,
     task: Task | None,
     images: Images,
-    device: str = "cpu",
+    device: str = "auto",
     tile: int | None = None,
     reach: int | None = None,
 ) -> list[Score]:
-    """PSNR (dB) and SSIM by the field's protocol, a row an image, their mean last.
+    """PSNR (dB) and SSIM by the field's protocol: a row per image, and their means last.
 
-    ``model`` is any callable from an LQ to an HQ tensor, a network of ours, the path of a
-    checkpoint, ``bicubic`` or ``identity``. ``images`` is a benchmark's name such as ``Set5``
-    (found under $BBNAS_DATA), a folder, an ImageSet, or a list of HQ images: uint8, H×W×3 RGB or
-    H×W grey. ``task`` may be None for a checkpoint, which knows its own. The protocol, ``tile``
-    and ``reach`` are those of :func:`bbnas.training.score`: of a model whose reach is not told,
-    images are restored whole, however large.
+    ``model`` is any callable from an LQ to an HQ tensor, a network of bbnas, the path of a
+    checkpoint, ``bicubic`` or ``identity``. ``task`` may be None for a checkpoint, whose header
+    names it. ``images`` is the name of a benchmark such as ``Set5`` (below $BBNAS_DATA), a
+    folder, an ImageSet, or a list of HQ images: uint8, H×W×3 RGB or H×W grey. The protocol,
+    ``tile`` and ``reach`` are those of :func:`bbnas.inference.score`; without ``reach``, images
+    are restored whole, however large.
 
-    A published DnCNN-3, loaded by its own code::
+    A published DnCNN-3, loaded by its own code, (1, 1, H, W) in 0..1 → the same::
 
-        task = bbnas.get_task("jpeg10")
-        bbnas.evaluate(dncnn3, task, "Classic5")  # dncnn3: (1, 1, H, W) in 0..1 → the same
+        bbnas.evaluate(dncnn3, bbnas.get_task("jpeg10"), "Classic5")
 
     Raises:
         UserError: no such benchmark, task or checkpoint; images of another kind; a model that
@@ -68,7 +66,7 @@ def evaluate(
     if isinstance(model, str | Path):
         subject = load_subject(model, task)
     elif task is None:
-        raise UserError("a model has no task of its own: name one, such as sr4")
+        raise UserError('task None: only a checkpoint names its task; give get_task("sr4"), say')
     else:
         subject = Subject(type(model).__name__, model, task)
     return subject.score(_image_set(images), device, tile, reach)
@@ -98,10 +96,7 @@ def _image_set(images: Images) -> ImageSet:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is evaluated: a model or the name of a baseline, and its task.
-
-    ``info`` is what a checkpoint says of itself.
-    """
+    """A model, or the name of a baseline, with its task; ``info`` is a checkpoint's header."""
 
     name: str
     model: RestorationNetwork | Callable[[Tensor], Tensor] | str
@@ -111,21 +106,20 @@ class Subject:
     def score(
         self,
         images: ImageSet,
-        device: str | torch.device = "cpu",
+        device: str | torch.device = "auto",
         tile: int | None = None,
         reach: int | None = None,
         keep: Callable[[str, NDArray[np.uint8]], None] | None = None,
     ) -> list[Score]:
-        """The rows of :func:`bbnas.training.score`.
+        """The rows of :func:`bbnas.inference.score`.
 
         Raises:
-            UserError: as there, or output that is not finite.
+            UserError: as there, or the output is not finite.
         """
         if isinstance(self.model, str):
             return score_baseline(self.model, self.task, images, keep)
-        place = resolve_device(device)
         try:
-            return score(self.model, self.task, images, place, tile=tile, reach=reach, keep=keep)
+            return score(self.model, self.task, images, device, tile=tile, reach=reach, keep=keep)
         except FloatingPointError as error:
             remedy = "choose an earlier checkpoint" if self.info else "check the model's weights"
             raise UserError(f"{self.name}: {error}; {remedy}") from error
@@ -136,16 +130,16 @@ def load_subject(
 ) -> Subject:
     """The checkpoint ``name``, or ``bicubic``, ``identity``, or a preset with ``weights``.
 
-    ``weights`` is a safetensors state dict of the preset's network. A checkpoint knows its own
-    task; the others need one.
+    ``weights`` is a safetensors state dict of the preset's network. A checkpoint's header names
+    its task; the others need one.
 
     Raises:
-        UserError: not a checkpoint; a task that is missing, or not the checkpoint's; a preset
-            without weights, or weights that do not fit it.
+        UserError: not a checkpoint; no task, or another than the checkpoint's; a preset without
+            weights, or weights that do not fit it.
     """
     text = str(name)
     if text.lower() in BASELINES and not Path(text).exists():
-        text = text.lower()  # Bicubic, as the paper's Table 1 has it
+        text = text.lower()  # the paper's Table 1 writes Bicubic
     preset = preset_name(text) is not None and not Path(text).exists()
     if weights is None and preset:
         raise UserError(
@@ -169,24 +163,19 @@ def load_subject(
 
 
 def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
-    """The network of a preset or a design's YAML file with the weights of a safetensors file."""
+    """A preset's network, or that of a design's YAML file, with the weights of ``path``."""
     with torch.random.fork_rng(devices=[]):
         network = build(load_design(name, task), task)
     if not path.is_file():
         raise UserError(f"{path}: no such file of weights; check the path")
     try:
-        tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError) as error:
+        _, tensors = read_tensors(path)
+    except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: not a whole safetensors file ({' '.join(str(error).split())}); give a "
             "state dict saved by safetensors"
         ) from error
-    if any(key.startswith(WEIGHTS) for key in tensors):  # a checkpoint's, perhaps with Adam's
-        tensors = {
-            key.removeprefix(WEIGHTS): tensor
-            for key, tensor in tensors.items()
-            if key.startswith(WEIGHTS)
-        }
+    tensors = weights_of(tensors) or tensors  # a checkpoint's names, or a plain state dict
     expected = network.state_dict()
     wrong = [
         f"{key} is {tuple(tensors[key].shape)} instead of {tuple(expected[key].shape)}"
@@ -219,31 +208,31 @@ def evaluate_checkpoint(
     save_images: str | Path | None = None,
     on_benchmark: Callable[[str, list[Score]], None] | None = None,
 ) -> dict[str, list[Score]]:
-    """The rows of :func:`bbnas.training.score` for each benchmark, by its name.
+    """The rows of :func:`bbnas.inference.score` for each benchmark, by its name.
 
     ``checkpoint``, ``task`` and ``weights`` are those of :func:`load_subject`. A benchmark is a
-    name such as ``Set5``, found under ``data_root`` or $BBNAS_DATA, or any folder of HQ images;
-    ``all`` stands for those of the task that are there. ``save_images`` is a folder that gets
-    the restored images as PNG, a folder a benchmark. ``on_benchmark`` is called with each
-    benchmark's rows as soon as they are known.
+    name such as ``Set5``, found below ``data_root`` or $BBNAS_DATA, or any folder of HQ images;
+    ``all`` names those of the task's benchmarks that are found. ``save_images`` is a folder for
+    the restored images, PNG in a subfolder per benchmark. ``on_benchmark`` is called with each
+    benchmark's name and rows as soon as they are known.
 
-    The scores of a checkpoint are also written beside it (:func:`write_scores`).
+    The means of a checkpoint are also written beside it (:func:`write_scores`).
 
     Raises:
-        UserError: no such benchmark; no such checkpoint, preset, baseline, task or device;
-            images that would be written over a benchmark; a full disk.
+        UserError: no such benchmark, checkpoint, preset, baseline, task or device; images that
+            would be written over a benchmark; a full disk.
     """
     place = resolve_device(device)
     subject = load_subject(checkpoint, task, weights)
     given = [benchmarks] if isinstance(benchmarks, str | Path) else benchmarks
     named = _named(given, subject.task, data_root)
-    found = {title: find_benchmark(name, data_root) for title, name in named.items()}
+    sets = {title: find_benchmark(name, data_root) for title, name in named.items()}
     folders = {}
     if save_images is not None:
-        folders = {title: Path(save_images) / title for title in found}
+        folders = {title: Path(save_images) / title for title in sets}
         _keep_off(folders.values(), named.values(), data_root)
     scores = {}
-    for title, images in found.items():
+    for title, images in sets.items():
         for name, reason in images.skipped:
             _log.warning("%s: %s is left out (%s)", title, name, reason)
         keep = _saver(folders[title], images) if folders else None
@@ -261,7 +250,7 @@ def evaluate_checkpoint(
 def _named(
     given: Sequence[str | Path], task: Task, data_root: str | Path | None
 ) -> dict[str, str | Path]:
-    """The names or folders of benchmarks by their titles, ``all`` resolved."""
+    """The benchmarks' names or folders by their titles, ``all`` replaced by those found."""
     roots = data_roots(data_root)
     named: dict[str, str | Path] = {}
     missing = []
@@ -290,8 +279,8 @@ def _title(benchmark: str | Path) -> str:
     if path.is_dir():
         path = path.resolve()
         path = path.parent if high_resolution(path.parent) == path else path
-    known = known_set(path.name)
-    return known.name if known else path.name
+    published = known_set(path.name)
+    return published.name if published else path.name
 
 
 def _keep_off(
@@ -325,18 +314,18 @@ def _saver(folder: Path, images: ImageSet) -> Callable[[str, NDArray[np.uint8]],
 
 
 def scores_file(checkpoint: str | Path) -> Path:
-    """Where the scores of a checkpoint lie: ``best.scores.json`` beside ``best.safetensors``."""
+    """The file of a checkpoint's scores: ``best.scores.json`` for ``best.safetensors``."""
     return Path(checkpoint).with_suffix(".scores.json")
 
 
 def write_scores(
     checkpoint: Path, info: CheckpointInfo, title: str, images: ImageSet, mean: Score
 ) -> None:
-    """Put the mean over one benchmark into the file of scores, in one atomic step.
+    """Put the means over one benchmark into the file of scores, in one atomic step.
 
-    The file says what the weights are (design, task, protocol, iteration, data, environment),
-    and for each benchmark its PSNR (dB; null if infinite), SSIM, number of images, their
-    fingerprint and the date. What it holds of other weights, or of older ones, is dropped.
+    The file identifies the weights (design, task, protocol, iteration, data, environment) and
+    holds for each benchmark PSNR (dB; null if infinite), SSIM, the number of images, their
+    fingerprint and the date. Scores of other or older weights are dropped.
 
     Raises:
         OSError: the file cannot be written.
@@ -352,8 +341,7 @@ def write_scores(
         "data": info.data,
         "environment": info.environment,
     }
-    # As JSON holds them: tuples are lists there.
-    content = json.loads(json.dumps(content))
+    content = json.loads(json.dumps(content))  # tuples become lists, as in the file
     kept = _earlier(path, checkpoint, content)
     kept[title] = {
         "psnr": mean.psnr if math.isfinite(mean.psnr) else None,
@@ -367,12 +355,12 @@ def write_scores(
 
 
 def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, Any]:
-    """The benchmarks that the file of scores holds for these very weights."""
+    """The benchmarks in the file of scores, if it is of these very weights."""
     try:
         if path.stat().st_mtime_ns < checkpoint.stat().st_mtime_ns:
             return {}
         before = json.loads(path.read_bytes())
         benchmarks = before.pop("benchmarks")
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
-        return {}  # not there, or damaged
+        return {}  # no such file, or a damaged one
     return dict(benchmarks) if before == header and isinstance(benchmarks, dict) else {}

@@ -1,4 +1,4 @@
-"""PSNR and SSIM by the field's protocol: of networks, of any other model, and of doing nothing."""
+"""PSNR and SSIM by the field's protocol, for networks, other models and baselines."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from bbnas.data import (
     validation_pairs,
 )
 from bbnas.errors import UserError, unknown
+from bbnas.inference.device import resolve_device
 from bbnas.metrics import Planes, psnr, ssim, to_y
 from bbnas.networks import RestorationNetwork
 from bbnas.tasks import Task
-from bbnas.tiling import Model, restore
+from bbnas.tiling import Restorer, restore_tiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,15 +33,15 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
     Keep = Callable[[str, Pixels], None]
 
-# Up to this side in HQ pixels a scored image is seen whole, as the field does; beyond it, tiles
-# bound the memory: a network of width 64 then needs about 1 GB.
+# Largest side in HQ pixels of an image that is scored whole, as the field does. Larger images are
+# scored in tiles, which bound the memory to about 1 GB for a network of width 64.
 WHOLE = 1024
 
 BASELINES = ("bicubic", "identity")
 
 
 class Score(NamedTuple):
-    """PSNR (dB) and SSIM of one image, or their mean over all: on Y, or on RGB for denoising."""
+    """PSNR (dB) and SSIM of one image, or their means: on Y, for denoising on RGB."""
 
     name: str
     psnr: float
@@ -51,65 +52,65 @@ def score(
     model: RestorationNetwork | Callable[[Tensor], Tensor],
     task: Task,
     images: ImageSet,
-    device: str | torch.device = "cpu",
+    device: str | torch.device = "auto",
     side: int = 0,
     tile: int | None = None,
     reach: int | None = None,
     keep: Keep | None = None,
 ) -> list[Score]:
-    """One row per image, and their mean as the last row, named ``mean``.
+    """One row per image, and their means in a last row named ``mean``.
 
-    ``model`` is a network of ours, or any callable from an LQ tensor (1, C, h, w), float32 in
+    ``model`` is a network of bbnas, or any callable from an LQ tensor (1, C, h, w), float32 in
     0..1, to an HQ tensor (1, C, s·h, s·w); C is 3 (RGB), or 1 (Y) for jpeg. A ``torch.nn.Module``
     is moved to ``device`` and put into evaluation mode.
 
-    The protocol (checked against published weights and tables to the printed digit):
+    The protocol, which reproduces published tables from published weights to the printed digit:
 
     - super-resolution: HQ cropped to a multiple of the scale s, LQ of it by MATLAB's bicubic,
-      8 bits; scored on Y of BT.601 (of grey files on their values), s border pixels left out.
+      8 bits; scored on Y of BT.601 (on the values of a grey file), without s border pixels.
     - denoising: LQ = HQ/255 + N(0, (σ/255)²), the same fixed values for each image as in the
       field's public code (:func:`bbnas.data.degradation.noisy`), not clipped or rounded; scored
-      over RGB, SSIM being the mean of its channels; no border is left out.
-    - deblocking: HQ is Y of BT.601 rounded to 8 bits, LQ baseline JPEG of it; scored on Y, no
-      border is left out.
+      over RGB, SSIM as the mean of its channels, with the border.
+    - deblocking: HQ is Y of BT.601 rounded to 8 bits, LQ baseline JPEG of it; scored on Y, with
+      the border.
 
-    Output is clamped to 0..1 and rounded to 8 bits. ``side`` scores centre crops of that many
-    HQ pixels; 0 scores whole images. ``tile`` bounds what the model sees at once, in LQ pixels a
-    side; the result is that of the whole image. It needs ``reach``, how far in LQ pixels an
-    input pixel can change the output, which our networks know of themselves. By default images
-    of more than 1024 HQ pixels a side are tiled where the reach is known. ``keep`` is called
-    with the name and the restored image, (H, W, C) uint8, of each.
+    Output is clamped to 0..1 and rounded to 8 bits. ``side`` is the side in HQ pixels of the
+    centre crop that is scored; 0 scores whole images. ``tile`` is the largest side in LQ pixels
+    that the model sees at once; the result is that of the whole image. It needs ``reach``, the
+    distance in LQ pixels over which an input pixel can change the output, which networks of bbnas
+    know. By default images with a side above 1024 HQ pixels are tiled if the reach is known.
+    ``keep`` is called with the name and the restored image, (H, W, C) uint8, of each.
 
     Raises:
         UserError: a model of another scale or channel count than the task's; an image too small
             to score; ``tile`` without ``reach``.
         FloatingPointError: the model's output is not finite.
     """
-    whole = _model(model, task, reach)
-    if tile is None and whole.reach is not None:
+    restorer, place = _restorer(model, task, reach), resolve_device(device)
+    if tile is None and restorer.reach is not None:
         tile = WHOLE // task.scale
     rows = []
     for index, (name, grey) in enumerate(zip(images.names, images.grey, strict=True)):
-        # One at a time: float LQ images of a whole set would fill the memory.
+        # One image at a time: the float LQ images of a whole set would fill the memory.
         ((lq, hq),) = validation_pairs(images.select([index]), task, side)
-        output = restore(whole, lq, device, tile)
+        output = restore_tiled(restorer, lq, place, tile)
         if keep is not None:
             keep(name, output)
         rows.append(Score(name, *_figures(task, output, hq, grey)))
     return [*rows, _mean(rows)]
 
 
-def _model(
+def _restorer(
     model: RestorationNetwork | Callable[[Tensor], Tensor], task: Task, reach: int | None
-) -> Model:
+) -> Restorer:
     if not isinstance(model, RestorationNetwork):
-        return Model(model, task.scale, reach)
+        return Restorer(model, task.scale, reach)
     if (model.scale, model.channels) != (task.scale, task.channels):
         raise UserError(
             f"a ×{model.scale} network of {model.channels} image channels cannot be scored on "
             f"{task.name} (×{task.scale}, {task.channels}): name the task it was built for"
         )
-    return Model.of(model)
+    return Restorer.of(model)
 
 
 def _figures(task: Task, output: Pixels, hq: Pixels, grey: bool) -> tuple[float, float]:
@@ -118,7 +119,7 @@ def _figures(task: Task, output: Pixels, hq: Pixels, grey: bool) -> tuple[float,
 
 
 def compared(task: Task, grey: bool = False) -> Planes:
-    """What of a restored image is scored: Y of a colour image in super-resolution, else all."""
+    """The function from an image to the values scored: Y in super-resolution, else all."""
     return partial(to_y, grey=grey) if task.degradation == "bicubic" else np.asarray
 
 
@@ -130,8 +131,8 @@ def skip(task: Task) -> Callable[[Tensor], Tensor]:
 
 
 def skip_psnr(task: Task, images: ImageSet, side: int = 0) -> float:
-    """PSNR (dB) of the global skip alone: what a network that has learned nothing scores."""
-    return score(skip(task), task, images, side=side, reach=1)[-1].psnr
+    """PSNR (dB) of the global skip alone: the score of a network that has learned nothing."""
+    return score(skip(task), task, images, "cpu", side, reach=1)[-1].psnr
 
 
 def score_baseline(
@@ -139,9 +140,9 @@ def score_baseline(
 ) -> list[Score]:
     """The rows of ``bicubic`` (super-resolution) or ``identity`` (denoising, deblocking).
 
-    ``identity`` is the LQ image itself, rounded to 8 bits as any output. The rows of ``bicubic``
-    are made on Y, as the published ones (:func:`bbnas.data.bicubic_on_y`), while the images that
-    ``keep`` gets are of the 8-bit LQ image in colour.
+    ``identity`` is the LQ image itself, rounded to 8 bits as any output. ``bicubic`` is scored as
+    the published rows are, on the interpolated Y (:func:`bbnas.data.bicubic_on_y`); ``keep`` gets
+    the bicubic interpolation of the 8-bit LQ image in colour.
 
     Raises:
         UserError: no such baseline, or not one of this task.
@@ -152,7 +153,7 @@ def score_baseline(
     if name != fitting:
         raise UserError(f"{name} is no baseline of {task.name}: use {fitting}")
     if name == "identity":
-        return score(skip(task), task, images, reach=0, keep=keep)
+        return score(skip(task), task, images, "cpu", reach=0, keep=keep)
     rows = []
     for index, (image, grey) in enumerate(zip(images.images, images.grey, strict=True)):
         restored, true = bicubic_on_y(image, task.scale, grey)

@@ -1,14 +1,12 @@
-"""The paper's tables as printed, and ours beside them. Never trains."""
+"""The paper's tables as printed, with ours beside them, as values; bbnas.reporting writes them."""
 
 from __future__ import annotations
 
-from bbnas.paper.found import Scored, find_scores, live_bicubic
 from bbnas.paper.printed import TABLES, Published, published
+from bbnas.paper.scores import Scored, find_scores, live_bicubic
 from bbnas.paper.tables import PaperTable, paper_table
-from bbnas.paper.write import FORMATS
 
 __all__ = [
-    "FORMATS",
     "TABLES",
     "PaperTable",
     "Published",

@@ -1,8 +1,24 @@
-"""A study as one HTML page that opens anywhere, and as CSV. Never trains."""
+"""All that bbnas writes for readers: the report of a study, its CSV, figures, tables, Markdown."""
 
 from __future__ import annotations
 
-from bbnas.reporting.page import write_csv, write_report
-from bbnas.reporting.pictures import Crop, Pictures
+from bbnas.reporting.make import report
+from bbnas.reporting.page import write_csv, write_page
+from bbnas.reporting.show import (
+    plot_curves,
+    plot_front,
+    plot_hypervolume,
+    plot_times,
+    study_html,
+)
 
-__all__ = ["Crop", "Pictures", "write_csv", "write_report"]
+__all__ = [
+    "plot_curves",
+    "plot_front",
+    "plot_hypervolume",
+    "plot_times",
+    "report",
+    "study_html",
+    "write_csv",
+    "write_page",
+]

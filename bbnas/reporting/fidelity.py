@@ -1,24 +1,24 @@
-"""Protocols side by side: what each costs, and how it ranks designs."""
+"""Protocols compared: the cost of each, and how well it ranks designs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from bbnas.fidelity import MeasuredFidelity
-from bbnas.paper.write import literal
 from bbnas.protocol import Protocol
-from bbnas.reporting.grid import NONE, Table, grid
+from bbnas.reporting.markdown import grid, literal
+from bbnas.reporting.tables import NONE, TextTable
 from bbnas.text import plural
 
 
-def compared(found: Sequence[MeasuredFidelity]) -> Table:
-    """A row a protocol, all held against the same longer one, and two that need no training."""
+def compared(found: Sequence[MeasuredFidelity]) -> TextTable:
+    """A row for each protocol, compared with one longer protocol, and for rankings by cost."""
     first = found[0]
     rows = [_row(each) for each in found]
     free = first.result.baselines
     rows += [(name, "no training", "0", str(tau), *[NONE] * 4) for name, tau in free.items()]
     long, r = first.long, first.result
-    return Table(
+    return TextTable(
         name="protocols",
         title=(
             f"{first.task}: {plural(r.designs, 'design')} of space {first.space} ranked by "
@@ -37,15 +37,16 @@ def compared(found: Sequence[MeasuredFidelity]) -> Table:
         numeric=(False, False, *[True] * 6),
         rows=tuple(rows),
         note=(
-            "Intervals are of 95 %, by bootstrap over designs. Pairs ordered: of those that "
-            "differ beyond the noise of the long protocol. Best fifth: how much of it is in "
-            "common. Noise: the standard deviation between seeds."
+            "95 % confidence intervals by bootstrap over designs. Pairs ordered: share in the "
+            "same order, of the pairs that differ beyond the noise of the long protocol. Best "
+            "fifth: share of it that both protocols have in common. Noise: the standard deviation "
+            "between seeds."
         ),
     )
 
 
 def recipe(protocol: Protocol) -> str:
-    """What decides its cost and its result, in one line."""
+    """The settings of a protocol that decide its cost and its result, in one line."""
     p = protocol
     rate = f"{p.learning_rate:g} {p.schedule}"
     return (
@@ -63,7 +64,7 @@ def _row(found: MeasuredFidelity) -> tuple[str, ...]:
 
 
 def to_markdown(found: Sequence[MeasuredFidelity], command: str) -> str:
-    """The same as a file, with where it comes from."""
+    """The comparison as Markdown, with the command that made it and where."""
     table, first = compared(found), found[0]
     lines = [f"# {literal(table.title)}", "", *grid(table), "", literal(table.note)]
     if first.result.floor is not None:

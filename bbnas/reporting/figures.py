@@ -1,4 +1,4 @@
-"""The figures of a report as plain values; draw.py makes pictures of them."""
+"""The values that a report's figures show; draw.py draws them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from bbnas.analysis.benefit import BenefitRow
-from bbnas.analysis.effects import Fit, searches_methods
+from bbnas.analysis.effects import Fit
 from bbnas.analysis.latency import timed
 from bbnas.analysis.pareto import front
 from bbnas.design import TITLES
@@ -22,7 +22,9 @@ from bbnas.text import count, decibel, interval, milliseconds, signed
 T = TypeVar("T")
 Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]
 Colour = Literal["params", "parts", "methods"]
+CurveKind = Literal["recommended", "front", "other", "diverged"]
 
+# Most training curves of each kind, and points of a curve: more would slow down the page.
 FAINT_CURVES = 60
 BOLD_CURVES = 12
 DIVERGED_CURVES = 8
@@ -31,9 +33,9 @@ CURVE_POINTS = 64
 
 @dataclass(frozen=True)
 class Dot:
-    """One candidate on the front's figure. ``psnr`` is NaN unless it was trained to the end.
+    """A candidate in the figure of the front; ``psnr`` (dB) is NaN unless trained to the end.
 
-    ``method`` is a title; empty in full precision and for a unit that was not published.
+    ``method`` is a title, empty for full precision and for an unpublished unit.
     """
 
     number: int
@@ -50,11 +52,11 @@ class Dot:
 class FrontFigure:
     """PSNR over OPs. ``envelope`` is the best PSNR at no more than those OPs, as (ops, psnr).
 
-    ``bottom`` is where the PSNR axis starts so that the front is not squeezed, ``below`` how many
-    candidates lie under it. ``overlay`` holds the published designs, and ``bicubic`` the PSNR on
-    the study's own images that they are compared through; without it there is no overlay.
-    ``colours`` names what may colour the dots, the first at the start: ``params``, ``parts`` and,
-    in a space of several methods, ``methods``.
+    ``bottom`` and ``top`` (dB) are the ends of the PSNR axis, ``below`` the number of candidates
+    under ``bottom``: poor ones would squeeze the front. ``overlay`` holds the published designs
+    and ``bicubic`` the PSNR (dB) of bicubic interpolation on the study's images, without which
+    there is no overlay. ``colours`` lists what can colour the dots, the default first: ``params``,
+    ``parts`` and, in a space of several methods, ``methods``.
     """
 
     dots: tuple[Dot, ...]
@@ -70,7 +72,7 @@ class FrontFigure:
 def front_figure(
     study: Study, recommended: int | None, bicubic: float | None = None
 ) -> FrontFigure | None:
-    """None without candidates. ``recommended`` is a trial number."""
+    """The front's figure, or None without candidates; ``recommended`` is a trial number."""
     if not study.candidates:
         return None
     members = {c.number for c in front(study)}
@@ -94,7 +96,7 @@ def front_figure(
     shown = [dot.psnr for dot in feasible if dot.kind != "beaten"]
     low = min([*shown, float(np.quantile(psnr, 0.05))])
     margin = 0.06 * max(float(psnr.max()) - low, 0.05)
-    # What the network's global skip beats at no cost is the best at no cost.
+    # A design below the global skip, which costs nothing, is the best at no cost.
     return FrontFigure(
         dots=dots,
         envelope=_envelope(
@@ -112,7 +114,7 @@ def front_figure(
 def _colours(study: Study, dots: Sequence[Dot]) -> tuple[Colour, ...]:
     own = [dot for dot in dots if dot.kind != "baseline"]
     parts: tuple[Colour, ...] = ("parts",) if len({dot.parts for dot in own}) > 1 else ()
-    several = searches_methods(study) and len({dot.method for dot in own}) > 1
+    several = study.searches_methods and len({dot.method for dot in own}) > 1
     return ("methods", "params", *parts) if several else ("params", *parts)
 
 
@@ -135,7 +137,7 @@ def _envelope(dots: Sequence[Dot]) -> tuple[tuple[float, float], ...]:
 
 
 def hover(candidate: Candidate) -> str:
-    """A candidate in a few lines of the HTML subset that Plotly knows; user text escaped."""
+    """A candidate in the lines of HTML that Plotly shows on hover; a user's text is escaped."""
     e = candidate.evaluation
     name = f"trial {candidate.number}"
     if candidate.baseline:
@@ -153,7 +155,7 @@ def hover(candidate: Candidate) -> str:
 
 @dataclass(frozen=True)
 class Time:
-    """One design on the figure of counted operations against measured time (seconds)."""
+    """A design in the figure of measured time (seconds) over counted operations."""
 
     number: int
     ops: float
@@ -164,7 +166,7 @@ class Time:
 
 
 def times(study: Study, recommended: int | None) -> list[Time]:
-    """The designs of a study whose latency is known."""
+    """The designs of a study that have a latency."""
     return [
         Time(
             number=c.number,
@@ -179,20 +181,19 @@ def times(study: Study, recommended: int | None) -> list[Time]:
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrainingCurve:
     """A training curve: mean L1 loss on 0..1 by iteration."""
 
     number: int
     name: str
-    kind: Literal["recommended", "front", "other", "diverged"]
+    kind: CurveKind
     iterations: tuple[int, ...]
     loss: tuple[float, ...]
 
 
-def curves(study: Study, recommended: int | None) -> list[Curve]:
-    """The recommended design, the front, and a bounded, even sample of the rest.
-
-    At most 12 of the front, 8 that diverged and 60 others, each of 64 points at most.
+def curves(study: Study, recommended: int | None) -> list[TrainingCurve]:
+    """Training curves: the recommended design, and even samples of the front (at most 12), of the
+    designs that diverged (8) and of the others (60), each of at most 64 points.
     """
     members = [c for c in front(study) if c.number != recommended]
     bold = {c.number for c in _evenly(members, BOLD_CURVES)}
@@ -200,20 +201,19 @@ def curves(study: Study, recommended: int | None) -> list[Curve]:
     diverged = _evenly([c for c in rest if c.evaluation.status == "diverged"], DIVERGED_CURVES)
     others = [c for c in rest if c.evaluation.feasible and c.number != recommended]
     faint = {c.number for c in [*diverged, *_evenly(others, FAINT_CURVES)]}
-    found = []
+    drawn = []
     for c in study.candidates:
         points = [p for p in c.evaluation.curve if math.isfinite(p[1])]
-        if points and (c.number == recommended or c.number in bold | faint):
-            iterations, loss = zip(*_evenly(points, CURVE_POINTS), strict=True)
-            if c.number == recommended:
-                found.append(Curve(c.number, _name(c), "recommended", iterations, loss))
-            elif c.number in bold:
-                found.append(Curve(c.number, _name(c), "front", iterations, loss))
-            elif c.evaluation.feasible:
-                found.append(Curve(c.number, _name(c), "other", iterations, loss))
-            else:
-                found.append(Curve(c.number, _name(c), "diverged", iterations, loss))
-    return found
+        if not points or (c.number != recommended and c.number not in bold | faint):
+            continue
+        kind: CurveKind = "other" if c.evaluation.feasible else "diverged"
+        if c.number == recommended:
+            kind = "recommended"
+        elif c.number in bold:
+            kind = "front"
+        iterations, loss = zip(*_evenly(points, CURVE_POINTS), strict=True)
+        drawn.append(TrainingCurve(c.number, _name(c), kind, iterations, loss))
+    return drawn
 
 
 def _name(candidate: Candidate) -> str:
@@ -229,7 +229,7 @@ def _evenly(items: Sequence[T], most: int) -> list[T]:
 
 @dataclass(frozen=True)
 class Bar:
-    """A span on a common scale of 0 to 1, with the numbers to print beside it."""
+    """An interval on a common scale of 0 to 1, and the numbers printed beside it."""
 
     label: str
     note: str
@@ -242,7 +242,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class EffectsFigure:
-    """Intervals by axis: (axis, reference, bars); ``zero`` is where 0 dB lies on the scale."""
+    """Intervals by axis, as (axis, reference, bars); ``zero`` is where 0 dB lies."""
 
     groups: tuple[tuple[str, str, tuple[Bar, ...]], ...]
     zero: float
@@ -250,10 +250,11 @@ class EffectsFigure:
 
 
 def effects_figure(fit: Fit) -> EffectsFigure | None:
-    """None where the data can tell no effect."""
+    """The intervals of a fit's effects, or None where it has no effects."""
     if not fit.effects:
         return None
-    # One wild interval must not squeeze the others: the scale holds every mark and most ends.
+    # The scale holds every mark and nine tenths of the ends: one wide interval must not
+    # squeeze the rest.
     ends = sorted([abs(e.low) for e in fit.effects] + [abs(e.high) for e in fit.effects])
     reach = 1.05 * max(ends[int(0.9 * (len(ends) - 1))], *(abs(e.effect) for e in fit.effects))
     low = -reach if any(e.low < 0 for e in fit.effects) else -0.1 * reach
@@ -294,7 +295,10 @@ def _step(span: float) -> float:
 
 
 def benefit_lengths(rows: Sequence[BenefitRow], name: Literal["vc", "vp"]) -> list[float | None]:
-    """Bar lengths of 0..1, logarithmic from a tenth of the smallest; None unless positive."""
+    """Lengths in 0..1 of logarithmic bars that start at a tenth of the smallest positive value.
+
+    None for a value that is not positive.
+    """
     values = [float(getattr(row, name)) for row in rows]
     positive = [value for value in values if value > 0]
     if not positive:

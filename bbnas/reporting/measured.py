@@ -1,19 +1,19 @@
-"""How a study was measured: all that its figures depend on."""
+"""How a study was measured: everything that its figures depend on."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from bbnas.analysis.pareto import useful
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
+from bbnas.space import Space
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task
-from bbnas.text import count, decibel, listed, milliseconds
+from bbnas.text import count, decibel, duration, listed, milliseconds
 
 SCORE = "{}; outputs rounded to 8 bits, mean over the validation images"
 _OPS = (
@@ -27,7 +27,7 @@ _COST = [
 
 
 def tally(study: Study) -> dict[str, int]:
-    """How many candidates there are of each kind, and suggestions that cost no training."""
+    """The number of candidates by status, and of suggestions that cost no training."""
     statuses = Counter(c.evaluation.status for c in study.candidates)
     return {
         "evaluated": len(study.candidates),
@@ -45,15 +45,8 @@ def tally(study: Study) -> dict[str, int]:
     }
 
 
-def duration(seconds: float) -> str:
-    """``48 s``, ``12 min``, ``3.4 h``."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
-    """All that the figures depend on, by topic: (topic, [(name, value)])."""
+    """Everything that the figures depend on, by topic: (topic, [(name, value)])."""
     config, task = study.config, get_task(study.config.task)
     numbers = tally(study)
     evaluations = [c.evaluation for c in study.candidates] + list(study.references)
@@ -75,14 +68,14 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("data", config.data_description),
                 ("data fingerprint", config.data),
                 ("score", SCORE.format(task.metric)),
-                ("to beat", _floor(study)),
+                ("PSNR to beat", _floor(study)),
             ],
         ),
         ("Protocol", protocol_lines(config.protocol, task)),
         (
             "Search",
             [
-                ("space", _space(config.space.to_dict())),
+                ("space", _space(config.space)),
                 ("objectives", listed(list(config.objectives))),
                 ("sampler", f"{config.sampler} ({options})" if options else config.sampler),
                 ("guide", config.guide),
@@ -90,7 +83,7 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
                 ("search seed", str(config.seed)),
                 ("limits", listed(limits) or "none"),
                 ("study", f"{config.name} in {study.storage}"),
-                ("begun", _moment(study.created)),
+                ("started", _moment(study.created)),
                 ("last result", _moment(max(finished, default=None))),
             ],
         ),
@@ -98,15 +91,15 @@ def measured(study: Study) -> list[tuple[str, list[tuple[str, str]]]]:
             "Counts",
             [
                 ("designs evaluated", f"{numbers['evaluated']:,}"),
-                ("of these trained to the end", f"{numbers['feasible']:,}"),
+                ("trained to the end", f"{numbers['feasible']:,}"),
                 ("stopped at a rung", f"{numbers['stopped']:,}"),
                 ("diverged", f"{numbers['diverged']:,}"),
                 ("failed", f"{numbers['failed']:,}"),
                 (f"no better than {task.skip}", f"{numbers['useless']:,}"),
-                ("baselines, put in by hand", f"{numbers['baselines']:,}"),
-                ("suggested again, not trained again", f"{numbers['duplicates']:,}"),
-                ("over a limit, not trained", f"{numbers['rejected']:,}"),
-                ("references beside the search", f"{len(study.references):,}"),
+                ("baselines", f"{numbers['baselines']:,}"),
+                ("duplicate suggestions, not trained", f"{numbers['duplicates']:,}"),
+                ("suggestions over a limit, not trained", f"{numbers['rejected']:,}"),
+                ("reference evaluations", f"{len(study.references):,}"),
                 ("training and scoring time", duration(seconds)),
             ],
         ),
@@ -120,8 +113,8 @@ def _latency(study: Study) -> list[tuple[str, str]]:
     if where is None:
         return []
     words = (
-        f"of the full design on the engine ({where.engine}): {where.words()}; the ratio to a "
-        "reference workload run beside it, times that one's undisturbed time"
+        f"time of the full design on the engine ({where.engine}): {where.words()}; measured as "
+        "the ratio to a reference workload run beside it, times the reference's undisturbed time"
     )
     return [("latency", words)]
 
@@ -129,11 +122,11 @@ def _latency(study: Study) -> list[tuple[str, str]]:
 def _floor(study: Study) -> str:
     task, skip = get_task(study.config.task), study.config.skip_psnr
     known = "not recorded" if skip is None else decibel(skip)
-    return f"{task.skip}, which costs nothing: {known}"
+    return f"{known}, by {task.skip}, which costs nothing"
 
 
 def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
-    """A protocol in full: (name, value)."""
+    """All settings of a protocol: (name, value)."""
     whole = Design(width=64, depth=task.backbone.depth)
     proxy = protocol.trained(whole)
     halved = f"halved every {protocol.halve_every:,} iterations"
@@ -165,9 +158,8 @@ def _stopping(config: StudyConfig) -> str:
     return f"at iteration {listed(rungs)}" if config.early_stopping and rungs else "none"
 
 
-def _space(space: Mapping[str, Any]) -> str:
-    name, text = str(space.get("name", "")), str(space.get("description", ""))
-    return ": ".join(word for word in (name, text) if word) or "not recorded"
+def _space(space: Space) -> str:
+    return f"{space.name}: {space.description}" if space.description else space.name
 
 
 def _moment(moment: datetime | None) -> str:
@@ -178,7 +170,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 def environments(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
-    """Each version and device, with how many evaluations it holds for where they differ."""
+    """Versions and devices; where they differ, each with its number of evaluations."""
     names = dict.fromkeys(name for e in evaluations for name in e.environment)
     rows = []
     for name in names:

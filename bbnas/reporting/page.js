@@ -3,37 +3,17 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
 
-  // Figures: one at a time, so that the page answers in between.
-  const config = {
-    responsive: true,
-    displaylogo: false,
-    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-  };
-  const draw = async (place, figure) => {
-    if (place.clientWidth < 560) {
-      figure.layout.margin.l = 46;
-      figure.layout.font.size = 11;
-      // Below the figure: beside it there is no room.
-      if (figure.layout.coloraxis) {
-        Object.assign(figure.layout.coloraxis.colorbar, { orientation: "h", y: -0.22, thickness: 10 });
-      }
-    }
-    await Plotly.newPlot(place, figure.data, figure.layout, config);
+  // The figures are drawn by figures.js, which comes after this script.
+  document.addEventListener("drawn", (event) => {
+    const place = event.target;
     if (place.id === "plot-front") connectFront(place);
-    place.on("plotly_click", (event) => {
-      const number = event.points[0].customdata;
+    place.on("plotly_click", (click) => {
+      const number = click.points[0].customdata;
       if (number !== undefined) find(number);
     });
-    place.dataset.drawn = String(Math.round(performance.now()));
-  };
-  const drawAll = async () => {
-    for (const [name, figure] of Object.entries(data.figures)) {
-      if (figure) await draw(byId("plot-" + name), figure);
-      await new Promise((done) => setTimeout(done));
-    }
-  };
+  });
 
-  // The front: what colours mean, published designs, a click leads to the table.
+  // The front: which colours are shown, and the published designs.
   function connectFront(plot) {
     const psnr = plot.data.map((trace) => trace.y);
     const range = plot.layout.yaxis.range.slice();
@@ -46,7 +26,7 @@
         overlay && modes[i] !== "published" ? values.map((v) => v - data.bicubic) : values,
       );
       const title = overlay
-        ? "PSNR above bicubic on the same images (dB)"
+        ? "PSNR above bicubic interpolation on the same images (dB)"
         : "PSNR on the validation images (dB)";
       const axis = overlay
         ? { "yaxis.autorange": true }
@@ -72,7 +52,7 @@
     });
   }
 
-  // The table: sorted by a heading, filtered by words.
+  // The table of candidates: sorting and filtering.
   const table = byId("table");
   const rows = table ? [...table.tBodies[0].rows] : [];
   const key = (row, column) => {
@@ -84,7 +64,7 @@
   };
   table?.querySelectorAll("thead th").forEach((heading, column, all) => {
     heading.querySelector("button").addEventListener("click", () => {
-      // Where more is better, the first click shows the best.
+      // The first click shows the best on top where a higher value is better.
       const first = ["PSNR", "SSIM"].includes(heading.textContent.trim()) ? "descending" : "ascending";
       const other = first === "ascending" ? "descending" : "ascending";
       const order = heading.getAttribute("aria-sort") === first ? other : first;
@@ -127,7 +107,7 @@
     row.scrollIntoView({ block: "center" });
   }
 
-  // The best PSNR within a budget.
+  // The best PSNR within limits.
   const count = (value) => {
     const [limit, prefix] = [[1e9, " G"], [1e6, " M"], [1e3, " K"], [1, ""]].find(([l]) => value >= l) ?? [1, ""];
     return Number((value / limit).toPrecision(3)) + prefix;
@@ -142,13 +122,13 @@
     const kilo = amount("max-params");
     const milli = amount("max-latency");
     if ([giga, kilo, milli].some(Number.isNaN)) {
-      output.textContent = "A limit is a number.";
+      output.textContent = "A limit must be a number, e.g. 2.5.";
       return;
     }
     const within = data.designs.filter((d) =>
       d[2] <= giga * 1e9 && d[3] <= kilo * 1e3 && (d[4] ?? Infinity) <= milli / 1e3);
     if (within.length === 0) {
-      output.textContent = "No design fits.";
+      output.textContent = "No design is within these limits.";
       return;
     }
     const [number, psnr, ops, params] = within.reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[2] < a[2]) ? b : a));
@@ -160,7 +140,7 @@
     code.textContent = `${data.export} --pick 'trial ${number}'`;
     output.replaceChildren(
       "Best PSNR: ", link,
-      `, ${psnr.toFixed(2)} dB, ${count(ops)} OPs, ${count(params)} Params; ${within.length} of ${data.designs.length} designs fit. `,
+      `, ${psnr.toFixed(2)} dB, ${count(ops)} OPs, ${count(params)} Params; ${within.length} of ${data.designs.length} designs are within the limits. `,
       code,
     );
   };
@@ -169,6 +149,5 @@
     byId("budget").addEventListener("input", answer);
     answer();
   }
-  drawAll();
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 })();

@@ -1,9 +1,8 @@
-"""The report: one HTML file with everything in it, and the same table as CSV."""
+"""The report of a study: an HTML page, and the table of its candidates as CSV."""
 
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,14 +20,14 @@ from bbnas.analysis import (
     study_benefit,
     time_agreement,
 )
-from bbnas.analysis.effects import fit_effects, searches_methods
+from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import summary as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
-from bbnas.analysis.pareto import useful
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.recommend import Recommendation
+from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
@@ -36,63 +35,41 @@ from bbnas.fidelity import MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
-from bbnas.reporting.measured import duration, measured, tally
-from bbnas.reporting.pictures import Pictures, data_uri
-from bbnas.reporting.words import describe, headline
-from bbnas.study import Candidate, Study
+from bbnas.reporting.html import write_html
+from bbnas.reporting.measured import measured, tally
+from bbnas.reporting.summary import summary
+from bbnas.reporting.tables import NONE
+from bbnas.reporting.words import headline
+from bbnas.study import OBJECTIVES, Candidate, Study
 from bbnas.tasks import get_task
-from bbnas.text import count, decibel, milliseconds, plural, share, signed, to_json
+from bbnas.text import COSTS, count, duration, listed, milliseconds, signed
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
-_HERE = Path(__file__).parent
+    from bbnas.runs.pictures import Pictures
 
 
-def write_report(
+def write_page(
     study: Study,
     path: str | Path,
+    *,
     pictures: Pictures | None = None,
-    fidelity: Sequence[Evaluation] | None = None,
+    repeats: Sequence[Evaluation] = (),
     recommendation: Recommendation | None = None,
-    trust: MeasuredFidelity | None = None,
+    fidelity: MeasuredFidelity | None = None,
+    inline: bool = False,
 ) -> Path:
-    """Write the study as one self-contained HTML page to ``path``, which is returned.
+    """Write the report of a study to ``path``, which is returned.
 
-    ``pictures`` are restored crops and the PSNR of bicubic on the study's images, without which
-    published designs cannot be laid over the front. ``fidelity`` are evaluations of the study's
-    designs under other seeds or longer protocols, from which its seed noise and rank agreement
-    are told. ``recommendation`` is ``recommend(study)`` unless given. ``trust`` is how the study's
-    protocol was found to rank designs; without it the page warns.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    html = render(study, pictures, fidelity or (), recommendation, trust)
-    return write_output(Path(path), html)
-
-
-def write_csv(study: Study, path: str | Path) -> Path:
-    """Write ``frame(study)`` to ``path``, which is returned.
+    ``pictures`` are restored crops, with the PSNR of bicubic interpolation on the study's images,
+    through which published designs are compared with the front. ``repeats`` are evaluations of
+    the study's designs under other seeds or longer protocols: they give the noise between seeds
+    and the rank agreement. ``recommendation`` is ``recommend(study)`` unless given. ``fidelity``
+    says how well the study's protocol ranks designs; the page warns where it is None.
+    ``inline`` is that of :func:`bbnas.reporting.html.write_html`.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: a file cannot be written.
     """
-    return write_output(Path(path), frame(study).to_csv(index=False))
-
-
-def render(
-    study: Study,
-    pictures: Pictures | None,
-    fidelity: Sequence[Evaluation],
-    recommendation: Recommendation | None,
-    trust: MeasuredFidelity | None = None,
-) -> str:
-    """The page as text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     missing = ""
     if recommendation is None:
         try:
@@ -104,51 +81,18 @@ def render(
     plot = figures.front_figure(study, number, bicubic)
     volume = hypervolume_curve(study)
     curves = figures.curves(study, number)
-    fit = fit_effects(study)
-    noise = seed_noise(study, fidelity)
-    members = {c.number for c in front(study)}
     times = figures.times(study, number)
-    drawn = {
-        "front": draw.draw_front(plot) if plot else None,
-        "times": draw.draw_times(times) if times else None,
-        "volume": draw.draw_hypervolume(volume) if volume else None,
-        "curves": draw.draw_curves(curves) if curves else None,
-    }
-    data = {
-        "figures": drawn,
-        "bicubic": bicubic,
-        "designs": [
-            [
-                c.number,
-                c.evaluation.psnr,
-                c.evaluation.ops,
-                c.evaluation.params,
-                c.evaluation.latency,
-            ]
-            for c in study.candidates
-            if useful(study.config, c.evaluation) and not c.baseline
-        ],
-        "export": _export(study),
-    }
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count,
-        decibel=decibel,
-        milliseconds=milliseconds,
-        plural=plural,
-        share=share,
-        uri=data_uri,
-        unbroken=unbroken,
-    )
-    return environment.get_template("page.html.j2").render(
+    fit = fit_effects(study)
+    noise = seed_noise(study, repeats)
+    members = {c.number for c in front(study)}
+    return write_html(
+        path,
+        "reporting/page.html.j2",
+        inline=inline,
         study=study,
         task=get_task(study.config.task),
+        space=study.config.space.name,
+        objectives=listed([_TITLES[name] for name in study.config.objectives]),
         numbers=tally(study),
         seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
         findings=finding_lines(findings(study)),
@@ -170,50 +114,55 @@ def render(
         measured=measured(study),
         noise=noise,
         methods=_methods(study, noise),
-        agreement=agreement(study, fidelity),
-        trust=fidelity_words(trust) if trust else [],
-        tau=trust.result.kendall_tau if trust else None,
-        data=embed(data),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
+        agreement=agreement(study, repeats),
+        fidelity=fidelity_words(fidelity) if fidelity else [],
+        tau=fidelity.result.kendall_tau if fidelity else None,
+        figures={
+            "front": draw.draw_front(plot) if plot else None,
+            "times": draw.draw_times(times) if times else None,
+            "volume": draw.draw_hypervolume(volume) if volume else None,
+            "curves": draw.draw_curves(curves) if curves else None,
+        },
+        data={
+            "bicubic": bicubic,
+            "designs": [
+                (c.number, e.psnr, e.ops, e.params, e.latency)
+                for c in study.own()
+                for e in (c.evaluation,)
+            ],
+            "export": _export(study),
+        },
     )
 
 
-def embed(value: Any) -> Markup:
-    """JSON that can stand inside a ``script`` element whatever it holds; NaN becomes null."""
-    from markupsafe import Markup
+def write_csv(study: Study, path: str | Path) -> Path:
+    """Write ``frame(study)`` to ``path``, which is returned.
 
-    text = to_json(value)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    Raises:
+        UserError: the file cannot be written.
+    """
+    return write_output(Path(path), frame(study).to_csv(index=False))
+
+
+_TITLES = dict.fromkeys(OBJECTIVES, "PSNR") | {name: cost.title for name, cost in COSTS.items()}
 
 
 def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
-    from bbnas.cost import count as cost
-
     candidate = recommendation.candidate
-    evaluation = candidate.evaluation
-    design, task = evaluation.design, get_task(study.config.task)
-    full, own = cost(design.replace(binarize=()), task), cost(design, task)
+    design = candidate.evaluation.design
     return {
         "number": candidate.number,
-        "pick": recommendation.pick,
         "headline": headline(design),
-        "sentences": describe(design, task),
+        "rows": summary(study, recommendation),
         "reasons": reasons(study, recommendation),
         "yaml": design.to_yaml(),
-        "evaluation": evaluation,
-        "fewer_ops": full.ops / evaluation.ops,
-        "fewer_params": full.params / evaluation.params,
-        "honest": own,
+        "honest": count_costs(design, get_task(study.config.task)),
         "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",
     }
 
 
 def _export(study: Study) -> str:
-    """The command that exports from this study; it still wants a --pick."""
+    """The command that exports from this study, without its --pick."""
     name, storage = study.config.name, study.storage
     usual = storage == f"sqlite:///studies/{name}.db"
     return shlex.join(["bbnas", "export", name, *([] if usual else ["--storage", storage])])
@@ -229,10 +178,10 @@ def _benefit(study: Study) -> list[dict[str, Any]]:
             "part": str(row.part),
             "ops": count(row.ops_f - row.ops_b),
             "params": count(row.params_f - row.params_b),
-            "psnr_f": f"{row.psnr_f:.2f}",
-            "psnr_b": f"{row.psnr_b:.2f}" if math.isfinite(row.psnr_b) else "diverged",
-            "vc": f"{row.vc:.2f}".replace("-", "−") if math.isfinite(row.vc) else "–",
-            "vp": f"{row.vp:.2f}".replace("-", "−") if math.isfinite(row.vp) else "–",
+            "psnr_f": _psnr(row.psnr_f),
+            "psnr_b": _psnr(row.psnr_b, "diverged"),
+            "vc": _psnr(row.vc),
+            "vp": _psnr(row.vp),
             "vc_length": vc,
             "vp_length": vp,
             "rank": row.rank,
@@ -241,10 +190,10 @@ def _benefit(study: Study) -> list[dict[str, Any]]:
     ]
 
 
-class Column(NamedTuple):
-    """A column of the table of candidates: its heading, and a row of the frame as its text.
+class CandidateColumn(NamedTuple):
+    """A column of the table of candidates: its heading, and the text of a row of the frame.
 
-    ``sorts`` names what the rows are sorted by where the text does not say it.
+    ``sorts`` names the value by which rows are sorted, where that is not the text.
     """
 
     heading: str
@@ -253,40 +202,39 @@ class Column(NamedTuple):
     sorts: str = ""
 
 
-def _columns(study: Study) -> list[Column]:
-    """Those that tell a design, and what was measured of it; of methods, not their axes."""
+def _columns(study: Study) -> list[CandidateColumn]:
+    """Columns of the design and its measurements; a study of methods has no axes of a unit."""
     unit = [
-        Column("k / k*", _k, sorts="k_ratio"),
-        Column("norm", lambda r: r["norm"], numeric=False),
-        Column("activation", lambda r: r["activation"], numeric=False),
-        Column("position", lambda r: r["activation_position"].replace("_", " "), numeric=False),
-        Column("convs / residual", lambda r: str(r["convs_per_residual"])),
-        Column("scale", lambda r: "on" if r["weight_scale"] else "off", False),
-        Column("estimator", lambda r: r["estimator"], numeric=False),
-    ]
-    return [
-        Column("trial", lambda r: str(r["number"])),
-        Column("place", lambda r: r["place"], numeric=False),
-        Column("PSNR", lambda r: _known(r, f"{r['psnr']:.2f}"), sorts="psnr"),
-        Column("SSIM", lambda r: _known(r, f"{r['ssim']:.4f}")),
-        Column("OPs", lambda r: count(r["ops"]), sorts="ops"),
-        Column("Params", lambda r: count(r["params"]), sorts="params"),
-        *(
-            [Column("latency", lambda r: milliseconds(r["latency"]), sorts="latency")]
-            if study.latency is not None
-            else []
+        CandidateColumn("k / k*", _k, sorts="k_ratio"),
+        CandidateColumn("norm", lambda r: r["norm"], numeric=False),
+        CandidateColumn("activation", lambda r: r["activation"], numeric=False),
+        CandidateColumn(
+            "position", lambda r: r["activation_position"].replace("_", " "), numeric=False
         ),
-        Column("1-bit", lambda r: r["binarize"], numeric=False),
-        Column("method", lambda r: TITLES.get(r["method"], ""), numeric=False),
-        *([] if searches_methods(study) else unit),
-        Column("width", lambda r: str(r["width"])),
-        Column("depth", lambda r: str(r["depth"])),
-        Column("seconds", lambda r: f"{r['seconds']:.1f}"),
+        CandidateColumn("convs / residual", lambda r: str(r["convs_per_residual"])),
+        CandidateColumn("scale", lambda r: "on" if r["weight_scale"] else "off", numeric=False),
+        CandidateColumn("estimator", lambda r: r["estimator"], numeric=False),
+    ]
+    method = CandidateColumn("method", lambda r: TITLES.get(r["method"], ""), numeric=False)
+    latency = CandidateColumn("latency", lambda r: milliseconds(r["latency"]), sorts="latency")
+    return [
+        CandidateColumn("trial", lambda r: str(r["number"])),
+        CandidateColumn("place", lambda r: r["place"], numeric=False),
+        CandidateColumn("PSNR", lambda r: _known(r, f"{r['psnr']:.2f}"), sorts="psnr"),
+        CandidateColumn("SSIM", lambda r: _known(r, f"{r['ssim']:.4f}")),
+        CandidateColumn("OPs", lambda r: count(r["ops"]), sorts="ops"),
+        CandidateColumn("Params", lambda r: count(r["params"]), sorts="params"),
+        *([] if study.latency is None else [latency]),
+        CandidateColumn("1-bit", lambda r: r["binarize"], numeric=False),
+        *([method] if study.searches_methods else unit),
+        CandidateColumn("width", lambda r: str(r["width"])),
+        CandidateColumn("depth", lambda r: str(r["depth"])),
+        CandidateColumn("seconds", lambda r: f"{r['seconds']:.1f}"),
     ]
 
 
 def _known(row: dict[str, Any], text: str) -> str:
-    return text if row["feasible"] else "–"
+    return text if row["feasible"] else NONE
 
 
 def _k(row: dict[str, Any]) -> str:
@@ -294,7 +242,7 @@ def _k(row: dict[str, Any]) -> str:
 
 
 def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict[str, Any]]:
-    """The table's rows: the frame's own values, and what a reader sees of them."""
+    """The rows of the table: those of the frame, and the place of each candidate."""
     places = {c.number: _place(c, members, recommended) for c in study.candidates}
     return [
         {str(name): value for name, value in row.items()} | {"place": places[row["number"]]}
@@ -302,8 +250,8 @@ def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict
     ]
 
 
-def _by_chance(noise: SeedNoise) -> float:
-    """How far (dB) one run is off in 95 of 100 cases, as far as few runs tell the noise."""
+def _half_width(noise: SeedNoise) -> float:
+    """Half the 95 % interval (dB) of one run, by Student's t for the few runs behind the noise."""
     from scipy.special import stdtrit
 
     return noise.sd * float(stdtrit(noise.evaluations - noise.designs, 0.975))
@@ -318,15 +266,15 @@ def _methods(study: Study, noise: SeedNoise | None) -> dict[str, Any] | None:
     sizes = list(table.columns[4:])
     rows = []
     for row, values in zip(ranking.rows, table.to_dict(orient="records"), strict=True):
-        # One run each: the mean of n differences has sqrt(2 / n) of the noise of a run.
-        chance = _by_chance(noise) * math.sqrt(2 / row.pairs) if noise and row.pairs else None
+        # One run each: the mean of n differences has sqrt(2 / n) times the noise of a run.
+        chance = _half_width(noise) * math.sqrt(2 / row.pairs) if noise and row.pairs else None
         own = row.title == ranking.reference
         cells = [(_psnr(values[size]), bool(values[size] == table[size].max())) for size in sizes]
         rows.append(
             {
                 "title": row.title,
                 "best": _psnr(row.best),
-                "against": "" if own else signed(row.against) if row.pairs else "–",
+                "against": "" if own else signed(row.against) if row.pairs else NONE,
                 "chance": "" if own or chance is None else f"± {chance:.2f}",
                 "pairs": row.pairs,
                 "cells": cells,
@@ -336,20 +284,15 @@ def _methods(study: Study, noise: SeedNoise | None) -> dict[str, Any] | None:
     return {"reference": ranking.reference, "sizes": sizes, "rows": rows}
 
 
-def _psnr(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "–"
+def _psnr(value: float, unknown: str = NONE) -> str:
+    return f"{value:.2f}".replace("-", "−") if math.isfinite(value) else unknown
 
 
 def ratio(value: float) -> str:
-    """The ratio k / k* as a reader writes it: ``1/64``, ``0.3``, ``4``."""
+    """The ratio k / k* as ``1/64``, ``0.3`` or ``4``."""
     if value < 1 and abs(1 / value - round(1 / value)) < 1e-6:
         return f"1/{round(1 / value)}"
     return f"{value:.3g}"
-
-
-def unbroken(text: str) -> str:
-    """With hyphens and units that do not end a line."""
-    return re.sub(r"(\d) (?=(?:[GMK] |dB|%))", "\\1\u00a0", text).replace("1-bit", "1\u2011bit")
 
 
 def _place(candidate: Candidate, members: set[int], recommended: int | None) -> str:

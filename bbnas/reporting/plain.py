@@ -1,36 +1,22 @@
-"""A page of nothing but a heading, a paragraph and Plotly figures, for what is no study."""
+"""A page of a heading, a paragraph and figures, for what is no study: profiles and benchmarks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
-from typing import Any
 
-from bbnas.files import write_output
+from bbnas.reporting.html import write_html
+from bbnas.reporting.theme import Spec
 
 
 def write_figures(
-    path: str | Path, title: str, words: str, figures: Sequence[dict[str, Any]]
+    path: str | Path, title: str, words: str, figures: Sequence[Spec], *, inline: bool = False
 ) -> Path:
-    """Write one self-contained page to ``path``, which is returned.
-
-    ``figures`` are ``{"data": …, "layout": …}`` as Plotly's JavaScript reads them.
+    """Write the page to ``path``, which is returned; see :func:`bbnas.reporting.html.write_html`.
 
     Raises:
-        UserError: the file cannot be written.
+        UserError: a file cannot be written.
     """
-    from plotly.graph_objects import Figure
-
-    plots = [
-        Figure(figure).to_html(include_plotlyjs=index == 0, full_html=False)
-        for index, figure in enumerate(figures)
-    ]
-    html = (
-        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f"<title>{escape(title)} – bbnas</title>\n"
-        "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:960px;margin:2rem auto;"
-        "padding:0 1rem;color:#1b2230}</style>\n</head>\n<body>\n"
-        f"<h1>{escape(title)}</h1>\n<p>{escape(words)}</p>\n{''.join(plots)}\n</body>\n</html>\n"
-    )
-    return write_output(Path(path), html)
+    named = {str(number): figure for number, figure in enumerate(figures)}
+    template = "reporting/figures.html.j2"
+    return write_html(path, template, inline=inline, title=title, words=words, figures=named)

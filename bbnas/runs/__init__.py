@@ -1,1 +1,1 @@
-"""Training of given designs: workers, and what they are asked for beside a search."""
+"""Training of given designs: the workers, and the measurements that need them beside a search."""

@@ -1,7 +1,7 @@
-"""Training the best candidates of a study again, much longer, before one is recommended.
+"""Confirming: the best candidates of a study are trained again, longer, before one is recommended.
 
-A short training favours what learns soon: BBCU without an activation is 0.05 dB ahead of BBCU
-under the proxy, and 0.06 dB behind after twelve times its training (docs/measurements.md).
+A short training favours designs that learn fast: under the proxy, BBCU without an activation is
+0.05 dB ahead of BBCU; after twelve times the training it is 0.06 dB behind (docs/measurements.md).
 """
 
 from __future__ import annotations
@@ -11,29 +11,25 @@ from collections.abc import Callable
 import numpy as np
 
 from bbnas.analysis.estimates import estimate
-from bbnas.analysis.pareto import useful
 from bbnas.analysis.recommend import standing
 from bbnas.analysis.surrogate import Array, discrepancy
-from bbnas.design import Design
-from bbnas.evaluation import Evaluation
-from bbnas.protocol import Protocol
+from bbnas.evaluation import Evaluator
 from bbnas.runs.executors import Executor
-from bbnas.runs.train_all import Wanted, measure_named
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
 from bbnas.study import Study
-from bbnas.tasks import get_task
 
-# Times the training compute of the study's protocol, as the long protocol of bbnas fidelity. One
-# seed, the same for all: it does much the same to all, and another design tells more.
+# Training compute of a confirmation in multiples of the study's protocol, as in bbnas fidelity.
+# All candidates are trained with one seed: a seed shifts all of them alike, so compute is better
+# spent on another design than on another seed.
 FACTOR = 12.0
-# Draws of how the candidates may stand then.
-DRAWS = 2000
-# Of a search whose user does not say: one in so many of its designs, and at most so many.
+DRAWS = 2000  # draws from the joint distribution of the candidates' scores
+# The default number of confirmations: one for every ONE_IN designs of the budget, at most MOST.
 ONE_IN, MOST = 30, 6
 
 
 def confirmed_by_default(budget: int) -> int:
-    """How many of the best a search of ``budget`` designs trains again: 0, or 2 and more."""
+    """The number of candidates that a search of ``budget`` designs confirms: 0, or at least 2."""
     best = min(MOST, budget // ONE_IN)
     return best if best > 1 else 0
 
@@ -42,57 +38,48 @@ def confirm(
     store: Store,
     study: Study,
     best: int,
-    largest: int,
-    execute: Executor,
+    evaluator: Evaluator,
+    workers_used: Executor,
     on_message: Callable[[str], None],
-) -> Study:
-    """``study`` with ``best`` of its candidates trained again, as far as they are not yet: those
-    among which the best is likely to be.
+) -> None:
+    """Train ``best`` candidates of ``study`` again, FACTOR times longer, and link them to it.
 
-    ``largest`` is the side in pixels of the largest patch that every image has. Every one sees
-    the same batches, so that their differences are those of the designs. Which are trained is
-    what the runs of the study tell, not what earlier confirmations do.
+    They are those among which the best candidate most likely is, by the study's own evaluations:
+    earlier confirmations do not change the choice. All see the same batches, so differences
+    between them are those of the designs. ``workers_used`` are open workers of ``evaluator``.
 
     Raises:
         UserError: one of them could not be trained at all.
     """
-    config = study.config
-    own = [c for c in study.candidates if not c.baseline and useful(config, c.evaluation)]
+    config, own = study.config, study.own()
     if min(len(own), best) < 2:  # nothing to compare
-        return study
+        return
     order = standing(config, estimate(config, own, study.evaluations()))
     designs = [c.evaluation.design for c in order.estimates.candidates]
     covariance = order.estimates.covariance + discrepancy(designs)
     rng = np.random.default_rng(config.seed)
-    protocol = config.protocol.longer(FACTOR, largest).with_seed(config.seed + 1)
-    wanted = {
-        designs[i].key: Wanted(designs[i], protocol, designs[i].label())
-        for i in promising(order.score, covariance, best, rng)
-    }
-    known = {(e.design.key, e.protocol.key): e for e in study.confirmations}
-    done = 0
+    longer = config.protocol.longer(FACTOR, evaluator.largest_patch).with_seed(config.seed + 1)
+    chosen = [designs[i] for i in promising(order.score, covariance, best, rng)]
 
-    def find(design: Design, protocol: Protocol) -> Evaluation | None:
-        return known.get((design.key, protocol.key)) or store.find_evaluation(
-            design, get_task(config.task), protocol, config.data
-        )
+    def say(now: Trained) -> None:
+        on_message(f"confirming, {now.done} of {now.total}: {now.evaluation.result}, {now.label}")
 
-    def keep(_: str, found: Evaluation) -> None:
-        nonlocal done
-        store.refer(config.name, found)
-        done += 1
-        on_message(f"confirming, {done} of {len(wanted)}: {found.result}, {found.design.label()}")
-
-    for found in measure_named(wanted, find, keep, execute).values():
-        store.refer(config.name, found)  # those of another study too
-    return store.load_study(config.name)
+    train_all(
+        {design.key: Request(design, longer, design.label()) for design in chosen},
+        evaluator,
+        store,
+        study=config.name,
+        workers_used=workers_used,
+        on_done=say,
+    )
 
 
 def promising(score: Array, covariance: Array, number: int, rng: np.random.Generator) -> list[int]:
-    """So many of n candidates, each of which adds most to the expected best of them: unlike each
-    other as well as good.
+    """Indices of at most ``number`` of n candidates, chosen one after another.
 
-    ``score`` (n) and ``covariance`` (n, n) are what is believed of them.
+    Each adds most to the expected score of the best chosen one, so they differ from each other as
+    well as score high. ``score`` (n) and ``covariance`` (n, n) are the mean and covariance of the
+    candidates' true scores.
     """
     draws = rng.multivariate_normal(score, covariance, DRAWS, method="eigh")
     reached = np.full(DRAWS, -np.inf)

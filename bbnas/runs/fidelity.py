@@ -1,4 +1,4 @@
-"""Do proxies rank designs as longer training does? Designs drawn for that, trained by all."""
+"""Fidelity: how well short protocols rank designs as longer training does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import math
 import random
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design, aligned
@@ -14,28 +13,25 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
 from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
-from bbnas.runs.train_all import Trained, Wanted, train_named
+from bbnas.runs.confirm import FACTOR
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
 from bbnas.store import Store
 from bbnas.store.fidelities import add_fidelity
-from bbnas.tasks import Task
 
-if TYPE_CHECKING:
-    from bbnas.data import Dataset
-
-DRAWS = 4000
-# Every REPEATED-th design is trained with all seeds: a few tell the noise.
-REPEATED = 6
+DRAWS = 4000  # random designs from which a draw is made: enough to meet every stratum
+REPEATED = 6  # every sixth design is trained with all seeds: a few suffice to estimate the noise
 
 
 def draw(space: Space, designs: int, seed: int = 0) -> list[Design]:
-    """``designs`` distinct designs, spread over the choices that decide most.
+    """``designs`` distinct designs, spread over the choices that matter most.
 
-    Strata are the 1-bit parts, normalisation and alignment; within one, and among strata, the
-    order is that of a hash of seed and canonical key: no draw depends on what was found before.
+    Strata are the 1-bit parts, normalisation and alignment. The order of the strata, and of the
+    designs in each, is that of a hash of ``seed`` and canonical key, so a draw depends on nothing
+    else.
 
     Raises:
-        UserError: the space has fewer.
+        UserError: the space has fewer designs.
     """
     if space.count() < designs:
         raise UserError(f"space {space.name!r} holds {space.count()} designs: ask for fewer")
@@ -51,12 +47,12 @@ def draw(space: Space, designs: int, seed: int = 0) -> list[Design]:
     for design in sorted(pool.values(), key=lambda d: place(d.key)):
         strata.setdefault(_stratum(design), []).append(design)
     order = sorted(strata, key=place)
-    found: list[Design] = []
-    while len(found) < designs:
+    drawn: list[Design] = []
+    while len(drawn) < designs:
         for stratum in order:
-            if strata[stratum] and len(found) < designs:
-                found.append(strata[stratum].pop(0))
-    return found
+            if strata[stratum] and len(drawn) < designs:
+                drawn.append(strata[stratum].pop(0))
+    return drawn
 
 
 def _stratum(design: Design) -> str:
@@ -68,68 +64,56 @@ def _stratum(design: Design) -> str:
 
 def measure_fidelity(
     space: Space,
-    task: Task,
-    dataset: Dataset,
-    proxies: Sequence[Protocol],
+    evaluator: Evaluator,
     store: Store,
     *,
+    others: Sequence[Protocol] = (),
     long: Protocol | None = None,
     designs: int = 24,
-    long_factor: float = 12,
+    long_factor: float = FACTOR,
     seeds: int = 3,
     seed: int = 0,
-    workers: int = 1,
-    device: str = "cpu",
-    evaluate: Evaluator | None = None,
-    on_trained: Callable[[Trained], None] | None = None,
+    workers: int | None = None,
+    on_done: Callable[[Trained], None] | None = None,
 ) -> list[MeasuredFidelity]:
-    """Train ``designs`` by each of ``proxies`` and by ``long``, and compare each with the latter.
+    """Compare how the evaluator's protocol, and each of ``others``, ranks designs with ``long``.
 
-    ``long`` is, unless given, the first proxy with ``long_factor`` times its compute. What
-    ``store`` holds is not trained again, so the same call goes on where it was interrupted.
-    Every sixth design is trained with ``seeds`` seeds. A result is kept under its proxy. What is
-    no better than the global skip by more than the first proxy's noise counts as learning nothing.
+    ``designs`` designs of ``space`` are trained by all of them, every sixth with ``seeds`` seeds.
+    ``long`` is by default the evaluator's protocol with ``long_factor`` times its compute. Each
+    result is written to ``store``. Trainings are taken from ``store`` or written to it, so the
+    same call resumes after an interruption (:func:`bbnas.runs.train_all.train_all`). A design
+    whose PSNR exceeds that of the global skip by no more than the protocol's noise has learned
+    nothing.
 
     Raises:
         UserError: bad arguments, or a design that could not be trained at all.
     """
-    chosen = {design.key: design for design in draw(space, designs, seed)}
-    long = long or proxies[0].longer(long_factor, dataset.largest_patch)
-    few = dict(list(chosen.items())[::REPEATED])
-    wanted = {
-        (place, s, key): Wanted(
+    task, first = evaluator.task, evaluator.protocol
+    proxies = (first, *others)
+    drawn = {design.key: design for design in draw(space.fitted(task), designs, seed)}
+    long = long or first.longer(long_factor, evaluator.largest_patch)
+    repeated = dict(list(drawn.items())[::REPEATED])
+    requests = {
+        (place, s, key): Request(
             design,
             protocol.with_seed(seed + s),
             f"{protocol.name}, {design.label()}, seed {seed + s}",
         )
         for place, protocol in enumerate((*proxies, long))
         for s in range(seeds)
-        for key, design in (few if s else chosen).items()
+        for key, design in (repeated if s else drawn).items()
     }
-    found = train_named(
-        wanted,
-        task,
-        dataset,
-        store,
-        workers=workers,
-        device=device,
-        evaluate=evaluate,
-        on_trained=on_trained,
-    )
-    by = [[e for key, e in found.items() if key[0] == place] for place in range(len(proxies) + 1)]
-    floor = -math.inf
-    if evaluate is None:
-        from bbnas.inference.scoring import skip_psnr
-
-        side = proxies[0].validation_side
-        floor = proxies[0].noise + skip_psnr(task, dataset.validation, side)
+    done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
+    by = [[e for key, e in done.items() if key[0] == place] for place in range(len(proxies) + 1)]
+    skip = evaluator.skip_psnr
+    floor = -math.inf if skip is None else first.noise + skip
     measured = [
         MeasuredFidelity(
             task=task.name,
             space=space.name,
             protocol=proxy,
             long=long,
-            data=dataset.fingerprint,
+            data=evaluator.data,
             result=fidelity(short, by[-1], task, floor),
             environment=by[-1][0].environment,
         )

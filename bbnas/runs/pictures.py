@@ -1,7 +1,9 @@
-"""Restored crops for a report: the networks of a study trained once more, and looked at."""
+"""Restored crops for a report: networks of a study, trained again, and what they restore."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,23 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bbnas.data import Patches, bicubic_upscale, validation_pairs
+from bbnas.data import bicubic_upscale, validation_pairs
 from bbnas.design import Design
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import compared, score, skip
 from bbnas.metrics import psnr, quantize
-from bbnas.reporting.pictures import (
-    BICUBIC,
-    DEGRADED,
-    FULL_PRECISION,
-    HQ,
-    RECOMMENDED,
-    Crop,
-    Pictures,
-)
 from bbnas.tasks import Task, get_task
 from bbnas.threads import torch_threads
-from bbnas.training.loop import Diverged, Training, initialise
+from bbnas.training.loop import Diverged, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,19 +31,59 @@ if TYPE_CHECKING:
 
     Image = NDArray[np.uint8]
 
-IMAGES = 4
-SIDE = 96
+# The methods by which a crop was restored.
+BICUBIC = "bicubic"
+DEGRADED = "degraded"
+FULL_PRECISION = "full precision"
+RECOMMENDED = "recommended"
+HQ = "HQ"
+
+IMAGES = 4  # at most this many validation images are shown
+SIDE = 96  # side of a crop in HQ pixels
+
+
+@dataclass(frozen=True)
+class Crop:
+    """One place in one image, restored in several ways.
+
+    ``images`` maps each method, in the order in which to show them, to an (H, W, 3) uint8 array of
+    one size; ``psnr`` maps each but HQ to its PSNR in dB.
+    """
+
+    name: str
+    images: Mapping[str, NDArray[np.uint8]]
+    psnr: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Crops restored by the design of ``trial`` and by what it is compared with.
+
+    ``mean_psnr`` is the mean PSNR (dB) over all validation images of the study, by method.
+    Published designs are compared with the study's through the PSNR of ``bicubic``. ``note`` says
+    how the networks were trained.
+    """
+
+    trial: int
+    crops: tuple[Crop, ...]
+    mean_psnr: Mapping[str, float]
+    note: str = ""
+
+    @property
+    def bicubic(self) -> float | None:
+        """The PSNR (dB) of bicubic interpolation, where it was scored."""
+        return self.mean_psnr.get(BICUBIC)
 
 
 def restored_crops(
-    study: Study, candidate: Candidate, dataset: Dataset, device: str = "cpu"
+    study: Study, candidate: Candidate, dataset: Dataset, device: str = "auto"
 ) -> Pictures:
     """Validation images restored by ``candidate``, full precision of its size, and a baseline.
 
-    The baseline is bicubic, or for denoising and deblocking the degraded image as it is. A study
-    keeps figures, not networks: both are trained again under the study's protocol, a few
-    seconds each, which on the same machine gives the same weights. From up to four images the
-    96×96 pixels with most detail in HQ are shown. ``dataset`` is the study's.
+    The baseline is bicubic interpolation; for denoising and deblocking it is the degraded image.
+    A study keeps figures, not networks, so both networks are trained again under the study's
+    protocol: a few seconds each, and the same weights on the same machine. A crop is the 96×96
+    pixels of an image with most detail in HQ. ``dataset`` is the study's.
 
     Raises:
         UserError: the device is not there.
@@ -70,14 +103,14 @@ def restored_crops(
         run(BICUBIC, partial(_bicubic, scale=task.scale))
     else:
         run(DEGRADED, skip(task))
-    lost = []
+    missing = []
     design = candidate.evaluation.design
     full = Design(width=design.width, depth=design.depth)
     for name, wanted in ((FULL_PRECISION, full), (RECOMMENDED, design)):
         try:
             run(name, _trained(study, wanted, dataset, place))
         except (Diverged, FloatingPointError) as error:
-            lost.append(f"{name} is missing: {error}")
+            missing.append(f"{name} is missing: {error}")
     shown = validation.select(range(min(IMAGES, len(validation))))
     crops = [
         _crop(name, {method: images[name] for method, images in restored.items()}, hq, task)
@@ -85,7 +118,7 @@ def restored_crops(
     ]
     note = f"Trained again under the study's protocol ({config.protocol.name}) for these pictures."
     return Pictures(
-        candidate.number, tuple(crops), means, ". ".join([note.rstrip("."), *lost]) + "."
+        candidate.number, tuple(crops), means, ". ".join([note.rstrip("."), *missing]) + "."
     )
 
 
@@ -98,9 +131,8 @@ def _trained(
     study: Study, design: Design, dataset: Dataset, device: torch.device
 ) -> RestorationNetwork:
     task, protocol = get_task(study.config.task), study.config.protocol
-    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
-    training = Training(initialise(design, task, protocol), patches, protocol, device)
-    # As a search trains it: one thread, which on a busy machine is faster than several too.
+    training = Training.of(design, task, protocol, dataset, device)
+    # One thread, as in a search: on a busy machine that is faster than several too.
     with torch_threads(1):
         training.advance(protocol.iterations)
     return training.network
@@ -129,7 +161,7 @@ def most_detailed(image: Image, height: int, width: int) -> tuple[int, int]:
     detail = np.zeros_like(grey)
     detail[:-1] += np.abs(np.diff(grey, axis=0))
     detail[:, :-1] += np.abs(np.diff(grey, axis=1))
-    # Sums over windows by differences of a cumulative sum.
+    # The sum over a window is a difference of cumulative sums.
     total = np.pad(detail, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     sums = (
         total[height:, width:]

@@ -22,6 +22,7 @@ import ray
 from ray import tune
 from ray.tune.search import Searcher
 
+from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
 from bbnas.runs.executors import Work, reason
@@ -59,7 +60,7 @@ class RayTune:
             return
         # What can be imported here can be imported by the workers.
         path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with _environment(_ENVIRONMENT | path), _stopping() as stop:
+        with environment_variables(_ENVIRONMENT | path), _stopping() as stop:
             self._start()
             try:
                 self._tune(OverWork(work, first, self._workers + AHEAD), stop)
@@ -243,17 +244,3 @@ def _aborting() -> Iterator[None]:
         yield
     except Exception as error:
         raise _Abort(error) from error
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

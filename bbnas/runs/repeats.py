@@ -1,53 +1,35 @@
-"""The same design under other seeds: how much of a difference is chance."""
+"""Repeats: one design under other seeds, which shows the noise between runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from bbnas.design import Design
-from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
-from bbnas.runs.executors import TrainingEvaluator
+from bbnas.evaluation import Evaluation, Evaluator
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.store import Store
-from bbnas.study import Study
-from bbnas.tasks import get_task
-
-if TYPE_CHECKING:
-    from bbnas.data import Dataset
 
 
 def measure_repeats(
-    store: Store,
-    study: Study,
     design: Design,
-    dataset: Dataset,
+    evaluator: Evaluator,
+    store: Store,
     repeats: int,
     *,
-    device: str = "cpu",
-    on_message: Callable[[str], None] | None = None,
+    workers: int | None = None,
+    on_done: Callable[[Trained], None] | None = None,
 ) -> list[Evaluation]:
-    """``design`` under the study's protocol with the ``repeats`` seeds after its own.
+    """The evaluations of ``design`` with the ``repeats`` seeds after the evaluator's.
 
-    Each is kept in ``store``, and taken from there the next time.
+    They are taken from ``store`` or written to it (:func:`bbnas.runs.train_all.train_all`).
 
     Raises:
-        UserError: ``dataset`` is not the study's.
+        UserError: the design could not be trained at all.
     """
-    config = study.config
-    if dataset.fingerprint != config.data:
-        raise UserError(
-            f"study {config.name!r} is of {config.data_description}, not of "
-            f"{dataset.description}: name the study's images by --data"
-        )
-    task, found = get_task(config.task), []
-    for seed in range(config.seed + 1, config.seed + 1 + repeats):
-        protocol = config.protocol.model_copy(update={"seed": seed})
-        known = store.find_evaluation(design, task, protocol, config.data)
-        if known is None:
-            known = TrainingEvaluator(task, protocol, dataset, device)(design)
-            store.add_evaluation(known)
-            if on_message is not None:
-                on_message(f"recommended design with seed {seed}: {known.psnr:.2f} dB")
-        found.append(known)
-    return found
+    protocol = evaluator.protocol
+    requests = {
+        seed: Request(design, protocol.with_seed(seed), f"recommended design, seed {seed}")
+        for seed in range(protocol.seed + 1, protocol.seed + 1 + repeats)
+    }
+    done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
+    return list(done.values())

@@ -1,4 +1,4 @@
-"""Evaluating given designs that are no candidates: references, repeats, designs to compare."""
+"""Training given designs, unless the store has their evaluations."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from bbnas.protocol import Protocol
 from bbnas.runs.executors import Executor, TrainingEvaluator, executor
 from bbnas.store import Store
 from bbnas.store.ledger import MAX_DEATHS, Job
-from bbnas.tasks import Task
+from bbnas.study import StudyConfig
+from bbnas.tasks import get_task
+from bbnas.threads import available_cores
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 K = TypeVar("K", bound=Hashable)
 
 
-class Wanted(NamedTuple):
-    """A design to be trained by a protocol; ``label`` is for people."""
+class Request(NamedTuple):
+    """A design to be trained by a protocol; ``label`` names it in messages."""
 
     design: Design
     protocol: Protocol
@@ -32,7 +34,7 @@ class Wanted(NamedTuple):
 
 @dataclass(frozen=True)
 class Trained:
-    """One training more: ``done`` of ``total``, and the seconds that the rest may take."""
+    """A training has ended, the ``done``-th of ``total``; the rest takes ``remaining`` seconds."""
 
     label: str
     evaluation: Evaluation
@@ -41,99 +43,106 @@ class Trained:
     remaining: float
 
 
-def train_named(
-    wanted: Mapping[K, Wanted],
-    task: Task,
-    dataset: Dataset,
-    store: Store,
+def train_all(
+    requests: Mapping[K, Request],
+    evaluator: Evaluator,
+    store: Store | None,
     *,
-    workers: int = 1,
-    device: str = "cpu",
-    evaluate: Evaluator | None = None,
-    on_trained: Callable[[Trained], None] | None = None,
+    study: str = "",
+    workers: int | None = None,
+    workers_used: Executor | None = None,
+    on_done: Callable[[Trained], None] | None = None,
 ) -> dict[K, Evaluation]:
-    """The evaluation of each: trained, as far as ``store`` lacks it, and kept there as it ends.
+    """The evaluation of each request, by its key.
 
-    The same call again goes on where it was interrupted, or returns at once.
+    An evaluation that ``store`` has under the evaluator's task and data is taken from there; the
+    others are made now, and each is written to ``store`` as it ends. The same call again
+    therefore resumes after an interruption. With ``study``, the name of a study in ``store``,
+    every evaluation is also linked to it (:meth:`bbnas.store.Store.refer`).
+
+    ``workers`` is the number of processes that are started for this call, by default one per
+    core; 1 is this process. ``workers_used`` are open workers of the same evaluator instead.
+    ``on_done`` is called after each new training.
 
     Raises:
-        UserError: one of them could not be trained at all.
+        UserError: a design could not be trained at all.
     """
-    known: dict[K, Evaluation] = {}
-    for name, want in wanted.items():
-        found = store.find_evaluation(want.design, task, want.protocol, dataset.fingerprint)
-        if found is not None:
-            known[name] = found
-    missing = {name: want for name, want in wanted.items() if name not in known}
-    if missing:
-        before, started = len(known), time.monotonic()
-
-        def keep(name: K, new: Evaluation) -> None:
-            store.add_evaluation(new)
-            known[name] = new
-            if on_trained is not None:
-                each = (time.monotonic() - started) / (len(known) - before)
-                left = each * (len(wanted) - len(known))
-                on_trained(Trained(wanted[name].label, new, len(known), len(wanted), left))
-
-        first = next(iter(missing.values())).protocol
-        train = evaluate or TrainingEvaluator(task, first, dataset, device)
-        execute = executor(min(workers, len(missing)), train)
-        try:
-            measure_named(missing, lambda *_: None, keep, execute)
-        finally:
-            execute.close()
-    return {name: known[name] for name in wanted}
+    work = _Requests(requests, evaluator, store, study, on_done)
+    if not work.waiting:
+        return work.results()
+    if workers_used is not None:
+        workers_used.run(work)
+        return work.results()
+    opened = executor(min(workers or available_cores(), len(work.waiting)), evaluator)
+    try:
+        opened.run(work)
+    finally:
+        opened.close()
+    return work.results()
 
 
-def measure_named(
-    wanted: Mapping[K, Wanted],
-    find: Callable[[Design, Protocol], Evaluation | None],
-    keep: Callable[[K, Evaluation], None],
-    execute: Executor,
-) -> dict[K, Evaluation]:
-    """The evaluation of each; ``find`` says what is known, ``keep`` takes what is new.
+def study_evaluator(
+    config: StudyConfig, dataset: Dataset, device: str = "auto"
+) -> TrainingEvaluator:
+    """The evaluator of a study's candidates, for more trainings under the same circumstances.
 
     Raises:
-        UserError: one of them could not be evaluated.
+        UserError: ``dataset`` is not the study's.
     """
-    work = _Named(wanted, find, keep)
-    execute.run(work)
-    return {name: work.found[name] for name in wanted}
+    if dataset.fingerprint != config.data:
+        raise UserError(
+            f"study {config.name!r} is of {config.data_description}, not of "
+            f"{dataset.description}: name the study's images by --data"
+        )
+    return TrainingEvaluator(get_task(config.task), config.protocol, dataset, device)
 
 
-class _Named(Generic[K]):
-    """A Work of named designs."""
+class _Requests(Generic[K]):
+    """The Work of ``train_all``: jobs for the requests that the store cannot answer."""
 
     def __init__(
         self,
-        wanted: Mapping[K, Wanted],
-        find: Callable[[Design, Protocol], Evaluation | None],
-        keep: Callable[[K, Evaluation], None],
+        requests: Mapping[K, Request],
+        evaluator: Evaluator,
+        store: Store | None,
+        study: str,
+        on_done: Callable[[Trained], None] | None,
     ) -> None:
-        self.found: dict[K, Evaluation] = {}
-        self._names = list(wanted)
-        self._wanted = wanted
-        self._find = find
-        self._keep = keep
+        self._requests = requests
+        self._keys = list(requests)
+        self._store = store
+        self._study = study
+        self._on_done = on_done
+        self._evaluations: dict[K, Evaluation] = {}
         self._deaths = 0
-        self._waiting = list(range(len(self._names)))
+        self._started = time.monotonic()
+        if store is not None:
+            for key, (design, protocol, _) in requests.items():
+                stored = store.find_evaluation(design, evaluator.task, protocol, evaluator.data)
+                if stored is not None:
+                    self._keep(key, stored)
+        self._stored = len(self._evaluations)
+        # Positions in ``_keys`` of the requests that no worker has yet.
+        self.waiting = [i for i, key in enumerate(self._keys) if key not in self._evaluations]
+
+    def results(self) -> dict[K, Evaluation]:
+        return {key: self._evaluations[key] for key in self._keys}
 
     def next(self) -> Job | None:
-        while self._waiting:
-            number = self._waiting.pop(0)
-            name = self._names[number]
-            want = self._wanted[name]
-            found = self._find(want.design, want.protocol)
-            if found is None:
-                return Job(number, want.design, baseline=want.label, protocol=want.protocol)
-            self.found[name] = found
-        return None
+        if not self.waiting:
+            return None
+        number = self.waiting.pop(0)
+        request = self._requests[self._keys[number]]
+        return Job(number, request.design, baseline=request.label, protocol=request.protocol)
 
     def finish(self, job: Job, found: Evaluation) -> None:
-        name = self._names[job.number]
-        self._keep(name, found)
-        self.found[name] = found
+        key = self._keys[job.number]
+        self._keep(key, found)
+        if self._on_done is not None:
+            done, total = len(self._evaluations), len(self._requests)
+            seconds = (time.monotonic() - self._started) / (done - self._stored)
+            label = self._requests[key].label
+            self._on_done(Trained(label, found, done, total, seconds * (total - done)))
 
     def failed(self, job: Job, reason: str) -> None:
         raise UserError(f"{job.baseline} could not be evaluated: {reason}")
@@ -142,4 +151,11 @@ class _Named(Generic[K]):
         self._deaths += 1
         if self._deaths >= MAX_DEATHS:
             self.failed(job, f"{self._deaths} workers died, the last: {reason}")
-        self._waiting.insert(0, job.number)
+        self.waiting.insert(0, job.number)
+
+    def _keep(self, key: K, evaluation: Evaluation) -> None:
+        self._evaluations[key] = evaluation
+        if self._store is not None and self._study:
+            self._store.refer(self._study, evaluation)
+        elif self._store is not None:
+            self._store.add_evaluation(evaluation)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,28 +11,28 @@ import numpy as np
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, Evaluator
-from bbnas.protocol import Protocol
-from bbnas.runs.benefit import benefit_designs, binarization_order
+from bbnas.evaluation import Evaluator
+from bbnas.runs.benefit import benefit_requests, binarization_order
 from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
 from bbnas.runs.executors import Executor, executor
-from bbnas.runs.train_all import Wanted, measure_named
+from bbnas.runs.train_all import train_all
 from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, paused_folder, ready_url, storage_url
+from bbnas.store import Store, default_url, open_store, paused_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task
+from bbnas.threads import available_cores
 
 if TYPE_CHECKING:
     from bbnas.searching.loop import Event, Loop
 
-__all__ = ["SAMPLERS", "SearchResult", "available_cores", "sampler_options", "search", "summary"]
+__all__ = ["SAMPLERS", "SearchResult", "sampler_options", "search", "summary"]
 
 
 @dataclass(frozen=True)
@@ -88,11 +87,10 @@ def search(
     """
     confirm = confirmed_by_default(budget) if confirm is None else confirm
     workers = _checked(config, evaluator, budget, workers, confirm)
-    url = ready_url(config.name) if storage is None else storage_url(storage)
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
-    store = Store(url, create=True)
+    store = open_store(storage, default_url(config.name), create=True)
     config = _completed(config, stored_config(store, config.name))
-    evaluator = evaluator.pausing(paused_folder(url, config.name))
+    evaluator = evaluator.pausing(paused_folder(store.url, config.name))
     clock = None
     if config.latency is not None:
         clock = Clock(store, evaluator.task, config.latency)
@@ -107,14 +105,13 @@ def search(
         try:
             space = config.space
             if config.guide == "vcvp":
-                space = _guided(space, evaluator.task, ledger, workers_used)
+                space = _guided(config, evaluator, store, workers_used)
             fitted = _distinct(baselines or {}, evaluator.task)
             loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
             _run(loop, workers_used)
             if confirm:
                 study = store.load_study(config.name)
-                largest = evaluator.largest_patch
-                confirm_best(store, study, confirm, largest, workers_used, loop.say)
+                confirm_best(store, study, confirm, evaluator, workers_used, loop.say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -226,23 +223,20 @@ def _run(loop: Loop, workers: Executor) -> None:
         time.sleep(0.5)
 
 
-def _guided(space: Space, task: Task, ledger: Ledger, workers: Executor) -> Space:
+def _guided(
+    config: StudyConfig, evaluator: Evaluator, store: Store, workers_used: Executor
+) -> Space:
     """The space whose parts are binarized in the order of VC and VP."""
-    config = ledger.config
-
-    def find(design: Design, protocol: Protocol) -> Evaluation | None:
-        return ledger.store.find_evaluation(design, task, protocol, config.data)
-
-    def keep(_name: str, reference: Evaluation) -> None:
-        ledger.refer(reference)
-
-    designs = benefit_designs(task, space).items()
-    wanted = {name: Wanted(design, config.protocol, name) for name, design in designs}
-    found = measure_named(wanted, find, keep, workers)
-    for reference in found.values():  # those of another study too
-        ledger.refer(reference)
+    space = config.space
+    evaluations = train_all(
+        benefit_requests(evaluator.task, config.protocol, space),
+        evaluator,
+        store,
+        study=config.name,
+        workers_used=workers_used,
+    )
     ever = {part for subset in space.axes.binarize for part in subset}
-    return space.guided([part for part in binarization_order(found) if part in ever])
+    return space.guided([part for part in binarization_order(evaluations) if part in ever])
 
 
 def _distinct(baselines: Mapping[str, Design], task: Task) -> dict[str, Design]:
@@ -254,11 +248,3 @@ def _distinct(baselines: Mapping[str, Design], task: Task) -> dict[str, Design]:
         if first.setdefault(fitting.key, name) == name:
             fitted[name] = fitting
     return fitted
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1

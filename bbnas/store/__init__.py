@@ -5,27 +5,31 @@ from __future__ import annotations
 from bbnas.store.places import (
     ABLATIONS,
     FIDELITY,
+    RUNS,
     STUDIES,
     TABLE,
     default_url,
+    open_store,
     open_study,
     paused_folder,
-    ready_url,
     storage_url,
-    valid_name,
+    stored_studies,
+    study_names,
 )
 from bbnas.store.store import Store
 
 __all__ = [
     "ABLATIONS",
     "FIDELITY",
+    "RUNS",
     "STUDIES",
     "TABLE",
     "Store",
     "default_url",
+    "open_store",
     "open_study",
     "paused_folder",
-    "ready_url",
     "storage_url",
-    "valid_name",
+    "stored_studies",
+    "study_names",
 ]

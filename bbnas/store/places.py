@@ -1,8 +1,7 @@
-"""Where databases lie: their URLs, their folders, and how a study is found."""
+"""Where databases lie: their URLs, the folders that hold them, and how a study is found."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,13 +10,16 @@ from bbnas.errors import UserError, unknown
 from bbnas.store.store import Store
 from bbnas.study import Study
 
+# Folder of the studies' databases, one a study, below the current folder.
 STUDIES = Path("studies")
-# A database that is no study: how protocols were found to rank designs.
-FIDELITY = "fidelity"
-# Where the trainings of the studies in studies/*.yaml are kept.
-ABLATIONS = "ablations"
-# Where the trainings of a whole space are kept until they are a table.
-TABLE = "sampler-table"
+# Folder of what else commands keep: trained networks, and the databases below.
+RUNS = Path("runs")
+# Trainings of `bbnas fidelity`, and how well protocols ranked designs.
+FIDELITY = RUNS / "fidelity.db"
+# Trainings of `bbnas ablation run`, shared by all ablations.
+ABLATIONS = RUNS / "ablations.db"
+# Trainings of `bbnas bench sampler --tabulate`, until they are a table.
+TABLE = RUNS / "sampler-table.db"
 
 
 def storage_url(storage: str | Path) -> str:
@@ -27,58 +29,92 @@ def storage_url(storage: str | Path) -> str:
 
 
 def default_url(name: str) -> str:
-    """Where the study ``name`` is kept unless said otherwise."""
-    return f"sqlite:///{STUDIES / name}.db"
+    """Where the study ``name`` is kept unless a storage is given."""
+    return storage_url(STUDIES / f"{name}.db")
 
 
-def ready_url(name: str) -> str:
-    """``default_url``, with the folder made.
+def open_store(storage: str | Path | None, default: str | Path, create: bool = False) -> Store:
+    """The database at ``storage``, or at ``default`` where it is None: URLs or paths of files.
+
+    ``create`` makes what is missing: the tables, the file and, of ``default``, its folder.
 
     Raises:
-        UserError: the folder cannot be made here.
+        UserError: no such database, one that cannot be opened, or a folder that cannot be made.
     """
+    url = storage_url(default if storage is None else storage)
+    if create and storage is None:
+        _make_folder(url)
+    return Store(url, create)
+
+
+def _make_folder(url: str) -> None:
+    folder = Path(sa.make_url(url).database or "").parent
     try:
-        STUDIES.mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{STUDIES}/ cannot be made here ({error.strerror}); change the folder, or give "
+            f"{folder}/ cannot be made here ({error.strerror}); change the folder, or give "
             "--storage URL"
         ) from error
-    return default_url(name)
 
 
-def paused_folder(url: str, name: str) -> Path:
+def paused_folder(url: sa.URL, name: str) -> Path:
     """Where the trainings that a study stopped are kept: beside its database if that is a file."""
-    found = sa.make_url(url)
-    beside = found.database if found.get_backend_name() == "sqlite" else None
+    beside = url.database if url.get_backend_name() == "sqlite" else None
     return (Path(beside) if beside else STUDIES / name).with_suffix(".paused").absolute()
 
 
-def valid_name(name: str) -> str:
-    """``name`` if a study, and so a file, may be called that; else UserError."""
-    if not re.fullmatch(r"[^\W_][\w.+-]{0,99}", name):
-        raise UserError(
-            f"study name {name!r}: must be at most 100 letters, digits, '-', '_', '.' or '+' and "
-            "begin with a letter or digit"
-        )
-    return name
-
-
 def open_study(study: str, storage: str | None = None) -> Study:
-    """A stored study by name (``studies/NAME.db`` or in ``storage``), or by the path of a .db.
+    """A stored study: by name (in ``studies/``, or in ``storage``), or by any path or URL that
+    leads to its database, with or without ``.db``.
 
     Raises:
         UserError: there is no such study, or the database cannot be read.
     """
     if storage is not None:
         return Store(storage_url(storage)).load_study(study)
-    if "/" in study or study.endswith(".db"):
-        return Store(storage_url(study)).load_study()
-    if not (STUDIES / f"{study}.db").exists():
-        known = sorted(path.stem for path in STUDIES.glob("*.db"))
-        if known:
-            raise unknown(f"study in {STUDIES}/", study, known)
-        raise UserError(
-            f"no study {study!r}: {STUDIES}/ holds none; give the path of its .db or --storage URL"
-        )
-    return Store(default_url(study)).load_study(study)
+    if "://" in study:
+        return Store(study).load_study()
+    places = (STUDIES / f"{study}.db", Path(study), Path(f"{study}.db"), STUDIES / study)
+    for file in places:
+        if file.is_file():
+            return _study_in(Store(storage_url(file)), file.stem)
+    path = "/" in study or study.endswith(".db")
+    folder = Path(study).parent if path else STUDIES
+    if known := [file.stem for file in sorted(folder.glob("*.db"))]:
+        raise unknown(f"study in {folder}/", Path(study).stem if path else study, known)
+    if path:
+        return Store(storage_url(study)).load_study()  # which says that there is none
+    raise UserError(
+        f"no study {study!r}: {STUDIES}/ holds none; give the path of its database, or --storage"
+    )
+
+
+def _study_in(store: Store, name: str) -> Study:
+    """The only study of a database, or the one that is named as its file."""
+    return store.load_study(name if name in store.studies() else None)
+
+
+def stored_studies(storage: str | None = None) -> tuple[list[Study], list[str]]:
+    """The studies in ``storage``, or in ``studies/`` by default; and of each database there that
+    cannot be read, the reason.
+
+    Raises:
+        UserError: ``storage`` cannot be read.
+    """
+    if storage is not None:
+        store = Store(storage_url(storage))
+        return [store.load_study(name) for name in store.studies()], []
+    studies: list[Study] = []
+    unread: list[str] = []
+    for file in sorted(STUDIES.glob("*.db")):
+        try:
+            studies += stored_studies(str(file))[0]
+        except UserError as error:
+            unread.append(str(error))
+    return studies, unread
+
+
+def study_names() -> list[str]:
+    """The names of the databases in ``studies/``; none is opened."""
+    return [file.stem for file in sorted(STUDIES.glob("*.db"))]

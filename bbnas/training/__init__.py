@@ -1,6 +1,6 @@
-"""Training, scoring, checkpoints and restoring: everything that runs a network.
+"""Training networks: the loop, a design's evaluation, a recipe in full, states as files.
 
-Names load on first use: recipes and exports must not wait a second for torch.
+Names load on first use: importing torch takes more than a second.
 """
 
 from __future__ import annotations

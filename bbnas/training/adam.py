@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 class Adam:
-    """Steps of Adam, t = 1, 2, ….
+    """Adam's update of all parameters, a step at a time.
 
     m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², w ← w − lr·m̂/(√v̂ + 10⁻⁸), where m̂ = m/(1−β₁ᵗ) and
-    v̂ = v/(1−β₂ᵗ).
+    v̂ = v/(1−β₂ᵗ) at step t = 1, 2, ….
 
-    As torch.optim.Adam, by the same fused kernel, but the parameters become views of one vector:
-    on one thread a step takes 0.15 ms at width 16 with 16 body convolutions, torch's 0.41 ms. It
-    also spares every worker the 2 s in which torch's first optimizer imports a compiler.
+    It calls the fused kernel of torch.optim.Adam directly, a private function of torch, because
+    the first optimizer of torch.optim imports torch's compiler: 814 modules, 1.1 s of processor
+    time and 2 s of wall time, in every worker (torch 2.13, two cores of an AMD EPYC). The
+    parameters become views of one vector, so the kernel runs once: a step takes 0.15 ms for the
+    99 parameters of BBCU-M at width 16 and depth 16, that of ``torch.optim.Adam(fused=True)``
+    0.43 ms (one thread, same machine).
 
-    ``mean`` (m) and ``square`` (v) and the number of steps are all of its state.
+    ``mean`` (m), ``square`` (v) and the number of steps are its whole state.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], betas: tuple[float, float]) -> None:
@@ -42,10 +45,12 @@ class Adam:
 
     @torch.no_grad()
     def step(self, number: int, learning_rate: float) -> None:
-        """The step with this number, from 1; a parameter without a gradient stays as it is."""
+        """Do step ``number``, counted from 1; the gradient of a parameter without one is 0."""
         beta1, beta2 = self.betas
-        found = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters]
-        gradient = torch.cat([grad.reshape(-1) for grad in found])
+        gradients = [
+            p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters
+        ]
+        gradient = torch.cat([each.reshape(-1) for each in gradients])
         torch._fused_adam_(
             [self.flat],
             [gradient],

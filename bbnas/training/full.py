@@ -1,4 +1,4 @@
-"""Training a recipe in full: checkpoints, exact resume, TensorBoard, validation on the way."""
+"""Training a recipe in full: checkpoints, exact resume, validations, a TensorBoard log."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING
 
 from torch.utils.tensorboard import SummaryWriter
 
-from bbnas.data import Patches, load_dataset
+from bbnas.data import load_dataset
 from bbnas.environment import environment
 from bbnas.errors import UserError
-from bbnas.files import write_atomically
-from bbnas.inference.checkpoint import (
-    CheckpointInfo,
-    disk_message,
-    load_state,
-    read_info,
-    save_checkpoint,
-)
+from bbnas.files import disk_message, write_atomically
+from bbnas.inference.checkpoint import CheckpointInfo, read_checkpoint
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import score
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
-from bbnas.training.loop import Diverged, Training, initialise
+from bbnas.training.loop import Diverged, Training
+from bbnas.training.state import resume_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,15 +27,15 @@ if TYPE_CHECKING:
     from bbnas.data import Dataset
 
 LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log"
-LOG_EVERY = 10
+LOG_EVERY = 10  # iterations between two events; a training of fewer than 200 has 20 events
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
-    ``loss`` is the mean L1 loss since the last event, ``seconds_left`` an estimate; ``psnr`` and
-    ``ssim`` are those of a validation just done, else None.
+    ``loss`` is the mean L1 loss since the last event. ``seconds_left`` is an estimate. ``psnr``
+    (dB) and ``ssim`` are those of a validation just done, else None.
     """
 
     iteration: int
@@ -63,21 +58,23 @@ def train(
     on_event: Callable[[Progress], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> CheckpointInfo:
-    """Train a recipe into the folder ``output``; what its last checkpoint says.
+    """Train a recipe into the folder ``output``; the header of its last checkpoint.
 
-    The folder then holds ``recipe.yaml`` as it was trained, ``last.safetensors`` (weights and
-    Adam's state), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
-    TensorBoard. ``data`` overrides the recipe's folder of images; ``iterations`` shortens the
+    The folder holds ``recipe.yaml`` as trained, ``last.safetensors`` (weights and Adam's
+    moments), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
+    TensorBoard. ``data`` replaces the recipe's folder of images. ``iterations`` shortens the
     schedule in proportion. A checkpoint is written at each validation and every
-    ``checkpoint_seconds``.
+    ``checkpoint_seconds`` seconds. ``device`` is as for
+    :func:`bbnas.inference.device.resolve_device`: ``auto`` is CUDA where there is a GPU.
 
-    ``resume`` goes on from the last checkpoint, however the run ended, or starts if there is
-    none. On a CPU, with the same number of threads, the result is that of a run never
-    interrupted, to the bit.
+    ``resume`` continues from the last checkpoint, however the run ended; without a checkpoint
+    the run starts. On a CPU, with the same number of threads, the result equals that of a run
+    never interrupted, to the bit.
 
     Raises:
-        UserError: a run is there and not resumed, or is another recipe's or other images';
-            training diverges; the disk is full. The last checkpoint is kept in each case.
+        UserError: the folder holds a run and ``resume`` is False; that run is of another recipe
+            or other images; training diverges; the disk is full. The last checkpoint is kept in
+            each case.
     """
     place = resolve_device(device)
     folder = Path(output)
@@ -94,23 +91,20 @@ def train(
     if before is not None:
         _check_same(folder, before, recipe, dataset)
 
-    protocol = recipe.protocol
     task = get_task(recipe.task)
-    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
-    network = initialise(recipe.design, task, protocol)
-    training = Training(network, patches, protocol, place)
+    training = Training.of(recipe.design, task, recipe.protocol, dataset, place)
     info = CheckpointInfo(
         recipe=recipe, iteration=0, data=dataset.fingerprint, environment=environment(str(place))
     )
     if before is not None:
-        info = load_state(folder / LAST, training)
+        info = resume_checkpoint(folder / LAST, training)
     run = _Run(folder, training, dataset, info, checkpoint_seconds, on_event)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for draft in folder.glob(".*.safetensors.*"):  # of a process that was killed
+        for draft in folder.glob(".*.safetensors.*"):  # left by a process that was killed
             draft.unlink()
         write_atomically(folder / "recipe.yaml", recipe.to_yaml().encode())
-        run.go()
+        run.run()
     except Diverged as error:
         raise UserError(
             f"training {error}; {run.kept()}; lower protocol.learning_rate in the recipe and "
@@ -118,21 +112,21 @@ def train(
         ) from error
     except OSError as error:
         raise UserError(
-            f"{disk_message(error, folder)}, then go on with --resume ({run.kept()})"
+            f"{disk_message(error, folder)}, then resume with --resume ({run.kept()})"
         ) from error
     return run.info
 
 
 def _earlier(folder: Path, resume: bool) -> CheckpointInfo | None:
-    """What the run in ``folder`` says of itself; None if there is none."""
+    """The header of the last checkpoint in ``folder``; None if there is none."""
     last = folder / LAST
     if not last.exists():
         return None
     if not resume:
         raise UserError(
-            f"{folder} already holds a run: go on with it by --resume, or name another folder"
+            f"{folder} already holds a run: resume it with --resume, or name another folder"
         )
-    return read_info(last)
+    return read_checkpoint(last)[0]
 
 
 def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: Dataset) -> None:
@@ -152,11 +146,11 @@ def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: D
 
 
 def _flat(recipe: Recipe) -> dict[str, object]:
-    """What a training depends on, by dotted key."""
-    found: dict[str, object] = {"task": recipe.task}
+    """The values that decide the result of a training, by dotted key."""
+    flat: dict[str, object] = {"task": recipe.task}
     for part, value in (("design", recipe.design), ("protocol", recipe.protocol)):
-        found |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
-    return found
+        flat |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
+    return flat
 
 
 class _Run:
@@ -184,7 +178,7 @@ class _Run:
             return "no checkpoint was written yet"
         return f"the checkpoint of iteration {self.saved} is kept in {self.folder / LAST}"
 
-    def go(self) -> None:
+    def run(self) -> None:
         training = self.training
         total = training.protocol.iterations
         log_every = min(LOG_EVERY, max(1, total // 20))
@@ -193,7 +187,8 @@ class _Run:
         started = saved = time.monotonic()
         if first == total:
             return
-        # Steps logged after the last checkpoint are done again: purge_step hides the first ones.
+        # Steps after the last checkpoint are done and logged again; purge_step hides the earlier
+        # entries.
         with SummaryWriter(str(self.folder / LOG), purge_step=first + 1) as writer:
             while training.iteration < total:
                 here = training.iteration
@@ -208,7 +203,7 @@ class _Run:
                     self._validate(writer)
                 now = time.monotonic()
                 if validated or now - saved >= self.checkpoint_seconds:
-                    # Logs first: what the checkpoint has passed is never logged again.
+                    # Flush the log first: steps before the checkpoint are never logged again.
                     writer.flush()
                     self._save(LAST)
                     saved = now
@@ -244,17 +239,17 @@ class _Run:
         writer.add_scalar("validation/ssim", mean.ssim, training.iteration)
         best = self.info.best_psnr
         better = best is None or mean.psnr > best
-        found = {"psnr": mean.psnr, "ssim": mean.ssim}
+        scores = {"psnr": mean.psnr, "ssim": mean.ssim}
         if better:
-            found["best_psnr"] = mean.psnr
-        self.info = self.info.model_copy(update=found)
+            scores["best_psnr"] = mean.psnr
+        self.info = self.info.model_copy(update=scores)
         if better:
-            # Before last.safetensors: killed in between, a resumed run does this step again.
+            # Best before last: a run killed in between repeats this validation when resumed.
             self._save(BEST)
 
     def _save(self, name: str) -> None:
         self.training.check_weights()
         self.info = self.info.model_copy(update={"iteration": self.training.iteration})
-        save_checkpoint(self.folder / name, self.training, self.info, state=name == LAST)
+        save_checkpoint(self.folder / name, self.training, self.info, moments=name == LAST)
         if name == LAST:
             self.saved = self.training.iteration

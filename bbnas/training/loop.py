@@ -1,24 +1,30 @@
-"""The training loop: one for the proxy and for the paper's full schedule."""
+"""The training loop: the same for the proxy and for the paper's full schedule."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
+from bbnas.data import Patches
+from bbnas.inference.device import resolve_device
+from bbnas.inference.tensors import WEIGHTS, weights_of
 from bbnas.networks import build, calibrate
 from bbnas.training.adam import Adam
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Callable, Mapping
 
-    from bbnas.data import Patches
+    from bbnas.data import Dataset
     from bbnas.design import Design
     from bbnas.networks import RestorationNetwork
     from bbnas.protocol import Protocol
     from bbnas.tasks import Task
+
+MEAN, SQUARE = "adam.mean", "adam.square"  # names of Adam's moments in a state
 
 
 class Diverged(Exception):  # noqa: N818 - a finding about a design, not a fault
@@ -30,11 +36,12 @@ class Diverged(Exception):  # noqa: N818 - a finding about a design, not a fault
 
 
 def learning_rate(protocol: Protocol, iteration: int) -> float:
-    """The learning rate of the step with this number, counted from 0.
+    """The learning rate of the step ``iteration``, counted from 0.
 
-    ``onecycle`` is Smith's one-cycle policy as in PyTorch: a cosine from 1/25 of the peak over
-    30 % of the iterations, then a cosine down to a 250,000th. ``halve`` halves the rate every
-    ``halve_every`` iterations. Closed forms, so that a resumed run needs no scheduler state.
+    ``onecycle`` is Smith's one-cycle policy as PyTorch has it: a cosine from 1/25 of the peak
+    over 30 % of the iterations, then a cosine down to 1/250,000 of it. ``halve`` halves the rate
+    every ``halve_every`` iterations. Both are closed forms, so a resumed training needs no
+    scheduler state.
     """
     peak = protocol.learning_rate
     if protocol.schedule == "halve":
@@ -53,7 +60,7 @@ def _cosine(start: float, end: float, share: float) -> float:
 def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNetwork:
     """The network that ``protocol`` trains for ``design``, its weights drawn from its seed.
 
-    The caller's random state is left as it was.
+    The caller's random state is left unchanged.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(protocol.seed)
@@ -61,39 +68,77 @@ def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNet
 
 
 class Training:
-    """A network on its way through a protocol: L1 loss, Adam.
+    """A network being trained by a protocol: L1 loss, Adam.
 
-    Its whole state is the weights, Adam's moments and ``iteration`` (steps done): patches, the
-    learning rate and the estimator's progress follow from the iteration. On a CPU the same
-    state leads to the same bits, given the same number of threads.
+    Its whole state is the weights, Adam's moments and ``iteration``, the number of steps done:
+    patches, learning rate and the estimator's progress follow from the iteration. On a CPU, with
+    the same number of threads, equal states lead to equal bits.
+
+    ``batch_at`` gives the LQ and HQ patches of an iteration. :meth:`of` sets up a training of a
+    design.
     """
 
     def __init__(
         self,
         network: RestorationNetwork,
-        patches: Patches,
+        batch_at: Callable[[int], tuple[Tensor, Tensor]],
         protocol: Protocol,
-        device: torch.device,
+        device: str | torch.device = "auto",
     ) -> None:
-        self.network = network.to(device)
-        self.patches = patches
+        self.device = resolve_device(device)
+        self.network = network.to(self.device)
+        self.batch_at = batch_at
         self.protocol = protocol
-        self.device = device
         self.iteration = 0
         self.adam = Adam(self.network.parameters(), protocol.betas)
 
+    @classmethod
+    def of(
+        cls,
+        design: Design,
+        task: Task,
+        protocol: Protocol,
+        dataset: Dataset,
+        device: str | torch.device = "auto",
+    ) -> Self:
+        """The training of ``protocol.trained(design)`` on ``dataset``, at iteration 0.
+
+        Raises:
+            UserError: the device is not there; an image is smaller than the protocol's patch.
+        """
+        patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
+        return cls(initialise(design, task, protocol), patches.batch_at, protocol, device)
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors of the state: ``network.*`` and Adam's moments, not copied."""
+        weights = {f"{WEIGHTS}{n}": t for n, t in self.network.state_dict().items()}
+        return weights | {MEAN: self.adam.mean, SQUARE: self.adam.square}
+
+    def load(self, state: Mapping[str, Tensor], iteration: int) -> None:
+        """Continue from ``state``, which was reached after ``iteration`` steps.
+
+        Raises:
+            ValueError: it is the state of another network; this training is unchanged.
+        """
+        if _shapes(state) != _shapes(self.state()):
+            raise ValueError("it is the state of another network")
+        self.network.load_state_dict(weights_of(state))
+        self.adam.mean.copy_(state[MEAN])
+        self.adam.square.copy_(state[SQUARE])
+        self.iteration = iteration
+
     @property
     def learning_rate(self) -> float:
-        """That of the last step done (of the first, before it)."""
+        """The learning rate of the last step done, or of the first before it."""
         return learning_rate(self.protocol, max(self.iteration - 1, 0))
 
     def advance(self, steps: int) -> float:
         """Do ``steps`` steps, at most to the end of the protocol; their mean L1 loss on 0..1.
 
         Raises:
-            Diverged: a loss that is not finite. A GPU is asked once a call, not every step.
+            Diverged: a loss is not finite. On a GPU the loss is read once a call, not every step.
         """
-        self.network.train()  # a validation in between leaves it in evaluation mode
+        self.network.train()  # a validation leaves it in evaluation mode
         begin = self.iteration
         end = min(begin + steps, self.protocol.iterations)
         total = torch.zeros((), device=self.device)
@@ -111,7 +156,7 @@ class Training:
         return mean
 
     def _step(self) -> Tensor:
-        lq, hq = self.patches.batch_at(self.iteration)
+        lq, hq = self.batch_at(self.iteration)
         lq, hq = lq.to(self.device, non_blocking=True), hq.to(self.device, non_blocking=True)
         if self.iteration == 0:
             calibrate(self.network, lq)
@@ -124,7 +169,11 @@ class Training:
         return loss.detach()
 
     def check_weights(self) -> None:
-        """Raises Diverged for a weight that is not finite: the last step has no loss to tell."""
+        """Raise Diverged if a weight is not finite: no loss shows what the last step did."""
         for name, value in self.network.state_dict().items():
             if value.is_floating_point() and not bool(value.isfinite().all()):
                 raise Diverged(self.iteration, f"{name} is not finite")
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}

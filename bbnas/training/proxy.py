@@ -7,13 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from bbnas.cost import ops_and_params
-from bbnas.data import Patches
 from bbnas.environment import environment
 from bbnas.evaluation import Evaluation, Status
-from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import score
-from bbnas.training.loop import Diverged, Training, initialise
-from bbnas.training.paused import Progress, go_on, pause, paused_file
+from bbnas.training.loop import Diverged, Training
+from bbnas.training.state import PausedEvaluation, pause, paused_file, resume_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from bbnas.protocol import Protocol
     from bbnas.tasks import Task
 
-CURVE_POINTS = 64
+CURVE_POINTS = 64  # most points of a training's curve
 
 
 def evaluate_design(
@@ -32,7 +30,7 @@ def evaluate_design(
     task: Task,
     protocol: Protocol,
     dataset: Dataset,
-    device: str = "cpu",
+    device: str = "auto",
     progress: Callable[[int, float], None] | None = None,
     *,
     until: int | None = None,
@@ -42,24 +40,23 @@ def evaluate_design(
 
     PSNR (dB) and SSIM are means over the images; the cost is that of ``design`` itself. A
     training that diverges is a finding, with status ``diverged``, not an error. ``progress`` is
-    called with (iterations done, mean loss) some 64 times; each pair is a point of the curve.
+    called with (iterations done, mean loss) about 64 times; each pair is a point of the curve.
 
-    The network is scored at each of the protocol's rungs. ``until`` ends the training at that
-    iteration, one of the rungs, with status ``stopped``; the folder ``paused`` then keeps its
-    state, from which another call goes on: the end is the same to the bit.
+    The network is scored at each of the protocol's rungs. ``until``, one of the rungs, ends the
+    training at that iteration with status ``stopped`` and writes its state to the folder
+    ``paused``; a later call with the same folder resumes it. On a CPU the result is that of a
+    training never paused, to the bit.
 
     Raises:
         UserError: the device is not there.
     """
-    place = resolve_device(device)
     started = time.perf_counter()
     ops, params = ops_and_params(design, task)
-    patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
-    training = Training(initialise(design, task, protocol), patches, protocol, place)
-    before, file = Progress(), None
+    training = Training.of(design, task, protocol, dataset, device)
+    before, file = PausedEvaluation(), None
     if paused is not None and protocol.rungs:
         file = paused_file(paused, design, task, protocol, dataset.fingerprint)
-        before = go_on(file, training)
+        before = resume_paused(file, training)
     curve, rungs = list(before.curve), list(before.rungs)
     end = protocol.iterations if until is None else until
     stride = math.ceil(protocol.iterations / CURVE_POINTS)
@@ -67,9 +64,9 @@ def evaluate_design(
     error, psnr, ssim = "", math.nan, math.nan
 
     def scored() -> tuple[float, float]:
-        side = protocol.validation_side
-        _, psnr, ssim = score(training.network, task, dataset.validation, place, side)[-1]
-        return psnr, ssim
+        images, side = dataset.validation, protocol.validation_side
+        mean = score(training.network, task, images, training.device, side)[-1]
+        return mean.psnr, mean.ssim
 
     try:
         while training.iteration < end:
@@ -87,7 +84,7 @@ def evaluate_design(
         status, error = "diverged", str(divergence)
     seconds = before.seconds + time.perf_counter() - started
     if file is not None and status == "stopped":
-        pause(file, training, Progress(tuple(curve), tuple(rungs), seconds))
+        pause(file, training, PausedEvaluation(tuple(curve), tuple(rungs), seconds))
     elif file is not None:
         file.unlink(missing_ok=True)
     return Evaluation(
@@ -103,6 +100,6 @@ def evaluate_design(
         seconds=seconds,
         curve=tuple(curve),
         rungs=tuple(rungs),
-        environment=environment(str(place)),
+        environment=environment(str(training.device)),
         error=error,
     )

@@ -10,6 +10,7 @@ from bbnas.analysis import effects
 from bbnas.analysis.effects import fit_effects
 from bbnas.design import TITLES, Design
 from bbnas.presets import load_design
+from bbnas.space import load_space
 from bbnas.study import Candidate
 from bbnas.tasks import Part, get_task
 

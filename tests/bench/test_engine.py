@@ -10,7 +10,17 @@ import pytest
 
 from bbnas.bench import engine as engine_bench
 from bbnas.bench.contestants import chain
-from bbnas.bench.engine import ALL, AVX2, BOUNDS, CASES, LQ, Bench, Timing, judge, roofline
+from bbnas.bench.engine import (
+    ALL,
+    AVX2,
+    BOUNDS,
+    CASES,
+    LQ,
+    EngineBench,
+    Timing,
+    check_rules,
+    roofline,
+)
 from bbnas.cli import main
 from bbnas.engine import Model, check, isas
 from bbnas.errors import UserError
@@ -39,28 +49,28 @@ UNIT = timings("unit", bbnas_1=2, counting_1=1, copying_1=0.5)
 
 
 def test_rules_are_judged_where_they_hold() -> None:
-    fastest, bf16, pytorch, avx2, threads = judge(NETWORK, "avx512")
+    fastest, bf16, pytorch, avx2, threads = check_rules(NETWORK, "avx512")
     assert fastest.peer == "fastest fp32 peer, OpenVINO fp32"
     assert fastest.ratio == pytest.approx(7.9)
     assert (fastest.passed, pytorch.passed, threads.passed) == (False, True, True)
     assert (fastest.word, pytorch.word) == ("falls short", "pass")
     assert (bf16.ratio, bf16.passed, bf16.word) == (None, None, "not measured")
-    # Peers that were not kept to AVX2 are nothing to judge the AVX2 path by.
-    assert (avx2.passed, avx2.word) == (None, "of avx2 only")
+    # Peers that were not kept to AVX2 are nothing to check_rules the AVX2 path by.
+    assert (avx2.passed, avx2.word) == (None, "avx2 only")
     kept = timings("bbcu-m", bbnas_avx2_1=20, pytorch_fp32_avx2_1=90, openvino_fp32_avx2_1=70)
     for isa in ("avx512", "avx2"):
-        avx2 = list(judge([*NETWORK, *kept], isa))[3]
+        avx2 = list(check_rules([*NETWORK, *kept], isa))[3]
         assert (avx2.ours, avx2.ratio, avx2.passed) == ("bbnas AVX2", pytest.approx(3.5), True)
 
-    fastest, bf16, pytorch, avx2, threads = judge(NETWORK, "avx2")
+    fastest, bf16, pytorch, avx2, threads = check_rules(NETWORK, "avx2")
     assert fastest.ratio == pytest.approx(7.9)
-    assert (fastest.passed, fastest.word) == (None, "of avx512 only")
+    assert (fastest.passed, fastest.word) == (None, "avx512 only")
     assert (avx2.at_least, avx2.passed, threads.passed) == (3, True, True)
-    assert all(verdict.passed is None for verdict in judge(NETWORK, "avx2", (32, 18)))
-    assert not list(judge([], "avx2"))
+    assert all(verdict.passed is None for verdict in check_rules(NETWORK, "avx2", (32, 18)))
+    assert not list(check_rules([], "avx2"))
     # Without one of the peers nobody knows the fastest.
     some = [timing for timing in NETWORK if timing.contestant != "OpenVINO fp32"]
-    assert next(judge(some, "avx512")).word == "not measured"
+    assert next(check_rules(some, "avx512")).word == "not measured"
 
 
 def test_the_roofline() -> None:
@@ -70,7 +80,7 @@ def test_the_roofline() -> None:
     assert found.instructions == 57600 * 2 * 4 * 3 * 8
     assert found.instructions_per_second == pytest.approx(found.instructions * 1e3)
     assert (found.instructions_fraction, found.bytes_fraction) == pytest.approx((0.5, 0.25))
-    assert "the unit reaches 50% of that pace" in found.words
+    assert {"50%", "25%"} <= set(found.words.replace(",", "").split())
     assert roofline(UNIT, "portable") is None
     assert roofline(NETWORK, "avx512") is None
 
@@ -102,7 +112,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 
 @needs_library
 def test_contestants_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("--cases", "unit", "--rounds", 2, "--lq", "24x16", "--html", tmp_path / "b.html")
+    words = ("--cases", "unit", "--rounds", 2, "--lq", "24x16", "-o", tmp_path / "b.html")
     code, out, _ = run(capsys, *words, "--json")
     assert code == 0  # no rule is of so small an image
     found = json.loads(out)
@@ -117,7 +127,6 @@ def test_contestants_take_turns(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert found["roofline"]["isa"] == found["machine"]["isa"]
     text = (tmp_path / "b.html").read_text(encoding="utf-8")
     assert "one 64" in text
-    assert "<script src=" not in text
 
 
 @pytest.mark.parametrize("speed", [9.0, 1.0])
@@ -129,17 +138,17 @@ def test_the_exit_code_tells_whether_a_rule_falls_short(
 ) -> None:
     peers = {name: speed * ms / 8 for name, ms in FP32.items()}
     times = timings("dncnn", bbnas_1=10, bbnas_2=5, **peers)
-    verdicts = tuple(judge(times, "avx2"))
+    verdicts = tuple(check_rules(times, "avx2"))
     machine = {"cpu": None, "cores": 2, "isa": "avx2", "versions": {}}
     passed = all(verdict.passed is not False for verdict in verdicts)
-    made = Bench(machine, LQ, 3, tuple(times), (), verdicts, None, passed)
+    made = EngineBench(machine, LQ, 3, tuple(times), (), verdicts, None, passed)
     monkeypatch.setattr(engine_bench, "bench_engine", lambda *args: made)
-    code, out, _ = run(capsys, "--html", tmp_path / "b.html")
+    code, out, _ = run(capsys, "-o", tmp_path / "b.html")
     assert code == (0 if speed > 3 else 1)
     for text in (out, (tmp_path / "b.html").read_text(encoding="utf-8")):
         assert CASES["dncnn"].title in text
         assert ("falls short" in text) == (code == 1)
-        assert "the engine on avx2, LQ 320×180, medians of 3 rounds" in text
+        assert all(figure in text for figure in ("avx2", "320×180", "3 rounds"))
 
 
 def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -38,8 +38,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(content))
     path = folder / "few.json.gz"
     command = (
-        f"bench sampler --tabulate --space {folder}/few.yaml --protocol {folder}/tiny.yaml "
-        f"--storage {folder}/t.db --workers 1 --table {path} -q"
+        f"bench tabulate --space {folder}/few.yaml --protocol {folder}/tiny.yaml "
+        f"--storage {folder}/t.db --workers 1 -o {path} -q"
     )
     assert main(command.split()) == 0
     before = path.read_bytes()

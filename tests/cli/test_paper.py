@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from bbnas.cli import main
-from bbnas.paper import FORMATS, TABLES, paper_table
+from bbnas.paper import TABLES, paper_table
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
+from bbnas.reporting.paper import FORMATS
 from bbnas.store import Store
 from bbnas.store.studies import enter
 from bbnas.tasks import get_task

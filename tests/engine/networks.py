@@ -1,9 +1,8 @@
-"""Networks whose every parameter matters, and what to compare of two outputs."""
+"""Networks in which every parameter changes the output, and comparisons of outputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,15 +10,17 @@ import torch
 
 from bbnas.cli import main
 from bbnas.design import Design
-from bbnas.inference.checkpoint import CheckpointInfo, save_checkpoint
+from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
+from bbnas.training import Training
+from bbnas.training.state import save_checkpoint
 
 
 def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
-    """As after a training: thresholds, biases and statistics are not at their start."""
+    """A network as after training: thresholds, biases and statistics differ from their start."""
     torch.manual_seed(seed)
     net = build(design, get_task(task)).eval()
     generator = torch.Generator().manual_seed(seed)
@@ -49,18 +50,21 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
     return net
 
 
+def _no_batch(iteration: int) -> tuple[torch.Tensor, torch.Tensor]:
+    raise AssertionError("nothing is trained")
+
+
 def saved(design: Design, task: str, folder: Path) -> Path:
     """The checkpoint of such a network."""
-    holder = SimpleNamespace(network=network(design, task))
-    info = CheckpointInfo(
-        recipe=Recipe(task=task, design=design), iteration=1, data="abc", environment={}
-    )
-    save_checkpoint(folder / "best.safetensors", holder, info, state=False)  # type: ignore[arg-type]
+    recipe = Recipe(task=task, design=design)
+    info = CheckpointInfo(recipe=recipe, iteration=1, data="abc", environment={})
+    training = Training(network(design, task), _no_batch, recipe.protocol, "cpu")
+    save_checkpoint(folder / "best.safetensors", training, info, moments=False)
     return folder / "best.safetensors"
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
-    """A command in this process: exit code, standard output, standard error."""
+    """Run a command in this process; returns exit code, standard output and standard error."""
     code = main([str(word) for word in words])
     return code, *capsys.readouterr()
 
@@ -72,7 +76,7 @@ def picture(net: RestorationNetwork, height: int, width: int, seed: int = 0) -> 
 
 @torch.inference_mode()
 def in_pytorch(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
-    """What the network makes of uint8 (H, W, C), float32 and not clamped."""
+    """The network's output for uint8 (H, W, C), as float32 and not clamped."""
     lq = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     return np.ascontiguousarray(net(lq)[0].permute(1, 2, 0).numpy())
 
@@ -82,7 +86,7 @@ def levels(values: np.ndarray) -> np.ndarray:
 
 
 def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
-    """Within one level of 255, and above 60 dB."""
+    """Assert a difference of at most one level of 255, and more than 60 dB."""
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).max() <= 1
     assert psnr(ours, theirs) > 60

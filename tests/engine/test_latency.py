@@ -8,10 +8,11 @@ import pytest
 from bbnas.design import Design
 from bbnas.engine import isas
 from bbnas.engine.latency import Stopwatch, program_of, setting, shape_of
-from bbnas.engine.profile import WORK, by_part_and_work, draw, profile
+from bbnas.engine.profile import WORK, by_part_and_work, profile
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.presets import load_design, presets
+from bbnas.reporting.draw import draw_profile
 from bbnas.tasks import Part, get_task
 
 SMALL = (40, 24)
@@ -26,7 +27,7 @@ def test_a_setting_says_what_ran_where() -> None:
     assert here.engine not in ("", "unknown")
     assert LatencySetting.from_dict(here.to_dict()) == here
     assert f"40×24 LQ pixels, 2 threads, {here.isa}" in here.words()
-    with pytest.raises(UserError, match="instruction set 'mmx'"):
+    with pytest.raises(UserError, match="mmx"):
         setting(isa="mmx")
 
 
@@ -39,7 +40,6 @@ def test_more_work_takes_longer() -> None:
     for found in (small, large):
         assert found.seconds == pytest.approx(found.ratio * found.reference)
         assert found.runs >= 3
-        assert found.spread >= 0
         assert found.setting == watch.setting
 
 
@@ -89,7 +89,7 @@ def test_every_preset_has_a_profile_by_part(task: str) -> None:
         sums = by_part_and_work(layers)
         total = sum(layer.seconds for layer in layers)
         assert sum(sums.values()) == pytest.approx(total)
-        drawn = draw(layers)["data"]
+        drawn = draw_profile(layers)["data"]
         assert sum(sum(bar["y"]) for bar in drawn) == pytest.approx(total * 1e3)
 
 

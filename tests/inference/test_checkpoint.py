@@ -10,27 +10,18 @@ from safetensors.torch import save_file
 
 from bbnas.errors import UserError
 from bbnas.inference import load_checkpoint
-from bbnas.inference.checkpoint import (
-    CheckpointInfo,
-    load_state,
-    save_checkpoint,
-    write_atomically,
-)
+from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.recipe import Recipe
+from bbnas.tasks import get_task
 from bbnas.training import Training
-from bbnas.training.loop import initialise
+from bbnas.training.state import save_checkpoint
 
 
-def trained(recipe: Recipe, dataset, steps: int = 4) -> Training:  # type: ignore[no-untyped-def]
-    from bbnas.data import Patches
-    from bbnas.tasks import get_task
-
-    protocol = recipe.protocol
-    patches = Patches(dataset.train, get_task(recipe.task), protocol.patch, protocol.batch, 0)
-    network = initialise(recipe.design, get_task(recipe.task), protocol)
-    training = Training(network, patches, protocol, torch.device("cpu"))
-    if steps:
-        training.advance(steps)
+def trained(recipe: Recipe, dataset) -> Training:  # type: ignore[no-untyped-def]
+    """The recipe's network after four steps."""
+    task = get_task(recipe.task)
+    training = Training.of(recipe.design, task, recipe.protocol, dataset, "cpu")
+    training.advance(4)
     return training
 
 
@@ -41,7 +32,7 @@ def saved(recipe: Recipe, dataset, tmp_path: Path):  # type: ignore[no-untyped-d
         recipe=recipe, iteration=4, psnr=27.5, ssim=0.8, data="abc", environment={"torch": "2"}
     )
     path = tmp_path / "last.safetensors"
-    save_checkpoint(path, training, info, state=True)
+    save_checkpoint(path, training, info)
     return path, training, info
 
 
@@ -52,37 +43,6 @@ def test_a_checkpoint_brings_back_the_network(saved) -> None:  # type: ignore[no
     assert not network.training
     lq = torch.rand(1, 3, 9, 7)
     assert torch.equal(network(lq), training.network.eval()(lq))
-
-
-@pytest.mark.parametrize("norm", ["none", "batchnorm"])
-def test_training_goes_on_from_a_checkpoint_to_the_bit(
-    norm: str, recipe: Recipe, dataset, tmp_path: Path
-) -> None:  # type: ignore[no-untyped-def]
-    recipe = recipe.model_copy(update={"design": recipe.design.replace(norm=norm)})
-    training = trained(recipe, dataset)
-    info = CheckpointInfo(recipe=recipe, iteration=4, data="abc", environment={})
-    save_checkpoint(tmp_path / "last.safetensors", training, info, state=True)
-    other = trained(recipe, dataset, steps=0)
-    load_state(tmp_path / "last.safetensors", other)
-    assert other.iteration == 4
-    assert training.advance(6) == other.advance(6)
-    for name, value in training.network.state_dict().items():
-        assert torch.equal(other.network.state_dict()[name], value), name
-
-
-def test_equal_states_are_equal_bytes(saved, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    path, training, info = saved
-    save_checkpoint(tmp_path / "again", training, info, state=True)
-    assert (tmp_path / "again").read_bytes() == path.read_bytes()
-
-
-def test_weights_alone_cannot_be_resumed(saved, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    _, training, info = saved
-    path = tmp_path / "best.safetensors"
-    save_checkpoint(path, training, info, state=False)
-    with pytest.raises(UserError, match="no training state"):
-        load_state(path, training)
-    assert load_checkpoint(path)[1] == info
 
 
 @pytest.mark.parametrize("share", [0.0, 0.00001, 0.3, 0.999])
@@ -136,12 +96,3 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
     with pytest.raises(UserError, match="no such checkpoint"):
         load_checkpoint(tmp_path / "nothing")
-
-
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    write_atomically(path, b"old")
-    with pytest.raises(TypeError):
-        write_atomically(path, "text is no bytes")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]

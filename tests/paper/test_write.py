@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from bbnas.paper import FORMATS, TABLES, find_scores, paper_table
+from bbnas.paper import TABLES, find_scores, paper_table
+from bbnas.reporting.paper import FORMATS
 
 EVIL = "<script>alert('1')</script> | [x](y) *b*"
 
@@ -29,7 +30,7 @@ def test_csv_holds_the_figures_without_marks(tables, name):
     if name == "table1":
         notes = {(row[0], row[1]): row[-1] for row in rows}
         assert notes["SRResNet", "×2"] == ""
-        assert notes["SRResNet", "×4"].startswith("printed 146.14")
+        assert "146.14" in notes["SRResNet", "×4"]
 
 
 def test_json_holds_numbers_and_notes_with_their_cells(tables):
@@ -107,10 +108,15 @@ def test_html_holds_every_cell_and_fetches_nothing(tables, name):
     ]
 
 
+def evil_protocol(study):
+    return study.config.protocol.model_copy(update={"name": EVIL})
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_what_users_wrote_stays_text(form, tmp_path, write_scores, synthetic_study):
     write_scores(tmp_path / "<b>run")
-    study = synthetic_study(5, baselines=("bbcu-l",), data_description=EVIL, name=EVIL)
+    study = synthetic_study(5, baselines=("bbcu-l",), data_description=EVIL)
+    study = replace(study, config=replace(study.config, protocol=evil_protocol(study)))
     table = paper_table("table4", find_scores(tmp_path)[0], [study])
     text = FORMATS[form](table)
     if form == "html":

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from bbnas.reporting import Crop, Pictures
+from bbnas.runs.pictures import Crop, Pictures
 
 
 @pytest.fixture(scope="session")

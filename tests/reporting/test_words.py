@@ -8,18 +8,14 @@ from bbnas.tasks import Part, get_task
 SR4 = get_task("sr4")
 
 
-def test_bbcu_m_in_words():
-    parts, unit, aligned = describe(PRESETS["bbcu-m"], SR4)
-    assert parts == (
-        "The network is 64 channels wide with 32 body convolutions; body and upsampling are "
-        "1-bit, head and tail stay in full precision."
-    )
-    assert unit == (
-        "Its 1-bit units are those of BBCU: no BatchNorm, RPReLU inside the residual branch, "
-        "before the addition, a residual connection around every body convolution, weights scaled "
-        "per channel and the quadratic estimator for sgn's gradient."
-    )
-    assert aligned.startswith("Residual alignment: the LQ image is multiplied by k = 130 ")
+def test_a_design_is_rows_of_what_and_value():
+    rows = dict(describe(PRESETS["bbcu-m"], SR4))
+    assert list(rows) == ["1-bit parts", "size", "1-bit unit", "residual alignment"]
+    assert rows["1-bit parts"].startswith("body and upsampling; head and tail")
+    assert rows["size"] == "64 channels × 32 body convolutions"
+    for choice in ("BBCU", "no BatchNorm", "RPReLU", "per channel", "quadratic"):
+        assert choice in rows["1-bit unit"]
+    assert "130" in rows["residual alignment"]
     assert headline(PRESETS["bbcu-m"]).startswith("1-bit body and upsampling (BBCU), 64 channels")
 
 
@@ -39,44 +35,44 @@ def test_every_choice_changes_the_words():
         {"width": 32},
         {"depth": 16},
     )
-    texts = {" ".join(describe(base.replace(**change), SR4)) for change in ({}, *changes)}
+    texts = {str(describe(base.replace(**change), SR4)) for change in ({}, *changes)}
     assert len(texts) == len(changes) + 1
 
 
 def test_idle_choices_are_not_mentioned():
-    parts, aligned = describe(Design(norm="batchnorm", estimator="ede"), SR4)
-    assert parts.endswith("all of it stays in full precision.")
-    assert aligned == "No residual alignment."
-    one = " ".join(describe(Design(binarize=(Part.TAIL,)), SR4))
-    assert "residual connection around" not in one
-    assert "tail is 1-bit, head, body and upsampling stay in full precision" in one
+    rows = dict(describe(Design(norm="batchnorm", estimator="ede"), SR4))
+    assert list(rows) == ["1-bit parts", "size", "residual alignment"]
+    assert rows["residual alignment"] == "none"
+    one = dict(describe(Design(binarize=(Part.TAIL,)), SR4))
+    assert "residual connection around" not in one["1-bit unit"]
+    assert one["1-bit parts"].startswith("tail; head, body and upsampling")
 
 
 def test_a_published_method_is_named_and_its_idle_axes_are_not():
     task = get_task("denoise25")
     design = load_design("bnn", task)
     assert headline(design) == "1-bit body (BNN), 64 channels × 18 body convolutions"
-    parts, unit = describe(design, task)
-    assert parts.endswith("body is 1-bit, head and tail stay in full precision.")
-    assert unit.startswith("Its 1-bit units are those of BNN: ")
+    rows = dict(describe(design, task))
+    assert list(rows) == ["1-bit parts", "size", "1-bit unit"]
+    assert rows["1-bit parts"].startswith("body; head and tail")
+    assert rows["1-bit unit"].startswith("BNN: ")
 
 
 def test_every_method_has_its_own_words():
     task = get_task("sr4")
-    texts = {" ".join(describe(load_design(name, task), task)) for name in METHODS}
+    texts = {str(describe(load_design(name, task), task)) for name in METHODS}
     networks = {load_design(name, task).key for name in METHODS}
     assert len(texts) == len(networks) == len(METHODS) - 2  # ReActNet = V1, BBCU = V4
     for name in METHODS:
         design = load_design(name, task)
         assert TITLES[design.published] in headline(design)
-        assert TITLES[design.published] in " ".join(describe(design, task))
+        assert TITLES[design.published] in str(describe(design, task))
 
 
-def test_k_is_told_against_the_paper_s():
-    design = load_design("bbcu", get_task("denoise25"))
-    assert describe(design, get_task("denoise25"))[-1].endswith(
-        "divided by it, the paper's k* for this width."
-    )
-    twice = describe(design.replace(k_ratio=2), get_task("denoise25"))[-1]
-    assert "k = 260" in twice
-    assert twice.endswith("2 times the paper's k* = 130 for this width.")
+def test_k_is_compared_with_the_paper_s():
+    task = get_task("denoise25")
+    design = load_design("bbcu", task)
+    assert dict(describe(design, task))["residual alignment"].startswith("k = 130, the paper's k*")
+    twice = dict(describe(design.replace(k_ratio=2), task))["residual alignment"]
+    assert twice.startswith("k = 260, 2 times")
+    assert "130" in twice

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from quick import SPACE, Formula, Photographs
+from quick import SPACE, Formula, Stub
 
 from bbnas.design import Design
 from bbnas.errors import UserError
@@ -24,17 +25,20 @@ PROXY = PROTOCOLS["proxy"]
 TASK = get_task("sr4")
 
 
-class Trainings:
+class Trainings(Stub):
     """Stands for training: the long protocol's PSNR by formula, the proxy's with a bias."""
 
     def __init__(self) -> None:
         self.count = 0
         self.die_at = math.inf
 
-    def __call__(self, design: Design, until: object, protocol: Protocol) -> Evaluation:
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
         self.count += 1
         if self.count >= self.die_at:
             raise KeyboardInterrupt
+        assert protocol is not None
         found = Formula()(design)
         long = protocol.iterations > PROXY.iterations
         bias = 0.0 if long else -1.0 * (design.norm == "batchnorm")
@@ -42,12 +46,11 @@ class Trainings:
         return replace(found, protocol=protocol, psnr=psnr, seconds=60.0 if long else 5.0)
 
 
-def run(folder: Path, trainings: Trainings, **changes: object) -> MeasuredFidelity:
-    arguments = {"designs": 18, "evaluate": trainings, **changes}
+def run(folder: Path, trainings: Trainings, **changes: Any) -> MeasuredFidelity:
     store = Store(f"sqlite:///{folder}/fidelity.db", create=True)
-    space = Space.from_dict(SPACE)
-    found, *_ = measure_fidelity(space, TASK, Photographs(), [PROXY], store, **arguments)  # type: ignore[arg-type]
-    return found
+    arguments = {"designs": 18, "workers": 1, **changes}
+    measured, *_ = measure_fidelity(Space.from_dict(SPACE), trainings, store, **arguments)
+    return measured
 
 
 def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
@@ -66,13 +69,13 @@ def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
     assert again.result == found.result
     store = Store(f"sqlite:///{tmp_path}/fidelity.db")
     seeded = PROXY.with_seed(7)
-    kept = find_fidelity(store, get_task("sr4"), seeded, Photographs().fingerprint)
+    kept = find_fidelity(store, get_task("sr4"), seeded, Trainings.data)
     assert kept is not None
     assert kept.result == found.result
     assert kept.long.iterations > PROXY.iterations
-    assert find_fidelity(store, get_task("sr2"), PROXY, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr2"), PROXY, Trainings.data) is None
     other = PROXY.model_copy(update={"iterations": 501})
-    assert find_fidelity(store, get_task("sr4"), other, Photographs().fingerprint) is None
+    assert find_fidelity(store, get_task("sr4"), other, Trainings.data) is None
 
 
 def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
@@ -92,25 +95,17 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
     before = trainings.count
     store = Store(f"sqlite:///{tmp_path}/fidelity.db")
     shorter = load_protocol("proxy,iterations=500")
-    both = measure_fidelity(
-        *(Space.from_dict(SPACE), TASK, Photographs(), [PROXY, shorter], store),
-        designs=18,
-        evaluate=trainings,
-    )
+    space = Space.from_dict(SPACE)
+    both = measure_fidelity(space, trainings, store, others=[shorter], designs=18, workers=1)
     assert trainings.count == before + 18 + 2 * 3  # neither the first nor the long one again
     assert both[0].result == alone.result
     assert [found.long for found in both] == [alone.long] * 2
     assert both[1].protocol.iterations == 500
-    kept = find_fidelity(store, get_task("sr4"), shorter, Photographs().fingerprint)
+    kept = find_fidelity(store, get_task("sr4"), shorter, Trainings.data)
     assert kept is not None
     assert kept.result == both[1].result
     # A truth of one's own: the proxy agrees with itself.
-    itself, *_ = measure_fidelity(
-        *(Space.from_dict(SPACE), TASK, Photographs(), [PROXY], store),
-        long=PROXY,
-        designs=18,
-        evaluate=trainings,
-    )
+    itself, *_ = measure_fidelity(space, trainings, store, long=PROXY, designs=18, workers=1)
     assert itself.result.kendall_tau.value == pytest.approx(1.0)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bbnas.data import Dataset, Patches
+from bbnas.data import Dataset
 from bbnas.design import Design
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
@@ -15,12 +15,7 @@ PROXY = PROTOCOLS["proxy"]
 
 
 def start(design: Design, protocol: Protocol, dataset: Dataset) -> Training:
-    patches = Patches(
-        dataset.train, get_task("sr4"), protocol.patch, protocol.batch, protocol.seed
-    )
-    return Training(
-        initialise(design, get_task("sr4"), protocol), patches, protocol, torch.device("cpu")
-    )
+    return Training.of(design, get_task("sr4"), protocol, dataset, "cpu")
 
 
 def weights(training: Training) -> dict[str, torch.Tensor]:
@@ -69,7 +64,7 @@ def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> Non
     network = initialise(PRESETS["srresnet"], get_task("sr4"), quick)
     optimizer = torch.optim.Adam(network.parameters(), betas=quick.betas, foreach=False)
     for iteration in range(10):
-        lq, hq = training.patches.batch_at(iteration)
+        lq, hq = training.batch_at(iteration)
         optimizer.param_groups[0]["lr"] = learning_rate(quick, iteration)
         optimizer.zero_grad()
         (network(lq) - hq).abs().mean().backward()

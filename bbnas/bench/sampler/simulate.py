@@ -9,9 +9,8 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from bbnas.bench.sampler.bbcu import bbcu_like
 from bbnas.bench.sampler.efficiency import Trace, Truth
 from bbnas.bench.sampler.table import Table
 from bbnas.design import Design
+from bbnas.environment import environment_variables
 from bbnas.errors import UserError, unknown
 from bbnas.evaluation import Costs, Evaluation
 from bbnas.protocol import Protocol
@@ -194,7 +194,7 @@ def simulate_all(
     found: dict[tuple[str, int], Trace] = {}
     started = time.monotonic()
     with (
-        _one_thread_each(),
+        environment_variables(_ONE_THREAD),
         ProcessPoolExecutor(
             min(workers, len(jobs)),
             # Threads of what is loaded here would not survive a fork.
@@ -234,6 +234,9 @@ def truth_of(table: Table) -> Truth:
     return Truth(useful, table.skip_psnr)
 
 
+# Numerical libraries read these when they are loaded: a worker computes with one thread.
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 # What a worker simulates on: sent once, not with each job.
 _given: tuple[Table, Truth, int] | None = None
 
@@ -256,19 +259,3 @@ def _simulate(name: str, seed: int) -> Trace:
     assert _given is not None
     table, truth, budget = _given
     return simulate(table, truth, name, seed, budget)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """What processes started within compute with; their libraries read it once, when loaded."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bbnas.design import Design
 from bbnas.errors import UserError
@@ -20,18 +20,14 @@ from bbnas.evaluation import Evaluation, Evaluator, Status
 from bbnas.files import write_output
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
-from bbnas.runs.train_all import Trained, Wanted, train_named
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
-from bbnas.store import STUDIES, TABLE, Store
-from bbnas.tasks import Task
+from bbnas.store import TABLE, Store
 from bbnas.text import to_json
-
-if TYPE_CHECKING:
-    from bbnas.data import Dataset
 
 VERSION = 1
 # Where a table is written; from there it is shipped.
-DEFAULT_TABLE = STUDIES / f"{TABLE}.json.gz"
+DEFAULT_TABLE = TABLE.with_suffix(".json.gz")
 SEEDS = 2
 # Digits that are kept of PSNR (dB) and seconds: far below the noise of either.
 _PSNR_DIGITS, _SECOND_DIGITS = 4, 3
@@ -108,67 +104,57 @@ class Table:
 
 def tabulate(
     space: Space,
-    task: Task,
-    dataset: Dataset,
-    protocol: Protocol,
+    evaluator: Evaluator,
     store: Store,
     *,
     seeds: int = SEEDS,
-    workers: int = 1,
-    device: str = "cpu",
+    workers: int | None = None,
     about: Mapping[str, Any] | None = None,
-    skip_psnr: float | None = None,
-    evaluate: Evaluator | None = None,
-    on_trained: Callable[[Trained], None] | None = None,
+    on_done: Callable[[Trained], None] | None = None,
 ) -> Table:
-    """Train every design of ``space`` with each of ``seeds`` seeds, as far as ``store`` lacks it.
+    """Train every design of ``space`` with each of ``seeds`` seeds by the evaluator's protocol.
 
-    Each training is kept as it ends; the same call again goes on, and trains nothing twice.
+    ``store``, ``workers`` and ``on_done`` are those of :func:`bbnas.runs.train_all.train_all`: the
+    same call resumes, and trains nothing twice.
 
     A protocol without rungs is given two, at a quarter and half of its iterations, so that early
     stopping can be simulated; they change no result.
 
     Raises:
-        UserError: trainings in ``store`` were scored at other rungs; a design that could not be
+        UserError: trainings in ``store`` were scored at other rungs; a design could not be
             trained at all.
     """
+    protocol, task = evaluator.protocol, evaluator.task
     if not protocol.rungs:
         quarter = max(1, protocol.iterations // 4)
         protocol = protocol.replace(rungs=sorted({quarter, 2 * quarter}))
-    protocols = [protocol.with_seed(seed) for seed in range(seeds)]
-    # A seed after the other: what is there at any time is as much of a table as can be.
-    wanted = {
-        (design.key, by.seed): Wanted(design, by, f"{design.label()}, seed {by.seed}")
-        for by in protocols
+    space = space.fitted(task)
+    # Seed by seed: an unfinished table then holds as many whole designs as possible.
+    requests = {
+        (design.key, seed): Request(
+            design, protocol.with_seed(seed), f"{design.label()}, seed {seed}"
+        )
+        for seed in range(seeds)
         for design in space.enumerate()
     }
-    for design, by, _ in wanted.values():
-        found = store.find_evaluation(design, task, by, dataset.fingerprint)
-        if found is not None:
-            _check_rungs(found, protocol.rungs, store)
-    known = train_named(
-        wanted,
-        task,
-        dataset,
-        store,
-        workers=workers,
-        device=device,
-        evaluate=evaluate,
-        on_trained=on_trained,
-    )
+    for design, by, _ in requests.values():
+        stored = store.find_evaluation(design, task, by, evaluator.data)
+        if stored is not None:
+            _check_rungs(stored, protocol.rungs, store)
+    done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
     runs: dict[str, list[Evaluation]] = {}
-    for (key, _), found in known.items():
-        runs.setdefault(key, []).append(found)
-    environments = {json.dumps(dict(e.environment), sort_keys=True): None for e in known.values()}
+    for (key, _), evaluation in done.items():
+        runs.setdefault(key, []).append(evaluation)
+    environments = {json.dumps(dict(e.environment), sort_keys=True): None for e in done.values()}
     return Table(
         space=space,
         task=task.name,
-        protocol=protocols[0],
-        data=dataset.fingerprint,
-        data_description=dataset.description,
-        skip_psnr=skip_psnr,
+        protocol=protocol.with_seed(0),
+        data=evaluator.data,
+        data_description=evaluator.data_description,
+        skip_psnr=evaluator.skip_psnr,
         about=dict(about or {}) | {"environments": [json.loads(e) for e in environments]},
-        rows=tuple(_row(found) for found in runs.values()),
+        rows=tuple(_row(evaluations) for evaluations in runs.values()),
     )
 
 
@@ -222,7 +208,7 @@ def write_table(table: Table, path: str | Path) -> Path:
 def default_table() -> Path:
     """The table made here, if one was, else the one that comes with bbnas."""
     made = DEFAULT_TABLE
-    return made if made.is_file() else builtin("bench/sampler", ".json.gz").get(TABLE, made)
+    return made if made.is_file() else builtin("bench/sampler", ".json.gz").get(TABLE.stem, made)
 
 
 def read_table(path: str | Path) -> Table:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import gzip
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from quick import ITERATIONS, Formula, Photographs
+from quick import ITERATIONS, Formula, Stub
 from tabled import make_table
 
 from bbnas.bench.sampler.table import Table, read_table, tabulate, write_table
@@ -30,11 +30,14 @@ SPACE = Space.from_dict(
 PROTOCOL = PROTOCOLS["proxy"].model_copy(update={"rungs": (100, 250)})
 
 
-@dataclass(frozen=True)
-class Seeded:
+class Seeded(Stub):
     """The formula's figures with the seed in the second digit, logged."""
 
-    log: str
+    skip_psnr = 20.0
+
+    def __init__(self, log: str, protocol: Protocol = PROTOCOL) -> None:
+        self.log = log
+        self.protocol = protocol
 
     def __call__(
         self, design: Design, until: int | None = None, protocol: Protocol | None = None
@@ -44,17 +47,10 @@ class Seeded:
         return replace(found, psnr=found.psnr + 0.01 * protocol.seed)
 
 
-def make(folder: Path, **changes: Any) -> Table:
+def make(folder: Path, protocol: Protocol = PROTOCOL, **changes: Any) -> Table:
     store = Store(f"sqlite:///{folder}/table.db", create=True)
-    arguments = {"protocol": PROTOCOL, "about": {"date": "2026-01-02"}, "skip_psnr": 20.0}
-    return tabulate(
-        SPACE,
-        get_task("sr4"),
-        Photographs(),  # type: ignore[arg-type]
-        store=store,
-        evaluate=Seeded(str(folder / "log")),
-        **(arguments | changes),
-    )
+    arguments = {"about": {"date": "2026-01-02"}, "workers": 1} | changes
+    return tabulate(SPACE, Seeded(str(folder / "log"), protocol), store, **arguments)
 
 
 def test_the_built_in_space_has_a_table_s_size_and_bbcu_in_it() -> None:
@@ -67,7 +63,7 @@ def test_the_built_in_space_has_a_table_s_size_and_bbcu_in_it() -> None:
 
 def test_every_design_is_trained_with_every_seed_and_none_twice(tmp_path: Path) -> None:
     told = []
-    table = make(tmp_path, on_trained=told.append)
+    table = make(tmp_path, on_done=told.append)
     assert {row.design.key for row in table.rows} == {d.key for d in SPACE.enumerate()}
     assert (told[-1].done, told[-1].total, told[-1].remaining) == (10, 10, 0)
     for row in table.rows:

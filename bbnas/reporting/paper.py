@@ -1,24 +1,24 @@
-"""A table of the paper as text: CSV, HTML, JSON, Markdown."""
+"""A table of the paper, with ours beside it, as CSV, HTML, JSON and Markdown."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from itertools import groupby
-from pathlib import Path
 
 from bbnas.paper.tables import PaperTable
-
-_HERE = Path(__file__).parent
+from bbnas.reporting.html import render
+from bbnas.reporting.markdown import literal, pipes
+from bbnas.reporting.tables import NONE
 
 
 def to_csv(table: PaperTable) -> str:
-    """Figures without marks; what the notes say of a row is its last column."""
+    """Figures without the marks of notes; the last column holds the notes of the row."""
     return table.frame().to_csv(index=False, lineterminator="\n")
 
 
 def to_json(table: PaperTable) -> str:
-    """Rows by column, numbers unrounded in the unit of their heading; notes with their cells."""
+    """Rows by column with unrounded numbers, and notes with the cells that they concern."""
     rows = [
         {
             column.title: cell.text or None if cell.value is None else cell.value
@@ -45,41 +45,24 @@ def to_json(table: PaperTable) -> str:
 
 
 def to_markdown(table: PaperTable) -> str:
-    """A table of GitHub's Markdown with footnotes."""
+    """A table in GitHub's Markdown, with footnotes."""
 
     def marked(text: str, notes: tuple[int, ...]) -> str:
-        return (literal(text) or "–") + "".join(f"[^{n}]" for n in notes)
+        return (literal(text) or NONE) + "".join(f"[^{n}]" for n in notes)
 
     heads = [marked(c.title, c.notes) if c.title else " " for c in table.columns]
-    lines = [heads, ["---:" if c.source else "---" for c in table.columns]]
-    lines += [[marked(cell.text, cell.notes) for cell in row] for row in table.rows]
-    text = [f"**{literal(table.title)}**", ""]
-    text += [f"| {' | '.join(line)} |" for line in lines]
+    rows = [[marked(cell.text, cell.notes) for cell in row] for row in table.rows]
+    lines = [f"**{literal(table.title)}**", ""]
+    lines += pipes([heads, *rows], [bool(column.source) for column in table.columns])
     if table.notes:
-        text += ["", *(f"[^{n}]: {literal(note)}" for n, note in enumerate(table.notes, 1))]
-    return "\n".join(text) + "\n"
-
-
-def literal(text: str) -> str:
-    """``text`` as Markdown shows it, in one line."""
-    for character in "\\`*_[]<>|":
-        text = text.replace(character, f"\\{character}")
-    return " ".join(text.split())
+        lines += ["", *(f"[^{n}]: {literal(note)}" for n, note in enumerate(table.notes, 1))]
+    return "\n".join(lines) + "\n"
 
 
 def to_html(table: PaperTable) -> str:
-    """One self-contained page: whose a figure is shows in its heading and its colour."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(_HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """A page; heading and colour of a figure say whose it is."""
     groups = [(name, len(list(run))) for name, run in groupby(c.group for c in table.columns)]
-    return environment.get_template("table.html.j2").render(table=table, groups=groups)
+    return render("reporting/paper.html.j2", table=table, groups=groups)
 
 
 FORMATS: dict[str, Callable[[PaperTable], str]] = {
