@@ -11,7 +11,7 @@ import numpy as np
 from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, discrepancy, runs_of
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
-from bbnas.study import Candidate, StudyConfig
+from bbnas.study import Candidate, Study, StudyConfig
 
 
 @dataclass(frozen=True)
@@ -117,3 +117,12 @@ def _paired_noise(rows: Sequence[dict[int, float]]) -> float:
     table = np.array([[row[seed] for seed in seeds] for row in rows])
     rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
     return math.sqrt(float((rest**2).sum()) / freedom)
+
+
+def difference(study: Study, one: Evaluation, other: Evaluation) -> tuple[float, float]:
+    """By how much PSNR (dB) ``one`` exceeds ``other``, estimated from all runs of the study, and
+    the standard error of that.
+    """
+    pair = [Candidate(0, one), Candidate(1, other)]
+    estimates = estimate(study.config, pair, study.evaluations(), study.confirmations)
+    return float(estimates.psnr[0] - estimates.psnr[1]), estimates.error(0, 1)

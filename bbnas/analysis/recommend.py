@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -143,7 +144,9 @@ def recommend(
         own = list(study.candidates)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
-    if not len(runs_of(study.config, everything)):  # nothing tells what any of them is worth
+    if not len(runs_of(study.config, everything)):  # no run that estimates could come from
+        if number:
+            return _alone(own[0])
         raise _nothing(study)
     estimates = estimate(study.config, own, everything, study.confirmations)
     ties: tuple[Candidate, ...] = ()
@@ -166,6 +169,12 @@ def recommend(
         alternatives=alternatives(found, chosen),
     )
     return replace(draft, reasons=tuple(reasons(whole, draft, found)))
+
+
+def _alone(picked: Candidate) -> Recommendation:
+    """A trial that was picked by number in a study with nothing else to say."""
+    psnr = picked.evaluation.psnr
+    return Recommendation(picked, "trial", psnr, math.nan, (), None, (), {})
 
 
 def _told_apart(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:

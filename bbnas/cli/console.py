@@ -94,7 +94,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     table = _table(columns, rows)
     if console.measure(table, options=unlimited).maximum > console.width:
         table = _table(columns, rows, broken_heads=True)
-    # Numbers stay whole, unless even the narrowest form is too wide.
+    # Numbers and names stay whole, unless even the narrowest form is too wide.
     if console.measure(table, options=unlimited).minimum > console.width:
         for column in table.columns:
             column.no_wrap = False
@@ -113,16 +113,17 @@ def _table(
     table = RichTable(box=box.SIMPLE_HEAD, show_header=any(columns), collapse_padding=True)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
+        one_word = not any(" " in _cell(row[index]) for row in rows)
         head = column
-        if numeric and broken_heads:  # between words, to the width of the numbers below
-            width = max(len(_cell(row[index])) for row in rows)
-            width = max(width, *map(len, column.split()))
+        if one_word and broken_heads:  # between words, to the width of the cells below
+            cells, words = [_cell(row[index]) for row in rows], column.split()
+            width = max(map(len, [*cells, *words, "-"]))
             head = "\n".join(textwrap.wrap(column, width, break_on_hyphens=False))
         table.add_column(
             Text(head),
             justify="right" if numeric else "left",
             overflow="fold",
-            no_wrap=numeric,
+            no_wrap=numeric or one_word,
         )
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))

@@ -185,7 +185,7 @@ def search(
 
 def _print(result: SearchResult, budget: int, storage: str | None) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
-    from bbnas.analysis.overview import overview
+    from bbnas.reporting.summary import summary as rows_of
 
     study, counts = result.study, result.counts
     try:
@@ -203,19 +203,21 @@ def _print(result: SearchResult, budget: int, storage: str | None) -> None:
         table = methods_frame(ranking)
         title = "methods at equal parts, width and depth: PSNR (dB), one run each"
         print_table(tuple(table.columns), table.itertuples(index=False, name=None), title)
-    if recommendation is None:
+    if recommendation is None or chosen is None:
         click.echo(f"nothing is recommended: {reason}")
     else:
-        print_table(("", ""), overview(study, recommendation), "recommendation")
+        named = f"trial {chosen.number}: {chosen.evaluation.design.label()}"
+        rows = [("recommended", named), *rows_of(study, recommendation)]
+        print_table(("", ""), rows, "recommendation")
         if ties := recommendation.ties:
             number = f"{min(len(ties), TIE_ROWS)} of {plural(len(ties), 'candidate')}"
             title = f"statistically indistinguishable from it: {number}"
             _print_candidates(ties[:TIE_ROWS], title)
     click.echo(
-        f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')} "
-        f"evaluated, {result.trained} now in {duration(result.seconds)}; {counts.stopped} "
-        f"stopped early, {counts.failed} diverged or failed, {counts.duplicates} duplicates, "
-        f"{counts.rejected} over a limit"
+        f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
+        f"{result.trained} now in {duration(result.seconds)}\n"
+        f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
+        f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )
     if result.note:
         click.echo(result.note)

@@ -19,7 +19,7 @@ def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
     """List your studies; studies show NAME tells more."""
     if context.invoked_subcommand is not None:
         return
-    from bbnas.analysis.overview import glance
+    from bbnas.analysis.glance import glance
     from bbnas.store import STUDIES, stored_studies
 
     found, unread = stored_studies(storage)
@@ -48,7 +48,7 @@ def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
 @options.as_json
 def studies_show(study: str, storage: str | None, as_json: bool) -> None:
     """Show the settings, counts and recommended design of a STUDY."""
-    from bbnas.analysis.overview import glance
+    from bbnas.analysis.glance import glance
     from bbnas.reporting.measured import measured
     from bbnas.store import open_study
 

@@ -370,7 +370,10 @@ def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:
     return {
         "data": [trace for trace in traces if trace["x"]],
         "layout": axes_layout(
-            "iterations", "training L1 loss (0..1, log scale)", 380, yaxis={"type": "log"}
+            "iterations",
+            "training L1 loss (0..1, log scale)",
+            380,
+            yaxis={"type": "log", "dtick": "D2"},
         ),
     }
 

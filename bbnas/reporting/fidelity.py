@@ -12,7 +12,7 @@ from bbnas.text import plural
 
 
 def compared(found: Sequence[MeasuredFidelity]) -> TextTable:
-    """A row for each protocol, all compared with one longer one, and for rankings by cost alone."""
+    """A row for each protocol, compared with one longer protocol, and for rankings by cost."""
     first = found[0]
     rows = [_row(each) for each in found]
     free = first.result["baselines"]

@@ -1,7 +1,7 @@
 "use strict";
 // Draws each figure in its element, one at a time, so that the page answers in between.
 (async () => {
-  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const figures = JSON.parse(document.getElementById("plotly-figures").textContent);
   const config = {
     responsive: true,
     displaylogo: false,

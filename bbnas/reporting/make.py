@@ -10,7 +10,7 @@ from bbnas.analysis import recommend
 from bbnas.analysis.recommend import Recommendation
 from bbnas.evaluation import Evaluation, LatencySetting, MeasuredFidelity
 from bbnas.reporting.page import write_csv, write_page
-from bbnas.store import FIDELITY, Store, open_study, storage_url
+from bbnas.store import FIDELITY, Store, open_store, open_study
 from bbnas.study import Study
 from bbnas.tasks import get_task
 
@@ -61,7 +61,7 @@ def report(
     if not isinstance(study, Study):
         study = open_study(str(study), storage)
     if latency is not None or repeats or pictures:
-        store = Store(study.storage if storage is None else storage_url(storage))
+        store = open_store(storage, study.storage)
     if latency is not None:
         study = _with_latencies(store, study, latency, say)
     if csv is not None:
@@ -133,7 +133,7 @@ def _known_fidelity(study: Study) -> MeasuredFidelity | None:
 
     if not FIDELITY.exists():
         return None
-    config, store = study.config, Store(storage_url(FIDELITY))
+    config, store = study.config, open_store(None, FIDELITY)
     return find_fidelity(store, get_task(config.task), config.protocol, config.data)
 
 

@@ -213,6 +213,7 @@ def _columns(study: Study) -> list[CandidateColumn]:
         CandidateColumn("scale", lambda r: "on" if r["weight_scale"] else "off", numeric=False),
         CandidateColumn("estimator", lambda r: r["estimator"], numeric=False),
     ]
+    method = CandidateColumn("method", lambda r: TITLES.get(r["method"], ""), numeric=False)
     latency = CandidateColumn("latency", lambda r: milliseconds(r["latency"]), sorts="latency")
     return [
         CandidateColumn("trial", lambda r: str(r["number"])),
@@ -223,8 +224,7 @@ def _columns(study: Study) -> list[CandidateColumn]:
         CandidateColumn("Params", lambda r: count(r["params"]), sorts="params"),
         *([] if study.latency is None else [latency]),
         CandidateColumn("1-bit", lambda r: r["binarize"], numeric=False),
-        CandidateColumn("method", lambda r: TITLES.get(r["method"], ""), numeric=False),
-        *([] if study.searches_methods else unit),
+        *([method] if study.searches_methods else unit),
         CandidateColumn("width", lambda r: str(r["width"])),
         CandidateColumn("depth", lambda r: str(r["depth"])),
         CandidateColumn("seconds", lambda r: f"{r['seconds']:.1f}"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bbnas.analysis.estimates import difference
 from bbnas.analysis.recommend import Recommendation
 from bbnas.cost import count as count_costs
 from bbnas.evaluation import Evaluation
@@ -40,15 +41,15 @@ def _quality(study: Study, recommendation: Recommendation) -> list[tuple[str, st
     if best is None:
         rows.append(("against the best of the front", "it has the best PSNR of the front"))
     else:
-        rows.append(("against the best of the front", _against(chosen, best)))
+        rows.append(("against the best of the front", _against(study, chosen, best)))
     rows.append(("against full precision", _against_full(study, chosen)))
     return rows
 
 
-def _against(chosen: Evaluation, best: Candidate) -> str:
+def _against(study: Study, chosen: Evaluation, best: Candidate) -> str:
     there = best.evaluation
     return (
-        f"{signed(chosen.psnr - there.psnr)} dB, {ratio(there.ops / chosen.ops)} OPs, "
+        f"{_gap(study, chosen, there)}, {ratio(there.ops / chosen.ops)} OPs, "
         f"{ratio(there.params / chosen.params)} Params (trial {best.number})"
     )
 
@@ -59,8 +60,13 @@ def _against_full(study: Study, chosen: Evaluation) -> str:
     for other in study.evaluations():
         same = (other.design.width, other.design.depth) == size
         if same and not other.design.binarize and other.feasible:
-            return f"{signed(chosen.psnr - other.psnr)} dB at the same width and depth"
+            return f"{_gap(study, chosen, other)} at the same width and depth"
     return "no evaluation in full precision at this width and depth"
+
+
+def _gap(study: Study, chosen: Evaluation, other: Evaluation) -> str:
+    gap, error = difference(study, chosen, other)
+    return f"{signed(gap)} ± {1.96 * error:.2f} dB"
 
 
 def _costs(study: Study, chosen: Evaluation) -> list[tuple[str, str]]:
@@ -89,6 +95,6 @@ def _ties(recommendation: Recommendation) -> str:
     ties = recommendation.ties
     if not ties:
         return "no other candidate" if recommendation.rival else "not tested for this pick"
-    named = [f"trial {c.number} ({c.evaluation.design.label()})" for c in ties[:NAMED]]
+    named = [f"trial {c.number} ({decibel(c.evaluation.psnr)})" for c in ties[:NAMED]]
     rest = len(ties) - len(named)
     return listed([*named, f"{rest} more"] if rest else named)

@@ -22,7 +22,7 @@ from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, paused_folder, ready_url, storage_url
+from bbnas.store import Store, default_url, open_store, paused_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
@@ -87,11 +87,10 @@ def search(
     """
     confirm = confirmed_by_default(budget) if confirm is None else confirm
     workers = _checked(config, evaluator, budget, workers, confirm)
-    url = ready_url(config.name) if storage is None else storage_url(storage)
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
-    store = Store(url, create=True)
+    store = open_store(storage, default_url(config.name), create=True)
     config = _completed(config, stored_config(store, config.name))
-    evaluator = evaluator.pausing(paused_folder(url, config.name))
+    evaluator = evaluator.pausing(paused_folder(store.url, config.name))
     clock = None
     if config.latency is not None:
         clock = Clock(store, evaluator.task, config.latency)

@@ -12,11 +12,9 @@ from bbnas.store.places import (
     open_store,
     open_study,
     paused_folder,
-    ready_url,
     storage_url,
     stored_studies,
     study_names,
-    valid_name,
 )
 from bbnas.store.store import Store
 
@@ -31,9 +29,7 @@ __all__ = [
     "open_store",
     "open_study",
     "paused_folder",
-    "ready_url",
     "storage_url",
     "stored_studies",
     "study_names",
-    "valid_name",
 ]

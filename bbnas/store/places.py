@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -59,27 +58,10 @@ def _make_folder(url: str) -> None:
         ) from error
 
 
-def ready_url(name: str) -> str:
-    """``default_url``, with the folder made."""
-    _make_folder(default_url(name))
-    return default_url(name)
-
-
-def paused_folder(url: str, name: str) -> Path:
+def paused_folder(url: sa.URL, name: str) -> Path:
     """Where the trainings that a study stopped are kept: beside its database if that is a file."""
-    parsed = sa.make_url(url)
-    beside = parsed.database if parsed.get_backend_name() == "sqlite" else None
+    beside = url.database if url.get_backend_name() == "sqlite" else None
     return (Path(beside) if beside else STUDIES / name).with_suffix(".paused").absolute()
-
-
-def valid_name(name: str) -> str:
-    """``name`` if a study, and so a file, may be called that; else UserError."""
-    if not re.fullmatch(r"[^\W_][\w.+-]{0,99}", name):
-        raise UserError(
-            f"study name {name!r}: must be at most 100 letters, digits, '-', '_', '.' or '+' and "
-            "begin with a letter or digit"
-        )
-    return name
 
 
 def open_study(study: str, storage: str | None = None) -> Study:
@@ -104,7 +86,7 @@ def open_study(study: str, storage: str | None = None) -> Study:
     if path:
         return Store(storage_url(study)).load_study()  # which says that there is none
     raise UserError(
-        f"no study {study!r}: {STUDIES}/ holds none; give the path of its database or --storage URL"
+        f"no study {study!r}: {STUDIES}/ holds none; give the path of its database, or --storage"
     )
 
 

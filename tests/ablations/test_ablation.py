@@ -1,4 +1,4 @@
-"""Studies as files: the built-in ones hold together with the paper, bad ones are one line."""
+"""Ablations as files: the built-in ones agree with the paper, an error is one line."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
-def test_the_studies_of_the_paper_are_there() -> None:
+def test_the_tables_and_figures_of_the_paper_are_there() -> None:
     assert set(builtin("ablations")) == {
         "fig5_residual_span",
         "fig6_amplification",
@@ -52,20 +52,20 @@ def test_the_studies_of_the_paper_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", builtin("ablations"))
-def test_a_built_in_study_claims_what_the_paper_prints(name: str) -> None:
-    experiment = load_ablation(name)
-    assert experiment.claims
-    rows = {row.name: experiment.printed(row) for row in experiment.rows}
-    parts = {row.name: row.design.binarize for row in experiment.rows}
+def test_a_built_in_ablation_claims_what_the_paper_prints(name: str) -> None:
+    ablation = load_ablation(name)
+    assert ablation.claims
+    rows = {row.name: ablation.printed(row) for row in ablation.rows}
+    parts = {row.name: row.design.binarize for row in ablation.rows}
     columns = {"vc": "vc_1e-6_db_per_mops", "vp": "vp_1e-3_db_per_kparams"}
-    for claim in experiment.claims:
-        if claim.kind != "above" or experiment.paper is None:
+    for claim in ablation.claims:
+        if claim.kind != "above" or ablation.paper is None:
             continue
         for other in claim.than:
             if claim.figure == "psnr":
                 own, its = rows[claim.of], rows[other]
                 assert fmean(own.values()) > fmean(its.values()), (claim.of, other)
-                assert list(own) == list(its) == list(experiment.paper.datasets)
+                assert list(own) == list(its) == list(ablation.paper.datasets)
             else:
                 table = {
                     line["part"]: float(line[columns[claim.figure]]) for line in records("table6")
@@ -134,7 +134,7 @@ ROWS = SMALL["rows"]
         ({"rows": "all"}, "rows = 'all': must be a list"),
         ({"rows": ROWS[:1]}, "rows: must be two or more"),
         ({"reference": "V2"}, "reference: unknown row 'V2'"),
-        ({"rows": [*ROWS, ROWS[0]]}, "'V1' is there twice"),
+        ({"rows": [*ROWS, ROWS[0]]}, "'V1' appears twice"),
         (
             {"rows": [*ROWS, {"name": "x", "design": "reactnet"}]},
             "V1 and x train the same network",
@@ -157,7 +157,7 @@ ROWS = SMALL["rows"]
         ({"claims": [{"kind": "falls", "of": "V1"}]}, "unknown series 'V1'"),
         ({"claims": [{"kind": "flat", "of": "k"}]}, "within belongs to flat"),
         ({"claims": [{"kind": "falls", "of": "k", "at": 2}]}, "at belongs to peak"),
-        ({"claims": [{"kind": "peak", "of": "k", "at": 2, "than": ["k"]}]}, "leave than out"),
+        ({"claims": [{"kind": "peak", "of": "k", "at": 2, "than": ["k"]}]}, "leave out than"),
         (
             {"claims": [{"kind": "above", "of": "V4", "than": ["V1"], "figure": "vc"}]},
             "rows that binarize one part each",
@@ -174,6 +174,6 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path: Path, changes, says) -> 
     assert len(text) < 400
 
 
-def test_an_unknown_study_suggests_the_nearest() -> None:
+def test_an_unknown_ablation_suggests_the_nearest() -> None:
     with pytest.raises(UserError, match="table4_units"):
         load_ablation("table4_unit")

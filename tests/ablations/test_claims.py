@@ -18,7 +18,7 @@ from bbnas.ablations.claims import (
     Claim,
     Scores,
     contrast,
-    judge,
+    judge_claim,
     noise,
     peak,
     slope,
@@ -82,20 +82,20 @@ def test_verdicts_of_rows() -> None:
         "worse": [26.3, 26.41, 26.2, 26.49, 26.32],
     }
     claim = Claim(kind="above", of="best", than=("same", "worse"))
-    assert [j.verdict for j in judge(claim, scores(psnr))] == [OPEN, SAME]
+    assert [j.verdict for j in judge_claim(claim, scores(psnr))] == [OPEN, SAME]
     turned = Claim(kind="above", of="worse", than=("best",))
-    assert [j.verdict for j in judge(turned, scores(psnr))] == [CONTRARY]
-    assert judge(claim, scores(psnr))[1].effect.value == pytest.approx(0.196)
+    assert [j.verdict for j in judge_claim(turned, scores(psnr))] == [CONTRARY]
+    assert judge_claim(claim, scores(psnr))[1].effect.value == pytest.approx(0.196)
     # One seed has no noise, so nothing is told.
     single = {row: values[:1] for row, values in psnr.items()}
-    assert [j.verdict for j in judge(claim, scores(single))] == [OPEN, OPEN]
+    assert [j.verdict for j in judge_claim(claim, scores(single))] == [OPEN, OPEN]
 
 
 def test_a_row_that_always_diverges_is_a_finding() -> None:
     psnr = {"a": [26.0, 26.1], "b": [NAN, NAN], "c": [26.2, NAN]}
-    (found,) = judge(Claim(kind="above", of="a", than=("b",)), scores(psnr))
+    (found,) = judge_claim(Claim(kind="above", of="a", than=("b",)), scores(psnr))
     assert (found.verdict, found.note) == (SAME, "b diverges with every seed")
-    (found,) = judge(Claim(kind="above", of="b", than=("a",)), scores(psnr))
+    (found,) = judge_claim(Claim(kind="above", of="b", than=("a",)), scores(psnr))
     assert found.verdict == CONTRARY
     # Its VC is the highest that there is, whichever way round the claim is.
     for claim, verdict in (
@@ -103,19 +103,19 @@ def test_a_row_that_always_diverges_is_a_finding() -> None:
         (Claim(kind="above", of="a", than=("b",), figure="vc"), CONTRARY),
     ):
         parts = {"a": (1e3, 1.0), "b": (1e3, 1.0)}
-        (found,) = judge(claim, replace(scores(psnr), reference="c", saved=parts))
+        (found,) = judge_claim(claim, replace(scores(psnr), reference="c", saved=parts))
         assert found.verdict == verdict
     # What diverged once is judged by the seeds that are left.
-    (found,) = judge(Claim(kind="above", of="c", than=("a",)), scores(psnr))
+    (found,) = judge_claim(Claim(kind="above", of="c", than=("a",)), scores(psnr))
     assert (found.verdict, found.effect.seeds) == (OPEN, 1)
 
 
 def test_networks_that_learned_nothing_tell_nothing_and_are_no_noise() -> None:
     psnr = drawn(3, 3) | {"dead": [3.0, 24.0, 11.0], "dead too": [4.0, 5.0, 4.0]}
-    (found,) = judge(Claim(kind="above", of="dead", than=("dead too",)), scores(psnr, 25.0))
+    (found,) = judge_claim(Claim(kind="above", of="dead", than=("dead too",)), scores(psnr, 25.0))
     assert (found.verdict, found.note) == (OPEN, "none of these beats the global skip")
     assert noise(scores(psnr, 25.0)) == noise(scores(drawn(3, 3)))
-    (found,) = judge(Claim(kind="above", of="r0", than=("dead too",)), scores(psnr, 25.0))
+    (found,) = judge_claim(Claim(kind="above", of="r0", than=("dead too",)), scores(psnr, 25.0))
     assert found.verdict == SAME
 
 
@@ -124,7 +124,7 @@ def test_falling_over_a_series_is_the_least_squares_slope() -> None:
     psnr = {
         row: [v - 0.2 * math.log2(x[row]) for v in values] for row, values in drawn(4, 5).items()
     }
-    (found,) = judge(Claim(kind="falls", of="s"), scores(psnr, s=x))
+    (found,) = judge_claim(Claim(kind="falls", of="s"), scores(psnr, s=x))
     fits = [
         stats.linregress([0, 1, 2, 3], [psnr[row][seed] for row in x]).slope for seed in range(5)
     ]
@@ -137,20 +137,20 @@ def test_falling_over_a_series_is_the_least_squares_slope() -> None:
     # Of a series that diverges but for a point there is no slope to fall less steeply than.
     gone = both | {row: [NAN] * 5 for row in other if row != "flat r0"}
     claim = Claim(kind="falls", of="s", than=("t",))
-    (found,) = judge(claim, scores(gone, s=x, t=other))
+    (found,) = judge_claim(claim, scores(gone, s=x, t=other))
     assert found.verdict == OPEN
-    (found,) = judge(claim, scores(both, s=x, t=other))
+    (found,) = judge_claim(claim, scores(both, s=x, t=other))
     assert (found.verdict, found.words) == (SAME, "s falls more than t")
 
 
 def test_flat_needs_proof_of_being_flat() -> None:
     x = {"r0": 1.0, "r1": 2.0, "r2": 4.0}
     claim = Claim(kind="flat", of="s", within=0.1)
-    assert judge(claim, scores(drawn(3, 5, 0.01), s=x))[0].verdict == SAME
-    assert judge(claim, scores(drawn(3, 5, 0.3), s=x))[0].verdict == OPEN
+    assert judge_claim(claim, scores(drawn(3, 5, 0.01), s=x))[0].verdict == SAME
+    assert judge_claim(claim, scores(drawn(3, 5, 0.3), s=x))[0].verdict == OPEN
     steep = drawn(3, 5, 0.01)
     steep["r2"] = [value - 1 for value in steep["r2"]]
-    found = judge(claim, scores(steep, s=x))[0]
+    found = judge_claim(claim, scores(steep, s=x))[0]
     assert (found.verdict, found.note) == (CONTRARY, "farthest: r2")
 
 
@@ -169,10 +169,10 @@ def test_a_peak_is_found_where_it_is() -> None:
     assert found[:3] == pytest.approx((1.7, 1.7, 1.7), abs=1e-3)
     psnr, x = hump(1.0, 0.01)
     claim = Claim(kind="peak", of="s", at=1)
-    assert judge(claim, scores(psnr, s=x))[0].verdict == SAME
+    assert judge_claim(claim, scores(psnr, s=x))[0].verdict == SAME
     psnr, x = hump(4.0, 0.01)
-    assert judge(claim, scores(psnr, s=x))[0].verdict == CONTRARY
-    noisy = judge(claim, scores(drawn(7, 3), s=x))[0]  # no hump at all
+    assert judge_claim(claim, scores(psnr, s=x))[0].verdict == CONTRARY
+    noisy = judge_claim(claim, scores(drawn(7, 3), s=x))[0]  # no hump at all
     assert noisy.verdict == OPEN
 
 
@@ -191,12 +191,12 @@ def test_vc_and_vp_are_those_of_equations_10_and_11() -> None:
     saved = {"body": (67947.73 - 1061.68, 1179.65 - 36.86), "up": (76441.19 - 1194.39, 285.69)}
     found = Scores(psnr, "full", {}, saved)
     claim = Claim(kind="above", of="body", than=("up",), figure="vc")
-    (judged,) = judge(claim, found)
+    (judged,) = judge_claim(claim, found)
     ours, theirs = (
         benefit(28.6, float(np.mean(psnr[row])), saved[row][0] * 1e6, 0, saved[row][1] * 1e3, 0)
         for row in ("body", "up")
     )
     assert judged.effect.value == pytest.approx(ours.vc - theirs.vc)
     assert judged.verdict == SAME
-    (judged,) = judge(claim.model_copy(update={"figure": "vp"}), found)
+    (judged,) = judge_claim(claim.model_copy(update={"figure": "vp"}), found)
     assert judged.effect.value == pytest.approx(ours.vp - theirs.vp)

@@ -1,4 +1,4 @@
-"""An experiment is trained once, goes on where it was interrupted, and says how far it is."""
+"""An ablation is trained once, goes on where it was interrupted, and says how far it is."""
 
 from __future__ import annotations
 

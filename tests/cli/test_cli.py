@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 HEAVY = ("torch", "optuna", "ray", "pandas", "plotly", "skimage", "sklearn", "sqlalchemy")
@@ -56,19 +57,26 @@ def test_nothing_heavy_is_imported_before_it_is_used(code: str) -> None:
     assert found.stdout.splitlines()[-1] == "HEAVY"
 
 
-def test_every_command_has_help(capsys) -> None:
+def commands():
+    """(words, command) of every command and group."""
     from bbnas.cli import cli
 
     def walk(group, words):
         for name, command in group.commands.items():
-            assert command.help, [*words, name]
-            yield [*words, name]
+            yield [*words, name], command
             if hasattr(command, "commands"):
                 yield from walk(command, [*words, name])
 
-    names = list(walk(cli, []))
-    assert ["space", "show"] in names
-    for words in names:
+    return list(walk(cli, []))
+
+
+def test_every_command_and_every_option_has_help(capsys) -> None:
+    assert ["space", "show"] in [words for words, _ in commands()]
+    for words, command in commands():
+        assert command.help, words
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, (words, option.name)
         code, out, err = run(capsys, *words, "--help")
         assert (code, err) == (0, "")
         assert out.startswith(f"Usage: bbnas {' '.join(words)}")
@@ -121,6 +129,113 @@ def test_a_reader_that_goes_is_no_error() -> None:
         timeout=60,
     )
     assert found.stderr == ""
+
+
+def test_every_command_stands_under_one_heading_with_a_whole_sentence(capsys) -> None:
+    from bbnas.cli import GROUPS, cli
+
+    names = [command.name for group in GROUPS.values() for command in group]
+    assert sorted(names) == sorted(cli.commands)
+    out = run(capsys, "--help")[1]
+    assert all(f"\n{heading}:\n" in out for heading in GROUPS)
+    for name in names:
+        (line,) = [line for line in out.splitlines() if line.startswith(f"  {name} ")]
+        assert line.endswith(".")
+        assert not line.endswith("...")
+
+
+def test_an_option_means_the_same_in_all_commands() -> None:
+    own = {  # where a study, a recipe or a checkpoint may know it, or the file differs
+        *("--output", "--storage", "--task", "--data", "--protocol", "--space", "--budget"),
+        *("--latency", "--rounds", "--seeds", "--format"),
+    }
+    seen: dict[str, tuple[object, ...]] = {}
+    for words, command in commands():
+        for option in command.params:
+            name = max(option.opts, key=len)
+            if isinstance(option, click.Option) and name not in own:
+                meaning = (option.help, option.default, option.required, option.type.name)
+                assert seen.setdefault(name, meaning) == meaning, (words, name)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "tasks",
+        "space list",
+        "space show bbcu",
+        "design list",
+        "cost bbcu-m",
+        "data list",
+        "ablation list",
+        "ablation show table4_units",
+        "paper table1",
+        "paper table4",
+        "doctor",
+    ],
+)
+def test_a_table_in_a_pipe_fits_120_columns(capsys, args) -> None:
+    code, out, _ = run(capsys, *args.split())
+    assert code == 0
+    rule = max(index for index, line in enumerate(out.splitlines()) if "──" in line or index == 0)
+    assert max(len(line) for line in out.splitlines()[: rule + 5]) <= 120
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "train none.yaml",
+        "evaluate none.safetensors --benchmark Set5",
+        "restore none.safetensors . -o out",
+        "pack none.safetensors -o out.bbn",
+        "export-model none.safetensors --format onnx -o out.onnx",
+        "profile none.bbn",
+        "bench sampler --table none.json.gz",
+    ],
+)
+def test_a_missing_file_is_told_before_anything_heavy_is_imported(args) -> None:
+    check = (
+        f"import sys; from bbnas.cli import main; code = main({args.split()!r}); "
+        f"print(code, *[m for m in {HEAVY} if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", check],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == "2\n"
+    assert found.stderr.count("\n") == 1
+    assert "none." in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("bbnas sea", ["search"]),
+        ("bbnas search --task jpeg1", ["jpeg10"]),
+        ("bbnas search --space me", ["methods"]),
+        ("bbnas search --protocol paper-", ["paper-dncnn"]),
+        ("bbnas design show bbcu-m", ["bbcu-m"]),
+        ("bbnas ablation run table4", ["table4_units"]),
+        ("bbnas report mi", ["mine"]),
+        ("bbnas paper table6", ["table6"]),
+    ],
+)
+def test_a_shell_completes_names(tmp_path, line, completed) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.db").write_bytes(b"")
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
+    found = bbnas(cwd=tmp_path, _BBNAS_COMPLETE="bash_complete", **words)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.split() == [f"plain,{name}" for name in completed]
+
+
+def test_a_shell_is_given_its_completion(tmp_path) -> None:
+    found = bbnas(cwd=tmp_path, _BBNAS_COMPLETE="zsh_source")
+    assert found.returncode == 0
+    assert "#compdef bbnas" in found.stdout
 
 
 def test_help_and_version_in_a_process(tmp_path) -> None:

@@ -136,7 +136,7 @@ def test_prepare_says_what_it_made_and_then_that_it_made_nothing(capsys, root, p
 
 @pytest.mark.parametrize(
     ("args", "says"),
-    [(["nowhere"], "nowhere: does not exist"), (["nowhere", "--task", "sr5"], "unknown task")],
+    [(["nowhere"], "nowhere"), ([".", "--task", "sr5"], "'sr4'")],
 )
 def test_prepare_of_what_is_not_there(capsys, args, says) -> None:
     code, out, err = run(capsys, "data", "prepare", *args)

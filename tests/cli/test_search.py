@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,11 +13,33 @@ import yaml
 from tests.cli.small import PROTOCOL, SEARCH, SPACE
 
 
-def test_the_same_command_again_says_that_the_study_is_complete(at_home) -> None:
-    code, out, _ = at_home(*SEARCH, "--budget", "4")
+def test_the_same_command_again_trains_nothing(at_home) -> None:
+    code, out, err = at_home(*SEARCH, "--budget", "4")
     assert code == 0
-    assert "4 designs evaluated (0 now" in out
-    assert "complete: extend it by a larger --budget" in out
+    assert " 0 now" in out
+    assert [line.split(" | ")[0] for line in err.splitlines()] == ["4/4", "4/4"]
+
+
+def test_the_end_shows_the_figures_of_the_json(at_home) -> None:
+    found = json.loads(at_home(*SEARCH, "--budget", "4", "--json", "-q")[1])
+    out = at_home(*SEARCH, "--budget", "4", "-q")[1]
+    text = " ".join(out.split())
+    chosen = found["recommended"]
+    assert f"{chosen['estimate']:.2f} dB ± {1.96 * chosen['error']:.2f}" in text
+    for point in found["front"]:
+        row = (f"{point['psnr']:.2f}", f"{point['ssim']:.4f}", f"{point['ops'] / 1e9:.2f}")
+        assert " ".join(row) in text
+    assert f"{found['evaluated']} designs" in text
+    assert max(map(len, out.splitlines())) <= 120
+    assert out.splitlines()[-1].split(",")[0].endswith("bbnas report first")
+
+
+def test_the_next_command_leads_to_the_study(at_home) -> None:
+    code, out, _ = at_home(*SEARCH, "--budget", "2", "--storage", "else where.db", "-q")
+    assert code == 0
+    words = shlex.split(out.splitlines()[-1].split(",")[0])
+    assert words[words.index("bbnas") + 1 :] == ["report", "first", "--storage", "else where.db"]
+    assert at_home("studies", "show", *words[-3:])[0] == 0
 
 
 def test_json_ends_standard_output_with_one_object(at_home) -> None:
@@ -34,11 +57,14 @@ def test_json_ends_standard_output_with_one_object(at_home) -> None:
     assert Path(found["storage"].removeprefix("sqlite:///")).exists()
 
 
-def test_a_larger_budget_extends_the_study_with_plain_lines(at_home) -> None:
+def test_a_larger_budget_extends_the_study(at_home) -> None:
     code, out, err = at_home(*SEARCH, "--budget", "6")
     assert code == 0
-    assert "6 designs evaluated (2 now" in out
-    assert [line.split()[0] for line in err.splitlines()] == ["5/6", "6/6"]
+    assert "6 designs" in out
+    assert " 2 now" in out
+    # In a pipe: the start, what changed, the end; not a line a design.
+    lines = [line.split(" | ")[0] for line in err.splitlines() if " | " in line]
+    assert (lines[0], lines[-1]) == ("4/6", "6/6")
 
 
 def test_all_presets_that_fit_are_the_baselines_without_a_value(at_home) -> None:
@@ -60,7 +86,7 @@ def test_a_changed_study_is_a_clear_error(at_home) -> None:
     assert "seed was 0, is now 1" in err
 
 
-def test_a_search_that_is_interrupted_goes_on(tmp_path) -> None:
+def test_an_interrupted_search_resumes(tmp_path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SPACE))
     command = [sys.executable, "-m", "bbnas", *SEARCH, "--budget", "12"]
@@ -74,8 +100,8 @@ def test_a_search_that_is_interrupted_goes_on(tmp_path) -> None:
         text=True,
     ) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
-        assert first.startswith("1/12")
+        while not process.stderr.readline().startswith("1/12"):
+            assert process.poll() is None
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130

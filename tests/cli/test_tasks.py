@@ -5,7 +5,8 @@ import json
 from tests.cli.test_cli import run
 
 
-def test_tasks_are_listed_with_how_they_are_measured(capsys) -> None:
+def test_tasks_are_listed_with_how_they_are_measured(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("bbnas.cli.console.PIPE_WIDTH", 200)  # a task in one line
     code, out, _ = run(capsys, "tasks", "--json")
     found = {task["name"]: task for task in json.loads(out)["tasks"]}
     assert code == 0

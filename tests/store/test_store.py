@@ -14,7 +14,7 @@ import pytest
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.presets import PRESETS
-from bbnas.store import Store, default_url, open_study, storage_url, valid_name
+from bbnas.store import Store
 from bbnas.store.store import study_config
 from bbnas.store.tables import SCHEMA_VERSION
 from bbnas.tasks import get_task
@@ -82,21 +82,7 @@ def test_no_such_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"x\.db: no such study database"):
         Store("sqlite:///x.db")
-    with pytest.raises(UserError, match=r"no such study database"):
-        open_study("folder/x.db")
-    with pytest.raises(UserError, match=r"no study 'x': studies/ holds none"):
-        open_study("x")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_study_by_a_near_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "studies").mkdir()
-    Store(default_url("first"), create=True)
-    with pytest.raises(UserError, match=r"unknown study in studies/ 'frist'.*mean 'first'"):
-        open_study("frist")
-    with pytest.raises(UserError, match=r"holds none; search first"):
-        open_study("studies/first.db")
 
 
 @pytest.mark.parametrize(
@@ -204,22 +190,6 @@ def test_a_study_on_a_read_only_medium_can_be_read(tmp_path: Path, evaluated: Ev
     assert first == "1"
     assert second.startswith("UserError")
     assert "check" in second
-
-
-@pytest.mark.parametrize("name", ["a", "bbcu-sr4-s0", "run_2.b+c", "x" * 100])
-def test_names(name: str) -> None:
-    assert valid_name(name) == name
-
-
-@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "-x", "a b", "x" * 101])
-def test_names_that_are_no_files(name: str) -> None:
-    with pytest.raises(UserError, match="study name"):
-        valid_name(name)
-
-
-def test_a_path_is_a_storage() -> None:
-    assert storage_url("x/y.db") == "sqlite:///x/y.db"
-    assert storage_url("postgresql://h/x") == "postgresql://h/x"
 
 
 def test_reading_needs_neither_optuna_nor_torch() -> None:

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.cli.small import SEARCH
+
+
+def test_studies_are_listed_and_shown(at_home) -> None:
+    code, out, err = at_home("studies", "--json")
+    assert (code, err) == (0, "")
+    (one,) = json.loads(out)["studies"]
+    searched = json.loads(at_home(*SEARCH, "--budget", "4", "--json", "-q")[1])
+    assert (one["study"], one["task"], one["space"]) == ("first", "sr4", "small")
+    assert one["designs"] == searched["evaluated"] == 4
+    assert one["best_psnr"] == max(point["psnr"] for point in searched["front"])
+    assert one["finished"]
+
+    table = at_home("studies")[1]
+    shown = " ".join(table.split())
+    for told in ("first", "sr4", "small", "4", f"{one['best_psnr']:.2f}", one["recommended"]):
+        assert told in shown
+    one_study = json.loads(at_home("studies", "show", "studies/first.db", "--json")[1])
+    assert {key: one_study[key] for key in one} == one
+    assert one_study["settings"]["Search"]["space"]
+    code, out, _ = at_home("studies", "show", "first")
+    assert code == 0
+    assert one["recommended"] in " ".join(out.split())
+
+
+def test_a_list_needs_no_study_and_tells_what_is_torn(at_home, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert at_home("studies")[0] == 0
+    assert json.loads(at_home("studies", "--json")[1]) == {"studies": []}
+    Path("studies").mkdir()
+    Path("studies/torn.db").write_bytes(b"x" * 5000)
+    code, _, err = at_home("studies")
+    assert code == 0
+    assert "torn.db" in err
+    code, _, err = at_home("studies", "--storage", "none.db")
+    assert (code, err.count("\n")) == (2, 1)
