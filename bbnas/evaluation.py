@@ -182,20 +182,3 @@ class Evaluator(Interface):
 
     def pausing(self, folder: Path) -> Evaluator:
         """The same evaluator, which keeps the state of stopped evaluations in ``folder``."""
-
-
-@dataclass(frozen=True)
-class MeasuredFidelity:
-    """How ``protocol`` ranks designs of ``space`` as the longer protocol ``long`` does.
-
-    ``result`` is a :class:`bbnas.analysis.fidelity.Fidelity` in plain values, ``environment`` that
-    of the long trainings.
-    """
-
-    task: str
-    space: str
-    protocol: Protocol
-    long: Protocol
-    data: str
-    result: Mapping[str, Any]
-    environment: Mapping[str, str] = field(default_factory=dict)

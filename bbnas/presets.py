@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bbnas.design import _V4, METHODS, TITLES, Design
+from bbnas.design import METHODS, TITLES, Design
 from bbnas.errors import UserError, unknown
 from bbnas.schema import read_yaml
 from bbnas.tasks import TASKS, Part, Task
@@ -21,8 +21,8 @@ _BACKBONES = {
 PRESETS: dict[str, Design] = {
     **{name: full for name, (_, full) in _BACKBONES.items()},
     **{name: Design(binarize=(Part.BODY,), **fields) for name, fields in METHODS.items()},
-    "bbcu-l": Design(binarize=(Part.BODY,), **_V4),
-    "bbcu-m": Design(binarize=(Part.BODY, Part.UPSAMPLING), **_V4),
+    "bbcu-l": Design(binarize=(Part.BODY,), **METHODS["bbcu"]),
+    "bbcu-m": Design(binarize=(Part.BODY, Part.UPSAMPLING), **METHODS["bbcu"]),
 }
 
 

@@ -83,8 +83,8 @@ class Task:
 
     @property
     def skip(self) -> str:
-        """In words, what a network returns that adds nothing to its global skip."""
-        return "plain interpolation" if self.scale > 1 else "the degraded image as it is"
+        """The name of the network's global skip: its output where the rest adds nothing."""
+        return "bilinear interpolation" if self.scale > 1 else "the degraded image"
 
 
 def _sr(scale: int) -> Task:

@@ -1,10 +1,12 @@
-"""Numbers as a reader wants them."""
+"""Values as text: numbers for people, and JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import pydantic_core
 
 
 def count(value: float) -> str:
@@ -33,7 +35,7 @@ def duration(seconds: float) -> str:
 
 
 class CostWords(NamedTuple):
-    """How a cost is named, and its values told."""
+    """The name of a cost, and how its values are written."""
 
     title: str
     amount: Callable[[float], str]
@@ -44,7 +46,7 @@ class CostWords(NamedTuple):
         return f"{self.amount(value)} {self.unit}".strip()
 
 
-# The costs that a search can weigh, in the order of tables.
+# The costs that can be an objective, in the order of tables.
 COSTS: dict[str, CostWords] = {
     "ops": CostWords("OPs", count, "OPs"),
     "params": CostWords("Params", count, "Params"),
@@ -89,3 +91,25 @@ def plural(number: int, noun: str) -> str:
 def listed(words: list[str]) -> str:
     """``head``, ``head and tail``, ``head, body and tail``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def plain(value: Any) -> Any:
+    """``value`` in the types of JSON; NaN and infinities become None.
+
+    Takes dataclasses, pydantic models, numpy scalars and arrays, paths and dates as well.
+    """
+    return pydantic_core.to_jsonable_python(value, inf_nan_mode="null", fallback=_known)
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """``plain(value)`` as JSON text, on one line unless ``indent`` is given."""
+    return pydantic_core.to_json(
+        value, indent=indent, inf_nan_mode="null", fallback=_known
+    ).decode()
+
+
+def _known(value: Any) -> Any:
+    """What pydantic does not know: numpy's values, and mappings other than dictionaries."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.tolist() if hasattr(value, "tolist") else list(value)

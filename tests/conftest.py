@@ -160,7 +160,7 @@ def synthetic_study(evaluated: Callable[..., Evaluation]) -> Callable[..., Study
         singles = [Design(), *(Design(binarize=(part,), k_ratio=1.0) for part in Part)]
         settings = {
             "name": "first",
-            "space": {"name": "bbcu"},
+            "space": load_space("bbcu", get_task(str(config.get("task", "sr4")))),
             "task": "sr4",
             "protocol": PROXY,
             "data": "fingerprint",
@@ -205,7 +205,7 @@ def methods_study() -> Callable[..., Study]:
             candidates.append(Candidate(number, evaluation))
         settings = {
             "name": "methods",
-            "space": load_space("methods", get_task(task)).to_dict(),
+            "space": load_space("methods", get_task(task)),
             "task": task,
             "protocol": PROXY,
             "data": "fingerprint",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,20 @@ from bbnas.ablations.tables import AblationReport, effect_words
 from bbnas.files import write_output
 from bbnas.reporting.html import write_html
 from bbnas.reporting.markdown import grid, literal
+from bbnas.reporting.picture import write_picture
 from bbnas.tasks import get_task
 
 
 def write_ablation(
-    report: AblationReport, folder: str | Path, *, inline: bool = False
+    report: AblationReport, folder: str | Path, *, inline: bool = False, pictures: bool = False
 ) -> tuple[Path, Path]:
     """Write NAME.html and NAME.md of an ablation to ``folder``; return both paths.
 
-    ``inline`` is that of :func:`bbnas.reporting.html.write_html`. A picture NAME-1.png … in the
-    folder is shown by the Markdown.
+    ``inline`` is that of :func:`bbnas.reporting.html.write_html`. ``pictures`` also writes each
+    figure as NAME-N.png, which the Markdown shows; they need Chromium.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: a file cannot be written, or there is no Chromium.
     """
     ablation = report.measured.ablation
     path = Path(folder) / ablation.name
@@ -34,16 +36,15 @@ def write_ablation(
         report=report,
         figures={str(number): figure for number, figure in enumerate(report.figures)},
     )
-    pictures = [
-        picture.name
-        for number, _ in enumerate(report.figures, 1)
-        for picture in (Path(folder) / f"{ablation.name}-{number}.png",)
-        if picture.exists()
+    drawn = [
+        write_picture(f"{path}-{number}.png", figure).name
+        for number, figure in enumerate(report.figures, 1)
+        if pictures
     ]
-    return html, write_output(f"{path}.md", to_markdown(report, pictures))
+    return html, write_output(f"{path}.md", to_markdown(report, drawn))
 
 
-def to_markdown(report: AblationReport, pictures: list[str]) -> str:
+def to_markdown(report: AblationReport, pictures: Sequence[str] = ()) -> str:
     """The tables in Markdown; ``pictures`` are files beside it, shown below the verdicts."""
     ablation = report.measured.ablation
     lines = [

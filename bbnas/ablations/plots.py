@@ -70,7 +70,12 @@ def draw_differences(points: Sequence[Point], reference: str) -> Spec:
             "",
             130 + ROW_HEIGHT * len(points),
             xaxis={"zeroline": True, "zerolinecolor": MUTED},
-            yaxis={"type": "category", "categoryorder": "array", "categoryarray": order},
+            yaxis={
+                "type": "category",
+                "categoryorder": "array",
+                "categoryarray": order,
+                "range": [-0.6, len(order) - 0.4],
+            },
         ),
     }
 

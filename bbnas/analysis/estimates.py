@@ -13,6 +13,9 @@ from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
 from bbnas.study import Candidate, Study, StudyConfig
 
+# Standard errors on each side of a normal estimate's 95 % confidence interval.
+Z95 = 1.96
+
 
 @dataclass(frozen=True)
 class Estimates:

@@ -1,4 +1,4 @@
-"""What a study knows of one choice: designs that are equal but for it, or the fit of all."""
+"""The evidence of a study for one choice: matched pairs of designs, or the fit over all."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Part
 from bbnas.text import decibel, interval, plural
 
-# Fewer pairs than this tell nothing of their spread.
+# Pairs below which their spread, and so an interval, is not estimated.
 FEWEST = 3
-# What share of the findings that are told may be chance.
-CHANCE = 0.05
+# False discovery rate: the share of the significant findings that may be due to chance.
+FDR = 0.05
 
 Pair = tuple[Evaluation, Evaluation]
-# Names the design to compare a canonical one with, None if it has none.
+# Maps a canonical design to the one to compare it with; None if there is none.
 Twin = Callable[[Design], Design | None]
 
 
 class Evidence(NamedTuple):
-    """What a choice does to PSNR (dB) with its 95 % interval, and where that is known from.
+    """The effect of a choice on PSNR (dB) with its 95 % confidence interval, and its source.
 
-    ``p`` is the probability of an effect as far from 0 by chance alone, ``pairs`` how many
-    matched pairs it is the mean of: 0 if it is from the fit.
+    ``p`` is the p-value of no effect. ``pairs`` is the number of matched pairs whose mean the
+    effect is, 0 for an effect of the fit.
     """
 
     effect: float
@@ -44,16 +44,16 @@ class Evidence(NamedTuple):
     def words(self) -> str:
         return (
             f"{decibel(self.effect, sign=True)} "
-            f"(95 % interval {interval(self.low, self.high)}; {self.source})"
+            f"(95 % confidence interval {interval(self.low, self.high)}; {self.source})"
         )
 
 
 @dataclass(frozen=True)
 class Pool:
-    """Everything that was evaluated under a study's protocol, by the key of its design: the
-    canonical designs, and the evaluations of those that beat the network's global skip, be it at
-    the rung where they were stopped. Left out, the losers of early stopping would flatter the
-    choices that they made.
+    """Everything that was evaluated under a study's protocol, by the key of its design.
+
+    ``useful`` holds the evaluations whose PSNR is above the study's floor, at the end or at the
+    rung where they were stopped. Leaving stopped designs out would bias their choices upwards.
     """
 
     designs: dict[str, Design]
@@ -68,14 +68,14 @@ class Pool:
         )
 
     def twins(self, twin: Twin) -> Iterator[tuple[str, str]]:
-        """(key of the twin, key of the design) of what was evaluated both ways."""
+        """(key of the twin, key of the design) for every design whose twin was evaluated."""
         for key, design in self.designs.items():
             other = twin(design)
             if other is not None and other != design and (its := other.key) in self.designs:
                 yield its, key
 
     def pairs(self, twin: Twin) -> list[Pair]:
-        """(twin, own) where both are useful and were scored after as many iterations."""
+        """(twin, own) where both are useful and were scored after equally many iterations."""
         keys = [k for k in self.twins(twin) if self.useful.keys() >= set(k)]
         found = [(self.useful[its], self.useful[mine]) for its, mine in keys]
         return [pair for pair in found if math.isfinite(gap(*pair))]
@@ -88,13 +88,13 @@ class Pool:
 
 
 def _ahead(config: StudyConfig, evaluation: Evaluation) -> bool:
-    """Whether it was stopped when it was better than the network's global skip."""
+    """Whether it was stopped at a PSNR above the floor."""
     return evaluation.status == "stopped" and evaluation.rungs[-1][1] > config.floor
 
 
 def gap(twin: Evaluation, own: Evaluation) -> float:
-    """By how much (dB) ``own`` is ahead: at the end or, where one of them was stopped, at the last
-    rung that both reached; NaN if there is none.
+    """PSNR of ``own`` minus that of ``twin`` (dB), at the end or, where one of them was stopped,
+    at the last rung that both reached; NaN if there is none.
     """
     if twin.feasible and own.feasible:
         return own.psnr - twin.psnr
@@ -104,7 +104,7 @@ def gap(twin: Evaluation, own: Evaluation) -> float:
 
 
 def without(part: Part) -> Twin:
-    """The twin of a design whose ``part`` is 1-bit: the same with it in full precision."""
+    """Maps a design whose ``part`` is 1-bit to the same design with the part in full precision."""
 
     def twin(design: Design) -> Design | None:
         if not design.binary(part):
@@ -115,7 +115,7 @@ def without(part: Part) -> Twin:
 
 
 def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
-    """The mean difference of three pairs or more, by Student's t."""
+    """The mean difference of at least FEWEST pairs, with Student's t interval."""
     from scipy.special import stdtr, stdtrit  # scipy.stats takes a second to import
 
     if len(pairs) < FEWEST:
@@ -132,9 +132,7 @@ def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
 
 
 def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
-    """The fit's effect of ``choice`` on ``axis`` against ``reference``, where it knows it either
-    way round.
-    """
+    """The fit's effect of ``choice`` compared with ``reference``, in either direction."""
     source = f"fit over {plural(fit.candidates, 'candidate')}"
     for e in fit.effects:
         if (e.axis, e.choice, e.reference) == (axis, choice, reference):
@@ -145,24 +143,17 @@ def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
 
 
 def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
-    """Three matched pairs or more, or the fit of all candidates: the narrower interval."""
-    fitted = fit.part(part)
-    found = [
-        of_pairs(Pool.of(study).pairs(without(part))),
-        of_fit(fit, fitted.axis, fitted.choice, fitted.reference) if fitted else None,
-    ]
-    return min(
-        (evidence for evidence in found if evidence is not None),
-        key=lambda evidence: evidence.high - evidence.low,
-        default=None,
-    )
+    """The effect of binarizing a part, from matched pairs or else from the fit."""
+    pairs = of_pairs(Pool.of(study).pairs(without(part)))
+    return pairs or of_fit(fit, str(part), "1-bit", "full precision")
 
 
 def discoveries(p: Sequence[float]) -> list[bool]:
-    """Which of several findings are told, so that of those that are a share of CHANCE at most is
-    expected to be chance (Benjamini & Hochberg 1995).
+    """Which of several p-values are significant at the false discovery rate FDR (Benjamini &
+    Hochberg 1995).
     """
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    below = [k for k, i in enumerate(order, start=1) if p[i] <= CHANCE * k / len(p)]
-    told = set(order[: max(below, default=0)])
-    return [i in told for i in range(len(p))]
+    from scipy.stats import false_discovery_control
+
+    if not p:
+        return []
+    return [bool(adjusted <= FDR) for adjusted in false_discovery_control(p)]

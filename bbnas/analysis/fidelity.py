@@ -1,22 +1,23 @@
-"""How far a proxy can be trusted: seed noise, and agreement with longer training."""
+"""Seed noise of a protocol, and its rank agreement with longer training."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.effects import CHOICES, axis_choice
+from bbnas.analysis.estimates import Z95
 from bbnas.analysis.evidence import discoveries
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import Evaluation
+from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias
 from bbnas.protocol import Protocol
 from bbnas.study import Study
 from bbnas.tasks import Task
@@ -81,68 +82,6 @@ def agreement(study: Study, repeats: Sequence[Evaluation]) -> list[Agreement]:
     ]
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A figure with its 95 % bootstrap interval over designs."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Unfair:
-    """A choice that the proxy ranks otherwise than the long protocol does.
-
-    ``shift`` is the mean over its designs of how much higher the proxy ranks them, as a share of
-    all designs, less that of the others; ``told`` whether that is hardly chance (Welch, and
-    :func:`bbnas.analysis.evidence.discoveries`).
-    """
-
-    axis: str
-    choice: str
-    designs: int
-    shift: float
-    p: float
-    told: bool
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How a proxy ranks designs, against a longer protocol that is taken for the truth.
-
-    ``ordered_pairs`` is the share of the ``pairs`` of designs whose PSNR under the long protocol
-    differs by more than its seed noise allows (1.96·√2 standard deviations) that the proxy puts
-    in the same order. ``top`` is the overlap of the best fifth. ``baselines`` are Kendall's τ of
-    predictors that need no training.
-
-    Of a space drawn evenly many designs learn nothing at all and give what the network's global
-    skip gives; their order is chance. So whatever is no better than ``floor`` (dB) is level, and
-    last; ``alive`` counts what the long protocol puts above it.
-    """
-
-    designs: int
-    alive: int
-    floor: float
-    kendall_tau: Interval
-    spearman_rho: Interval
-    ordered_pairs: float
-    pairs: int
-    top: float
-    proxy_noise: float
-    long_noise: float
-    proxy_seconds: float
-    long_seconds: float
-    baselines: Mapping[str, Interval]
-    unfair: tuple[Unfair, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; what is not known (noise of one seed, order of no pairs) is None."""
-        content = {**asdict(self), "unfair": [asdict(unfair) for unfair in self.unfair]}
-        unknown = {k for k, v in content.items() if isinstance(v, float) and not math.isfinite(v)}
-        return content | dict.fromkeys(unknown)
-
-
 def pooled_noise(groups: Sequence[Sequence[float]]) -> float:
     """The standard deviation within groups of two values or more; NaN without any."""
     kept = [group for group in groups if len(group) > 1]
@@ -161,8 +100,7 @@ def fidelity(
 ) -> Fidelity:
     """The fidelity of ``proxy``, whose evaluations are of the same designs as those of ``long``.
 
-    Several seeds of a design tell the noise; the first of them is what is ranked, as a search
-    would have it.
+    Designs are ranked by their first seed, as in a search; further seeds measure the noise.
 
     Raises:
         UserError: fewer than five designs that both evaluated.
@@ -191,23 +129,27 @@ def fidelity(
     )
     return Fidelity(
         designs=len(keys),
-        alive=int(np.sum(psnr > floor)),
-        floor=floor,
+        useful=int(np.sum(psnr > floor)),
+        floor=_known(floor),
         kendall_tau=_bootstrap(_kendall, x, y, resamples),
         spearman_rho=_bootstrap(_spearman, x, y, resamples),
-        ordered_pairs=right / pairs if pairs else math.nan,
+        ordered_pairs=right / pairs if pairs else None,
         pairs=pairs,
         top=top / best,
-        proxy_noise=pooled_noise(_repeats(floor, [short_of[key] for key in keys])),
-        long_noise=noise,
+        proxy_noise=_known(pooled_noise(_repeats(floor, [short_of[key] for key in keys]))),
+        long_noise=_known(noise),
         proxy_seconds=float(np.mean([e.seconds for e in first])),
         long_seconds=float(np.mean([e.seconds for e in truth])),
         baselines={name: _bootstrap(_kendall, cost, y, resamples) for name, cost in costs.items()},
-        unfair=tuple(_unfair([e.design for e in first], x, y, task)),
+        biases=tuple(_biases([e.design for e in first], x, y, task)),
     )
 
 
-FEWEST_DESIGNS = 5
+FEWEST_DESIGNS = 5  # Fewer designs have no rank order worth a figure.
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _by_design(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]:
@@ -218,19 +160,19 @@ def _by_design(evaluations: Sequence[Evaluation]) -> dict[str, list[Evaluation]]
 
 
 def _above(floor: float, evaluations: Sequence[Evaluation]) -> NDArray[np.float64]:
-    """PSNR (dB), at least ``floor``; what has none is at the floor, or NaN without one."""
+    """PSNR (dB), at least ``floor``; diverged designs are at the floor, or NaN without one."""
     least = floor if math.isfinite(floor) else math.nan
     return np.array([max(e.psnr, floor) if e.feasible else least for e in evaluations])
 
 
 def _repeats(floor: float, groups: Sequence[Sequence[Evaluation]]) -> list[list[float]]:
-    """PSNR by seed of the designs that are above ``floor`` with each."""
+    """PSNR by seed of the designs that are above ``floor`` with every seed."""
     found = [[e.psnr for e in group if e.feasible] for group in groups]
     return [group for group in found if min(group, default=-math.inf) > floor]
 
 
 def _ranked(psnr: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks, the best highest; what has no PSNR is last."""
+    """Ranks, the best highest; designs without a PSNR are last."""
     from scipy.stats import rankdata
 
     values = np.where(np.isfinite(psnr), psnr, -np.inf)
@@ -255,14 +197,21 @@ def _bootstrap(
     y: NDArray[np.float64],
     resamples: int,
 ) -> Interval:
-    rng = np.random.default_rng(0)
-    found = []
+    """The figure with its percentile bootstrap interval over designs."""
+    from scipy.stats import bootstrap
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a resample of one design alone has no correlation
-        for _ in range(resamples):
-            chosen = rng.integers(0, len(x), len(x))
-            found.append(figure(x[chosen], y[chosen]))
-        low, high = np.nanquantile(found, (0.025, 0.975))
+        drawn = bootstrap(
+            (x, y),
+            figure,
+            n_resamples=resamples,
+            paired=True,
+            vectorized=False,
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).bootstrap_distribution
+        low, high = np.nanquantile(drawn, (0.025, 0.975))
         return Interval(figure(x, y), float(low), float(high))
 
 
@@ -272,8 +221,8 @@ def _ordered(
     psnr: NDArray[np.float64],
     noise: float,
 ) -> tuple[int, int]:
-    """Pairs beyond the noise that x orders as y does, and all pairs beyond it."""
-    beyond = 1.96 * math.sqrt(2) * (noise if math.isfinite(noise) else 0.0)
+    """How many pairs that differ beyond the noise x orders as y does, and how many there are."""
+    beyond = Z95 * math.sqrt(2) * (noise if math.isfinite(noise) else 0.0)
     right = pairs = 0
     for i, j in itertools.combinations(range(len(x)), 2):
         gap = abs(psnr[i] - psnr[j])
@@ -283,9 +232,9 @@ def _ordered(
     return int(right), pairs
 
 
-def _unfair(
+def _biases(
     designs: Sequence[Design], x: NDArray[np.float64], y: NDArray[np.float64], task: Task
-) -> list[Unfair]:
+) -> list[RankBias]:
     from scipy.stats import ttest_ind
 
     shift = (x - y) / len(x)
@@ -298,7 +247,7 @@ def _unfair(
             (name, choice, np.array([c == choice for c in choices]))
             for choice in sorted({c for c in choices if c is not None})
         ]
-    found = []
+    biases = []
     for axis, choice, mask in made:
         own, others = shift[mask], shift[~mask]
         if min(len(own), len(others)) < 3:
@@ -307,49 +256,48 @@ def _unfair(
             warnings.simplefilter("ignore")  # all alike
             p = float(ttest_ind(own, others, equal_var=False).pvalue)
         gap = float(own.mean() - others.mean())
-        found.append(Unfair(axis, choice, len(own), gap, 1.0 if math.isnan(p) else p, told=False))
-    told = discoveries([u.p for u in found])
-    kept = [replace(u, told=t) for u, t in zip(found, told, strict=True)]
-    return sorted(kept, key=lambda u: u.p)
+        p = 1.0 if math.isnan(p) else p
+        biases.append(RankBias(axis, choice, len(own), gap, p, significant=False))
+    significant = discoveries([bias.p for bias in biases])
+    pairs = zip(biases, significant, strict=True)
+    return sorted((replace(bias, significant=s) for bias, s in pairs), key=lambda bias: bias.p)
 
 
-def words(found: MeasuredFidelity) -> list[str]:
-    """Lines for people."""
-    r = found.result
-
-    def span(interval: Mapping[str, float]) -> str:
-        return f"{interval['value']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
-
-    long, device = found.long, found.environment.get("device", "unknown device")
-    baselines = listed([f"{name} {span(interval)}" for name, interval in r["baselines"].items()])
-    what = (
-        f"protocol {found.protocol.name} ({r['proxy_seconds']:.1f} s a design) against "
+def summary(measured: MeasuredFidelity) -> list[str]:
+    """Lines for the terminal."""
+    r, long = measured.result, measured.long
+    device = measured.environment.get("device", "unknown device")
+    baselines = listed([f"{name} {tau}" for name, tau in r.baselines.items()])
+    compared = (
+        f"protocol {measured.protocol.name} ({r.proxy_seconds:.1f} s a design) compared with "
         f"{long.name} ({long.iterations:,} iterations of {long.patch}×{long.patch} patches, "
-        f"{r['long_seconds']:.0f} s): {r['designs']} designs of space {found.space} on "
-        f"{found.task}, {device}"
+        f"{r.long_seconds:.0f} s a design): {r.designs} designs of space {measured.space} on "
+        f"{measured.task}, {device}"
     )
-    order = "none" if r["ordered_pairs"] is None else f"{r['ordered_pairs']:.0%} of {r['pairs']}"
-    noise = [
-        "not measured" if r[name] is None else f"{r[name]:.3f} dB"
-        for name in ("proxy_noise", "long_noise")
+    order = "none" if r.ordered_pairs is None else f"{r.ordered_pairs:.0%} of {r.pairs}"
+    short_noise, long_noise = (
+        "not measured" if noise is None else f"{noise:.3f} dB"
+        for noise in (r.proxy_noise, r.long_noise)
+    )
+    biases = [
+        f"{bias.axis} {bias.choice} is ranked {abs(bias.shift):.0%} of all ranks too "
+        f"{'high' if bias.shift > 0 else 'low'}"
+        for bias in r.biases
+        if bias.significant
     ]
-    if r.get("floor") is not None:
-        what += (
-            f", of which {r['alive']} end above {r['floor']:.2f} dB (what the global skip gives, "
-            "and the noise); the others are level, and last"
-        )
     lines = [
-        what,
-        f"Kendall τ {span(r['kendall_tau'])}, Spearman ρ {span(r['spearman_rho'])}",
-        f"without training: τ of {baselines}",
-        f"pairs beyond the noise ordered right: {order}; best fifth in common: {r['top']:.0%}",
-        f"seed noise: {noise[0]} and, long, {noise[1]}",
+        compared,
+        f"Kendall τ {r.kendall_tau}, Spearman ρ {r.spearman_rho} (95 % confidence intervals)",
+        f"Kendall τ of predictors without training: {baselines}",
+        f"pairs that differ beyond seed noise in the same order: {order}",
+        f"overlap of the best fifths: {r.top:.0%}",
+        f"seed noise (standard deviation): {short_noise}, {long_noise} with long training",
+        f"systematic bias: {listed(biases) if biases else 'none significant'}",
     ]
-    judged = [
-        f"{u['axis']} {u['choice']} {'too high' if u['shift'] > 0 else 'too low'} by "
-        f"{abs(u['shift']):.0%} of the ranks"
-        for u in r["unfair"]
-        if u["told"]
-    ]
-    lines.append(f"judged unfairly: {listed(judged) if judged else 'no choice beyond chance'}")
+    if r.floor is not None:
+        lines.insert(
+            1,
+            f"{r.useful} designs end above {r.floor:.2f} dB (the global skip plus noise); the "
+            "others are ranked equal last",
+        )
     return lines

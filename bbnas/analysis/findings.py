@@ -1,7 +1,11 @@
-"""What a study says of each choice, in dB and in words; what it cannot say, it does not.
+"""The effect of each choice on PSNR, estimated from a study.
 
-The paper says such things by ablation: two networks that are equal but for one choice. A study
-holds many of them, since refinement tries the neighbours of what it recommends.
+Two estimators exist, and this module decides between them. Matched pairs answer (as in the
+paper's ablations): the mean difference of at least three pairs of designs that differ in one
+choice only, with Student's t interval (:mod:`bbnas.analysis.evidence`). The regression over all
+candidates (least squares with HC3 intervals, :mod:`bbnas.analysis.effects`) answers where pairs
+are too few; everywhere else it is a check, in ``Finding.check``, and is labelled CHECK where it is
+shown. A finding is significant at a false discovery rate of 5 % over all comparisons of the study.
 """
 
 from __future__ import annotations
@@ -18,35 +22,40 @@ from bbnas.study import Study
 from bbnas.tasks import Part, Task, get_task
 from bbnas.text import listed, plural, share, signed
 
+# The label of the regression wherever it stands beside the matched pairs.
+CHECK = "check: regression over all candidates (matched pairs decide)"
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What ``choice`` does to PSNR against ``reference``, all else equal.
+    """The effect of ``choice`` on PSNR compared with ``reference``, all else equal.
 
-    ``told`` says whether the data carries it: whether, with all other comparisons of the study in
-    mind, it is hardly chance (:func:`bbnas.analysis.evidence.discoveries`). ``collapsed`` counts
-    designs with the choice that are no better than the network's global skip while their twins
-    with the reference are; they are not in the mean.
+    ``evidence`` answers; ``check`` is the regression's estimate where matched pairs answer.
+    ``significant``: at the false discovery rate over all comparisons of the study
+    (:func:`bbnas.analysis.evidence.discoveries`). ``collapsed`` counts designs with the choice
+    whose PSNR is at or below the floor while that of their twins with the reference is above;
+    the mean leaves them out.
     """
 
     axis: str
     choice: str
     reference: str
     evidence: Evidence
+    check: Evidence | None
     collapsed: int
-    told: bool
+    significant: bool
     words: str
 
 
 @dataclass(frozen=True)
-class Findings:
-    """``told`` and ``untold`` findings in the order of the network and its unit; ``silent`` names
-    the choices that were tried, but too seldom to compare.
+class StudyFindings:
+    """``significant`` and ``undecided`` findings in the order of the network and its unit;
+    ``untested`` names choices with too few designs to compare.
     """
 
-    told: tuple[Finding, ...]
-    untold: tuple[Finding, ...]
-    silent: tuple[str, ...]
+    significant: tuple[Finding, ...]
+    undecided: tuple[Finding, ...]
+    untested: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -55,59 +64,58 @@ class _Comparison:
     choice: str
     reference: str
     evidence: Evidence
+    check: Evidence | None
     collapsed: int
     prefix: str
     suffix: str = ""
 
 
-def findings(study: Study) -> Findings:
+def findings(study: Study) -> StudyFindings:
     """All comparisons of one choice with another that the study holds data for.
 
-    Three or more matched pairs (designs equal but for the choice) decide, else the fit of all
-    candidates. What is compared with is no result: the default of the choice, k* for k, or the
-    value tried most often where that was not tried.
+    The reference is fixed in advance: the default of the choice (k* for k), or the value tried
+    most often where the default was not tried.
     """
     fit, pool = fit_effects(study), Pool.of(study)
     compared: list[_Comparison] = []
-    silent: list[str] = []
+    untested: list[str] = []
     for part in get_task(study.config.task).parts:
-        compared += _part(pool, get_task(study.config.task), part, fit, silent)
+        compared += _part(pool, get_task(study.config.task), part, fit, untested)
     if searches_methods(study):
-        compared += _field(pool, "method", "method", TITLES.__getitem__, fit, silent)
+        compared += _field(pool, "method", "method", TITLES.__getitem__, fit, untested)
     for field, name, choice in CHOICES:
         if not (searches_methods(study) and field in UNIT_FIELDS):
-            compared += _field(pool, field, name, choice, fit, silent)
-    carried = discoveries([c.evidence.p for c in compared])
-    made = [_finding(c, told) for c, told in zip(compared, carried, strict=True)]
-    return Findings(
-        told=tuple(f for f in made if f.told),
-        untold=tuple(f for f in made if not f.told),
-        silent=tuple(silent),
+            compared += _field(pool, field, name, choice, fit, untested)
+    significant = discoveries([c.evidence.p for c in compared])
+    made = [_finding(c, s) for c, s in zip(compared, significant, strict=True)]
+    return StudyFindings(
+        significant=tuple(f for f in made if f.significant),
+        undecided=tuple(f for f in made if not f.significant),
+        untested=tuple(untested),
     )
 
 
-def _finding(c: _Comparison, told: bool) -> Finding:
+def _finding(c: _Comparison, significant: bool) -> Finding:
     e = c.evidence
     how = f"over {e.source}" if e.pairs else f"by the {e.source}"
     words = (
         f"{c.prefix}: {signed(e.effect)} dB [{signed(e.low)}, {signed(e.high)}] {how}{c.suffix}"
     )
     if c.collapsed:
-        words += (
-            f"; {plural(c.collapsed, 'more design')} with it collapsed where the other did not"
-        )
-    return Finding(c.axis, c.choice, c.reference, e, c.collapsed, told, words)
+        words += f"; {plural(c.collapsed, 'more design')} collapsed with it and not without"
+    return Finding(c.axis, c.choice, c.reference, e, c.check, c.collapsed, significant, words)
 
 
-def _part(pool: Pool, task: Task, part: Part, fit: Fit, silent: list[str]) -> list[_Comparison]:
+def _part(pool: Pool, task: Task, part: Part, fit: Fit, untested: list[str]) -> list[_Comparison]:
     from bbnas.cost import count
 
     if len({design.binary(part) for design in pool.designs.values()}) < 2:
         return []
-    evidence = of_pairs(pool.pairs(without(part)))
-    evidence = evidence or of_fit(fit, str(part), "1-bit", "full precision")
+    pairs = of_pairs(pool.pairs(without(part)))
+    fitted = of_fit(fit, str(part), "1-bit", "full precision")
+    evidence = pairs or fitted
     if evidence is None:
-        silent.append(f"{part} 1-bit")
+        untested.append(f"{part} 1-bit")
         return []
     largest = max(pool.designs.values(), key=lambda d: (d.width, d.depth))
     full = count(largest.replace(binarize=()), task)
@@ -123,6 +131,7 @@ def _part(pool: Pool, task: Task, part: Part, fit: Fit, silent: list[str]) -> li
             "1-bit",
             "full precision",
             evidence,
+            fitted if pairs else None,
             collapsed,
             f"Binarizing the {part}",
             saved,
@@ -136,7 +145,7 @@ def _field(
     name: str,
     choice: Callable[[Any], str],
     fit: Fit,
-    silent: list[str],
+    untested: list[str],
 ) -> list[_Comparison]:
     active = [d for d in pool.designs.values() if matters(field, d)]
     if field != "method":  # a baseline of another method makes no choice on this axis
@@ -157,16 +166,19 @@ def _field(
             continue
         twin = _with(field, reference, value)
         named = _named(field, value, choice), _named(field, reference, choice)
-        evidence = of_pairs(pool.pairs(twin))
-        # The fit knows ranges of k, not single values.
-        if evidence is None and (field != "k_ratio" or value is None):
-            named = choice(value), choice(reference)
-            evidence = of_fit(fit, name, *named)
+        pairs, fitted = of_pairs(pool.pairs(twin)), None
+        if field != "k_ratio" or value is None:  # the fit has ranges of k, not single values
+            in_fit = choice(value), choice(reference)
+            fitted = of_fit(fit, name, *in_fit)
+            named = named if pairs else in_fit
+        evidence = pairs or fitted
         if evidence is None:
-            silent.append(f"{name} {named[0]}")
+            untested.append(f"{name} {named[0]}")
             continue
         prefix = f"{name.capitalize() if name[0] != 'k' else name} {named[0]} against {named[1]}"
-        compared.append(_Comparison(name, *named, evidence, pool.collapsed(twin), prefix))
+        check = fitted if pairs else None
+        collapsed = pool.collapsed(twin)
+        compared.append(_Comparison(name, *named, evidence, check, collapsed, prefix))
     return compared
 
 
@@ -177,24 +189,24 @@ def _named(field: str, value: Any, choice: Callable[[Any], str]) -> str:
 
 
 def _with(field: str, reference: Any, value: Any) -> Twin:
-    """The twin of a design whose ``field`` is ``value``: the same with ``reference``."""
+    """Maps a design whose ``field`` is ``value`` to the same design with ``reference``."""
 
     def twin(design: Design) -> Design | None:
         if getattr(design, field) != value or not matters(field, design):
             return None
         other = design.replace(**{field: reference}).canonical()
-        # Where the reference makes the choice idle, more than the choice would differ.
+        # Where the reference makes the choice idle, the twin would differ in more than the choice.
         return other if getattr(other, field) == reference else None
 
     return twin
 
 
-def summary(found: Findings) -> list[str]:
-    """Lines for people: what is told, then in one line each what is not."""
-    lines = [f.words for f in found.told]
-    if found.untold:
-        names = [f"{f.axis} {f.choice} against {f.reference}" for f in found.untold]
-        lines.append(f"Not settled by this study: {listed(names)}")
-    if found.silent:
-        lines.append(f"Too few designs to compare: {listed(list(found.silent))}")
+def summary(found: StudyFindings) -> list[str]:
+    """Lines for people: a line for each significant finding, then one line for the others."""
+    lines = [f.words for f in found.significant]
+    if found.undecided:
+        names = [f"{f.axis} {f.choice} against {f.reference}" for f in found.undecided]
+        lines.append(f"No significant difference: {listed(names)}")
+    if found.untested:
+        lines.append(f"Too few designs to compare: {listed(list(found.untested))}")
     return lines

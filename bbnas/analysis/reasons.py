@@ -1,37 +1,34 @@
-"""Why a candidate is recommended: sentences made from the study's own figures."""
+"""The explanation of a recommendation for the report: sentences from the study's own figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from bbnas.analysis.effects import Fit, axis_choice, fit_effects
+from bbnas.analysis.estimates import Z95
 from bbnas.analysis.evidence import part_evidence
+from bbnas.analysis.pareto import front
+from bbnas.analysis.recommend import Recommendation, listed_ties, named
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
 from bbnas.text import COSTS, count, decibel, interval, listed, milliseconds, plural, share
 
-if TYPE_CHECKING:
-    from bbnas.analysis.recommend import Recommendation
 
-# So many designs that are level with it are named.
-TIES = 3
+def reasons(study: Study, recommended: Recommendation) -> list[str]:
+    """Sentences: its place on the front, the error of its PSNR, its neighbours on the front, its
+    parts and its other choices.
 
-
-def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate]) -> list[str]:
-    """Sentences: its place on the front ``found``, how sure that is, its neighbours, its parts
-    and its other choices.
-
-    A PSNR cost is only named where the study holds data for it, with its 95 % interval.
+    An effect on PSNR is only named where the study holds data for it, with its 95 % confidence
+    interval.
     """
     fit = fit_effects(study)
     chosen = recommended.candidate
     return [
-        _place(study, chosen, found, recommended.pick),
-        _trained(study, recommended),
+        _place(study, chosen, front(study), recommended.pick),
+        _estimate(study, recommended),
         *_rivals(recommended),
         *_neighbours(chosen.evaluation, recommended.alternatives),
         *_parts(study, chosen.evaluation.design, fit),
@@ -39,50 +36,46 @@ def reasons(study: Study, recommended: Recommendation, found: Sequence[Candidate
     ]
 
 
-def _place(study: Study, chosen: Candidate, found: Sequence[Candidate], pick: str) -> str:
+def _place(study: Study, chosen: Candidate, points: Sequence[Candidate], pick: str) -> str:
+    on_front = any(c.number == chosen.number for c in points)
     if pick == "trial":
-        if any(c.number == chosen.number for c in found):
-            return f"Trial {chosen.number}, picked by hand, is on the front."
-        return f"Trial {chosen.number} was picked by hand; it is not on the front."
-    if len(found) == 1:
-        return "It is the only point of the front: no other candidate beats it in any objective."
+        place = "on the front" if on_front else "not on the front"
+        return f"Trial {chosen.number} was picked by number; it is {place}."
+    if len(points) == 1:
+        return "It is the only point of the front: it dominates all other candidates."
     if pick == "best-psnr":
-        return "It has the highest PSNR, as all runs of the study together tell it."
-    psnr = [c.evaluation.psnr for c in found]
+        return "It has the highest estimated PSNR."
+    psnr = [c.evaluation.psnr for c in points]
     spans = [f"{min(psnr):.2f} to {max(psnr):.2f} dB"]
     for name, cost in COSTS.items():
         if name in study.config.objectives:
-            values = [float(getattr(c.evaluation, name)) for c in found]
+            values = [float(getattr(c.evaluation, name)) for c in points]
             spans.append(f"{cost.amount(min(values))} to {cost.words(max(values))}")
     floor = study.config.skip_psnr
-    above = "" if floor is None else f", and {get_task(study.config.task).skip} has {floor:.2f} dB"
-    if all(c.number != chosen.number for c in found):
-        lead = (
-            "It is the knee of the front that all runs together tell, if not of their own figures"
-        )
-    else:
-        lead = "It is the knee of the front"
+    skip = "" if floor is None else f" ({get_task(study.config.task).skip} has {floor:.2f} dB)"
+    which = "front" if on_front else "estimated front; in its own evaluation it is dominated"
     return (
-        f"{lead}: of {len(found)} designs that span {listed(spans)}{above}, "
-        "the knee lies farthest above the line between the extremes. Costs count by their square "
-        "roots, as the width of a full-precision network that costs as much."
+        f"It is the knee of the {which}. The front has {len(points)} designs that span "
+        f"{listed(spans)}{skip}. The knee is the design farthest above the chord between the "
+        "extremes, with PSNR on one axis and the square root of the costs on the other."
     )
 
 
-def _trained(study: Study, recommended: Recommendation) -> str:
+def _estimate(study: Study, recommended: Recommendation) -> str:
     here = recommended.candidate.evaluation
     runs = len(study.candidates) + len(study.references)
     text = (
-        f"All {runs} runs together put it at {decibel(recommended.psnr)} "
-        f"± {1.96 * recommended.error:.2f}; its own run had {decibel(here.psnr)}."
+        f"Its PSNR is estimated from all {runs} evaluations: {decibel(recommended.psnr)} "
+        f"± {Z95 * recommended.error:.2f} (95 % confidence interval). Its own evaluation gave "
+        f"{decibel(here.psnr)}."
     )
     again = [e for e in study.confirmations if e.design.key == here.design.key and e.feasible]
     if again:
         others = {e.design.key for e in study.confirmations} - {here.design.key}
         longest = max(again, key=lambda e: e.protocol.iterations).protocol
         text += (
-            f" It was trained again with {plural(len(again), 'seed')}, {longest.iterations:,} "
-            f"iterations and patches of {longest.patch}², beside "
+            f" It was confirmed by longer training ({plural(len(again), 'seed')}, "
+            f"{longest.iterations:,} iterations, patches of {longest.patch}²) beside "
             f"{plural(len(others), 'other candidate')} on the same batches."
         )
     return text
@@ -91,20 +84,14 @@ def _trained(study: Study, recommended: Recommendation) -> str:
 def _rivals(recommended: Recommendation) -> list[str]:
     texts = []
     if recommended.ties:
-        shown = [_named(c) for c in recommended.ties[:TIES]]
-        more = len(recommended.ties) - len(shown)
-        named = listed([*shown, f"{more} more"] if more else shown)
-        texts.append(f"The runs do not tell it from {named}.")
+        ties = listed_ties(recommended.ties)
+        texts.append(f"It is statistically indistinguishable from {ties}.")
     if rival := recommended.rival:
         texts.append(
-            f"It is ahead of {_named(rival.candidate)} by {decibel(rival.gap)}, costs included: "
-            f"{rival.errors:.1f} standard errors."
+            f"The runner-up, {named(rival.candidate)}, is {decibel(rival.gap)} behind with costs "
+            f"included: {rival.errors:.1f} standard errors."
         )
     return texts
-
-
-def _named(candidate: Candidate) -> str:
-    return f"trial {candidate.number} ({candidate.evaluation.design.label()})"
 
 
 def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list[str]:
@@ -112,9 +99,10 @@ def _neighbours(here: Evaluation, alternatives: Mapping[str, Candidate]) -> list
     if best := alternatives.get("best PSNR"):
         there = best.evaluation
         texts.append(
-            f"Against the best PSNR of the front (trial {best.number}, {decibel(there.psnr)}) it "
-            f"gives up {decibel(there.psnr - here.psnr)} and needs {_times(there.ops, here.ops)} "
-            f"OPs and {_times(there.params, here.params)} Params{_time(there, here)}."
+            f"Compared with the best PSNR of the front (trial {best.number}, "
+            f"{decibel(there.psnr)}) it loses {decibel(there.psnr - here.psnr)} and needs "
+            f"{_times(there.ops, here.ops)} OPs and {_times(there.params, here.params)} "
+            f"Params{_time(there, here)}."
         )
     if cheaper := alternatives.get("next cheaper"):
         there = cheaper.evaluation
@@ -140,7 +128,7 @@ def _times(there: float, here: float) -> str:
 
 
 def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
-    from bbnas.cost import count as cost
+    from bbnas.cost import count as cost  # imports torch
 
     task = get_task(study.config.task)
     full = cost(design.replace(binarize=()), task)
@@ -150,32 +138,27 @@ def _parts(study: Study, design: Design, fit: Fit) -> list[str]:
         ops = full.parts[part].ops - binary.parts[part].ops
         params = full.parts[part].params - binary.parts[part].params
         saving = (
-            f"{count(ops)} OPs ({share(ops / full.ops)} of the full-precision design's) and "
+            f"{count(ops)} OPs ({share(ops / full.ops)} of the full-precision design) and "
             f"{count(params)} Params ({share(params / full.params)})"
         )
         evidence = part_evidence(study, part, fit)
-        known = evidence.words() if evidence else "a PSNR effect that this study cannot tell"
-        if design.binary(part):
-            texts.append(f"{part.capitalize()} 1-bit saves {saving} for {known}.")
-        else:
-            texts.append(
-                f"{part.capitalize()} stays in full precision: 1-bit it would save {saving} for "
-                f"{known}."
-            )
+        known = evidence.words() if evidence else "not estimated, too few designs"
+        state = "saves" if design.binary(part) else "would save"
+        texts.append(f"Binarizing the {part} {state} {saving}. Effect on PSNR: {known}.")
     return texts
 
 
 def _choices(design: Design, fit: Fit) -> list[str]:
-    """What the fit says of its other choices, for and against, where an interval excludes 0."""
+    """The effects of the fit on its other choices whose interval excludes 0."""
     texts = []
     for axis in dict.fromkeys(e.axis for e in fit.effects):
         mine = axis_choice(design, axis)
         known = [
-            f"{e.choice} is worth {decibel(e.effect, sign=True)} against {e.reference} "
+            f"{e.choice} has {decibel(e.effect, sign=True)} against {e.reference} "
             f"({interval(e.low, e.high)})"
             for e in fit.effects
             if e.axis == axis and mine in (e.choice, e.reference) and not e.low <= 0 <= e.high
         ]
         if known:
-            texts.append(f"{axis.capitalize()} {mine}: over the candidates, {listed(known)}.")
+            texts.append(f"{axis.capitalize()} {mine}: over all candidates, {listed(known)}.")
     return texts

@@ -1,4 +1,4 @@
-"""The recommended design of a study, and why."""
+"""The recommended design of a study, and what it is compared with."""
 
 from __future__ import annotations
 
@@ -6,33 +6,49 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from html import escape
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bbnas.analysis.estimates import Estimates, estimate
-from bbnas.analysis.pareto import front, non_dominated, useful
-from bbnas.analysis.reasons import reasons
+from bbnas.analysis.estimates import Z95, Estimates, estimate
+from bbnas.analysis.pareto import front, non_dominated
 from bbnas.analysis.surrogate import Array, runs_of
 from bbnas.errors import UserError
+from bbnas.evaluation import Costs, Evaluation
 from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
-from bbnas.tasks import get_task
-from bbnas.text import COSTS, listed, plural
+from bbnas.tasks import Task, get_task
+from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, signed
 
 PICKS = ("knee", "best-psnr", "trial N")
-# Two designs are told apart where their difference is beyond so many standard errors.
-TOLD = 1.96
+# Candidates named of those that are statistically indistinguishable; the rest are counted.
+NAMED_TIES = 3
+
+
+@dataclass(frozen=True)
+class Rival:
+    """The runner-up: the best candidate that differs significantly from the recommended one.
+
+    ``gap`` (dB) is the difference of their heights above the chord (:func:`knee`), so costs
+    count; ``errors`` is that gap in standard errors.
+    """
+
+    candidate: Candidate
+    gap: float
+    errors: float
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """One candidate, the rule that picked it, and the evidence in words.
+    """One candidate, the rule that picked it, and what it is compared with.
 
-    ``psnr`` (dB) is what all runs of the study together tell of it, ``error`` the standard error
-    of that. ``ties`` are candidates that they do not tell from it, best first; ``rival`` is the
-    best of those that they do. ``alternatives`` names other points of the front, as far as they
-    exist: ``next cheaper`` (of those with fewer OPs, the one that loses least PSNR),
-    ``cheapest``, ``next better`` (of those with more PSNR, the cheapest) and ``best PSNR``.
+    ``psnr`` (dB) is estimated from all evaluations of the study, with standard error ``error``.
+    ``ties`` are the candidates that are statistically indistinguishable from it, best first;
+    ``rival`` is the best of the others. ``alternatives`` names other points of the front, as far
+    as they exist: ``next cheaper`` (the highest PSNR at fewer OPs), ``cheapest``, ``next better``
+    (the fewest OPs at a higher PSNR) and ``best PSNR``. ``skip`` is the name of the network's
+    global skip and ``skip_psnr`` its PSNR (dB), if known. ``full`` holds the costs of the same
+    design in full precision and ``full_psnr`` its PSNR (dB), if it was evaluated.
     """
 
     candidate: Candidate
@@ -41,21 +57,76 @@ class Recommendation:
     error: float
     ties: tuple[Candidate, ...]
     rival: Rival | None
-    reasons: tuple[str, ...]
     alternatives: Mapping[str, Candidate]
+    skip: str
+    skip_psnr: float | None
+    full: Costs
+    full_psnr: float | None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(label, value): the recommendation as a table."""
+        here = self.candidate.evaluation
+        rows = [
+            ("recommended", named(self.candidate)),
+            ("PSNR", f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} (95 % confidence)"),
+        ]
+        if self.skip_psnr is not None:
+            rows.append((f"against {self.skip}", decibel(self.psnr - self.skip_psnr, sign=True)))
+        if best := self.alternatives.get("best PSNR"):
+            behind = decibel(here.psnr - best.evaluation.psnr, sign=True)
+            rows.append(("against the best PSNR of the front", f"{behind}, {named(best)}"))
+        if self.full_psnr is not None and here.design.binarize:
+            rows.append(("against full precision", decibel(here.psnr - self.full_psnr, sign=True)))
+        rows += [
+            ("OPs", f"{count(here.ops)}, {_fewer(self.full.ops, here.ops)}"),
+            ("Params", f"{count(here.params)}, {_fewer(self.full.params, here.params)}"),
+        ]
+        if math.isfinite(here.latency):
+            rows.append(("latency", milliseconds(here.latency)))
+        if self.pick == "knee":
+            rows.append(("statistically indistinguishable", listed_ties(self.ties)))
+        if self.rival is not None:
+            gap = f"{signed(-self.rival.gap)} dB with costs included"
+            errors = f"{self.rival.errors:.1f} standard errors"
+            rows.append(("runner-up", f"{named(self.rival.candidate)}, {gap} ({errors})"))
+        return rows
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{escape(label)}</th>"
+            f"<td style='text-align:left'>{escape(value)}</td></tr>"
+            for label, value in self.rows()
+        )
+        return f"<table>{cells}</table>"
+
+
+def named(candidate: Candidate) -> str:
+    """``trial 7 (body, BBCU, 64×32)``."""
+    return f"trial {candidate.number} ({candidate.evaluation.design.label()})"
+
+
+def listed_ties(ties: tuple[Candidate, ...]) -> str:
+    """The first NAMED_TIES of ``ties`` by name, and how many more."""
+    if not ties:
+        return "no other candidate"
+    shown = [named(candidate) for candidate in ties[:NAMED_TIES]]
+    more = len(ties) - len(shown)
+    return listed([*shown, f"{more} more"] if more else shown)
+
+
+def _fewer(full: float, here: float) -> str:
+    return f"{full / here:.3g}× fewer than full precision"
 
 
 def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
     """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
 
-    PSNR is scaled linearly to 0..1 from ``floor`` (what the global skip gets for nothing; the
-    front's lowest without it) to the front's best, and the square root of each cost to 0..1
-    between the front's extremes. OPs and Params grow with the square of a network's width, so the
-    root is the width of a full-precision network that costs as much: what the designer would
-    otherwise narrow. The knee has the largest psnr_n − mean(cost_n): it lies farthest above the
-    chord between the extremes, and a saving is taken exactly when it costs less PSNR than
-    narrowing by as much does over the whole front. Ties go to the higher PSNR, then to the lower
-    costs, then to the first.
+    PSNR is scaled linearly to 0..1 from ``floor`` (the PSNR of the global skip; the front's
+    lowest without it) to the front's best, and the square root of each cost to 0..1 between the
+    front's extremes. OPs and Params grow with the square of a network's width, so the root is
+    proportional to the width of a full-precision network of equal cost. The knee has the largest
+    psnr_n − mean(cost_n): it lies farthest above the chord between the extremes. Ties go to the
+    higher PSNR, then to the lower costs, then to the first.
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.array(costs, dtype=np.float64).reshape(len(costs), len(quality)).T
@@ -89,8 +160,10 @@ class Standing:
 
 
 def standing(config: StudyConfig, estimates: Estimates) -> Standing:
-    """The order in which a study recommends. Where some candidates were trained again by a longer
-    protocol, these alone; the chord is that of all.
+    """The candidates in the order in which a study recommends them.
+
+    Where a longer protocol trained some candidates again, only these are ordered; the chord is
+    that of all candidates.
     """
     names = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
     rows = [[getattr(c.evaluation, name) for name in names] for c in estimates.candidates]
@@ -101,20 +174,9 @@ def standing(config: StudyConfig, estimates: Estimates) -> Standing:
     order = _by_score(psnr, costs, score)
     if any(estimates.confirmed):
         order = order[np.array(estimates.confirmed)[order]]
-    else:  # what is dominated is no knee
+    else:  # a dominated candidate is never the knee
         order = np.concatenate([order[kept[order]], order[~kept[order]]])
     return Standing(estimates.only(order.tolist()), score[order])
-
-
-@dataclass(frozen=True)
-class Rival:
-    """The best candidate that is told from the recommended one: ``gap`` dB behind it, both seen
-    above the chord, which is ``errors`` standard errors.
-    """
-
-    candidate: Candidate
-    gap: float
-    errors: float
 
 
 def recommend(
@@ -127,9 +189,9 @@ def recommend(
     """The design to train in full.
 
     ``pick`` is ``knee`` (see :func:`knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
-    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is what all
-    runs together tell of a design (:func:`bbnas.analysis.estimates.estimate`), so that no lucky
-    run decides. Baselines are never picked, except by number.
+    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is estimated
+    from all evaluations together (:func:`bbnas.analysis.estimates.estimate`), so that one lucky
+    evaluation does not decide. Baselines are never picked, except by number.
 
     Raises:
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
@@ -146,7 +208,7 @@ def recommend(
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
     if not len(runs_of(study.config, everything)):  # no run that estimates could come from
         if number:
-            return _alone(own[0])
+            return _alone(study, own[0])
         raise _nothing(study)
     estimates = estimate(study.config, own, everything, study.confirmations)
     ties: tuple[Candidate, ...] = ()
@@ -155,36 +217,67 @@ def recommend(
     if pick == "knee":
         order = standing(study.config, estimates)
         estimates, here = order.estimates, 0
-        ties, rival = _told_apart(order)
-    found = front(study)
+        ties, rival = _rivals(order)
     chosen = estimates.candidates[here]
-    draft = Recommendation(
+    task = get_task(whole.config.task)
+    full, full_psnr = _full_precision(chosen.evaluation, everything, task)
+    return Recommendation(
         candidate=chosen,
         pick="trial" if number else pick,
         psnr=float(estimates.psnr[here]),
         error=float(np.sqrt(max(estimates.covariance[here, here], 0.0))),
         ties=ties,
         rival=rival,
-        reasons=(),
-        alternatives=alternatives(found, chosen),
+        alternatives=alternatives(front(study), chosen),
+        skip=task.skip,
+        skip_psnr=whole.config.skip_psnr,
+        full=full,
+        full_psnr=full_psnr,
     )
-    return replace(draft, reasons=tuple(reasons(whole, draft, found)))
 
 
-def _alone(picked: Candidate) -> Recommendation:
-    """A trial that was picked by number in a study with nothing else to say."""
-    psnr = picked.evaluation.psnr
-    return Recommendation(picked, "trial", psnr, math.nan, (), None, (), {})
+def _alone(study: Study, picked: Candidate) -> Recommendation:
+    """A trial that was picked by number in a study without a run to estimate from."""
+    task = get_task(study.config.task)
+    full, full_psnr = _full_precision(picked.evaluation, study.evaluations(), task)
+    return Recommendation(
+        candidate=picked,
+        pick="trial",
+        psnr=picked.evaluation.psnr,
+        error=math.nan,
+        ties=(),
+        rival=None,
+        alternatives={},
+        skip=task.skip,
+        skip_psnr=study.config.skip_psnr,
+        full=full,
+        full_psnr=full_psnr,
+    )
 
 
-def _told_apart(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:
-    """What is not told from the first, and the first of what is."""
+def _full_precision(
+    chosen: Evaluation, everything: list[Evaluation], task: Task
+) -> tuple[Costs, float | None]:
+    """The costs of the design in full precision, and its PSNR (dB) if it was evaluated."""
+    design = chosen.design.replace(binarize=()).canonical()
+    for evaluation in everything:
+        if evaluation.design == design and evaluation.feasible:
+            return evaluation, evaluation.psnr
+    from bbnas.cost import ops_and_params  # imports torch
+
+    return ops_and_params(design, task), None
+
+
+def _rivals(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:
+    """The candidates that are statistically indistinguishable from the first, and the best of the
+    others.
+    """
     ties: list[Candidate] = []
     rival = None
     for i in range(1, len(order.score)):
         gap = float(order.score[0] - order.score[i])
         error = max(order.estimates.error(0, i), 1e-9)
-        if gap < TOLD * error:
+        if gap < Z95 * error:
             ties.append(order.estimates.candidates[i])
         elif rival is None:
             rival = Rival(order.estimates.candidates[i], gap, gap / error)
@@ -196,8 +289,8 @@ def _by_number(study: Study, number: int) -> Candidate:
         if candidate.number == number:
             if not candidate.evaluation.feasible:
                 raise UserError(
-                    f"trial {number}: {candidate.evaluation.result}; pick one that was trained to "
-                    "its end"
+                    f"trial {number}: {candidate.evaluation.result}; pick a trial that was "
+                    "trained to its end"
                 )
             return candidate
     numbers = [candidate.number for candidate in study.candidates]
@@ -231,16 +324,14 @@ def _nothing(study: Study) -> UserError:
 
 
 def _within(study: Study, **given: float | None) -> Study:
-    """``study`` with the feasible candidates of its own that keep the limits; at least one."""
-    feasible = [
-        c for c in study.candidates if useful(study.config, c.evaluation) and not c.baseline
-    ]
+    """``study`` with its own useful candidates within the limits; at least one."""
+    feasible = study.own()
     if not feasible:
         raise _nothing(study)
     limits = {name: limit for name, limit in given.items() if limit is not None}
     if "latency" in limits and study.latency is None:
         raise UserError(
-            f"study {study.config.name!r} knows no latencies: measure them with "
+            f"study {study.config.name!r} has no latencies: measure them with "
             f"bbnas report {study.config.name} --latency, or search with --max-latency"
         )
     allowed = [c for c in feasible if all(getattr(c.evaluation, n) <= limits[n] for n in limits)]
@@ -266,7 +357,6 @@ def alternatives(found: list[Candidate], chosen: Candidate) -> dict[str, Candida
     better = [c for c in others if c.evaluation.psnr > here.psnr]
     named: dict[str, Candidate] = {}
     if cheaper:
-        # The one that gives up least PSNR, which need not be the neighbour in OPs.
         named["next cheaper"] = max(cheaper, key=lambda c: c.evaluation.psnr)
         named["cheapest"] = cheaper[0]
     if better:

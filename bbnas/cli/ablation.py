@@ -46,10 +46,10 @@ def list_(storage: str | None, data: str | None, as_json: bool) -> None:
     dataset, store = load_images(data), _existing(storage)
     rows = []
     for name in builtin("ablations"):
-        experiment = load_ablation(name)
-        known = stored(experiment, dataset, store)
-        total = len(experiment.rows) * experiment.seeds
-        rows.append((name, experiment.title, experiment.task, total, len(known.known)))
+        ablation = load_ablation(name)
+        known = stored(ablation, dataset, store)
+        total = len(ablation.rows) * ablation.seeds
+        rows.append((name, ablation.title, ablation.task, total, len(known.known)))
     keys = ("name", "title", "task", "trainings", "done")
     if as_json:
         print_json({"ablations": [dict(zip(keys, row, strict=True)) for row in rows]})
@@ -73,16 +73,16 @@ def show(
     from bbnas.ablations.ablation import load_ablation
     from bbnas.ablations.run import stored
 
-    experiment = load_ablation(name, protocol)
-    known = stored(experiment, load_images(data), _existing(storage))
+    ablation = load_ablation(name, protocol)
+    known = stored(ablation, load_images(data), _existing(storage))
     if as_json:
-        psnr = {row.name: known.psnr(row.name) for row in experiment.rows}
-        print_json({"ablation": experiment, "complete": known.complete, "psnr": psnr})
+        psnr = {row.name: known.psnr(row.name) for row in ablation.rows}
+        print_json({"ablation": ablation, "complete": known.complete, "psnr": psnr})
         return
-    click.echo(f"{experiment.title}\n{experiment.question}")
-    p = experiment.protocol
+    click.echo(f"{ablation.title}\n{ablation.question}")
+    p = ablation.protocol
     click.echo(
-        f"{experiment.task}, {p.iterations:,} iterations of {p.batch} patches of "
+        f"{ablation.task}, {p.iterations:,} iterations of {p.batch} patches of "
         f"{p.patch}×{p.patch} HQ pixels"
     )
     rows = [
@@ -91,12 +91,12 @@ def show(
             p.trained(row.design).label(),
             *("" if e is None else e.psnr if e.feasible else e.status for e in found),
         )
-        for row in experiment.rows
+        for row in ablation.rows
         for found in (known.evaluations[row.name],)
     ]
-    seeds = (f"seed {seed} (dB)" for seed in range(experiment.seeds))
+    seeds = (f"seed {seed} (dB)" for seed in range(ablation.seeds))
     print_table(("row", "network trained", *seeds), rows)
-    for claim in experiment.claims:
+    for claim in ablation.claims:
         than = f" {', '.join(claim.than)}" if claim.than else ""
         of = claim.of if claim.figure == "psnr" else f"{claim.figure.upper()} of {claim.of}"
         click.echo(f"claim: {of} {claim.kind}{than}{claim.says and f' ({claim.says})'}")
@@ -110,6 +110,7 @@ def show(
 @options.data
 @options.device
 @options.output("Folder of the reports.", "reports")
+@click.option("--pictures", is_flag=True, help="Figures of the Markdown as PNG; needs Chromium.")
 @options.quiet
 @options.as_json
 def run(
@@ -120,6 +121,7 @@ def run(
     data: str | None,
     device: str,
     output: str | None,
+    pictures: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -130,7 +132,7 @@ def run(
     """
     from bbnas.ablations.ablation import load_ablation
 
-    experiment = load_ablation(name, protocol)
+    ablation = load_ablation(name, protocol)
 
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
@@ -141,16 +143,16 @@ def run(
     from bbnas.tasks import get_task
 
     evaluator = TrainingEvaluator(
-        get_task(experiment.task),
-        experiment.protocol,
+        get_task(ablation.task),
+        ablation.protocol,
         load_images(data),
         str(resolve_device(device)),
     )
     store = open_store(storage, ABLATIONS, create=True)
     with trainings_progress(quiet) as on_done:
-        measured = run_ablation(experiment, evaluator, store, workers=workers, on_done=on_done)
+        measured = run_ablation(ablation, evaluator, store, workers=workers, on_done=on_done)
     found = ablation_report(measured, evaluator.skip_psnr)
-    html, markdown = write_ablation(found, output or "reports")
+    html, markdown = write_ablation(found, output or "reports", pictures=pictures)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
         return

@@ -9,7 +9,8 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
-from bbnas.cli.console import Names, plain, print_json, print_table
+from bbnas.cli.console import Names, print_json, print_table
+from bbnas.text import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 

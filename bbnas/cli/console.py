@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import math
 import os
@@ -11,13 +10,12 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bbnas.errors import UserError
+from bbnas.text import to_json
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -140,33 +138,7 @@ def _cell(value: Any) -> str:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on standard output; NaN and infinities are null."""
-    import json
-
-    click.echo(json.dumps(plain(content), indent=2, allow_nan=False, ensure_ascii=False))
-
-
-def plain(value: Any) -> Any:
-    """``value`` as JSON holds it: dictionaries, lists, text, finite numbers, null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-        return {name: plain(getattr(value, name)) for name in names}
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
-    if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return plain(value.tolist())
-    if isinstance(value, str):
-        return str(value)
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, Path):
-        return str(value)
-    return [plain(item) for item in value]
+    click.echo(to_json(content, indent=2))
 
 
 def load_images(data: str | None) -> Dataset:

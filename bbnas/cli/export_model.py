@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import plain, print_json
+from bbnas.cli.console import print_json
+from bbnas.text import plain
 
 
 @click.command("export-model")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
+from bbnas.text import plain
+
+if TYPE_CHECKING:
+    from bbnas.fidelity import Fidelity
 
 
 @click.command()
@@ -127,9 +130,9 @@ def fidelity(
         rest = [{"protocol": f.protocol} | _plain_fidelity(f.result) for f in others]
         print_json(about | {"environment": first.environment} | own | {"others": rest})
         return
-    from bbnas.analysis.fidelity import words
+    from bbnas.analysis.fidelity import summary
 
-    for line in words(first):
+    for line in summary(first):
         click.echo(line)
     if others:
         from bbnas.reporting.fidelity import compared
@@ -140,10 +143,10 @@ def fidelity(
         click.echo(f"wrote {output}")
 
 
-def _plain_fidelity(result: Mapping[str, Any]) -> dict[str, Any]:
+def _plain_fidelity(result: Fidelity) -> dict[str, Any]:
     """Each interval as its figure, and beside it its ends."""
-    plain = dict(result)
+    content: dict[str, Any] = plain(result)
     for name in ("kendall_tau", "spearman_rho"):
-        interval = plain[name]
-        plain |= {name: interval["value"], f"{name}_interval": [interval["low"], interval["high"]]}
-    return plain
+        tau = content[name]
+        content |= {name: tau["value"], f"{name}_interval": [tau["low"], tau["high"]]}
+    return content

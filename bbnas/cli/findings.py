@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from bbnas.analysis.findings import Finding
 
 
+# The fields of StudyFindings that hold findings.
+KINDS = ("significant", "undecided")
+
+
 @click.command()
 @click.argument("study", type=options.STUDY)
 @options.storage()
@@ -31,8 +35,8 @@ def findings(study: str, storage: str | None, as_json: bool) -> None:
     told = find(found)
     if as_json:
         plain = {"study": found.config.name, "candidates": len(found.candidates)}
-        rows = {kind: [_finding(f) for f in getattr(told, kind)] for kind in ("told", "untold")}
-        print_json(plain | rows | {"silent": told.silent})
+        rows = {kind: [_finding(f) for f in getattr(told, kind)] for kind in KINDS}
+        print_json(plain | rows | {"untested": told.untested})
         return
     for line in lines(told) or ["too few designs for any finding: extend the search"]:
         click.echo(f"- {line}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bbnas.paper.found import Scored, find_scores, live_bicubic
 from bbnas.paper.printed import TABLES, Published, published
+from bbnas.paper.scores import Scored, find_scores, live_bicubic
 from bbnas.paper.tables import PaperTable, paper_table
 
 __all__ = [

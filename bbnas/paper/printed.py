@@ -1,6 +1,6 @@
-"""What the paper prints (BBCU, ICLR 2023), from the CSV files beside this module.
+"""The figures that the paper prints (BBCU, ICLR 2023), from the CSV files beside this module.
 
-Figures stay texts, as printed: a computed figure can then be compared with them to the digit.
+Figures stay texts, as printed, so that a computed figure can be compared to the digit.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 
 
 class TableFile(NamedTuple):
-    """Where a table's figures lie, and what it is."""
+    """The file of a table's figures, and the table's title."""
 
     file: str
     title: str
@@ -32,7 +32,7 @@ TABLES: dict[str, TableFile] = {
     "table6": TableFile("table6_parts.csv", "Table 6: benefit of binarizing each part, ×4"),
 }
 
-# The paper's row label → the preset that is that row. A label that is not here is no network.
+# The preset of each row label in the paper; a label that is missing here is no network (Bicubic).
 PRESET_OF: dict[str, str] = {
     "SRResNet": "srresnet",
     "SRResNet-Lite": "srresnet-lite",
@@ -53,12 +53,12 @@ PRESET_OF: dict[str, str] = {
     "BBCU-V2": "bbcu-v2",
     "BBCU-V3": "bbcu-v3",
     "BBCU-V4": "bbcu-v4",
-    "none": "bbcu-l",  # Table 5: no residual broken
+    "none": "bbcu-l",  # Table 5: no residual connection removed
 }
 
 
-class Result(NamedTuple):
-    """PSNR (dB) and SSIM as printed on one benchmark; empty where the paper has none."""
+class PrintedResult(NamedTuple):
+    """Printed PSNR (dB) and SSIM on one benchmark; empty where the paper has none."""
 
     dataset: str
     task: str
@@ -68,16 +68,16 @@ class Result(NamedTuple):
 
 @dataclass(frozen=True)
 class PrintedRow:
-    """A row of Tables 1 to 5: OPs in G and Params in K as printed, empty where there are none.
+    """A row of Tables 1 to 5 with printed OPs (G) and Params (K), empty where there are none.
 
-    ``task`` is that of the first result: the row's others differ from it in level only, and cost
-    the same.
+    ``task`` is that of the first result; the other results differ from it in level only, at the
+    same cost.
     """
 
     label: str
     ops: str
     params: str
-    results: tuple[Result, ...]
+    results: tuple[PrintedResult, ...]
 
     @property
     def task(self) -> str:
@@ -85,7 +85,7 @@ class PrintedRow:
 
     @property
     def preset(self) -> str | None:
-        """The preset that is this row, or None for one without a network (Bicubic)."""
+        """The preset of this row, or None for a row without a network (Bicubic)."""
         return PRESET_OF.get(self.label)
 
 
@@ -93,7 +93,7 @@ def records(table: str) -> list[dict[str, str]]:
     """The lines of a table's CSV file, by column.
 
     Raises:
-        UserError: no such table.
+        UserError: the paper has no such table.
     """
     if table not in TABLES:
         raise unknown("table", table, TABLES)
@@ -123,31 +123,31 @@ def printed_rows(table: str) -> tuple[PrintedRow, ...]:
     )
 
 
-def _result(record: dict[str, str]) -> Result:
+def _result(record: dict[str, str]) -> PrintedResult:
     if "psnr_urban100_db" in record:
-        return Result("Urban100", "sr4", record["psnr_urban100_db"], "")
+        return PrintedResult("Urban100", "sr4", record["psnr_urban100_db"], "")
     if "sigma" in record:
         task = f"denoise{record['sigma']}"
     elif "quality" in record:
         task = f"jpeg{record['quality']}"
     else:
         task = f"sr{record.get('scale', 4)}"
-    return Result(record["dataset"], task, record["psnr_db"], record.get("ssim", ""))
+    return PrintedResult(record["dataset"], task, record["psnr_db"], record.get("ssim", ""))
 
 
 def printed_psnr(table: str, task: str) -> dict[str, dict[str, float]]:
-    """PSNR (dB) by row label and benchmark, of what a table prints for ``task``.
+    """The printed PSNR (dB) of a table for ``task``, by row label and benchmark.
 
-    Of Table 6 the rows are its parts, and ``none`` for full precision.
+    The rows of Table 6 are its parts, and ``none`` for full precision.
 
     Raises:
-        UserError: no such table.
+        UserError: the paper has no such table.
     """
     if table == "table6":
         lines = records(table)
-        found = {line["part"]: {"Set14": float(line["psnr_b_set14_db"])} for line in lines}
+        parts = {line["part"]: {"Set14": float(line["psnr_b_set14_db"])} for line in lines}
         full = {"none": {"Set14": float(lines[0]["psnr_f_set14_db"])}}
-        return full | found if task == "sr4" else {}
+        return full | parts if task == "sr4" else {}
     psnr = {
         row: {r.dataset: float(r.psnr) for r in row.results if r.task == task and r.psnr}
         for row in printed_rows(table)
@@ -157,10 +157,10 @@ def printed_psnr(table: str, task: str) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True)
 class Published:
-    """A published super-resolution design, trained in full: plain counts, and dB on Set5.
+    """A published super-resolution design, trained in full: plain counts, and PSNR (dB) on Set5.
 
-    ``gain`` is its PSNR above the bicubic row of the same table: what a study's PSNR, measured on
-    other images, can be shown beside.
+    ``gain`` is its PSNR above the bicubic row of the same table. A study's PSNR is measured on
+    other images, so only gains over bicubic interpolation can be shown together.
     """
 
     method: str
@@ -173,8 +173,7 @@ class Published:
 def published(task: str) -> list[Published]:
     """The designs of Table 1 for ``task``.
 
-    Empty where the paper does not say what the degraded images score themselves: in denoising, in
-    deblocking, and for ×3, which it does not report.
+    Empty for tasks without a printed bicubic row: denoising, deblocking and ×3.
     """
     on_set5 = {
         row: float(result.psnr)

@@ -1,8 +1,8 @@
-"""The paper's tables with ours beside them: costs counted now, scores found.
+"""The paper's tables, with computed costs and our scores beside the printed figures.
 
-Every figure says whose it is: ``paper`` is printed there, ``computed`` is counted now from the
-design of the row, ``ours`` is a trained checkpoint on that benchmark, and a study's column holds
-its own protocol's PSNR on its own validation images.
+The source of a column says whose its figures are: ``paper`` are printed, ``computed`` are counted
+now from the design of the row, ``ours`` are scores of trained checkpoints on that benchmark. The
+column of a study holds PSNR under its own protocol on its own validation images.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from bbnas.analysis.benefit import benefit
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
-from bbnas.paper.found import Scored, best_trained
-from bbnas.paper.printed import TABLES, PrintedRow, Result, printed_rows, records
+from bbnas.paper.printed import TABLES, PrintedResult, PrintedRow, printed_rows, records
+from bbnas.paper.scores import Scored, best_trained
 from bbnas.presets import load_design
 from bbnas.study import Study
 from bbnas.tasks import Part, get_task
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 PAPER, COMPUTED, OURS = "paper", "computed", "ours"
 
-# (task, benchmark) → PSNR and SSIM of bicubic, or None where the images are not there.
+# PSNR (dB) and SSIM of bicubic for a task and a benchmark, or None where its images are missing.
 Bicubic = Callable[[str, str], tuple[float, float] | None]
 
 
-# Table 6's rows: what a reader sees, and the column of its file.
+# The rows of Table 6, each with the column of its file.
 _PART_ROWS = {
     "OPs_f (M)": "ops_f_m",
     "OPs_b (M)": "ops_b_m",
@@ -48,32 +48,32 @@ _LIVE = (
     "rounded to 8 bits; scored on Y, the scale's border cropped)"
 )
 _ROUNDED = (
-    "computed from the paper's PSNRs and the costs above as rounded, the result rounded by way of "
-    "three digits (11.9048 to 11.905 to 11.91), which gives the printed figures; from unrounded "
-    "costs VC and VP are: {unrounded}"
+    "computed from the paper's PSNR and the rounded costs above, and rounded to three digits and "
+    "then to two (11.9048 to 11.905 to 11.91), which gives the printed figures; from unrounded "
+    "costs, VC and VP are: {unrounded}"
 )
-_SRRESNET_X4 = "printed {printed_ops}; the network's convolutions give {ops}"
+_SRRESNET_X4 = "the paper prints {printed_ops}; the network's convolutions give {ops}"
 _BAM = (
-    "the published accumulation could not be verified: ours compares to one bit, multiplies and "
-    "accumulates once an element and earlier layer, with a scale and a threshold a layer, chosen "
-    "so that the printed costs come out"
+    "the published accumulation could not be verified; ours compares, multiplies and accumulates "
+    "once for each element and earlier layer, with a scale and a threshold for each layer, which "
+    "gives the printed costs"
 )
 _BICUBIC = (
-    "the paper's bicubic was made by another protocol than the field's, which on Set5 gives "
-    "33.66/0.9299 for ×2 and 28.42/0.8104 for ×4"
+    "the paper's bicubic row does not follow the field's protocol, which gives 33.66/0.9299 for "
+    "×2 and 28.42/0.8104 for ×4 on Set5"
 )
 _CLASSIC5 = (
-    "on Classic5 alone the full-precision network is printed below its own -Lite: the figure is "
-    "that of DnCNN-3's own publication, so these rows were probably not scored alike"
+    "on Classic5 only, the paper prints the full-precision network below its own -Lite; the "
+    "figure is that of the DnCNN-3 paper, so these rows were probably not scored in the same way"
 )
 _CONV_HR_PARAMS = (
-    "printed 294.91 and 9.22: conv_hr, which the printed OPs hold, is left out of the printed "
-    "Params; with its 36,864 weights they are 331.78 and 10.37"
+    "the paper prints 294.91 and 9.22, which leaves out conv_hr, though the printed OPs contain "
+    "it; with its 36,864 weights they are 331.78 and 10.37"
 )
-_CONV_HR_VP = "printed 0.04, from Params without conv_hr; with it 0.03"
+_CONV_HR_VP = "the paper prints 0.04, from Params without conv_hr; with it VP is 0.03"
 
-# What is odd in the print, by table and row, then by where the mark stands; at "costs"
-# only where the computed figure is another than the printed one.
+# Notes on the printed figures, by table and row, then by the column of the mark; "costs" marks a
+# computed figure that differs from the printed one.
 _KNOWN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
     ("table1", "SRResNet"): {"costs": (_SRRESNET_X4,)},
     ("table1", "BAM"): {"label": (_BAM,)},
@@ -89,7 +89,7 @@ _KNOWN: dict[tuple[str, str], dict[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Column:
-    """``group`` is what is measured on (Set5, a part), ``figure`` what, ``source`` whose it is."""
+    """``group`` is the benchmark or part, ``figure`` the quantity, ``source`` whose it is."""
 
     group: str
     figure: str
@@ -104,9 +104,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A figure as text, and unrounded in the same unit; both empty where there is none.
+    """A figure as text, and as an unrounded value in the same unit, if there is one.
 
-    Notes count from 1.
+    ``notes`` are numbers of the table's notes, from 1.
     """
 
     text: str = ""
@@ -116,7 +116,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table ready to be shown: every row has a cell for every column."""
+    """A table of texts: every row has a cell for every column."""
 
     name: str
     title: str
@@ -125,7 +125,7 @@ class PaperTable:
     notes: tuple[str, ...]
 
     def frame(self) -> pd.DataFrame:
-        """The texts, without marks of notes, which are the last column of the row."""
+        """The texts without the marks of notes; the last column holds the notes of the row."""
         import pandas as pd
 
         content = [
@@ -135,11 +135,11 @@ class PaperTable:
         return pd.DataFrame(content, columns=[*(c.title for c in self.columns), "notes"])
 
     def marks(self, row: Sequence[Cell]) -> list[int]:
-        """The notes that concern a row, of its cells and of the columns it has a figure in."""
-        found = {n for cell in row for n in cell.notes}
+        """The notes of a row: those of its cells, and of the columns in which it has a figure."""
+        marks = {n for cell in row for n in cell.notes}
         for column, cell in zip(self.columns, row, strict=True):
-            found.update(column.notes if cell.text else ())
-        return sorted(found)
+            marks.update(column.notes if cell.text else ())
+        return sorted(marks)
 
 
 def paper_table(
@@ -150,13 +150,13 @@ def paper_table(
 ) -> PaperTable:
     """A table of the paper by name, ``table1`` to ``table6``.
 
-    ``scores`` of checkpoints fill a row where they are of its design and task, ``studies`` add a
-    column each, ``bicubic`` scores that baseline now.
+    ``scores`` of checkpoints fill the rows of their design and task, each of ``studies`` adds a
+    column, and ``bicubic`` scores that baseline now.
 
     Raises:
-        UserError: no such table.
+        UserError: the paper has no such table.
     """
-    rows = records(name)  # an unknown name is told before anything is counted
+    rows = records(name)  # an unknown name fails before anything is counted
     builder = _Builder(scores, studies, bicubic)
     if name == "table6":
         return builder.parts(name, rows)
@@ -164,7 +164,7 @@ def paper_table(
 
 
 class _Builder:
-    """Cells, and the notes that they refer to in the order in which they were met."""
+    """Makes cells, and collects their notes in the order of the marks."""
 
     def __init__(
         self, scores: Sequence[Scored], studies: Sequence[Study], bicubic: Bicubic | None
@@ -180,7 +180,7 @@ class _Builder:
         return tuple(self.notes.index(text) + 1 for text in texts)
 
     def methods(self, name: str, rows: Sequence[PrintedRow]) -> PaperTable:
-        """Tables 1 to 5: a row a method and scale, columns by benchmark."""
+        """Tables 1 to 5: a row for each method and scale, columns by benchmark."""
         with_ops, with_params = (any(getattr(r, f) for r in rows) for f in ("ops", "params"))
         with_ssim = any(result.ssim for row in rows for result in row.results)
         by_scale = name == "table1"
@@ -210,7 +210,7 @@ class _Builder:
                 line += [
                     _printed_cell(getattr(result, figure.lower()), notes) for figure in figures
                 ]
-                line += self._found(design, result)[: len(figures)]
+                line += self._ours(design, result)[: len(figures)]
             line += [self._evaluated(i, design, row) for i in range(len(self.studies))]
             lines.append(line)
         return self._table(name, columns, lines)
@@ -238,18 +238,18 @@ class _Builder:
             cells += [_printed_cell(row.params), Cell(params, cost.params / 1e3, notes)]
         return cells
 
-    def _found(self, design: Design | None, result: Result) -> tuple[Cell, Cell]:
-        """Our PSNR and SSIM on the benchmark."""
+    def _ours(self, design: Design | None, result: PrintedResult) -> tuple[Cell, Cell]:
+        """Our PSNR and SSIM of a design on a benchmark."""
         if design is None:
             live = self.bicubic(result.task, result.dataset) if self.bicubic else None
             if live is None:
                 return Cell(), Cell()
             return _scores(*live, self.mark(_LIVE))
-        found = best_trained(self.scores, design, result.task, result.dataset)
-        if found is None:
+        trained = best_trained(self.scores, design, result.task, result.dataset)
+        if trained is None:
             return Cell(), Cell()
-        score = found.benchmarks[result.dataset]
-        return _scores(score.psnr, score.ssim, self.mark(*_told(found, result.dataset)))
+        score = trained.benchmarks[result.dataset]
+        return _scores(score.psnr, score.ssim, self.mark(*_origin(trained, result.dataset)))
 
     def _study_column(self, study: Study, group: str = "") -> Column:
         config = study.config
@@ -269,11 +269,11 @@ class _Builder:
         task = self.studies[study].config.task
         if task not in {result.task for result in row.results}:
             return Cell()
-        found = self.evaluations[study].get(design.key)
-        return Cell() if found is None else Cell(f"{found.psnr:.2f}", found.psnr)
+        known = self.evaluations[study].get(design.key)
+        return Cell() if known is None else Cell(f"{known.psnr:.2f}", known.psnr)
 
     def parts(self, name: str, rows: Sequence[Mapping[str, str]]) -> PaperTable:
-        """Table 6: a column a part, as the paper has it."""
+        """Table 6: a column for each part, as in the paper."""
         from bbnas.cost import count, printed
 
         task = get_task("sr4")
@@ -290,7 +290,7 @@ class _Builder:
             psnr = float(row["psnr_f_set14_db"]), float(row["psnr_b_set14_db"])
             exact = benefit(*psnr, *counts)
             unrounded.append(f"{part} {exact.vc:.2f} and {exact.vp:.2f}")
-            # In the units that are printed, and as the paper went on from what it prints.
+            # VC and VP from printed costs, since the paper computes them from what it prints.
             units = (1e6, 1e6, 1e3, 1e3)
             texts = [printed(n, u) for n, u in zip(counts, units, strict=True)]
             ops_f, ops_b, params_f, params_b = map(float, texts)
@@ -306,23 +306,23 @@ class _Builder:
                     for cell, key in zip(computed, _PART_ROWS.values(), strict=True)
                 ]
             )
-            for column, cells in self._part_found(part, full, single, counts):
+            for column, cells in self._part_ours(part, full, single, counts):
                 columns.append(column)
                 by_column.append(cells)
         note = self.mark(_ROUNDED.format(unrounded=", ".join(unrounded)))
         lines[-2:] = [replace(cell, notes=note) for cell in lines[-2:]]
         return self._table(name, columns, list(zip(*by_column, strict=True)))
 
-    def _part_found(
+    def _part_ours(
         self, part: str, full: Design, binary: Design, counts: tuple[float, ...]
     ) -> list[tuple[Column, list[Cell]]]:
-        """Our columns of a part: checkpoints on Set14, then each study on its images."""
+        """Our columns of a part: checkpoints on Set14, then each study on its own images."""
         trained = [best_trained(self.scores, d, "sr4", "Set14") for d in (full, binary)]
         pairs = [
             (
                 Column(part, "", f"{OURS}, Set14"),
                 [None if s is None else s.benchmarks["Set14"].psnr for s in trained],
-                [() if s is None else self.mark(*_told(s, "Set14")) for s in trained],
+                [() if s is None else self.mark(*_origin(s, "Set14")) for s in trained],
             )
         ]
         for study, known in zip(self.studies, self.evaluations, strict=True):
@@ -332,26 +332,25 @@ class _Builder:
                 for d in (full, binary)
             ]
             pairs.append((replace(column, figure=""), values, [(), ()]))
-        found = []
+        filled = []
         for column, (psnr_f, psnr_b), (notes_f, notes_b) in pairs:
             cells = [Cell()] * 4 + [_psnr_cell(psnr_f, notes_f), _psnr_cell(psnr_b, notes_b)]
             if psnr_f is None or psnr_b is None:
                 cells += [Cell(), Cell()]
             else:
                 cells += [Cell(f"{v:.2f}", v) for v in benefit(psnr_f, psnr_b, *counts)]
-            found.append((column, cells))
-        return found
+            filled.append((column, cells))
+        return filled
 
     def _table(
         self, name: str, columns: Sequence[Column], rows: Sequence[Sequence[Cell]]
     ) -> PaperTable:
-        """Without the columns for figures of ours that nobody has found."""
+        """The table without the empty columns of ours, its notes numbered in reading order."""
         shown = [
             i
             for i, column in enumerate(columns)
             if column.source in ("", PAPER, COMPUTED) or any(row[i].text for row in rows)
         ]
-        # Numbered as a reader meets them.
         met = [*(columns[i].notes for i in shown), *(row[i].notes for row in rows for i in shown)]
         order = dict.fromkeys(n for notes in met for n in notes)
         number = {old: new for new, old in enumerate(order, 1)}
@@ -377,11 +376,11 @@ def _by_design(study: Study) -> dict[str, Evaluation]:
 
 
 def _single(part: Part) -> Design:
-    """SRResNet with one part made of BBCU, everything else full precision."""
+    """SRResNet with one part of BBCU units and the rest in full precision."""
     return load_design("bbcu").replace(binarize=(part,)).canonical()
 
 
-def _group(result: Result) -> str:
+def _group(result: PrintedResult) -> str:
     task = get_task(result.task)
     level = {"noise": f" σ={task.level}", "jpeg": f" q={task.level}"}.get(task.degradation, "")
     return result.dataset + level
@@ -404,8 +403,8 @@ def _scores(psnr: float | None, ssim: float, notes: tuple[int, ...]) -> tuple[Ce
     )
 
 
-def _told(scored: Scored, dataset: str) -> list[str]:
-    """What must be said of a score: where it comes from, and a benchmark that was not whole."""
+def _origin(scored: Scored, dataset: str) -> list[str]:
+    """The notes on a score: its origin, and whether the benchmark was incomplete."""
     from bbnas.data.sets import known_set
 
     known, images = known_set(dataset), scored.benchmarks[dataset].images

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.reporting.markdown import grid, literal
 from bbnas.reporting.tables import NONE, TextTable
@@ -15,14 +15,14 @@ def compared(found: Sequence[MeasuredFidelity]) -> TextTable:
     """A row for each protocol, compared with one longer protocol, and for rankings by cost."""
     first = found[0]
     rows = [_row(each) for each in found]
-    free = first.result["baselines"]
-    rows += [(name, "no training", "0", _span(tau), *[NONE] * 4) for name, tau in free.items()]
+    free = first.result.baselines
+    rows += [(name, "no training", "0", str(tau), *[NONE] * 4) for name, tau in free.items()]
     long, r = first.long, first.result
     return TextTable(
         name="protocols",
         title=(
-            f"{first.task}: {plural(r['designs'], 'design')} of space {first.space} ranked by "
-            f"protocols, against {long.name} ({recipe(long)}, {r['long_seconds']:.0f} s a design)"
+            f"{first.task}: {plural(r.designs, 'design')} of space {first.space} ranked by "
+            f"protocols, against {long.name} ({recipe(long)}, {r.long_seconds:.0f} s a design)"
         ),
         columns=(
             "protocol",
@@ -57,25 +57,21 @@ def recipe(protocol: Protocol) -> str:
 
 def _row(found: MeasuredFidelity) -> tuple[str, ...]:
     r = found.result
-    pairs = NONE if r["ordered_pairs"] is None else f"{r['ordered_pairs']:.0%} of {r['pairs']}"
-    noise = NONE if r["proxy_noise"] is None else f"{r['proxy_noise']:.3f}"
-    figures = (_span(r["kendall_tau"]), _span(r["spearman_rho"]), pairs, f"{r['top']:.0%}", noise)
-    return (found.protocol.name, recipe(found.protocol), f"{r['proxy_seconds']:.1f}", *figures)
-
-
-def _span(interval: Mapping[str, float]) -> str:
-    return f"{interval['value']:.2f} [{interval['low']:.2f}, {interval['high']:.2f}]"
+    pairs = NONE if r.ordered_pairs is None else f"{r.ordered_pairs:.0%} of {r.pairs}"
+    noise = NONE if r.proxy_noise is None else f"{r.proxy_noise:.3f}"
+    figures = (str(r.kendall_tau), str(r.spearman_rho), pairs, f"{r.top:.0%}", noise)
+    return (found.protocol.name, recipe(found.protocol), f"{r.proxy_seconds:.1f}", *figures)
 
 
 def to_markdown(found: Sequence[MeasuredFidelity], command: str) -> str:
     """The comparison as Markdown, with the command that made it and where."""
     table, first = compared(found), found[0]
     lines = [f"# {literal(table.title)}", "", *grid(table), "", literal(table.note)]
-    if first.result.get("floor") is not None:
+    if first.result.floor is not None:
         lines[-1] += (
-            f" {first.result['alive']} designs end above {first.result['floor']:.2f} dB by the "
-            "long protocol, the PSNR of the global skip plus the noise; the others are ranked "
-            "equal last."
+            f" Under the long protocol {first.result.useful} designs end above "
+            f"{first.result.floor:.2f} dB, the network’s global skip plus noise; the others are "
+            "ranked equal last."
         )
     lines += ["", f"Made by `{command}` on:", ""]
     where = sorted(first.environment.items())

@@ -92,7 +92,7 @@ def embed(value: Any) -> Markup:
     from markupsafe import Markup
     from pydantic_core import to_json
 
-    text = to_json(value, inf_nan_mode="null").decode("utf-8")
+    text = to_json(value)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)

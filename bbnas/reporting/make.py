@@ -60,10 +60,8 @@ def report(
     say = on_message or _silent
     if not isinstance(study, Study):
         study = open_study(str(study), storage)
-    if latency is not None or repeats or pictures:
-        store = open_store(storage, study.storage)
     if latency is not None:
-        study = _with_latencies(store, study, latency, say)
+        study = _with_latencies(open_store(storage, study.storage), study, latency, say)
     if csv is not None:
         write_csv(study, csv)
     chosen: Recommendation | None = None
@@ -73,7 +71,14 @@ def report(
         chosen = recommend(study, pick, max_ops, max_params, max_latency)
         if repeats or pictures:
             again, shown = _trained_again(
-                store, study, chosen, repeats, pictures=pictures, data=data, device=device, say=say
+                open_store(storage, study.storage),
+                study,
+                chosen,
+                repeats,
+                pictures=pictures,
+                data=data,
+                device=device,
+                say=say,
             )
     return write_page(
         study,

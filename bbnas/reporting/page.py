@@ -22,14 +22,16 @@ from bbnas.analysis import (
 )
 from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.fidelity import SeedNoise
-from bbnas.analysis.fidelity import words as fidelity_words
+from bbnas.analysis.fidelity import summary as fidelity_words
 from bbnas.analysis.findings import findings
 from bbnas.analysis.findings import summary as finding_lines
+from bbnas.analysis.reasons import reasons
 from bbnas.analysis.recommend import Recommendation
 from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import Evaluation
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
@@ -114,7 +116,7 @@ def write_page(
         methods=_methods(study, noise),
         agreement=agreement(study, repeats),
         fidelity=fidelity_words(fidelity) if fidelity else [],
-        tau=fidelity.result["kendall_tau"] if fidelity else None,
+        tau=fidelity.result.kendall_tau if fidelity else None,
         figures={
             "front": draw.draw_front(plot) if plot else None,
             "times": draw.draw_times(times) if times else None,
@@ -152,7 +154,7 @@ def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
         "number": candidate.number,
         "headline": headline(design),
         "rows": summary(study, recommendation),
-        "reasons": recommendation.reasons,
+        "reasons": reasons(study, recommendation),
         "yaml": design.to_yaml(),
         "honest": count_costs(design, get_task(study.config.task)),
         "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",

@@ -1,15 +1,15 @@
-"""The recommended design as a table: what it is, how good, what it costs, and how sure that is."""
+"""The recommended design as a table: what it is, how good it is, what it costs."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
-from bbnas.analysis.estimates import difference
+from bbnas.analysis.estimates import Z95, difference
 from bbnas.analysis.recommend import Recommendation
-from bbnas.cost import count as count_costs
 from bbnas.evaluation import Evaluation
 from bbnas.reporting.words import describe
-from bbnas.study import Candidate, Study
+from bbnas.study import Study
 from bbnas.tasks import get_task
 from bbnas.text import count, decibel, listed, milliseconds, signed
 
@@ -18,77 +18,74 @@ NAMED = 4
 
 
 def summary(study: Study, recommendation: Recommendation) -> list[tuple[str, str]]:
-    """The rows of the table, as (what, value)."""
-    chosen = recommendation.candidate.evaluation
+    """The rows of the table, as (what, value).
+
+    Differences in PSNR are those of the estimates from all runs, with their 95 % intervals.
+    """
+    design = recommendation.candidate.evaluation.design
     return [
-        *describe(chosen.design, get_task(study.config.task)),
+        *describe(design, get_task(study.config.task)),
         *_quality(study, recommendation),
-        *_costs(study, chosen),
+        *_costs(study, recommendation),
         ("statistically indistinguishable from", _ties(recommendation)),
     ]
 
 
 def _quality(study: Study, recommendation: Recommendation) -> list[tuple[str, str]]:
-    chosen, task = recommendation.candidate.evaluation, get_task(study.config.task)
-    half = 1.96 * recommendation.error
-    psnr = f"{decibel(recommendation.psnr)} ± {half:.2f} dB (95 %), estimated from all runs"
-    own = f"its own run: {decibel(chosen.psnr)}, SSIM {chosen.ssim:.4f}"
-    rows = [("PSNR", f"{psnr}; {own}")]
-    if study.config.skip_psnr is not None:
-        gain = signed(recommendation.psnr - study.config.skip_psnr)
-        rows.append((f"against {task.skip}", f"{gain} ± {half:.2f} dB"))
-    best = recommendation.alternatives.get("best PSNR")
-    if best is None:
-        rows.append(("against the best of the front", "it has the best PSNR of the front"))
+    chosen = recommendation.candidate.evaluation
+    own = f"{decibel(chosen.psnr)}, SSIM {chosen.ssim:.4f}"
+    if not math.isfinite(recommendation.error):  # no run from which anything could be estimated
+        return [("PSNR", own)]
+    half = f"± {Z95 * recommendation.error:.2f} dB"
+    rows = [
+        ("PSNR", f"{decibel(recommendation.psnr)} {half} (95 %) from all runs; its own run: {own}")
+    ]
+    if recommendation.skip_psnr is not None:
+        gain = signed(recommendation.psnr - recommendation.skip_psnr)
+        rows.append((f"against {recommendation.skip}", f"{gain} {half}"))
+    if best := recommendation.alternatives.get("best PSNR"):
+        there = best.evaluation
+        costs = listed(
+            [ratio(there.ops / chosen.ops, "OPs"), ratio(there.params / chosen.params, "Params")]
+        )
+        words = f"{_gap(study, chosen, there)}, {costs} (trial {best.number})"
     else:
-        rows.append(("against the best of the front", _against(study, chosen, best)))
-    rows.append(("against full precision", _against_full(study, chosen)))
+        words = "it has the best PSNR of the front"
+    rows.append(("against the best of the front", words))
+    if chosen.design.binarize:
+        full = replace(chosen, design=chosen.design.replace(binarize=()).canonical())
+        unseen = "" if recommendation.full_psnr is not None else ", which was not evaluated"
+        words = f"{_gap(study, chosen, full)} at the same width and depth{unseen}"
+        rows.append(("against full precision", words))
     return rows
-
-
-def _against(study: Study, chosen: Evaluation, best: Candidate) -> str:
-    there = best.evaluation
-    return (
-        f"{_gap(study, chosen, there)}, {ratio(there.ops / chosen.ops)} OPs, "
-        f"{ratio(there.params / chosen.params)} Params (trial {best.number})"
-    )
-
-
-def _against_full(study: Study, chosen: Evaluation) -> str:
-    """The difference to a full-precision network of the same size, where the study has one."""
-    size = (chosen.design.width, chosen.design.depth)
-    for other in study.evaluations():
-        same = (other.design.width, other.design.depth) == size
-        if same and not other.design.binarize and other.feasible:
-            return f"{_gap(study, chosen, other)} at the same width and depth"
-    return "no evaluation in full precision at this width and depth"
 
 
 def _gap(study: Study, chosen: Evaluation, other: Evaluation) -> str:
     gap, error = difference(study, chosen, other)
-    return f"{signed(gap)} ± {1.96 * error:.2f} dB"
+    return f"{signed(gap)} ± {Z95 * error:.2f} dB"
 
 
-def _costs(study: Study, chosen: Evaluation) -> list[tuple[str, str]]:
-    task = get_task(study.config.task)
-    full = count_costs(chosen.design.replace(binarize=()).canonical(), task)
+def _costs(study: Study, recommendation: Recommendation) -> list[tuple[str, str]]:
+    chosen, full = recommendation.candidate.evaluation, recommendation.full
     rows = [
-        ("OPs", f"{count(chosen.ops)}, {ratio(full.ops / chosen.ops)} than in full precision"),
-        (
-            "Params",
-            f"{count(chosen.params)}, {ratio(full.params / chosen.params)} than in full precision",
-        ),
+        ("OPs", count(chosen.ops), full.ops / chosen.ops),
+        ("Params", count(chosen.params), full.params / chosen.params),
+    ]
+    costs = [
+        (name, f"{value}, {ratio(saved)} than in full precision" if saved > 1.005 else value)
+        for name, value, saved in rows
     ]
     if math.isfinite(chosen.latency) and study.latency is not None:
-        rows.append(("latency", f"{milliseconds(chosen.latency)} ({study.latency.words()})"))
-    return rows
+        costs.append(("latency", f"{milliseconds(chosen.latency)} ({study.latency.words()})"))
+    return costs
 
 
-def ratio(factor: float) -> str:
-    """``3.2× fewer``, ``1.5× more``, ``as many`` for how often a cost is saved."""
-    if 0.995 < factor < 1.005:
-        return "as many"
-    return f"{factor:.3g}× fewer" if factor > 1 else f"{1 / factor:.3g}× more"
+def ratio(factor: float, what: str = "") -> str:
+    """``3.2× fewer OPs``, ``1.5× more OPs`` or ``as many OPs``, for a cost divided by ``factor``."""
+    words = "as many"
+    if not 0.995 < factor < 1.005:
+        words = f"{factor:.3g}× fewer" if factor > 1 else f"{1 / factor:.3g}× more"
+    return f"{words} {what}".strip()
 
 
 def _ties(recommendation: Recommendation) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluator, MeasuredFidelity
+from bbnas.evaluation import Evaluator
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.runs.confirm import FACTOR
 from bbnas.runs.train_all import Request, Trained, train_all
@@ -112,7 +113,7 @@ def measure_fidelity(
             protocol=proxy,
             long=long,
             data=evaluator.data,
-            result=fidelity(short, by[-1], task, floor).to_dict(),
+            result=fidelity(short, by[-1], task, floor),
             environment=by[-1][0].environment,
         )
         for proxy, short in zip(proxies, by, strict=False)

@@ -13,6 +13,7 @@ from collections.abc import Container, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bbnas.analysis.estimates import Z95
 from bbnas.analysis.pareto import non_dominated
 from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
 from bbnas.evaluation import Evaluation
@@ -21,7 +22,7 @@ from bbnas.study import StudyConfig
 # One in so many of the candidates at a rung goes on, but for the first of several rungs.
 REDUCTION = 3.0
 # Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
-BEYOND_NOISE = 1.96 * math.sqrt(2)
+BEYOND_NOISE = Z95 * math.sqrt(2)
 # At a rung, the learning rate still high, runs differ by so much more than at the end: seeds of
 # the same designs differed by 0.02 to 0.07 dB there, by 0.02 dB at the end.
 ON_THE_WAY = 2.0

@@ -13,6 +13,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
 from bbnas.store.tables import candidates, evaluations, references
 from bbnas.tasks import Task, get_task
+from bbnas.text import plain
 
 # An evaluation of such a status is not final: a later attempt replaces it.
 UNFINISHED = ("failed", "stopped")
@@ -39,19 +40,20 @@ def record(connection: sa.Connection, added: Evaluation) -> int:
         "task": added.task,
         "protocol_key": added.protocol.key,
         "data": added.data,
-        "design": added.design.to_dict(),
-        "protocol": added.protocol.model_dump(mode="json"),
+        "design": added.design,
+        "protocol": added.protocol,
         "status": added.status,
-        "psnr": _finite(added.psnr),
-        "ssim": _finite(added.ssim),
+        "psnr": added.psnr,
+        "ssim": added.ssim,
         "ops": added.ops,
         "params": added.params,
         "seconds": added.seconds,
-        "curve": [[step, _finite(loss)] for step, loss in added.curve],
-        "rungs": [[step, psnr] for step, psnr in added.rungs],
+        "curve": added.curve,
+        "rungs": added.rungs,
         "environment": dict(added.environment),
         "error": added.error,
     }
+    values = plain(values)  # NaN is stored as NULL
     row = connection.execute(
         sa.select(evaluations.c.id, evaluations.c.status).where(*same)
     ).first()
@@ -101,11 +103,6 @@ def _same(
         evaluations.c.protocol_key == protocol.key,
         evaluations.c.data == data,
     )
-
-
-# Neither JSON nor every database has NaN and inf.
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _number(value: float | None) -> float:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelity import Fidelity, MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
 from bbnas.tasks import Task
+from bbnas.text import plain
+
+_RESULT = TypeAdapter(Fidelity)
 
 
 def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
@@ -22,7 +26,7 @@ def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
                 data=added.data,
                 protocol=added.protocol.model_dump(mode="json"),
                 long=added.long.model_dump(mode="json"),
-                result=added.result,
+                result=plain(added.result),
                 environment=dict(added.environment),
                 measured=now(),
             )
@@ -48,7 +52,7 @@ def find_fidelity(
         protocol=Protocol.model_validate(row.protocol),
         long=Protocol.model_validate(row.long),
         data=row.data,
-        result=row.result,
+        result=_RESULT.validate_python(row.result),
         environment=row.environment,
     )
 

@@ -1,4 +1,4 @@
-"""An ablation is trained once, goes on where it was interrupted, and says how far it is."""
+"""An ablation is trained once, is resumed where it was interrupted, and reports its progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.runs.train_all import Trained
 from bbnas.store import Store
 
-EXPERIMENT = Ablation.model_validate(
+QUICK = Ablation.model_validate(
     {
         "version": 1,
         "name": "quick",
@@ -68,7 +68,7 @@ def run(
 ) -> MeasuredAblation:
     store = Store(f"sqlite:///{folder}/ablations.db", create=True)
     on_done = None if shown is None else shown.append
-    return run_ablation(EXPERIMENT, trainings, store, workers=1, on_done=on_done)
+    return run_ablation(QUICK, trainings, store, workers=1, on_done=on_done)
 
 
 def test_every_row_is_trained_with_every_seed_once(tmp_path: Path) -> None:
@@ -87,11 +87,11 @@ def test_every_row_is_trained_with_every_seed_once(tmp_path: Path) -> None:
     assert (trainings.count, again) == (9, [])
 
 
-def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, Trainings(die_at=6))
     store = Store(f"sqlite:///{tmp_path}/ablations.db")
-    partial = stored(EXPERIMENT, PHOTOGRAPHS, store)
+    partial = stored(QUICK, PHOTOGRAPHS, store)
     assert (len(partial.known), partial.complete) == (5, False)
     trainings = Trainings()
     whole = run(tmp_path, trainings)
@@ -100,4 +100,4 @@ def test_it_goes_on_where_it_was_interrupted(tmp_path: Path) -> None:
 
 
 def test_nothing_is_known_without_a_database() -> None:
-    assert stored(EXPERIMENT, PHOTOGRAPHS, None).known == []
+    assert stored(QUICK, PHOTOGRAPHS, None).known == []

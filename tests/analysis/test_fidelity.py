@@ -98,7 +98,7 @@ def test_a_proxy_that_is_the_truth_is_perfect(evaluated, synthetic_study):
     found = fidelity(long, long, get_task("sr4"), resamples=100)
     assert found.kendall_tau.value == found.spearman_rho.value == pytest.approx(1)
     assert found.ordered_pairs == found.top == 1
-    assert not any(u.told for u in found.unfair)
+    assert not any(bias.significant for bias in found.biases)
 
 
 def test_what_diverged_is_last(evaluated, synthetic_study):

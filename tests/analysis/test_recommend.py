@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 
 from bbnas.analysis import knee, recommend
 from bbnas.analysis.effects import fit_effects
-from bbnas.analysis.estimates import estimate
+from bbnas.analysis.estimates import Z95, estimate
 from bbnas.analysis.evidence import Pool, gap, part_evidence, without
-from bbnas.analysis.recommend import TOLD
+from bbnas.analysis.reasons import reasons
 from bbnas.analysis.surrogate import discrepancy
+from bbnas.cost import count as count_cost
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.study import Candidate
-from bbnas.tasks import Part
+from bbnas.tasks import Part, get_task
 from bbnas.text import count
 
 
@@ -78,11 +79,36 @@ def test_the_knee_that_all_runs_tell_is_recommended(synthetic_study):
     assert answer.psnr == pytest.approx(answer.candidate.evaluation.psnr, abs=0.1)
     assert answer.candidate.number not in {c.number for c in answer.ties}
     assert answer.rival.candidate.number not in {c.number for c in answer.ties}
-    assert answer.rival.errors >= TOLD
-    text = " ".join(answer.reasons)
-    runs = len(study.candidates) + len(study.references)
-    assert f"All {runs} runs together put it at {answer.psnr:.2f} dB" in text
-    assert f"It is ahead of trial {answer.rival.candidate.number} (" in text
+    assert answer.rival.errors >= Z95
+    text = " ".join(reasons(study, answer))
+    assert f"{answer.psnr:.2f} dB ± {Z95 * answer.error:.2f}" in text
+    assert f"trial {answer.rival.candidate.number} (" in text
+
+
+def test_the_rows_of_a_recommendation_hold_its_figures(synthetic_study):
+    study = synthetic_study(300, skip_psnr=24.0)
+    answer = recommend(study)
+    here, rows = answer.candidate.evaluation, dict(answer.rows())
+    assert f"trial {answer.candidate.number} ({here.design.label()})" == rows["recommended"]
+    assert rows["PSNR"].startswith(f"{answer.psnr:.2f} dB ± {Z95 * answer.error:.2f}")
+    assert rows["against bilinear interpolation"] == f"+{answer.psnr - 24.0:.2f} dB"
+    full = count_cost(here.design.replace(binarize=()), get_task("sr4"))
+    assert rows["OPs"].startswith(f"{count(here.ops)}, {full.ops / here.ops:.3g}×")
+    for tie in answer.ties[:1]:
+        assert f"trial {tie.number} " in rows["statistically indistinguishable"]
+    assert f"trial {answer.rival.candidate.number} " in rows["runner-up"]
+    assert f"{answer.rival.errors:.1f} standard errors" in rows["runner-up"]
+    reference = Candidate(999, study.references[0])
+    known = replace(answer, full_psnr=here.psnr + 0.25, alternatives={"best PSNR": reference})
+    assert dict(known.rows())["against full precision"] == "−0.25 dB"
+    assert "trial 999" in dict(known.rows())["against the best PSNR of the front"]
+
+
+def test_a_recommendation_shows_itself_in_a_notebook(synthetic_study):
+    answer = recommend(synthetic_study(60))
+    html = replace(answer, skip="<b>", skip_psnr=20.0)._repr_html_()
+    assert html.count("<tr>") == len(replace(answer, skip_psnr=20.0).rows())
+    assert "&lt;b&gt;" in html
 
 
 def test_a_lucky_run_is_not_recommended(evaluated, synthetic_study):
@@ -148,7 +174,7 @@ def test_a_trial_by_number(synthetic_study, pick):
     study = synthetic_study(20, diverged=0)
     answer = recommend(study, pick)
     assert answer.candidate.number == 7
-    assert "picked by hand" in answer.reasons[0]
+    assert "statistically indistinguishable" not in dict(answer.rows())
 
 
 def test_a_baseline_is_recommended_only_by_number(synthetic_study):
@@ -186,26 +212,23 @@ def test_an_empty_study_says_so(synthetic_study):
 def test_reasons_carry_the_study_s_own_figures(synthetic_study):
     study = synthetic_study(300)
     answer = recommend(study)
-    here, text = answer.candidate.evaluation, " ".join(answer.reasons)
+    sentences = reasons(study, answer)
+    here, text = answer.candidate.evaluation, " ".join(sentences)
     best = answer.alternatives["best PSNR"].evaluation
-    assert f"gives up {best.psnr - here.psnr:.2f} dB" in text
+    assert f"{best.psnr - here.psnr:.2f} dB" in text
     assert f"{best.ops / here.ops:.3g}× fewer OPs" in text
     cheaper = answer.alternatives["next cheaper"].evaluation
     assert f"saves another {count(here.ops - cheaper.ops)} OPs" in text
-    body = next(reason for reason in answer.reasons if reason.startswith("Body 1-bit"))
-    assert "95 % interval −" in body
-    tail = next(reason for reason in answer.reasons if reason.startswith("Tail"))
-    assert tail.startswith("Tail stays in full precision: 1-bit it would save")
-    norm = next(reason for reason in answer.reasons if reason.startswith("Normalisation"))
-    assert norm.startswith("Normalisation none: over the candidates, batchnorm is worth −0.4")
+    for part in ("head", "body", "upsampling", "tail"):
+        assert any(part in sentence and " OPs" in sentence for sentence in sentences)
+    assert any("batchnorm" in sentence and "−0.4" in sentence for sentence in sentences)
 
 
 def test_a_front_of_one_point(synthetic_study):
     study = synthetic_study(1, diverged=0, references=False)
     answer = recommend(study)
     assert answer.alternatives == {}
-    assert answer.reasons[0].startswith("It is the only point of the front")
-    assert "cannot tell" in " ".join(answer.reasons)
+    assert len(reasons(study, answer)) == 2 + 4  # its place, its PSNR, and four parts
 
 
 def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
@@ -235,7 +258,7 @@ def test_a_study_in_which_nothing_is_useful_says_so_of_a_trial_too(synthetic_stu
         recommend(study, f"trial {number}")
 
 
-def test_evidence_is_matched_pairs_or_the_fit_whichever_is_narrower(synthetic_study, evaluated):
+def test_evidence_is_matched_pairs_or_else_the_fit(synthetic_study, evaluated):
     study = synthetic_study(1, references=False)
     candidates = []
     for i, loss in enumerate([0.1, 0.2, 0.3]):
@@ -315,7 +338,8 @@ def test_confirmations_decide_between_what_they_trained_again(evaluated, synthet
     ]
     answer = recommend(replace(study, confirmations=tuple(again)))
     assert answer.candidate.number == 0
-    assert "trained again with 2 seeds, 5,000 iterations" in " ".join(answer.reasons)
+    study_again = replace(study, confirmations=tuple(again))
+    assert "2 seeds, 5,000 iterations" in " ".join(reasons(study_again, answer))
     # The third was not trained again, so it is no longer recommended, nor compared.
     assert 2 not in {c.number for c in answer.ties}
     # What longer training gives to all alike changes nothing.
@@ -328,12 +352,11 @@ def test_confirmations_decide_between_what_they_trained_again(evaluated, synthet
 
 @pytest.mark.parametrize(
     ("task", "words"),
-    [("sr4", "plain interpolation"), ("denoise25", "the degraded image as it is")],
+    [("sr4", "bilinear interpolation"), ("denoise25", "the degraded image")],
 )
 def test_what_costs_nothing_is_named_as_the_task_has_it(task, words, synthetic_study):
     study = synthetic_study(20, task=task, skip_psnr=20.0)
-    reasons = " ".join(recommend(study).reasons)
-    assert f"and {words} has 20.00 dB" in reasons
+    assert f"against {words}" in dict(recommend(study).rows())
     with pytest.raises(UserError, match=rf"beats {words} \(99.00 dB\)"):
         recommend(synthetic_study(20, task=task, skip_psnr=99.0))
 

@@ -10,6 +10,6 @@ def test_findings_are_lines_or_json(at_home) -> None:
     code, out, _ = at_home("findings", "first", "--json")
     found = json.loads(out)
     assert code == 0
-    assert set(found) == {"study", "candidates", "told", "untold", "silent"}
+    assert set(found) == {"study", "candidates", "significant", "undecided", "untested"}
     code, _, err = at_home("findings", "none")
     assert (code, err.count("\n")) == (2, 1)

@@ -30,7 +30,7 @@ def test_csv_holds_the_figures_without_marks(tables, name):
     if name == "table1":
         notes = {(row[0], row[1]): row[-1] for row in rows}
         assert notes["SRResNet", "×2"] == ""
-        assert notes["SRResNet", "×4"].startswith("printed 146.14")
+        assert "146.14" in notes["SRResNet", "×4"]
 
 
 def test_json_holds_numbers_and_notes_with_their_cells(tables):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bbnas.reporting.measured import duration, measured, tally
+from bbnas.reporting.measured import measured, tally
 
 
 def flat(study):
@@ -56,10 +56,6 @@ def test_moments_are_in_utc(synthetic_study, created):
     study = replace(synthetic_study(1), created=created)
     assert flat(study)["started"] == "2026-01-02 03:04:05 UTC"
     assert flat(replace(study, created=None))["started"] == "not recorded"
-
-
-def test_duration():
-    assert [duration(s) for s in (4.2, 89, 600, 7200)] == ["4 s", "89 s", "10 min", "2.0 h"]
 
 
 def test_a_study_of_another_task_says_its_own_backbone_and_score(synthetic_study):

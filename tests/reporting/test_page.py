@@ -12,8 +12,10 @@ import pandas as pd
 import pytest
 
 from bbnas.analysis import frame, recommend
+from bbnas.analysis.reasons import reasons
 from bbnas.errors import UserError
-from bbnas.evaluation import LatencySetting, MeasuredFidelity
+from bbnas.evaluation import LatencySetting
+from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias
 from bbnas.reporting import write_csv, write_page
 from bbnas.reporting.html import PLOTLY
 from bbnas.reporting.page import ratio
@@ -108,13 +110,13 @@ def test_the_page_quotes_the_fidelity_of_its_protocol_or_its_command(synthetic_s
     study = synthetic_study(20)
     command = "bbnas fidelity --task sr4"
     assert page(study, tmp_path / "a.html").text.count(command) == 2
-    interval = {"value": 0.71, "low": 0.6, "high": 0.8}
-    result = {
-        "designs": 24, "kendall_tau": interval, "spearman_rho": interval, "pairs": 200,
-        "ordered_pairs": 0.96, "top": 0.75, "proxy_noise": 0.03, "long_noise": 0.02,
-        "proxy_seconds": 5.0, "long_seconds": 60.0, "baselines": {"OPs": interval},
-        "unfair": [{"axis": "normalisation", "choice": "batchnorm", "shift": -0.2, "told": True}],
-    }  # fmt: skip
+    interval = Interval(0.71, 0.6, 0.8)
+    result = Fidelity(
+        designs=24, useful=20, floor=None, kendall_tau=interval, spearman_rho=interval, pairs=200,
+        ordered_pairs=0.96, top=0.75, proxy_noise=0.03, long_noise=0.02, proxy_seconds=5.0,
+        long_seconds=60.0, baselines={"OPs": interval},
+        biases=(RankBias("normalisation", "batchnorm", 12, -0.2, 1e-4, significant=True),),
+    )  # fmt: skip
     protocol = study.config.protocol
     known = MeasuredFidelity("sr4", "bbcu", protocol, protocol, "abc", result, {"device": "cpu"})
     text = page(study, tmp_path / "b.html", fidelity=known).text
@@ -144,7 +146,7 @@ def test_the_first_table_is_the_recommendation(synthetic_study, make_pictures, t
     assert f"bbnas export first --pick 'trial {number}' -o recipe.yaml" in found.text
     for line in e.design.to_yaml().splitlines():
         assert line in found.text
-    for reason in chosen.reasons:
+    for reason in reasons(study, chosen):
         assert reason in broken(found.text)
     assert "26.75 dB" in found.text  # under a restored crop
     assert study.config.data_description in found.text

@@ -12,7 +12,8 @@ from quick import SPACE, Formula, Stub
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, MeasuredFidelity
+from bbnas.evaluation import Evaluation
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import PROTOCOLS, Protocol, load_protocol
 from bbnas.runs.fidelity import draw, measure_fidelity
 from bbnas.space import Space, load_space
@@ -57,13 +58,12 @@ def test_it_is_measured_once_and_kept(tmp_path: Path) -> None:
     found = run(tmp_path, trainings)
     few = 3  # every sixth of 18, with two more seeds each
     assert trainings.count == 2 * (18 + 2 * few)
-    assert found.result["designs"] == 18
-    assert found.result["proxy_noise"] == pytest.approx(0.01)
-    assert (found.result["proxy_seconds"], found.result["long_seconds"]) == (5.0, 60.0)
-    assert found.result["kendall_tau"]["value"] < 1
-    told = [u for u in found.result["unfair"] if u["told"]]
-    assert ("normalisation", "batchnorm") in [(u["axis"], u["choice"]) for u in told]
-    assert next(u["shift"] for u in told if u["choice"] == "batchnorm") < 0
+    assert found.result.designs == 18
+    assert found.result.proxy_noise == pytest.approx(0.01)
+    assert (found.result.proxy_seconds, found.result.long_seconds) == (5.0, 60.0)
+    assert found.result.kendall_tau.value < 1
+    biases = {(b.axis, b.choice): b.shift for b in found.result.biases if b.significant}
+    assert biases["normalisation", "batchnorm"] < 0
     again = run(tmp_path, trainings)
     assert trainings.count == 2 * (18 + 2 * few)
     assert again.result == found.result
@@ -106,7 +106,7 @@ def test_several_protocols_are_held_against_one_truth(tmp_path: Path) -> None:
     assert kept.result == both[1].result
     # A truth of one's own: the proxy agrees with itself.
     itself, *_ = measure_fidelity(space, trainings, store, long=PROXY, designs=18, workers=1)
-    assert itself.result["kendall_tau"]["value"] == pytest.approx(1.0)
+    assert itself.result.kendall_tau.value == pytest.approx(1.0)
 
 
 def test_a_draw_is_seeded_spread_and_of_the_space() -> None:

@@ -115,19 +115,17 @@ class Middle:
     @classmethod
     def of_values(cls, values: Sequence[float]) -> Middle:
         """Raises ValueError for no values."""
-        from scipy.stats import binom
+        from scipy.stats import quantile_test
 
-        ordered = np.sort(np.asarray(values, dtype=np.float64))
-        n = len(ordered)
-        if not n:
+        if not values:
             raise ValueError("no values")
-        # So many at each end lie beyond the median in at most 2.5 % of samples.
-        cut = int(binom.ppf(0.025, n, 0.5))
-        low, high = (ordered[cut - 1], ordered[n - cut]) if cut else (math.nan, math.nan)
+        ordered = sorted(map(float, values))
+        n = len(ordered)
+        interval = quantile_test(ordered, p=0.5).confidence_interval(0.95)
         return cls(
-            median=float((ordered[(n - 1) // 2] + ordered[n // 2]) / 2),
-            low=float(low),
-            high=float(high),
-            reached=int(np.isfinite(ordered).sum()),
+            median=(ordered[(n - 1) // 2] + ordered[n // 2]) / 2,
+            low=float(interval.low),
+            high=float(interval.high),
+            reached=sum(map(math.isfinite, ordered)),
             of=n,
         )

@@ -23,6 +23,7 @@ from bbnas.resources import builtin
 from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
 from bbnas.store import TABLE, Store
+from bbnas.text import to_json
 
 VERSION = 1
 # Where a table is written; from there it is shipped.
@@ -196,14 +197,11 @@ def write_table(table: Table, path: str | Path) -> Path:
             "design": row.design.to_dict(),
             "ops": row.ops,
             "params": row.params,
-            "runs": [
-                [run.status, None if math.isnan(run.psnr) else run.psnr, run.seconds, run.rungs]
-                for run in row.runs
-            ],
+            "runs": [[run.status, run.psnr, run.seconds, run.rungs] for run in row.runs],
         }
         for row in table.rows
     ]
-    lines = [json.dumps(line, ensure_ascii=False, allow_nan=False) for line in (about, *rows)]
+    lines = [to_json(line) for line in (about, *rows)]
     return write_output(path, gzip.compress("\n".join([*lines, ""]).encode(), mtime=0))
 
 

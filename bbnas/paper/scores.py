@@ -1,4 +1,4 @@
-"""Our scores: what ``bbnas evaluate`` leaves beside checkpoints, and bicubic scored now."""
+"""Our scores: the files that ``bbnas evaluate`` writes beside checkpoints, and bicubic's."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SUFFIX = ".scores.json"
 
 
 class BenchmarkScore(BaseModel):
-    """The mean over a benchmark's images: PSNR in dB (None: infinite), SSIM, when it was made."""
+    """Mean PSNR (dB; None: infinite) and SSIM over a benchmark's images, and the date."""
 
     psnr: float | None = Field(allow_inf_nan=False)
     ssim: float = Field(allow_inf_nan=False)
@@ -41,7 +41,7 @@ class _Content(BaseModel):
 
 @dataclass(frozen=True)
 class Scored:
-    """One checkpoint's scores. ``data`` is the fingerprint of the images it was trained on."""
+    """The scores of one checkpoint; ``data`` is the fingerprint of its training images."""
 
     checkpoint: Path
     design: Design
@@ -53,16 +53,16 @@ class Scored:
 
     @cached_property
     def key(self) -> str:
-        """That of the design."""
+        """The key of the design."""
         return self.design.key
 
     @property
     def whole(self) -> bool:
-        """Whether the network was trained at the design's own width and depth."""
+        """Whether the network has the design's full width and depth."""
         return self.protocol.width_scale == self.protocol.depth_scale == 1
 
     def words(self) -> str:
-        """Where the figures come from, in one line."""
+        """The origin of the scores, in one line."""
         p = self.protocol
         size = (
             f" at width × {p.width_scale:g}, depth × {p.depth_scale:g}" if not self.whole else ""
@@ -78,7 +78,7 @@ def read_scores(path: Path) -> Scored:
     """The scores in one file.
 
     Raises:
-        UserError: it cannot be read, is of a newer bbnas, or is damaged.
+        UserError: the file cannot be read, was written by a newer bbnas, or is damaged.
     """
     try:
         content: Any = json.loads(path.read_bytes())
@@ -95,40 +95,40 @@ def read_scores(path: Path) -> Scored:
             "checkpoint again, or upgrade bbnas"
         )
     try:
-        found = _Content.model_validate(content)
+        valid = _Content.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(map(str, first["loc"]))
         raise UserError(f"{path}: {key}: {first['msg']}; evaluate the checkpoint again") from error
-    fields = {name: getattr(found, name) for name in _Content.model_fields}
-    return Scored(**fields | {"checkpoint": path.parent / found.checkpoint})
+    fields = {name: getattr(valid, name) for name in _Content.model_fields}
+    return Scored(**fields | {"checkpoint": path.parent / valid.checkpoint})
 
 
 def find_scores(folder: str | Path) -> tuple[list[Scored], list[str]]:
-    """All scores below a folder, and one line for each file that cannot be used.
+    """All scores in a folder and below, and one line for each file that cannot be used.
 
     Raises:
-        UserError: no such folder.
+        UserError: the folder does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; give the one that bbnas train wrote to")
-    found, skipped = [], []
+    scores, skipped = [], []
     for path in sorted(folder.rglob(f"*{SUFFIX}")):
         try:
-            found.append(read_scores(path))
+            scores.append(read_scores(path))
         except UserError as error:
             skipped.append(str(error))
-    return found, skipped
+    return scores, skipped
 
 
 def best_trained(
     scores: Iterable[Scored], design: Design, task: str, dataset: str
 ) -> Scored | None:
-    """Of those that scored this network on this benchmark, the one trained longest.
+    """Of the checkpoints of this network with a score on this benchmark, the one trained longest.
 
-    At full size before one of reduced size, then by iterations, then the latest: never by the
-    score itself, which would choose on the test set.
+    Full size comes before reduced size, then more iterations, then the later date. The score
+    itself never decides, because that would be a choice on the test set.
     """
     key = design.key
     matching = [s for s in scores if s.task == task and dataset in s.benchmarks and s.key == key]
@@ -142,9 +142,9 @@ def best_trained(
 def live_bicubic(
     data_root: str | Path | None = None,
 ) -> Callable[[str, str], tuple[float, float] | None]:
-    """(task, benchmark) → mean PSNR in dB and SSIM of bicubic; None where the set is not there.
+    """A function of task and benchmark: mean PSNR (dB) and SSIM of bicubic interpolation.
 
-    Sets are looked for as :func:`bbnas.data.find_benchmark` does.
+    It returns None where :func:`bbnas.data.find_benchmark` does not find the benchmark.
     """
     from bbnas.data import find_benchmark
     from bbnas.inference.scoring import score_baseline

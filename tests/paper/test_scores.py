@@ -13,7 +13,7 @@ from bbnas.inference.evaluating import scores_file
 from bbnas.inference.evaluating import write_scores as evaluate_writes
 from bbnas.inference.scoring import Score
 from bbnas.paper import find_scores, live_bicubic
-from bbnas.paper.found import best_trained, read_scores
+from bbnas.paper.scores import best_trained, read_scores
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
