@@ -11,7 +11,7 @@ import pytest
 import bbnas
 from bbnas.analysis import recommend
 from bbnas.errors import UserError
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.reporting import (
     plot_curves,
     plot_front,
