@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import bbnas
 from bbnas.files import write_output
-from bbnas.text import count, decibel, milliseconds, plural, share
+from bbnas.text import count, decibel, milliseconds, plural, share, to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -90,7 +90,6 @@ def _plotly() -> str:
 def embed(value: Any) -> Markup:
     """JSON that cannot end the ``script`` element that holds it; NaN becomes null."""
     from markupsafe import Markup
-    from pydantic_core import to_json
 
     text = to_json(value)
     for character in "<>&\u2028\u2029":

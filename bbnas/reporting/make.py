@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bbnas.analysis import recommend
 from bbnas.analysis.recommend import Recommendation
-from bbnas.evaluation import Evaluation, LatencySetting, MeasuredFidelity
+from bbnas.evaluation import Evaluation, LatencySetting
+from bbnas.fidelity import MeasuredFidelity
 from bbnas.reporting.page import write_csv, write_page
 from bbnas.store import FIDELITY, Store, open_store, open_study
 from bbnas.study import Study
