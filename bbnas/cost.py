@@ -24,11 +24,10 @@ from torch.overrides import TorchFunctionMode
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.design import Design, Method
 from bbnas.networks import build
-from bbnas.tasks import Part, Task
+from bbnas.tasks import LQ_SIZE, Part, Task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
-LQ = (320, 180)
 
 # Every operation is linear in pixels, so a small image is traced and the counts are scaled. Its
 # sides differ from a kernel's: that tells the binarization of weights, which a deployed network
@@ -92,7 +91,7 @@ class Cost(PartCost):
 
     parts: dict[str, PartCost] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
-    lq: tuple[int, int] = LQ
+    lq: tuple[int, int] = LQ_SIZE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain counts: ops, params, macs_fp, macs_binary, the honest figures, and by part."""
@@ -115,7 +114,7 @@ class Cost(PartCost):
         return plain(self) | {"parts": parts, "unknown": self.unknown, "lq": list(self.lq)}
 
 
-def count(design: Design, task: Task, lq: tuple[int, int] = LQ) -> Cost:
+def count(design: Design, task: Task, lq: tuple[int, int] = LQ_SIZE) -> Cost:
     """The cost of ``design`` on an LQ image of ``lq`` = (width, height) pixels.
 
     Parts are the task's and ``skip``: amplification and the global skip, element-wise work only.

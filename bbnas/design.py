@@ -35,6 +35,16 @@ def k_star(width: int) -> float:
     return 130.0 * width / 64.0
 
 
+# The ratios k / k* that count as aligned: beyond a factor of 8 one of the two branches dominates
+# the sum (Fig. 6).
+ALIGNED = (1 / 8, 8.0)
+
+
+def aligned(k_ratio: float | None) -> bool:
+    """Whether an amplification factor relative to k* is in the range ALIGNED."""
+    return k_ratio is not None and ALIGNED[0] <= k_ratio <= ALIGNED[1]
+
+
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, and how their units are made.
 

@@ -19,17 +19,17 @@ Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Planes = Callable[[NDArray[Any]], NDArray[Any]]
 
-_BT601 = np.array([65481.0, 128553.0, 24966.0])  # thousandths
+_BT601 = np.array([65481.0, 128553.0, 24966.0])  # weights of R, G, B in thousandths
 
 
 def to_y(image: NDArray[Any], grey: bool = False) -> Values:
-    """Y of BT.601, 16…235 and not rounded, of an H×W×3 RGB image (uint8, or float in 0..1).
+    """Y of BT.601 of an H×W×3 RGB image (uint8, or float in 0..1): 16…235, not rounded.
 
-    Of an image whose file was ``grey`` (its values replicated) Y is the values themselves,
-    0…255: the same weights without the studio range.
+    For an image from a ``grey`` file (its values replicated), Y is the values themselves, 0…255:
+    the same weights without the studio range.
 
-    Of uint8 the weighted sum is a whole number and so exact: where Y lies halfway between two
-    levels, rounding depends on no order of summation.
+    For uint8 the weighted sum is a whole number and therefore exact: where Y lies halfway between
+    two levels, its rounding does not depend on the order of summation.
     """
     white, black = (_BT601.sum() / 255.0, 0.0) if grey else (1000.0, 16.0)
     if image.dtype == np.uint8:
@@ -40,8 +40,8 @@ def to_y(image: NDArray[Any], grey: bool = False) -> Values:
 def psnr(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:
     """PSNR in dB of two H×W or H×W×C images in 0…255, over all channels; inf for equal images.
 
-    ``crop`` pixels are cut from each border. ``on`` gives the values that are compared instead
-    of the images', such as :func:`to_y`.
+    ``crop`` pixels are cut from each border. ``on`` maps an image to the values that are compared,
+    such as :func:`to_y`.
 
     Raises:
         UserError: the sizes differ, or nothing is left after the crop.
@@ -56,10 +56,11 @@ def psnr(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarra
 
 
 def ssim(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:
-    """SSIM (Wang et al. 2004) of two H×W or H×W×C images in 0…255, the mean over the channels.
+    """SSIM (Wang et al. 2004) of two H×W or H×W×C images in 0…255: the mean over the channels.
 
-    11×11 Gaussian window with σ = 1.5, only where it lies wholly inside; K1 = 0.01, K2 = 0.03,
-    data range 255, population covariance. ``crop`` and ``on`` as for :func:`psnr`.
+    The window is an 11×11 Gaussian with σ = 1.5, only where it lies wholly inside the image;
+    K1 = 0.01, K2 = 0.03, data range 255, population covariance. ``crop`` and ``on`` are those of
+    :func:`psnr`.
 
     Raises:
         UserError: the sizes differ, or fewer than 11 pixels a side are left after the crop.
@@ -78,7 +79,7 @@ def ssim(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarra
 
 
 def _similarity(a: Values, b: Values) -> Values:
-    """The SSIM map of two H×W channels, at every place where the window fits."""
+    """The SSIM map of two H×W channels, at every position where the window fits."""
     mean_a, mean_b, square_a, square_b, product = (
         _blurred(values) for values in (a, b, a * a, b * b, a * b)
     )
@@ -94,7 +95,7 @@ _WINDOW /= _WINDOW.sum()
 
 
 def _blurred(values: Values) -> Values:
-    """The Gaussian window at every place where it fits."""
+    """``values`` blurred by the Gaussian window, at every position where it fits."""
     from scipy.ndimage import correlate1d
 
     cut = _WINDOW.size // 2
@@ -103,8 +104,9 @@ def _blurred(values: Values) -> Values:
 
 
 def bands(rows: int, most: int = 256) -> Iterator[slice]:
-    """``rows`` cut into bands of at most ``most``: float64 copies of a large photograph whole
-    would need gigabytes.
+    """Slices that cut ``rows`` into bands of at most ``most``.
+
+    Working by bands bounds the memory: float64 copies of a large photograph need gigabytes.
     """
     return (slice(*ends) for ends in pairwise([*range(0, rows, most), rows]))
 
@@ -124,7 +126,7 @@ def _inside(
 
 
 def _channels(image: NDArray[Any]) -> Values:
-    """C×H×W, one channel after another, of H×W×C or H×W."""
+    """An H×W×C or H×W image as C×H×W."""
     values = image.astype(np.float64)
     return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,9 +20,11 @@ from bbnas.tasks import get_task
 if TYPE_CHECKING:
     from pathlib import Path
 
+DEFAULT_TASK = "sr4"  # stands in for an invalid task while other fields are validated
+
 
 class Provenance(Value):
-    """Where an exported recipe comes from, and what the proxy measured of its design."""
+    """The study that a recipe was exported from, and the figures of its design there."""
 
     study: str
     storage: str
@@ -38,53 +40,64 @@ class Provenance(Value):
     date: datetime
 
 
-def _schedule(found: dict[str, Any]) -> Protocol:
-    # Without a task, validation has failed already: whatever stands here is never used.
-    return paper_protocol(get_task(found.get("task", "sr4")))
+def _paper_schedule(fields: dict[str, Any]) -> Protocol:
+    # Without a valid task, validation has failed already and the value is never used.
+    return paper_protocol(get_task(fields.get("task", DEFAULT_TASK)))
 
 
 class Recipe(Value):
     """A design at full width and depth, and how it is trained.
 
-    ``data`` is a folder of images, None the embedded photographs. In YAML, ``design`` may be a
-    preset's name, which fits itself to the task, and ``protocol`` a protocol's; without one it is
-    the paper's for the task's backbone. Residual alignment needs no adjusting: a Design
-    holds k relative to k*(width), which carries over from the width that the proxy trained.
+    ``data`` is a folder of images; None stands for the embedded photographs. In YAML, ``design``
+    may be the name of a preset, which is fitted to the task, and ``protocol`` that of a protocol.
+    The default protocol is the paper's for the task's backbone. Residual alignment carries over
+    from the width that the proxy trained, since a Design holds k relative to k*(width).
     """
 
-    task: str  # first: it decides what a preset's name means, and the default of the protocol
+    # The first field: design and the default of protocol depend on it.
+    task: str
     design: Design
-    protocol: Protocol = Field(default_factory=_schedule)
+    protocol: Protocol = Field(default_factory=_paper_schedule)
     data: str | None = None
     provenance: Provenance | None = Field(default=None)
 
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, value: str) -> str:
+        with _value_error():
+            return get_task(value).name
+
     @field_validator("design", mode="before")
     @classmethod
-    def _preset(cls, value: Any, info: ValidationInfo) -> Any:
-        task = get_task(info.data.get("task", "sr4"))
+    def _named_design(cls, value: Any, info: ValidationInfo) -> Any:
+        task = get_task(info.data.get("task", DEFAULT_TASK))
         if isinstance(value, Mapping):
             return at_depth(value, task)
-        return _named(partial(load_design, task=task), value)
+        if not isinstance(value, str):
+            return value
+        with _value_error():
+            return load_design(value, task)
 
     @field_validator("design")
     @classmethod
-    def _fitted(cls, value: Design, info: ValidationInfo) -> Design:
-        task = info.data.get("task")
-        return value if task is None else value.fitted(get_task(task))
+    def _fitted_design(cls, value: Design, info: ValidationInfo) -> Design:
+        return value.fitted(get_task(info.data.get("task", DEFAULT_TASK)))
 
     @field_validator("protocol", mode="before")
     @classmethod
-    def _protocol(cls, value: Any) -> Any:
-        return _named(get_protocol, value)
-
-    @field_validator("task")
-    @classmethod
-    def _task(cls, value: str) -> str:
-        return str(_named(get_task, value) and value)
+    def _named_protocol(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        with _value_error():
+            return get_protocol(value)
 
     @classmethod
     def from_yaml(cls, path: str | Path) -> Recipe:
-        """Raises UserError naming the file, the key and the rule."""
+        """The recipe in a YAML file.
+
+        Raises:
+            UserError: it is no recipe; the message names the file, the key and the rule.
+        """
         return validate(cls, read_yaml(path), path)
 
     def to_yaml(self) -> str:
@@ -92,9 +105,10 @@ class Recipe(Value):
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
     def shortened(self, iterations: int) -> Recipe:
-        """The recipe over so many iterations, its halving points at the same shares of them.
+        """The recipe with another number of iterations, and its halvings at the same shares.
 
-        Validation keeps its interval, but happens at least four times (twice in a handful).
+        The interval between validations stays, but there are at least four (two in a training of
+        a few iterations). Rungs are dropped: a full training is never stopped.
 
         Raises:
             UserError: ``iterations`` is not positive.
@@ -110,15 +124,15 @@ class Recipe(Value):
             iterations=iterations,
             halve_every=max(1, round(protocol.halve_every * share)),
             validate_every=min(protocol.validate_every, quarter),
+            rungs=(),
         )
         return self.model_copy(update={"protocol": shorter})
 
 
-def _named(load: Any, value: Any) -> Any:
-    """A name looked up, anything else as it is; ValueError so that the error names the key."""
-    if not isinstance(value, str):
-        return value
+@contextmanager
+def _value_error() -> Iterator[None]:
+    """Turn a UserError into a ValueError, to which pydantic adds the key."""
     try:
-        return load(value)
+        yield
     except UserError as error:
         raise ValueError(str(error)) from error

@@ -10,6 +10,10 @@ from bbnas.errors import unknown
 
 Degradation = Literal["bicubic", "noise", "jpeg"]
 
+# (width, height) in pixels of the LQ image that OPs and latencies are given for: the paper counts
+# on an HQ image of 1280×720 (§4.1).
+LQ_SIZE = (320, 180)
+
 
 class Part(StrEnum):
     """The four parts of a restoration network, in network order (paper §3.2, Fig. 3)."""

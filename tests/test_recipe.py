@@ -69,6 +69,8 @@ def test_a_shortened_schedule_halves_at_the_same_share() -> None:
     assert recipe.shortened(1).protocol.validate_every == 1
     with pytest.raises(UserError, match="iterations = 0"):
         recipe.shortened(0)
+    proxy = recipe.model_copy(update={"protocol": PROTOCOLS["proxy"]}).shortened(100)
+    assert (proxy.protocol.iterations, proxy.protocol.rungs) == (100, ())
 
 
 def test_export_takes_the_recommended_design_in_full(

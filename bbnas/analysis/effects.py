@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.surrogate import runs_of
-from bbnas.design import MATTERS, TITLES, UNIT_FIELDS, Design
+from bbnas.design import ALIGNED, MATTERS, TITLES, UNIT_FIELDS, Design
 from bbnas.study import Study
 from bbnas.tasks import Part, get_task
 
@@ -118,13 +118,13 @@ def _plain(value: Any) -> str:
 def _alignment(k_ratio: float | None) -> str:
     if k_ratio is None:
         return "off"
-    if k_ratio < 1 / 8:
+    if k_ratio < ALIGNED[0]:
         return "below 1/8"
     if k_ratio < 1 / 2:
         return "1/8 to 1/2"
     if k_ratio <= 2:
         return "1/2 to 2"
-    return "2 to 8" if k_ratio <= 8 else "above 8"
+    return "2 to 8" if k_ratio <= ALIGNED[1] else "above 8"
 
 
 def _span(convolutions: int) -> str:

@@ -49,7 +49,7 @@ class Evidence(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Pool:
+class MatchedPool:
     """Everything that was evaluated under a study's protocol, by the key of its design.
 
     ``useful`` holds the evaluations whose PSNR is above the study's floor, at the end or at the
@@ -60,7 +60,7 @@ class Pool:
     useful: dict[str, Evaluation]
 
     @classmethod
-    def of(cls, study: Study) -> Pool:
+    def of(cls, study: Study) -> MatchedPool:
         keyed = [(e.design.key, e) for e in study.evaluations()]
         return cls(
             {key: e.design for key, e in keyed},
@@ -144,7 +144,7 @@ def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
 
 def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
     """The effect of binarizing a part, from matched pairs or else from the fit."""
-    pairs = of_pairs(Pool.of(study).pairs(without(part)))
+    pairs = of_pairs(MatchedPool.of(study).pairs(without(part)))
     return pairs or of_fit(fit, str(part), "1-bit", "full precision")
 
 

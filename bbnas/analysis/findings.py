@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from bbnas.analysis.effects import CHOICES, Fit, fit_effects, matters, searches_methods
-from bbnas.analysis.evidence import Evidence, Pool, Twin, discoveries, of_fit, of_pairs, without
+from bbnas.analysis.evidence import (
+    Evidence,
+    MatchedPool,
+    Twin,
+    discoveries,
+    of_fit,
+    of_pairs,
+    without,
+)
 from bbnas.design import TITLES, UNIT_FIELDS, Design
 from bbnas.study import Study
 from bbnas.tasks import Part, Task, get_task
@@ -76,7 +84,7 @@ def findings(study: Study) -> StudyFindings:
     The reference is fixed in advance: the default of the choice (k* for k), or the value tried
     most often where the default was not tried.
     """
-    fit, pool = fit_effects(study), Pool.of(study)
+    fit, pool = fit_effects(study), MatchedPool.of(study)
     compared: list[_Comparison] = []
     untested: list[str] = []
     for part in get_task(study.config.task).parts:
@@ -106,7 +114,9 @@ def _finding(c: _Comparison, significant: bool) -> Finding:
     return Finding(c.axis, c.choice, c.reference, e, c.check, c.collapsed, significant, words)
 
 
-def _part(pool: Pool, task: Task, part: Part, fit: Fit, untested: list[str]) -> list[_Comparison]:
+def _part(
+    pool: MatchedPool, task: Task, part: Part, fit: Fit, untested: list[str]
+) -> list[_Comparison]:
     from bbnas.cost import count
 
     if len({design.binary(part) for design in pool.designs.values()}) < 2:
@@ -140,7 +150,7 @@ def _part(pool: Pool, task: Task, part: Part, fit: Fit, untested: list[str]) -> 
 
 
 def _field(
-    pool: Pool,
+    pool: MatchedPool,
     field: str,
     name: str,
     choice: Callable[[Any], str],

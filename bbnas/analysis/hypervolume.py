@@ -92,7 +92,7 @@ def _in_units(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
 
 
 @dataclass(frozen=True)
-class Curve:
+class HypervolumeCurve:
     """Hypervolume after each evaluation; ``seconds`` from the first to finish, where known."""
 
     box: Box
@@ -101,7 +101,7 @@ class Curve:
     seconds: tuple[float | None, ...]
 
 
-def hypervolume_curve(study: Study, box: Box | None = None) -> Curve | None:
+def hypervolume_curve(study: Study, box: Box | None = None) -> HypervolumeCurve | None:
     """The hypervolume of what the search has found after 1, 2, … evaluations.
 
     Baselines are not found by the search: they count as evaluations and add nothing. ``box`` is
@@ -122,7 +122,7 @@ def hypervolume_curve(study: Study, box: Box | None = None) -> Curve | None:
                 volume = hypervolume(kept)
         volumes.append(volume)
     start = next((c.finished for c in study.candidates if c.finished), None)
-    return Curve(
+    return HypervolumeCurve(
         box=box,
         evaluations=tuple(range(1, len(volumes) + 1)),
         volume=tuple(volumes),

@@ -22,7 +22,7 @@ SIZES = 6
 """With more sizes than this a table by size is no longer read."""
 
 
-class Size(NamedTuple):
+class DesignSize(NamedTuple):
     """What designs have in common that differ in method alone."""
 
     parts: tuple[str, ...]
@@ -30,7 +30,7 @@ class Size(NamedTuple):
     depth: int
 
     @classmethod
-    def of(cls, design: Design) -> Size:
+    def of(cls, design: Design) -> DesignSize:
         return cls(tuple(map(str, design.binarize)), design.width, design.depth)
 
     def __str__(self) -> str:
@@ -48,7 +48,7 @@ class MethodRow:
 
     method: str
     title: str
-    psnr: Mapping[Size, float]
+    psnr: Mapping[DesignSize, float]
     best: float
     against: float
     pairs: int
@@ -60,7 +60,7 @@ class MethodRanking:
     """Methods, best first, over the sizes that were evaluated; ``reference`` is a title."""
 
     reference: str
-    sizes: tuple[Size, ...]
+    sizes: tuple[DesignSize, ...]
     rows: tuple[MethodRow, ...]
 
 
@@ -104,12 +104,12 @@ def methods_frame(ranking: MethodRanking) -> pd.DataFrame:
     return pd.DataFrame(table | by_size)
 
 
-def _by_size(found: list[Candidate]) -> dict[Size, float]:
-    return {Size.of(c.evaluation.design): c.evaluation.psnr for c in found}
+def _by_size(found: list[Candidate]) -> dict[DesignSize, float]:
+    return {DesignSize.of(c.evaluation.design): c.evaluation.psnr for c in found}
 
 
 def _row(
-    study: Study, name: str, found: list[Candidate], reference: Mapping[Size, float]
+    study: Study, name: str, found: list[Candidate], reference: Mapping[DesignSize, float]
 ) -> MethodRow:
     psnr = _by_size(found)
     gaps = [value - reference[size] for size, value in psnr.items() if size in reference]

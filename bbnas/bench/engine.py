@@ -400,18 +400,18 @@ def draw(bench: EngineBench) -> list[Spec]:
     times = [timing for timing in bench.times if timing.contestant not in BOUNDS]
     figures = []
     for case in dict.fromkeys(timing.case for timing in times):
-        own = [t for t in times if t.case == case]
+        of_case = [t for t in times if t.case == case]
         layout = axes_layout(
             f"{CASES[case].title}: time (ms)",
             "",
-            180 + 36 * len({t.contestant for t in own}),
+            180 + 36 * len({t.contestant for t in of_case}),
             barmode="group",
             xaxis={"rangemode": "tozero"},
             yaxis={"autorange": "reversed"},
         )
         bars = [
-            _bars([t for t in own if t.threads == threads], threads)
-            for threads in sorted({t.threads for t in own})
+            _bars([t for t in of_case if t.threads == threads], threads)
+            for threads in sorted({t.threads for t in of_case})
         ]
         figures.append({"data": bars, "layout": layout})
     rows = [

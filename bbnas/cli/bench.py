@@ -42,10 +42,10 @@ def bench_train(rounds: int, as_json: bool) -> None:
 
     Of one BBCU unit, and of whole networks under the proxy protocol.
     """
-    from bbnas.bench.proxy_step import bench_step
-    from bbnas.bench.unit import bench_train as measure
+    from bbnas.bench.training import bench_training
 
-    rows, steps = list(measure(rounds=rounds)), list(bench_step(rounds=rounds))
+    measured = bench_training(rounds)
+    rows, steps = measured.units, measured.steps
     if as_json:
         print_json({"rows": rows, "steps": steps})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from datetime import UTC, datetime
@@ -120,7 +121,7 @@ def _print(compared: Comparison) -> None:
         [
             (
                 compared.titles.get(v.against, v.against),
-                f"{'≥ ' if v.bound else ''}{v.value:.2f}" if v.value == v.value else "–",
+                f"{'≥ ' if v.bound else ''}{v.value:.2f}" if math.isfinite(v.value) else "–",
                 v.at_least,
                 v.word,
             )
@@ -138,9 +139,7 @@ def _middle(middle: Middle) -> str:
     def number(value: float) -> str:
         return f"{value:,.0f}" if value < float("inf") else "∞"
 
-    interval = (
-        f" [{number(middle.low)}, {number(middle.high)}]" if middle.low == middle.low else ""
-    )
+    interval = "" if math.isnan(middle.low) else f" [{number(middle.low)}, {number(middle.high)}]"
     if middle.median == float("inf"):
         return f"not reached ({middle.reached} of {middle.of}){interval}"
     return f"{number(middle.median)}{interval}"

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from bbnas.cost import LQ
 from bbnas.design import Design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
@@ -26,7 +25,7 @@ from bbnas.evaluation import Latency, LatencySetting
 from bbnas.native import choose_isa
 from bbnas.networks import build
 from bbnas.presets import load_design
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import LQ_SIZE, Task, get_task
 
 # A measurement ends after so many seconds of the design's own runs, the one that warms up among
 # them, or after so many runs; there is one at least.
@@ -35,7 +34,9 @@ SECONDS, MOST_RUNS = 1.5, 50
 REFERENCE_RUNS = 20
 
 
-def setting(lq: tuple[int, int] = LQ, threads: int = 1, isa: str | None = None) -> LatencySetting:
+def setting(
+    lq: tuple[int, int] = LQ_SIZE, threads: int = 1, isa: str | None = None
+) -> LatencySetting:
     """The setting of a measurement here and now.
 
     Raises:

@@ -66,7 +66,7 @@ def evaluate(
     if isinstance(model, str | Path):
         subject = load_subject(model, task)
     elif task is None:
-        raise UserError("a model has no task of its own: name one, such as sr4")
+        raise UserError('task None: only a checkpoint names its task; give get_task("sr4"), say')
     else:
         subject = Subject(type(model).__name__, model, task)
     return subject.score(_image_set(images), device, tile, reach)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from bbnas.analysis.hypervolume import Curve as VolumeCurve
+from bbnas.analysis.hypervolume import HypervolumeCurve
 from bbnas.design import TITLES
 from bbnas.engine.profile import LayerTime, by_part_and_work
 from bbnas.reporting.figures import Dot, FrontFigure, Time, TrainingCurve
@@ -319,7 +319,7 @@ def _times(name: str, times: Sequence[Time], **marker: Any) -> Spec:
     )
 
 
-def draw_hypervolume(curve: VolumeCurve) -> Spec:
+def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
     """Hypervolume, as a share of its box, over evaluations."""
     times = [
         "" if seconds is None else f", {seconds / 60:.1f} min after the first result"

@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from bbnas.analysis.fidelity import fidelity
-from bbnas.design import Design
+from bbnas.design import Design, aligned
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
 from bbnas.fidelity import MeasuredFidelity
@@ -56,9 +56,10 @@ def draw(space: Space, designs: int, seed: int = 0) -> list[Design]:
 
 
 def _stratum(design: Design) -> str:
-    aligned = design.k_ratio is not None and 1 / 8 <= design.k_ratio <= 8
     parts = "+".join(design.binarize)
-    return f"{design.method} {parts} {design.norm} {'aligned' if aligned else 'not'}"
+    return (
+        f"{design.method} {parts} {design.norm} {'aligned' if aligned(design.k_ratio) else 'not'}"
+    )
 
 
 def measure_fidelity(

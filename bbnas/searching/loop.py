@@ -285,6 +285,13 @@ class Loop:
     def _baseline(self) -> Job | None:
         while self._baselines:
             name, design = self._baselines.pop(0)
+            if design.key in self.ledger.designs():
+                continue
+            if excess := self.limits.excess(design):
+                self.ledger.reject()
+                limits = " and ".join(f"max_{cost}" for cost in excess)
+                self._emit("message", text=f"baseline {name} is over {limits}: left out")
+                continue
             claim = self._claim(design, self.trials.give(design), name)
             if isinstance(claim, Job):
                 return claim

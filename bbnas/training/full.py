@@ -32,7 +32,7 @@ LOG_EVERY = 10  # iterations between two events; a training of fewer than 200 ha
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     ``loss`` is the mean L1 loss since the last event. ``seconds_left`` is an estimate. ``psnr``
     (dB) and ``ssim`` are those of a validation just done, else None.

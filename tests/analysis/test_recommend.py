@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from bbnas.analysis import knee, recommend
 from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.estimates import Z95, estimate
-from bbnas.analysis.evidence import Pool, gap, part_evidence, without
+from bbnas.analysis.evidence import MatchedPool, gap, part_evidence, without
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.surrogate import discrepancy
 from bbnas.cost import count as count_cost
@@ -241,14 +241,14 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
     ]
     candidates = tuple(Candidate(i, evaluated(d, psnr=26.0)) for i, d in enumerate(others))
     study = replace(study, candidates=candidates)
-    assert [(a.design, b.design) for a, b in Pool.of(study).pairs(without(Part.UPSAMPLING))] == [
-        (others[1], design)
-    ]
+    assert [
+        (a.design, b.design) for a, b in MatchedPool.of(study).pairs(without(Part.UPSAMPLING))
+    ] == [(others[1], design)]
     # Without a 1-bit body the convolutions per residual are idle: still the same network.
-    assert [(a.design, b.design) for a, b in Pool.of(study).pairs(without(Part.BODY))] == [
+    assert [(a.design, b.design) for a, b in MatchedPool.of(study).pairs(without(Part.BODY))] == [
         (others[2], design)
     ]
-    assert Pool.of(study).pairs(without(Part.HEAD)) == []
+    assert MatchedPool.of(study).pairs(without(Part.HEAD)) == []
 
 
 def test_a_study_in_which_nothing_is_useful_says_so_of_a_trial_too(synthetic_study):
@@ -378,7 +378,7 @@ def test_the_losers_of_early_stopping_count_in_matched_pairs(synthetic_study, ev
     ]
     found = [Candidate(i, e) for i, e in enumerate([*whole, *stopped])]
     study = replace(study, candidates=tuple(found))
-    pairs = Pool.of(study).pairs(without(Part.TAIL))
+    pairs = MatchedPool.of(study).pairs(without(Part.TAIL))
     # At the last rung that both reached; what was below the global skip there is no pair.
     assert sorted(round(gap(*pair), 6) for pair in pairs) == [-0.4, -0.3, -0.2]
     evidence = part_evidence(study, Part.TAIL, fit_effects(study))

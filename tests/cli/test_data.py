@@ -155,7 +155,7 @@ def test_fetch_from_a_server(capsys, root, places, monkeypatch) -> None:
         server.cut = 50_000
         code, out, err = run(capsys, "data", "fetch", "set5", "--data-root", str(new))
         assert (code, out, err.count("\n")) == (2, "", 1)
-        assert "run the same command again to go on" in err
+        assert "run the same command again to resume" in err
         server.cut = None
         code, out, err = run(capsys, "data", "fetch", "set5", "--data-root", str(new))
         assert (code, err) == (0, "")
@@ -169,13 +169,13 @@ def test_fetch_from_a_server(capsys, root, places, monkeypatch) -> None:
 
 def test_progress_in_a_pipe_is_lines_with_the_time_left(capsys, monkeypatch) -> None:
     from bbnas.cli import progress
-    from bbnas.data.sets import Work
+    from bbnas.data.sets import DataProgress
 
     monkeypatch.setattr(progress, "LINE_SECONDS", 0)
     with progress.work_progress(quiet=False) as show:
-        show(Work("downloading x.zip", 1_000_000, 4_000_000, in_bytes=True))
-        show(Work("checking Set5", 2, 5))
-        show(Work("downloading y", 3_000_000, None, in_bytes=True))
+        show(DataProgress("downloading x.zip", 1_000_000, 4_000_000, in_bytes=True))
+        show(DataProgress("checking Set5", 2, 5))
+        show(DataProgress("downloading y", 3_000_000, None, in_bytes=True))
     lines = capsys.readouterr().err.splitlines()
     assert [line.split(" | ")[:2] for line in lines] == [
         ["1/4 MB", "downloading x.zip"],
@@ -191,10 +191,10 @@ def test_a_terminal_gets_a_bar(tmp_path) -> None:
     """In a pseudo-terminal, as ``script`` opens one."""
     code = (
         "from bbnas.cli.progress import work_progress\n"
-        "from bbnas.data.sets import Work\n"
+        "from bbnas.data.sets import DataProgress\n"
         "with work_progress(False) as show:\n"
-        "    for done in range(1, 4): show(Work('checking Set5', done, 3))\n"
-        "    show(Work('comparing MD5', 1, 2, in_bytes=True))\n"
+        "    for done in range(1, 4): show(DataProgress('checking Set5', done, 3))\n"
+        "    show(DataProgress('comparing MD5', 1, 2, in_bytes=True))\n"
     )
     ours, theirs = pty.openpty()
     repository = str(Path(__file__).parents[2])

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import io
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
+from shared import BENCHMARKS, needs_benchmarks
 from skimage.color import rgb2ycbcr
 
 from bbnas.data import (
@@ -23,9 +23,6 @@ from bbnas.data import (
 from bbnas.errors import UserError
 from bbnas.metrics import psnr, ssim, to_y
 from bbnas.tasks import TASKS, get_task
-
-SETS = Path(__file__).parents[2].parent / "shared" / "data" / "test"
-needs_sets = pytest.mark.skipif(not SETS.is_dir(), reason="needs the benchmark sets")
 
 
 def cubic(x: float) -> float:
@@ -179,10 +176,10 @@ PUBLISHED = {
 }
 
 
-@needs_sets
+@needs_benchmarks
 @pytest.mark.parametrize(("name", "scale"), PUBLISHED)
 def test_published_bicubic_rows(name: str, scale: int) -> None:
-    images = find_benchmark(name, SETS)
+    images = find_benchmark(name, BENCHMARKS)
     pairs = [
         bicubic_on_y(hq, scale, grey) for hq, grey in zip(images.images, images.grey, strict=True)
     ]
@@ -195,7 +192,7 @@ def test_published_bicubic_rows(name: str, scale: int) -> None:
         assert found == pytest.approx(expected_ssim, abs=5e-5)
 
 
-@needs_sets
+@needs_benchmarks
 @pytest.mark.parametrize(
     ("name", "scale", "expected_psnr", "expected_ssim"),
     [
@@ -208,7 +205,7 @@ def test_published_bicubic_rows(name: str, scale: int) -> None:
 def test_bicubic_of_8_bit_colour_is_within_rounding(
     name: str, scale: int, expected_psnr: float, expected_ssim: float
 ) -> None:
-    images = find_benchmark(name, SETS)
+    images = find_benchmark(name, BENCHMARKS)
     scores = []
     for image, grey in zip(images.images, images.grey, strict=True):
         hq = crop_to_multiple(image, scale)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from shared import BENCHMARKS, needs_benchmarks
 
 from bbnas.data import find_benchmark, load_dataset
 from bbnas.data.sets import SETS, check_set, get_set
@@ -15,7 +16,6 @@ from bbnas.errors import UserError
 from bbnas.tasks import TASKS
 
 Write = Callable[..., Path]
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "test"
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 
 
@@ -66,10 +66,10 @@ def test_every_set_can_be_fetched_or_says_where_to_ask(known) -> None:
     assert (len(known.source.addresses) == 1) == bool(known.source.checksum)
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="no benchmark images here")
+@needs_benchmarks
 @pytest.mark.parametrize("name", ["Set5", "Set14", "CBSD68", "Classic5"])
 def test_the_real_sets_are_in_order(name: str) -> None:
-    checked = check_set(get_set(name), SHARED)
+    checked = check_set(get_set(name), BENCHMARKS)
     assert checked.problem == ""
     assert checked.ok
     assert checked.found == len(SETS[name].images)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shared import BENCHMARKS, needs_benchmarks
 from skimage.color import rgb2ycbcr
 from skimage.data import camera
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -19,9 +20,6 @@ from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.tasks import TASKS, get_task
 from tests.data.test_degradation import resize
-
-BENCHMARKS = Path(__file__).resolve().parents[3] / "shared" / "data" / "test"
-needs_benchmarks = pytest.mark.skipif(not BENCHMARKS.is_dir(), reason="no benchmark images here")
 
 
 @needs_benchmarks

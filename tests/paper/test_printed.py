@@ -3,6 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from shared import TABLES as TABLES_OF_PAPER
+from shared import needs_tables
 
 import bbnas.paper.printed as module
 from bbnas.errors import UserError
@@ -11,14 +13,13 @@ from bbnas.paper.printed import PRESET_OF, printed_rows, records
 from bbnas.presets import PRESETS, load_design, preset_name
 from bbnas.tasks import TASKS, get_task
 
-SHARED = Path(__file__).parents[3] / "shared" / "paper"
 PACKAGE = Path(module.__file__).parent
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the paper's tables are not beside the repository")
+@needs_tables
 def test_the_package_s_figures_are_the_paper_s():
     ours = {path.name: path.read_bytes() for path in PACKAGE.glob("*.csv")}
-    assert ours == {path.name: path.read_bytes() for path in SHARED.glob("*.csv")}
+    assert ours == {path.name: path.read_bytes() for path in TABLES_OF_PAPER.glob("*.csv")}
     assert set(ours) == {table.file for table in TABLES.values()}
 
 

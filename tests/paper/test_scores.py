@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import BENCHMARKS, needs_benchmarks
 
 from bbnas.data import ImageSet
 from bbnas.errors import UserError
@@ -18,8 +18,6 @@ from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
-
-BENCHMARKS = Path(__file__).parents[3] / "shared" / "data" / "test"
 
 
 def test_what_evaluate_writes_is_read(tmp_path):
@@ -109,7 +107,7 @@ def test_the_longest_trained_is_taken_never_the_best_on_the_test_set(tmp_path, w
     assert best_trained([other, another], design, "sr4", "Set5") is None
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="the benchmarks are not beside the repository")
+@needs_benchmarks
 def test_live_bicubic_is_the_field_s():
     score = live_bicubic(BENCHMARKS)
     psnr, ssim = score("sr4", "Set5")

@@ -55,7 +55,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     space = Space.from_dict(SPACE | {"axes": one_a_width | widths})
     # One design kills the worker that first evaluates it, another one every worker.
     evaluate = Formula(log=str(log), kills=((16, 1), (32, 99)))
-    result = quick_search(tmp_path, 6, workers=2, space=space, evaluate=evaluate)
+    result = quick_search(tmp_path, 6, workers=2, space=space, evaluator=evaluate)
     found = {c.evaluation.design.width: c.evaluation for c in result.study.candidates}
     assert set(found) == set(widths["width"])
     assert [width for width in found if found[width].status != "ok"] == [32]
@@ -79,7 +79,7 @@ class Refuses:
 
 def test_bad_input_found_by_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^the images are too small"):
-        quick_search(tmp_path, 5, workers=2, evaluate=Refuses())
+        quick_search(tmp_path, 5, workers=2, evaluator=Refuses())
     import ray
 
     assert not ray.is_initialized()
@@ -99,7 +99,7 @@ def test_kill_9_and_ctrl_c_of_a_driver_with_workers(tmp_path: Path) -> None:
     assert json.loads(out)["interrupted"], err
     assert "Traceback" not in err
     before = json.loads(out)["done"]
-    result = quick_search(tmp_path, 16, evaluate=Formula(log=str(log)))
+    result = quick_search(tmp_path, 16, evaluator=Formula(log=str(log)))
     assert 3 <= before < 16
     assert result.trained == 16 - before
     keys = [candidate.evaluation.design.key for candidate in result.study.candidates]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from quick import SPACE, Formula, Photographs, Price, price, quick_search
+from quick import SPACE, Formula, Price, price, quick_search
 
 from bbnas.analysis import recommend
 from bbnas.cost import ops_and_params
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
-from bbnas.presets import PRESETS
+from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.runs.benefit import benefit_designs
 from bbnas.searching import SAMPLERS, summary
@@ -41,6 +41,9 @@ def keys(result: Any) -> list[str]:
     return [candidate.evaluation.design.key for candidate in result.study.candidates]
 
 
+SHORT = PROTOCOLS["proxy"].model_copy(update={"iterations": 7, "rungs": ()})
+
+
 def test_the_budget_counts_distinct_designs(tmp_path: Path) -> None:
     result = quick_search(tmp_path, 15)
     assert len(set(keys(result))) == len(keys(result)) == 15
@@ -55,7 +58,7 @@ def test_the_budget_counts_distinct_designs(tmp_path: Path) -> None:
 def test_the_same_call_again_is_complete_at_once(tmp_path: Path) -> None:
     first = quick_search(tmp_path, 12)
     log = tmp_path / "log"
-    again = quick_search(tmp_path, 12, evaluate=Formula(log=str(log)))
+    again = quick_search(tmp_path, 12, evaluator=Formula(log=str(log)))
     assert again.complete
     assert again.trained == 0
     assert not log.exists()
@@ -75,7 +78,7 @@ def test_a_seed_repeats_a_search_and_another_does_not(tmp_path: Path) -> None:
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         folder = tmp_path / name
         folder.mkdir()
-        result = quick_search(folder, 14, seed=seed, options={"n_startup_trials": 4})
+        result = quick_search(folder, 14, seed=seed, sampler_options={"n_startup_trials": 4})
         found[name] = keys(result)
     assert found["a"] == found["b"] != found["c"]
 
@@ -105,7 +108,7 @@ def test_an_exhausted_space_ends_the_search_and_says_so(tmp_path: Path) -> None:
 def test_limits_reject_before_training(tmp_path: Path) -> None:
     limit = sorted(price(d).ops for d in Space.from_dict(SPACE).enumerate())[100]
     log = tmp_path / "log"
-    result = quick_search(tmp_path, 20, max_ops=limit, evaluate=Formula(log=str(log)))
+    result = quick_search(tmp_path, 20, max_ops=limit, evaluator=Formula(log=str(log)))
     assert result.complete
     assert all(c.evaluation.ops <= limit for c in result.study.candidates)
     assert len(log.read_text().splitlines()) == 20
@@ -137,8 +140,9 @@ def test_that_nothing_keeps_the_limits_is_known_from_a_few_costs(
         return price(design)
 
     chosen = load_space(space, get_task(task))
+    evaluator = Formula(task=get_task(task), prices=cost)
     with pytest.raises(UserError, match="raise the limit"):
-        quick_search(tmp_path, 5, space=chosen, task=task, max_ops=1, cost=cost)
+        quick_search(tmp_path, 5, space=chosen, evaluator=evaluator, max_ops=1)
     assert len(asked) <= len(METHODS)
 
 
@@ -180,14 +184,15 @@ def test_baselines_are_presets_as_they_fit_the_task_and_equal_ones_once(tmp_path
         tmp_path,
         8,
         space=load_space("methods", get_task("denoise25")),
-        task="denoise25",
-        baselines=["dncnn", "bbcu-l", "bbcu-m", "reactnet", "bbcu-v1"],
+        evaluator=Formula(task=get_task("denoise25")),
+        baselines={
+            name: load_design(name, get_task("denoise25"))
+            for name in ("dncnn", "bbcu-l", "bbcu-m", "reactnet", "bbcu-v1")
+        },
     )
     own = {c.baseline: c.evaluation.design for c in result.study.candidates if c.baseline}
     assert list(own) == ["dncnn", "bbcu-l", "reactnet"]  # bbcu-m has no upsampling to binarize
     assert {(d.width, d.depth) for d in own.values()} == {(64, 18)}
-    with pytest.raises(UserError, match="'srresnet' is not the backbone of task denoise25"):
-        quick_search(tmp_path, 8, name="other", task="denoise25", baselines=["srresnet"])
 
 
 def test_benefit_compares_the_parts_of_the_task_s_backbone() -> None:
@@ -217,7 +222,7 @@ def test_a_baseline_over_a_limit_is_left_out_with_a_word(tmp_path: Path) -> None
     result = quick_search(
         tmp_path,
         5,
-        baselines=["srresnet"],
+        baselines={"srresnet": PRESETS["srresnet"]},
         max_params=20_000,
         on_event=lambda e: said.append(e.text),
     )
@@ -229,7 +234,7 @@ def test_another_study_in_the_database_is_asked_before_training(tmp_path: Path) 
     quick_search(tmp_path, 100, space=TINY, name="first")
     log = tmp_path / "log"
     second = quick_search(
-        tmp_path, 100, space=TINY, name="second", evaluate=Formula(log=str(log)), sampler="random"
+        tmp_path, 100, space=TINY, name="second", evaluator=Formula(log=str(log)), sampler="random"
     )
     assert not log.exists()
     assert second.trained == 0
@@ -240,15 +245,17 @@ def test_another_study_in_the_database_is_asked_before_training(tmp_path: Path) 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_searches_and_resumes(sampler: str, tmp_path: Path) -> None:
     small = {"n_startup_trials": 4, "population_size": 4}
-    options = {name: small[name] for name in small.keys() & SAMPLERS[sampler][1].keys()}
-    quick_search(tmp_path, 6, sampler=sampler, options=options)
+    options = {name: small[name] for name in small.keys() & SAMPLERS[sampler].options.keys()}
+    quick_search(tmp_path, 6, sampler=sampler, sampler_options=options)
     result = quick_search(tmp_path, 8, sampler=sampler)
     assert len(set(keys(result))) == 8
 
 
 @pytest.mark.parametrize("objectives", [("psnr",), ("params", "psnr")])
 def test_fewer_objectives(objectives: tuple[str, ...], tmp_path: Path) -> None:
-    found = quick_search(tmp_path, 8, objectives=objectives, options={"n_startup_trials": 4})
+    found = quick_search(
+        tmp_path, 8, objectives=objectives, sampler_options={"n_startup_trials": 4}
+    )
     assert found.study.config.objectives == objectives
     assert len(found.study.candidates) == 8
 
@@ -257,18 +264,18 @@ def test_fewer_objectives(objectives: tuple[str, ...], tmp_path: Path) -> None:
     ("changed", "said"),
     [
         ({"space": TINY}, r"space\.axes\.binarize was .*, is now \[\['body'\]\]"),
-        ({"task": "sr2"}, "task was sr4, is now sr2"),
+        ({"evaluator": Formula(task=get_task("sr2"))}, "task was sr4, is now sr2"),
         (
-            {"protocol": PROTOCOLS["proxy"].replace(iterations=7, rungs=())},
+            {"evaluator": Formula(protocol=SHORT)},
             r"protocol\.iterations was \d+, is now 7",
         ),
         (
-            {"dataset": Photographs("0123", "5 others")},
+            {"evaluator": Formula(data="0123", data_description="5 others")},
             r"data was 3 photographs.*5 others \(0123\)",
         ),
         ({"objectives": ("psnr", "ops")}, "objectives was"),
         ({"sampler": "random"}, "sampler was ehvi, is now random"),
-        ({"options": {"n_startup_trials": 3}}, "sampler_options was"),
+        ({"sampler_options": {"n_startup_trials": 3}}, "sampler_options was"),
         ({"seed": 3}, r"protocol\.seed was 0, is now 3; seed was 0, is now 3"),
         ({"max_ops": 1e9}, "max_ops was None, is now 1000000000.0"),
     ],
@@ -284,7 +291,7 @@ def test_a_study_of_that_name_that_is_another(
 
 
 def test_options_are_those_of_the_study_when_it_resumes(tmp_path: Path) -> None:
-    quick_search(tmp_path, 3, options={"n_startup_trials": 3})
+    quick_search(tmp_path, 3, sampler_options={"n_startup_trials": 3})
     config = quick_search(tmp_path, 5).study.config
     assert config.sampler_options["n_startup_trials"] == 3
 
@@ -294,18 +301,22 @@ def test_options_are_those_of_the_study_when_it_resumes(tmp_path: Path) -> None:
     [
         ({"budget": 0}, "budget 0: must be at least 1"),
         ({"budget": -3}, "budget -3"),
-        ({"task": "sr5"}, "unknown task 'sr5'.*did you mean"),
         ({"sampler": "tpa"}, "unknown sampler 'tpa'.*did you mean 'tpe'"),
-        ({"options": {"population": 3}, "sampler": "nsga2"}, "unknown option.*population_size"),
-        ({"options": {"n_startup_trials": "x"}}, "n_startup_trials.*must be int, is 'x'"),
-        ({"options": {"population_size": 1}, "sampler": "nsga2"}, "population_size.*change"),
+        (
+            {"sampler_options": {"population": 3}, "sampler": "nsga2"},
+            "unknown option.*population_size",
+        ),
+        ({"sampler_options": {"n_startup_trials": "x"}}, "n_startup_trials.*must be int, is 'x'"),
+        (
+            {"sampler_options": {"population_size": 1}, "sampler": "nsga2"},
+            "population_size.*change",
+        ),
         ({"objectives": ("psnr", "speed")}, "unknown objective 'speed'"),
         ({"objectives": ("psnr", "psnr")}, "each once"),
         ({"guide": "vc"}, "unknown guide 'vc'"),
         ({"workers": 0}, "workers 0"),
         ({"seed": -1}, "seed -1"),
         ({"max_ops": -1.0}, "max_ops = -1"),
-        ({"baselines": ["bbcu-x"]}, "unknown preset.*'bbcu-x'"),
         ({"name": "../x"}, "study name '../x'"),
     ],
 )
@@ -316,7 +327,7 @@ def test_bad_arguments(bad: dict[str, Any], said: str, tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_evaluator_is_a_failed_candidate(tmp_path: Path) -> None:
-    result = quick_search(tmp_path, 30, evaluate=Formula(raises=32), sampler="random")
+    result = quick_search(tmp_path, 30, evaluator=Formula(raises=32))
     failed = [c.evaluation for c in result.study.candidates if c.evaluation.status == "failed"]
     assert {e.design.width for e in failed} == {32}
     assert {e.error for e in failed} == {"ZeroDivisionError: of the evaluator"}
@@ -326,7 +337,7 @@ def test_an_error_of_the_evaluator_is_a_failed_candidate(tmp_path: Path) -> None
 def test_a_search_in_which_everything_fails_stops_with_the_reason(tmp_path: Path) -> None:
     only = axes(width=32)
     with pytest.raises(UserError, match=r"5 candidates in a row failed.*of the evaluator"):
-        quick_search(tmp_path, 30, space=only, evaluate=Formula(raises=32))
+        quick_search(tmp_path, 30, space=only, evaluator=Formula(raises=32))
     # With the trouble mended those that failed are evaluated again, and none is lost.
     mended = quick_search(tmp_path, 8, space=only)
     assert "failed" not in {c.evaluation.status for c in mended.study.candidates}
@@ -337,14 +348,14 @@ def test_what_fails_again_and_again_is_failed_in_the_end(tmp_path: Path) -> None
     only = axes(width=32)
     for _ in range(3):
         with pytest.raises(UserError, match="5 candidates in a row failed"):
-            quick_search(tmp_path, 30, space=only, evaluate=Formula(raises=32))
+            quick_search(tmp_path, 30, space=only, evaluator=Formula(raises=32))
     mended = quick_search(tmp_path, 8, space=only)
     assert [c.evaluation.status for c in mended.study.candidates].count("failed") == 5
 
 
 def test_a_failed_attempt_of_another_study_is_not_reused(tmp_path: Path) -> None:
     few = axes(binarize=[["body"]], norm="none", k_ratio=1, activation="rprelu", width=32)
-    quick_search(tmp_path, 9, space=few, name="first", evaluate=Formula(raises=32))
+    quick_search(tmp_path, 9, space=few, name="first", evaluator=Formula(raises=32))
     second = quick_search(tmp_path, 9, space=few, name="second")
     assert {c.evaluation.status for c in second.study.candidates} == {"ok"}
     assert second.counts.reused == 0
@@ -373,21 +384,20 @@ def test_summary_is_json(tmp_path: Path) -> None:
     assert Space.from_dict(SPACE).contains(Design.from_dict(found["recommended"]["design"]))
 
 
-class Interrupting:
+class Interrupting(Formula):
     """Presses Ctrl-C in the middle of the third evaluation."""
 
-    def __init__(self) -> None:
-        self.calls = 0
+    calls = 0
 
     def __call__(self, design: Design, *_: object) -> Any:
-        self.calls += 1
-        if self.calls == 3:
+        Interrupting.calls += 1
+        if Interrupting.calls == 3:
             raise KeyboardInterrupt
-        return Formula()(design)
+        return super().__call__(design)
 
 
 def test_ctrl_c_keeps_what_is_done_and_hands_the_rest_back(tmp_path: Path) -> None:
-    result = quick_search(tmp_path, 8, evaluate=Interrupting())
+    result = quick_search(tmp_path, 8, evaluator=Interrupting())
     assert result.interrupted
     assert not result.complete
     assert len(result.study.candidates) == 2
@@ -397,7 +407,7 @@ def test_ctrl_c_keeps_what_is_done_and_hands_the_rest_back(tmp_path: Path) -> No
         handed_back = waiting.fetchone()[0]
     assert states == [("done",), ("done",), ("waiting",)]
     log = tmp_path / "log"
-    again = quick_search(tmp_path, 8, evaluate=Formula(log=str(log)))
+    again = quick_search(tmp_path, 8, evaluator=Formula(log=str(log)))
     assert again.complete
     assert log.read_text().split()[0] == handed_back
 
@@ -413,7 +423,7 @@ def test_the_guide_binarizes_in_the_order_measured(tmp_path: Path) -> None:
     assert subsets <= {*prefixes, (Part.BODY, Part.UPSAMPLING, Part.TAIL)}
     assert len(result.study.candidates) == 20
     log = tmp_path / "log"
-    again = quick_search(tmp_path, 22, guide="vcvp", evaluate=Formula(log=str(log)))
+    again = quick_search(tmp_path, 22, guide="vcvp", evaluator=Formula(log=str(log)))
     assert len(log.read_text().splitlines()) == again.trained == 2
 
 
@@ -431,12 +441,14 @@ def test_the_default_storage_is_made_and_another_folder_is_not(
 def test_refinement_tries_the_neighbours_of_the_knee(tmp_path: Path) -> None:
     def share(study: Study) -> float:
         knee = recommend(study).candidate.evaluation.design
-        near = {design.key for design in Space.from_dict(study.config.space).neighbours(knee)}
+        near = {design.key for design in study.config.space.neighbours(knee)}
         return len(near & {c.evaluation.design.key for c in study.candidates}) / len(near)
 
     def searched(seed: int, refine: bool) -> float:
-        name = f"{seed}-{refine}"
-        return share(quick_search(tmp_path, 80, name=name, seed=seed, refine=refine).study)
+        name, options = f"{seed}-{refine}", {"refine": refine}
+        return share(
+            quick_search(tmp_path, 80, name=name, seed=seed, sampler_options=options).study
+        )
 
     # Not all: the least promising come last, and the knee may still move near the end.
     assert fmean(searched(seed, refine=True) for seed in range(4)) > 0.7
@@ -451,7 +463,9 @@ def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) ->
         told.append(event.text)
 
     log = tmp_path / "log"
-    result = quick_search(tmp_path, 30, confirm=3, evaluate=Formula(log=str(log)), on_event=listen)
+    result = quick_search(
+        tmp_path, 30, confirm=3, evaluator=Formula(log=str(log)), on_event=listen
+    )
     again = result.study.confirmations
     assert len(again) == 3
     protocol = result.study.config.protocol
@@ -464,5 +478,5 @@ def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) ->
     confirmed = {e.design.key for e in again}
     assert recommend(result.study).candidate.evaluation.design.key in confirmed
     # Nothing is trained twice, and a larger number adds to what there is.
-    quick_search(tmp_path, 30, confirm=4, evaluate=Formula(log=str(log)))
+    quick_search(tmp_path, 30, confirm=4, evaluator=Formula(log=str(log)))
     assert len(log.read_text().splitlines()) == 34

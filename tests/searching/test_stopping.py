@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-import json
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from quick import Formula, quick_search
 from scipy.stats import norm
 
 from bbnas.design import Design
+from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
+from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS
 from bbnas.searching.stopping import (
     BEYOND_NOISE,
@@ -132,10 +134,9 @@ def lengths(log: Path) -> dict[str, list[int]]:
 
 
 def stopping_search(folder: Path, budget: int, log: str = "log", **changes: Any) -> Any:
-    evaluate = Formula(log=str(folder / log), rungs=PROXY.rungs)
+    evaluator = Formula(log=str(folder / log), rungs=PROXY.rungs, protocol=PROXY)
     settings: dict[str, Any] = {
-        "protocol": PROXY,
-        "evaluate": evaluate,
+        "evaluator": evaluator,
         "sampler": "random",
         "early_stopping": True,
     }
@@ -145,14 +146,14 @@ def stopping_search(folder: Path, budget: int, log: str = "log", **changes: Any)
 def test_what_is_beaten_is_stopped_and_never_on_the_front(tmp_path: Path) -> None:
     from bbnas.analysis import front
 
-    result = stopping_search(tmp_path, 40)
+    result = stopping_search(tmp_path, 40, seed=1)
     assert result.complete
     assert len(result.study.candidates) == 40
     stopped = [c for c in result.study.candidates if c.evaluation.status == "stopped"]
     assert result.counts.stopped == len(stopped) >= 10
     assert not {c.number for c in front(result.study)} & {c.number for c in stopped}
     # The front is that of the same designs, all trained to the end.
-    whole = stopping_search(tmp_path, 40, "whole", name="whole", early_stopping=False)
+    whole = stopping_search(tmp_path, 40, "whole", name="whole", early_stopping=False, seed=1)
     assert whole.counts.stopped == 0
     same = {c.evaluation.design.key for c in result.study.candidates}
     points = [c for c in front(whole.study) if c.evaluation.design.key in same]
@@ -184,7 +185,9 @@ def test_a_stopped_study_goes_on_without_stopping(tmp_path: Path) -> None:
 
 
 def test_baselines_run_to_the_end(tmp_path: Path) -> None:
-    result = stopping_search(tmp_path, 20, baselines=["bbcu-m", "srresnet"])
+    result = stopping_search(
+        tmp_path, 20, baselines={name: PRESETS[name] for name in ("bbcu-m", "srresnet")}
+    )
     baselines = [c.evaluation for c in result.study.candidates if c.baseline]
     assert [e.status for e in baselines] == ["ok", "ok"]
 
@@ -196,7 +199,7 @@ def test_an_interrupted_candidate_stays_stopped_where_it_was(tmp_path: Path) -> 
                 raise KeyboardInterrupt
             return super().__call__(design, until, protocol)
 
-    cut = stopping_search(tmp_path, 20, evaluate=Interrupting(rungs=PROXY.rungs))
+    cut = stopping_search(tmp_path, 20, evaluator=Interrupting(rungs=PROXY.rungs, protocol=PROXY))
     assert cut.interrupted
     assert cut.counts.stopped == 1
     whole = stopping_search(tmp_path, 20)
@@ -214,15 +217,9 @@ def test_on_ray_as_in_process(tmp_path: Path) -> None:
         assert calls == [100, 250, PROXY.iterations][: len(calls)]
 
 
-def test_a_database_of_schema_1_is_brought_up(tmp_path: Path) -> None:
-    import sqlite3
-
+def test_an_older_database_is_refused_with_the_remedy(tmp_path: Path) -> None:
     quick_search(tmp_path, 4)
     with sqlite3.connect(tmp_path / "quick.db") as database:
-        database.execute("ALTER TABLE bbnas_evaluations DROP COLUMN rungs")
-        database.execute("DROP TABLE bbnas_fidelities")
-        database.execute("UPDATE bbnas_version SET version = 1")
-    study = Store(f"sqlite:///{tmp_path}/quick.db").load_study("quick")
-    assert [c.evaluation.rungs for c in study.candidates] == [()] * 4
-    assert stopping_search(tmp_path, 8, name="later").complete
-    assert json.dumps(study.config.to_dict())
+        database.execute("UPDATE bbnas_version SET version = 2")
+    with pytest.raises(UserError, match=r"schema 2, this one reads 3.*search again"):
+        Store(f"sqlite:///{tmp_path}/quick.db")

@@ -7,28 +7,40 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import SPACE, Formula, quick_search
+from quick import SPACE, Formula, price, quick_search
 
 from bbnas.design import Design
-from bbnas.searching.samplers import sampler_options
+from bbnas.searching.samplers import Setting, make_sampler, sampler_options
 from bbnas.searching.trials import Trials
 from bbnas.space import Space
+from bbnas.study import StudyConfig
 
 SMALL = Space.from_dict(SPACE)
 
 
-def make(sampler: str = "tpe", **options: object) -> Trials:
-    chosen = sampler_options(sampler, options)
-    return Trials(SMALL, ("psnr", "ops", "params"), sampler, chosen, seed=0, resumed_at=0)
+def make(
+    sampler: str = "tpe",
+    seed: tuple[int, int] = (0, 0),
+    skip_psnr: float | None = None,
+    objectives: tuple[str, ...] = ("psnr", "ops", "params"),
+    **options: object,
+) -> Trials:
+    config = StudyConfig.of(
+        Formula(skip_psnr=skip_psnr),
+        SMALL,
+        sampler=sampler,
+        sampler_options=sampler_options(sampler, options),
+        objectives=objectives,
+    )
+    setting = Setting(SMALL, config, lambda d: [price(d).ops], lambda d: True, seed)
+    return Trials(SMALL, config, make_sampler(setting))
 
 
-def test_a_given_design_is_what_is_asked() -> None:
+def test_a_given_design_is_told_like_one_asked_for() -> None:
     trials, rng = make(n_startup_trials=3), np.random.default_rng(1)
     for _ in range(12):
-        wanted = SMALL.sample(rng)
-        number, design = trials.ask(wanted)
-        assert design == wanted
-        trials.tell(number, Formula()(design))
+        trials.tell(trials.give(SMALL.sample(rng)), Formula()(SMALL.sample(rng)))
+    assert trials.give(Design(width=48)) is None
 
 
 def test_tpe_turns_away_from_what_it_is_told_to_avoid() -> None:
@@ -48,10 +60,10 @@ def test_tpe_turns_away_from_what_it_is_told_to_avoid() -> None:
 @pytest.mark.parametrize("floor", [-math.inf, 25.0])
 def test_what_is_remembered_is_learned_from(floor: float) -> None:
     """Everything but width 64 was bad: so it suggests width 64, from the first on."""
-    options = sampler_options("tpe", {"n_startup_trials": 10})
 
     def first_after(seed: int) -> int:
-        trials = Trials(SMALL, ("psnr",), "tpe", options, seed, resumed_at=40, floor=floor)
+        skip = None if math.isinf(floor) else floor
+        trials = make(seed=(seed, 40), skip_psnr=skip, objectives=("psnr",), n_startup_trials=10)
         rng = np.random.default_rng(seed)
         for _ in range(40):
             found = Formula()(SMALL.sample(rng).replace(activation="rprelu"))
@@ -78,7 +90,7 @@ def test_generations_go_on_after_a_resume(tmp_path: Path) -> None:
             )
             return [row[0] for row in database.execute(query)]
 
-    settings = {"sampler": "nsga2", "options": {"population_size": 4}, "refine": False}
+    settings = {"sampler": "nsga2", "sampler_options": {"population_size": 4}}
     quick_search(tmp_path, 14, **settings)
     before = generations()
     quick_search(tmp_path, 20, **settings)

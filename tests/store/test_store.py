@@ -15,7 +15,6 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.presets import PRESETS
 from bbnas.store import Store
-from bbnas.store.store import study_config
 from bbnas.store.tables import SCHEMA_VERSION
 from bbnas.tasks import get_task
 
@@ -129,7 +128,7 @@ def test_a_database_of_a_newer_version(tmp_path: Path) -> None:
     a_store(tmp_path)
     with sqlite3.connect(tmp_path / "a.db") as database:
         database.execute("INSERT INTO bbnas_version VALUES (?)", [SCHEMA_VERSION + 1])
-    with pytest.raises(UserError, match=r"newer bbnas \(schema 3, this one reads 2\); upgrade"):
+    with pytest.raises(UserError, match=r"newer bbnas \(schema 4, this one reads 3\); upgrade"):
         Store(f"sqlite:///{tmp_path}/a.db")
 
 
@@ -201,9 +200,3 @@ def test_reading_needs_neither_optuna_nor_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
-
-
-def test_a_study_of_an_earlier_version_keeps_its_floor(synthetic_study):
-    content = synthetic_study(2, skip_psnr=24.48).config.to_dict()
-    content["interpolation"] = content.pop("skip_psnr")
-    assert study_config(content).skip_psnr == 24.48

@@ -1,51 +1,46 @@
-"""What makes a design one of BBCU's kind: the paper's conclusions, to hold found designs against.
+"""Whether a design follows the paper's conclusions.
 
-No search and no recommendation may ask this: it is the answer that they are to find.
+Only the benchmark asks this: for a search and a recommendation it is the answer to be differences.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from bbnas.design import Design
+from bbnas.design import Design, aligned
 from bbnas.tasks import Part
-
-# Factors of k* between which an amplification counts as the paper's.
-K_RANGE = (1 / 8, 8.0)
 
 
 def bbcu_like(design: Design, parts: Collection[Part] = tuple(Part)) -> list[str]:
-    """What sets ``design`` apart from the paper's, of a network that has ``parts``; empty if
-    nothing does.
+    """The differences of ``design`` from the paper's BBCU-M in a network that has ``parts``.
 
-    Like BBCU-M is what
+    A design has no difference if it
 
-    - binarizes body and upsampling, which save most for the PSNR they lose, and neither head nor
-      tail, whose loss of information nothing makes up for (§3.2, Table 6);
-    - has no BatchNorm, which takes the range away from pixels that restoration needs (§3.1);
-    - aligns the residual with k within ``K_RANGE`` of k* = 130·n/64: less lets the full-precision
-      branch drown what the 1-bit convolution adds, more the reverse (Eq. 8, §4.5, Fig. 6);
-    - has an activation, inside the residual branch: after the addition it cuts the negative
-      values of the full-precision information too (§3.1, Table 4, V2 to V4);
+    - binarizes body and upsampling, but neither head nor tail (§3.2, Table 6);
+    - has no BatchNorm, which narrows the range of pixel values (§3.1);
+    - aligns the residual with k near k* = 130·n/64 (:data:`bbnas.design.ALIGNED`; Eq. 8, §4.5,
+      Fig. 6);
+    - has an activation inside the residual branch; after the addition it would also cut the
+      negative values of the full-precision residual (§3.1, Table 4, V2 to V4);
     - gives every 1-bit convolution of the body its own residual connection (Fig. 5).
     """
     wanted = [part for part in parts if part in (Part.BODY, Part.UPSAMPLING)]
-    found = [f"{part} is not 1-bit" for part in wanted if not design.binary(part)]
-    found += [f"{part} is 1-bit" for part in design.binarize if part not in wanted]
+    differences = [f"{part} is not 1-bit" for part in wanted if not design.binary(part)]
+    differences += [f"{part} is 1-bit" for part in design.binarize if part not in wanted]
     if not design.binarize:
-        return found
+        return differences
     if design.method != "bbcu":
-        return [*found, f"its unit is that of {design.method}"]
+        return [*differences, f"its unit is that of {design.method}"]
     if design.norm != "none":
-        found.append(f"it has {design.norm}")
+        differences.append(f"it has {design.norm}")
     if design.k_ratio is None:
-        found.append("the residual is not aligned")
-    elif not K_RANGE[0] <= design.k_ratio <= K_RANGE[1]:
-        found.append(f"k is {design.k_ratio:g} k*")
+        differences.append("the residual is not aligned")
+    elif not aligned(design.k_ratio):
+        differences.append(f"k is {design.k_ratio:g} k*")
     if design.activation == "none":
-        found.append("it has no activation")
+        differences.append("it has no activation")
     elif design.activation_position != "residual_branch":
-        found.append("the activation comes after the addition")
+        differences.append("the activation comes after the addition")
     if design.binary(Part.BODY) and design.convs_per_residual != 1:
-        found.append(f"{design.convs_per_residual} convolutions share a residual connection")
-    return found
+        differences.append(f"{design.convs_per_residual} convolutions share a residual connection")
+    return differences

@@ -18,7 +18,7 @@ SHARE, TIMES = 0.95, 5.0
 
 
 @dataclass(frozen=True)
-class Result:
+class ContestRow:
     """One contender over all seeds.
 
     ``designs`` and ``seconds`` (of training) are medians by share of the true hypervolume.
@@ -39,7 +39,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ContestRule:
     """A rule, and whether it is kept: None where ``reason`` says why that is not known.
 
     ``value`` is how many times more training ``against`` needs; where that did not get there in
@@ -58,17 +58,17 @@ class Verdict:
         return {True: "kept", False: "missed", None: f"open: {self.reason}"}[self.passed]
 
 
-def results(traces: Sequence[Trace], titles: Mapping[str, str]) -> list[Result]:
+def contest_rows(traces: Sequence[Trace], titles: Mapping[str, str]) -> list[ContestRow]:
     """A row a contender, in the order in which they first come."""
     return [
-        _result(name, titles[name], [trace for trace in traces if trace.contender == name])
+        _row(name, titles[name], [trace for trace in traces if trace.contender == name])
         for name in dict.fromkeys(trace.contender for trace in traces)
     ]
 
 
-def _result(name: str, title: str, traces: Sequence[Trace]) -> Result:
+def _row(name: str, title: str, traces: Sequence[Trace]) -> ContestRow:
     reached = {share: [trace.reached(share) for trace in traces] for share in SHARES}
-    return Result(
+    return ContestRow(
         name=name,
         title=title,
         seeds=len(traces),
@@ -86,7 +86,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(known) / len(known) if known else math.nan
 
 
-def judge(traces: Sequence[Trace]) -> list[Verdict]:
+def check_rules(traces: Sequence[Trace]) -> list[ContestRule]:
     """The default against random, and against the best of its peers.
 
     A search that never gets there is taken to be there when it ends, which favours it; the
@@ -98,8 +98,8 @@ def judge(traces: Sequence[Trace]) -> list[Verdict]:
     # Of two that did not get there, which is the better one is not known, nor needed.
     best = min(peers, key=lambda name: (not peers[name][1], peers[name][0]), default="")
     return [
-        _verdict(ours, RANDOM, peers.get(RANDOM), TIMES),
-        _verdict(ours, best or "a peer", peers.get(best), 1.0),
+        _rule(ours, RANDOM, peers.get(RANDOM), TIMES),
+        _rule(ours, best or "a peer", peers.get(best), 1.0),
     ]
 
 
@@ -114,19 +114,19 @@ def _needed(traces: Sequence[Trace], name: str) -> tuple[float, bool]:
     return float(np.median([min(pair) for pair in own])), False
 
 
-def _verdict(
+def _rule(
     ours: tuple[float, bool] | None,
     against: str,
     theirs: tuple[float, bool] | None,
     at_least: float,
-) -> Verdict:
+) -> ContestRule:
     if ours is None or theirs is None:
         missing = DEFAULT if ours is None else against
-        return Verdict(against, math.nan, at_least, False, None, f"{missing} was left out")
+        return ContestRule(against, math.nan, at_least, False, None, f"{missing} was left out")
     if not ours[1]:
-        return Verdict(against, math.nan, at_least, False, False)
+        return ContestRule(against, math.nan, at_least, False, False)
     ratio = theirs[0] / ours[0]
     if not theirs[1] and ratio < at_least:
         reason = f"{against} did not get there: raise the budget"
-        return Verdict(against, ratio, at_least, True, None, reason)
-    return Verdict(against, ratio, at_least, not theirs[1], ratio >= at_least)
+        return ContestRule(against, ratio, at_least, True, None, reason)
+    return ContestRule(against, ratio, at_least, not theirs[1], ratio >= at_least)

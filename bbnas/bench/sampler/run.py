@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bbnas.bench.sampler.contest import Result, Verdict, judge, results
+from bbnas.bench.sampler.contest import ContestRow, ContestRule, check_rules, contest_rows
 from bbnas.bench.sampler.efficiency import Trace, Truth
 from bbnas.bench.sampler.simulate import CONTENDERS, simulate_all, truth_of
 from bbnas.bench.sampler.table import Table, default_table, read_table
@@ -23,8 +23,8 @@ class Comparison:
     table: Table
     truth: Truth
     traces: Sequence[Trace]
-    results: Sequence[Result]
-    verdicts: Sequence[Verdict]
+    results: Sequence[ContestRow]
+    verdicts: Sequence[ContestRule]
     seeds: int
     budget: int
 
@@ -91,8 +91,8 @@ def compare_samplers(
         table=table,
         truth=truth_of(table),
         traces=traces,
-        results=results(traces, titles),
-        verdicts=judge(traces),
+        results=contest_rows(traces, titles),
+        verdicts=check_rules(traces),
         seeds=seeds,
         budget=budget,
     )

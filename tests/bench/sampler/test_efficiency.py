@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from bbnas.bench.sampler.contest import judge, results
+from bbnas.bench.sampler.contest import check_rules, contest_rows
 from bbnas.bench.sampler.efficiency import Middle, Trace, Truth
 from bbnas.design import Design
 from bbnas.tasks import Part
@@ -103,12 +103,12 @@ def test_the_rules_by_hand() -> None:
     ours = [trace("default", s, 10.0 + s) for s in range(3)]
     slow = [trace("random", s, 60.0 + s) for s in range(3)]
     tpe = [trace("tpe", s, 12.0 + s) for s in range(3)]
-    first, second = judge([*ours, *slow, *tpe])
+    first, second = check_rules([*ours, *slow, *tpe])
     assert (first.value, first.passed, first.bound) == (pytest.approx(61 / 11), True, False)
     assert (second.against, second.value) == ("tpe", pytest.approx(13 / 11))
     assert second.word == "kept"
 
-    first, second = judge([*ours, *(trace("random", s, 40.0) for s in range(3))])
+    first, second = check_rules([*ours, *(trace("random", s, 40.0) for s in range(3))])
     assert first.word == "missed"
     assert (second.against, second.passed) == ("random", True)
 
@@ -116,24 +116,24 @@ def test_the_rules_by_hand() -> None:
 def test_a_peer_that_never_gets_there_is_a_bound() -> None:
     ours = [trace("default", s, 10.0) for s in range(3)]
     never = [trace("random", s, 1.0, volume=0.5, end=70.0) for s in range(3)]
-    first, _ = judge([*ours, *never])
+    first, _ = check_rules([*ours, *never])
     assert (first.value, first.bound, first.passed) == (7.0, True, True)
     short = [trace("random", s, 1.0, volume=0.5, end=20.0) for s in range(3)]
-    first, second = judge([*ours, *short])
+    first, second = check_rules([*ours, *short])
     assert (first.passed, second.passed) == (None, True)
     assert "raise the budget" in first.word
-    first, _ = judge([trace("default", 0, 1.0, volume=0.5), *never])
+    first, _ = check_rules([trace("default", 0, 1.0, volume=0.5), *never])
     assert first.passed is False
 
 
 def test_left_out_contenders_leave_a_rule_open() -> None:
-    assert [v.passed for v in judge([trace("default", 0, 1.0)])] == [None, None]
-    assert [v.passed for v in judge([trace("random", 0, 1.0)])] == [None, None]
+    assert [v.passed for v in check_rules([trace("default", 0, 1.0)])] == [None, None]
+    assert [v.passed for v in check_rules([trace("random", 0, 1.0)])] == [None, None]
 
 
 def test_results_are_medians_and_rates() -> None:
     lost = Trace("tpe", 1, (3,), (5.0,), (0.2,), "", ("nothing is recommended",), *[math.nan] * 2)
-    (row,) = results([trace("tpe", 0, 10.0), lost], {"tpe": "TPE"})
+    (row,) = contest_rows([trace("tpe", 0, 10.0), lost], {"tpe": "TPE"})
     assert (row.title, row.seeds, row.bbcu_like) == ("TPE", 2, 0.5)
     assert row.seconds[0.95].median == INF
     assert (row.psnr_loss, row.loss) == (0.1, 0.0)

@@ -15,8 +15,9 @@ from bbnas.analysis import hypervolume_curve
 from bbnas.bench.sampler.simulate import CONTENDERS, Lookup, simulate, simulate_all, truth_of
 from bbnas.bench.sampler.table import Table, write_table
 from bbnas.errors import UserError
+from bbnas.searching import search
 from bbnas.space import Space
-from bbnas.tasks import get_task
+from bbnas.study import StudyConfig
 
 T = TypeVar("T")
 SPACE = Space.from_dict(
@@ -153,24 +154,12 @@ def test_bad_input_is_told(table: Table) -> None:
 
 def test_hypervolume_is_what_reports_say(table: Table, tmp_path) -> None:
     """With equal runs a study's own curve in the true box is the trace's."""
-    from bbnas.protocol import PROTOCOLS
-    from bbnas.searching import search
-
     even = replace(table, rows=tuple(replace(r, runs=(r.runs[0], r.runs[0])) for r in table.rows))
     truth = truth_of(even)
     lookup = Lookup(even, 0)
-    result = search(
-        *(SPACE, get_task("sr4"), even, PROTOCOLS["proxy"], 30),  # type: ignore[arg-type]
-        name="x",
-        storage=f"sqlite:///{tmp_path}/x.db",
-        sampler="random",
-        refine=False,
-        early_stopping=False,
-        workers=1,
-        evaluate=lookup,
-        cost=lambda d: even.by_key[d.key],
-        skip_psnr=even.skip_psnr,
-    )
+    config = StudyConfig.of(lookup, SPACE, sampler="random", early_stopping=False)
+    storage = f"sqlite:///{tmp_path}/x.db"
+    result = search(config, lookup, 30, storage=storage, workers=1, confirm=0)
     curve = hypervolume_curve(result.study, truth.box)
     assert curve is not None
     trace = simulate(even, truth, "random", 0, 30)

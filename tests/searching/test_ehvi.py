@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bbnas.searching.proposals import expected_gain, expected_improvement
 from hypothesis import given
 from hypothesis import strategies as st
 from quick import SPACE, Formula, price, quick_search
@@ -16,12 +15,13 @@ from scipy.stats import norm
 
 from bbnas.analysis import recommend
 from bbnas.analysis.hypervolume import hypervolume
-from bbnas.searching import proposals
+from bbnas.searching import ehvi
+from bbnas.searching.ehvi import expected_gain, expected_improvement
 from bbnas.space import Space
 
 
 def test_the_expected_gain_is_that_of_hypervolume(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proposals, "PLACES", 40_000)
+    monkeypatch.setattr(ehvi, "PLACES", 40_000)
     rng = np.random.default_rng(0)
     reached = np.array([24.0, 25.0, 25.5])
     paid = np.array([[0.0, 0.2], [1.0, 1.0], [2.0, 1.5]])
@@ -29,7 +29,7 @@ def test_the_expected_gain_is_that_of_hypervolume(monkeypatch: pytest.MonkeyPatc
     costs = np.array([[0.5, 0.3], [1.5, 0.8], [1.9, 1.9], [2.0, 2.0]])
     everything = np.concatenate([costs, paid])
     low = everything.min(axis=0)
-    high = low + np.ptp(everything, axis=0) * (1 + proposals.MARGIN)
+    high = low + np.ptp(everything, axis=0) * (1 + ehvi.MARGIN)
 
     def volume(psnr: np.ndarray, cost: np.ndarray) -> float:
         return hypervolume(np.column_stack([psnr - 24.0, high - cost]))
@@ -53,8 +53,9 @@ def test_the_expected_improvement_is_its_integral(ahead: float, deviation: float
 
 def found_after(folder: Path, sampler: str, seed: int) -> float:
     """PSNR of the best design with body and upsampling 1-bit, less what is best."""
+    options = {"refine": False} if sampler == "ehvi" else {}
     result = quick_search(
-        folder, 40, sampler=sampler, seed=seed, refine=False, name=f"{sampler}{seed}"
+        folder, 40, sampler=sampler, seed=seed, sampler_options=options, name=f"{sampler}{seed}"
     )
     evaluate = Formula()
     designs = [d for d in Space.from_dict(SPACE).enumerate() if len(d.binarize) == 2]
@@ -76,7 +77,7 @@ def test_it_finds_more_than_chance(tmp_path: Path) -> None:
 
 def test_proposals_keep_counted_limits(tmp_path: Path) -> None:
     limit = sorted(price(d).ops for d in Space.from_dict(SPACE).enumerate())[60]
-    settings: dict[str, Any] = {"options": {"n_startup_trials": 5}, "refine": False}
+    settings: dict[str, Any] = {"sampler_options": {"n_startup_trials": 5, "refine": False}}
     result = quick_search(tmp_path, 25, max_ops=limit, **settings)
     assert all(c.evaluation.ops <= limit for c in result.study.candidates)
     assert recommend(result.study).candidate.evaluation.ops <= limit
