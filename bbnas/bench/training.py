@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bbnas.bench.transcription import TranscribedUnit
 from bbnas.binary.kernels import native
-from bbnas.binary.unit import BinaryUnit
+from bbnas.binary.unit import BBCU
 from bbnas.design import Design
 from bbnas.environment import environment_variables
 from bbnas.native import kernels
@@ -126,7 +126,7 @@ def _unit_speed(width: int, batch: int, side: int, rounds: int) -> UnitSpeed:
 class _Unit(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.unit = BinaryUnit(width, width, PRESETS["bbcu-v4"])
+        self.unit = BBCU(width, width, PRESETS["bbcu-v4"])
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.unit(x, x)

@@ -1,25 +1,24 @@
-"""Binary units: estimators, weight binarizers, activations, and what they are made into."""
+"""Binary units: convolutions, weight binarizers, gradient estimators, activations."""
 
 from bbnas.binary.estimators import ESTIMATORS
 from bbnas.binary.methods import (
     UNITS,
     Accumulation,
     BinaryUpsample,
-    Unit,
     residual_span,
     sign,
     unit,
 )
-from bbnas.binary.unit import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, Conv3x3, RPReLU
+from bbnas.binary.unit import BBCU, BinaryConv2d, BinaryWeightConv2d, Conv3x3, RPReLU, Unit
 from bbnas.binary.weights import WEIGHTS
 
 __all__ = [
+    "BBCU",
     "ESTIMATORS",
     "UNITS",
     "WEIGHTS",
     "Accumulation",
     "BinaryConv2d",
-    "BinaryUnit",
     "BinaryUpsample",
     "BinaryWeightConv2d",
     "Conv3x3",

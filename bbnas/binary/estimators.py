@@ -1,9 +1,9 @@
-"""Estimators: what stands in for the derivative of sgn, whose own is 0 almost everywhere.
+"""Estimators: replacements for the derivative of sgn, which is 0 almost everywhere.
 
-Each takes ``u`` (any shape; minus the argument of sgn, as all four are even it makes no
-difference), the gradient that arrives, and the training progress e/E in 0..1, and returns the
-gradient that leaves. None builds masks: comparisons that branch on each element cost up to forty
-times as much on a CPU as the arithmetic here.
+Each takes ``u`` (any shape), the gradient with respect to sgn's output, and the training progress
+e/E in 0..1. It returns the gradient with respect to sgn's argument. ``u`` may be the argument or
+its negative, because all four are even. No estimator builds a mask: a mask costs up to forty times
+as much on a CPU as the arithmetic here.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from torch import Tensor
 
 Estimate = Callable[[Tensor, Tensor, float], Tensor]
 
-# hardtanh_backward passes the gradient strictly inside its limits: one step outside of ±1 makes
-# that |u| ≤ 1.
+# The limit of hardtanh_backward in `clip`. The function passes the gradient strictly inside its
+# limits, so the next float above 1 makes it |u| ≤ 1.
 _JUST_OVER_1 = math.nextafter(1.0, 2.0) + 2**-24
 
+# EDE's t at the start and at the end of training, as in IR-Net's public code.
 EDE_T_MIN, EDE_T_MAX = 1e-3, 1e1
 
 
 def identity(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
-    """1: straight through (BNN's weights)."""
+    """The derivative 1: straight through (BNN's weights)."""
     return grad
 
 
 def clip(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
-    """Straight-through inside |u| ≤ 1, else 0 (BNN, Courbariaux et al. 2016)."""
+    """1 if |u| ≤ 1, else 0 (BNN, Courbariaux et al. 2016)."""
     passed: Tensor = torch.ops.aten.hardtanh_backward(grad, u, -_JUST_OVER_1, _JUST_OVER_1)
     return passed
 
@@ -42,7 +43,7 @@ def quadratic(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
 def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
     """k·t·(1 − tanh²(t·u)), t from 0.001 to 10 on a log scale over training, k = max(1/t, 1).
 
-    IR-Net (Qin et al. 2020), with t_min of its public code; the paper starts at 0.1.
+    IR-Net (Qin et al. 2020). The start, 0.001, is that of its public code; its paper has 0.1.
     """
     t, kt = ede_slope(progress)
     tanh = (u * t).tanh_()
@@ -50,7 +51,7 @@ def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
 
 
 def ede_slope(progress: float) -> tuple[float, float]:
-    """EDE's t and k·t, for e/E in 0..1."""
+    """EDE's t and k·t at training progress e/E in 0..1."""
     low, high = math.log10(EDE_T_MIN), math.log10(EDE_T_MAX)
     t = 10.0 ** (low + progress * (high - low))
     return t, max(1.0, t)

@@ -1,8 +1,8 @@
 """Binary convolution and RPReLU in torch, forward and backward, in few passes over memory.
 
-What runs where the compiled kernels do not (``bbnas.binary.kernels``), and what those are tested
-against. Autograd functions, because the passes, not the arithmetic, are the cost of a binary unit
-in training.
+This path runs where the compiled kernels cannot (``bbnas.binary.kernels``), and the tests compare
+the kernels with it. The operations are autograd functions because the passes over memory, not the
+arithmetic, take the time of a binary unit in training.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _ONE = torch.ones(())
 
 
 def minus_sgn(u: Tensor) -> Tensor:
-    """−sgn(−u), two-valued: −1 where u < 0, else +1, given that no u is −0.0.
+    """−sgn(−u) for u of any shape: −1 where u < 0, else +1. No element of u may be −0.0.
 
-    A difference a − b is never −0.0 unless a is −0.0 and b is +0.0, so with u = α − x an x equal
-    to its threshold gives +1 here and −1 as sgn: the paper's Eq. 2. One vectorised pass, where
-    `torch.where` with its third operand takes forty times as long.
+    With u = α − x, an x equal to its threshold gives +1 here, so sgn is −1 as in the paper's
+    Eq. 2: the difference is −0.0 only if α is −0.0 and x is +0.0. copysign is one vectorised pass;
+    `torch.where` takes forty times as long.
     """
     return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
 
 
 def binarize(x: Tensor, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
     """``u`` = α − x and −sgn(x − α) for x (N, C, H, W) and thresholds α (C), None for 0."""
-    # + 0.0 turns a threshold of −0.0 into +0.0, which minus_sgn relies on.
+    # + 0.0 turns a threshold of −0.0 into +0.0, because minus_sgn admits no −0.0.
     u = 0.0 - x if alpha is None else (alpha + 0.0).view(1, -1, 1, 1) - x
     return u, minus_sgn(u)
 
@@ -45,7 +45,7 @@ def binarize_weight(weight: Tensor, channels_last: bool) -> Tensor:
 def binary_conv(
     x: Tensor, alpha: Tensor | None, latent: Tensor, weights: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Forward of BinaryConv: the output, then u, −sgn(x − α), −sgn(V) and the scale (C_out)."""
+    """The output of BinaryConvFunction, then u, −sgn(x − α), −sgn(V) and the scale (C_out)."""
     u, xb = binarize(x, alpha)
     wb = binarize_weight(latent, x.is_contiguous(memory_format=torch.channels_last))
     y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
@@ -59,7 +59,7 @@ def binary_conv(
 def rprelu_add(
     y: Tensor, gamma: Tensor | None, beta: Tensor, zeta: Tensor | None, residual: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Forward of RPReLUAdd: the output, then z = y − γ."""
+    """The output of RPReLUAddFunction, then z = y − γ."""
     z = y if gamma is None else y - gamma.view(1, -1, 1, 1)
     out = torch.prelu(z, beta)
     if residual is not None:
@@ -69,12 +69,13 @@ def rprelu_add(
     return out, z
 
 
-class BinaryConv(torch.autograd.Function):
+class BinaryConvFunction(torch.autograd.Function):
     """scale(V) · (sgn(x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
-    The convolution adds whole numbers, exactly, as XNOR and popcount do; the scale follows it.
-    ``weights`` names a WeightBinarizer, ``latent`` is its V. Backward: ``estimator`` for the
-    activations, the binarizer's own for the weights.
+    The convolution adds whole numbers, which is exact, like XNOR and popcount. The scale
+    multiplies the sums. ``weights`` names a WeightBinarizer, ``latent`` is its V. In the backward
+    pass ``estimator`` replaces the derivative of the activations' sgn, the binarizer's own that
+    of the weights' sgn.
     """
 
     @staticmethod
@@ -96,7 +97,7 @@ class BinaryConv(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         u, xb, wb, latent, scale = ctx.saved_tensors
-        # Minus: from −sgn(x − α) and −sgn(V) back to their arguments.
+        # xb and wb are −sgn(x − α) and −sgn(V), hence the minus signs below.
         kernel = -wb if scale is None else wb * -scale.view(-1, 1, 1, 1)
         mask = [ctx.needs_input_grad[0] or ctx.needs_input_grad[1], True, False]
         grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
@@ -119,8 +120,8 @@ def binary_weight(weight: Tensor) -> Tensor:
     return binarize_weight(weight, False) * -mean_magnitude(weight).view(-1, 1, 1, 1)
 
 
-class BinaryWeight(torch.autograd.Function):
-    """``binary_weight``; backward clip, the scale not multiplied in, as in BinaryConv."""
+class BinaryWeightFunction(torch.autograd.Function):
+    """``binary_weight``. The backward pass is clip without the scale, as in BinaryConvFunction."""
 
     @staticmethod
     def forward(ctx: Any, weight: Tensor) -> Tensor:
@@ -134,10 +135,11 @@ class BinaryWeight(torch.autograd.Function):
         return clip(weight, grad)
 
 
-class RPReLUAdd(torch.autograd.Function):
+class RPReLUAddFunction(torch.autograd.Function):
     """RPReLU(y) + residual (paper Eq. 4): max(z, 0) + β·min(z, 0) + ζ + residual, z = y − γ.
 
-    y (N, C, H, W); γ, ζ (C) or None for PReLU; β (C); the residual is None or like y.
+    y is (N, C, H, W) and β (C). γ and ζ are (C), or None for PReLU. The residual is None or of the
+    shape of y.
     """
 
     @staticmethod

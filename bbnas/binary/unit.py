@@ -1,4 +1,8 @@
-"""Binary convolution, RPReLU, and the unit made of them: BBCU V1 to V4 (paper §3.1, Fig. 2)."""
+"""The unit: a convolution, a normalisation, an activation and the place of the residual.
+
+:class:`Unit` declares the four and computes them; :class:`BBCU` is the unit of the paper (§3.1,
+Fig. 2), ``bbnas.binary.methods`` holds those of earlier methods.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +14,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary.functions import (
-    BinaryConv,
-    BinaryWeight,
-    RPReLUAdd,
+    BinaryConvFunction,
+    BinaryWeightFunction,
+    RPReLUAddFunction,
     binary_conv,
     binary_weight,
     rprelu_add,
 )
 from bbnas.binary.kernels import (
-    AFTER,
-    ALONE,
-    BEFORE,
+    ACTIVATIONS,
     ESTIMATOR,
-    GIVEN_SCALE,
-    HARDTANH,
-    LINEAR,
-    MEAN_SCALE,
-    NO_SCALE,
-    SLOPE,
+    PLACES,
+    SCALINGS,
     Form,
+    Parameters,
+    Place,
     Step,
     native,
     run_chain,
@@ -37,15 +37,173 @@ from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
 
 
+class Unit(nn.Module):
+    """f(N(conv(x))) with a residual: what replaces one convolution of a network.
+
+    (N, C_in, H, W) → (N, C_out, H, W). ``norm`` is N and ``activation`` f. ``place`` says where
+    the residual is added: ``before`` the activation, ``after`` it, or ``none`` for a method
+    without residuals. A method whose equation has another shape overrides ``equation``, and
+    declares ``norm_first`` if N comes before the convolution.
+
+    The engine's compiler, the compiled kernels and the networks read these declarations.
+    ``convs_per_residual`` is the number of convolutions of the body under one residual, 0 for no
+    residual in the body.
+    """
+
+    convs_per_residual: ClassVar[int] = 1
+    norm_first: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        conv: BinaryConv2d,
+        norm: nn.Module | None = None,
+        activation: nn.Module | None = None,
+        place: Place = "after",
+    ) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = norm or nn.Identity()
+        self.activation = activation or nn.Identity()
+        self.place: Place = place
+
+    def equation(self, x: Tensor, residual: Tensor | None) -> Tensor:
+        """The unit in torch."""
+        y = self.norm(self.conv(x))
+        if residual is None:
+            return cast("Tensor", self.activation(y))
+        if self.place == "before":
+            return cast("Tensor", self.activation(y + residual))
+        if isinstance(self.activation, RPReLU):  # adds ζ last
+            return cast("Tensor", self.activation(y, residual))
+        return cast("Tensor", self.activation(y) + residual)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """``residual`` (N, C_out, H, W) is optional; a unit of place ``none`` ignores it."""
+        if self.place == "none":
+            residual = None
+        if not (self.fused and native(x)):
+            return self.equation(x, residual)
+        own_input = residual is x
+        step = self.step(adds=residual is not None, times=int(own_input))
+        return run_chain(
+            [step], x, outside=None if own_input else residual, progress=self.conv.progress
+        )
+
+    @property
+    def fused(self) -> bool:
+        """Whether one call of the library can compute the unit.
+
+        The library has BatchNorm after the convolution, by the statistics of the batch.
+        """
+        if isinstance(self.norm, nn.Identity):
+            return True
+        return self.norm.training and not self.norm_first
+
+    def step(
+        self, *, adds: bool, times: int = 0, residual: int | None = None, shuffle: int = 1
+    ) -> Step:
+        """The unit as a step of a chain (``bbnas.binary.kernels``).
+
+        ``adds``: whether there is a residual; ``times``, ``residual`` and ``shuffle`` as in
+        :class:`bbnas.binary.kernels.Step` and ``Form``.
+        """
+        place: Place = self.place if adds else "none"
+        return self.conv.step(
+            self.norm,
+            self.activation,
+            place=place,
+            times=0 if place == "none" else times,
+            residual=residual,
+            shuffle=shuffle,
+        )
+
+
+class BBCU(Unit):
+    """The paper's unit, V1 to V4, as a Design's axes declare it.
+
+    With f the activation and N the normalisation or nothing:
+
+    - V4: f(conv(x)) + residual, ``activation_position`` "residual_branch";
+    - V1 (Eq. 5): f(N(conv(x)) + residual), "after_addition", N BatchNorm. It is the unit of
+      ReActNet (Liu et al. 2020): learned thresholds (RSign), RPReLU after the sum;
+    - V2 and V3: V1 without N. V3 has residual alignment, which is the network's.
+    """
+
+    def __init__(self, c_in: int, c_out: int, design: Design) -> None:
+        inside = design.activation_position == "residual_branch"
+        super().__init__(
+            BinaryConv2d(
+                c_in,
+                c_out,
+                weights="scaled" if design.weight_scale else "sign",
+                estimator=design.estimator,
+            ),
+            norm=nn.BatchNorm2d(c_out) if design.norm == "batchnorm" else None,
+            activation=activation(design.activation, c_out),
+            place="after" if inside else "before",
+        )
+
+
+def activation(name: str, channels: int) -> nn.Module:
+    """The activation that a Design names, for ``channels`` channels."""
+    match name:
+        case "rprelu":
+            return RPReLU(channels)
+        case "prelu":
+            return RPReLU(channels, shifted=False)
+        case "relu":
+            return nn.ReLU()
+        case "hardtanh":
+            return nn.Hardtanh()
+        case _:
+            return nn.Identity()
+
+
+class RPReLU(nn.Module):
+    """max(z, 0) + β·min(z, 0) + ζ with z = y − γ (paper Eq. 4), each of β, γ and ζ (C).
+
+    γ = ζ = 0 and β = 0.25 at the start. ``shifted=False`` is PReLU, without γ and ζ.
+    """
+
+    def __init__(self, channels: int, *, shifted: bool = True) -> None:
+        super().__init__()
+        self.beta = nn.Parameter(torch.full((channels,), 0.25))
+        self.gamma = nn.Parameter(torch.zeros(channels)) if shifted else None
+        self.zeta = nn.Parameter(torch.zeros(channels)) if shifted else None
+
+    def forward(self, y: Tensor, residual: Tensor | None = None) -> Tensor:
+        """RPReLU(y) + residual; the residual is added before ζ, as the kernels do."""
+        if not torch.is_grad_enabled():
+            return rprelu_add(y, self.gamma, self.beta, self.zeta, residual)[0]
+        out: Tensor = RPReLUAddFunction.apply(  # type: ignore[no-untyped-call]
+            y, self.gamma, self.beta, self.zeta, residual
+        )
+        return out
+
+
+# The kernels' name of each activation. Those named "slope" differ in β, or in one slope.
+_KINDS: dict[type[nn.Module], str] = {
+    RPReLU: "slope",
+    nn.LeakyReLU: "slope",
+    nn.ReLU: "slope",
+    nn.Hardtanh: "hardtanh",
+    nn.Identity: "none",
+}
+
+
+def _kind(activation: nn.Module) -> int:
+    return ACTIVATIONS.index(_KINDS[type(activation)])
+
+
 class BinaryConv2d(nn.Module):
     """1-bit 3×3 convolution, (N, C_in, H, W) → (N, C_out, H, W), paper Eq. 1–3.
 
-    ``weights`` names a weight binarizer (``bbnas.binary.weights``), ``estimator`` that of the
-    activations; ``threshold``: whether they are compared with a learned α_c, 0 at the start, or
-    with 0.
+    ``weights`` names a weight binarizer (``bbnas.binary.weights``), ``estimator`` the estimator
+    of the activations' gradient (``bbnas.binary.estimators``). Activations are compared with a
+    learned α_c, 0 at the start, or with 0 if ``threshold`` is False.
     """
 
-    progress: float = 0.0  # e/E, set by the training loop; only EDE reads it
+    progress: float = 0.0  # e/E in 0..1, set by the training loop; only EDE reads it
 
     def __init__(
         self,
@@ -64,18 +222,22 @@ class BinaryConv2d(nn.Module):
 
     @property
     def scaled(self) -> bool:
-        """Whether its outputs are multiplied by a scale per channel."""
+        """Whether each output channel is multiplied by a scale."""
         return WEIGHTS[self.weights].scale is not None
+
+    @property
+    def latent(self) -> Tensor:
+        """V (C_out, C_in, 3, 3), the tensor whose signs are the 1-bit weights."""
+        latent = WEIGHTS[self.weights].latent
+        return self.weight if latent is None else latent(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         if native(x):
             return run_chain([self.step()], x, progress=self.progress)
-        latent = WEIGHTS[self.weights].latent
-        seen = self.weight if latent is None else latent(self.weight)
         if not torch.is_grad_enabled():
-            return binary_conv(x, self.alpha, seen, self.weights)[0]
-        y: Tensor = BinaryConv.apply(  # type: ignore[no-untyped-call]
-            x, self.alpha, seen, self.weights, self.estimator, self.progress
+            return binary_conv(x, self.alpha, self.latent, self.weights)[0]
+        y: Tensor = BinaryConvFunction.apply(  # type: ignore[no-untyped-call]
+            x, self.alpha, self.latent, self.weights, self.estimator, self.progress
         )
         return y
 
@@ -84,42 +246,50 @@ class BinaryConv2d(nn.Module):
         norm: nn.Module | None = None,
         activation: nn.Module | None = None,
         *,
-        place: int = ALONE,
+        place: Place = "none",
         times: int = 0,
         residual: int | None = None,
         shuffle: int = 1,
     ) -> Step:
-        """The convolution and what stands around it as a step of ``bbnas.binary.kernels``."""
-        binarizer = WEIGHTS[self.weights]
-        latent = self.weight if binarizer.latent is None else binarizer.latent(self.weight)
-        scaling, scale = NO_SCALE, None
+        """The convolution as a step of a chain, with the other declarations of its unit."""
+        binarizer, latent = WEIGHTS[self.weights], self.latent
+        scaling, scale = "none", None
         if binarizer.scale is mean_magnitude and torch.is_grad_enabled():
-            scaling = MEAN_SCALE  # by the kernel; else by torch, whose last bit a .bbn file has
+            scaling = "mean"  # computed by the kernel
         elif binarizer.scale is not None:
+            # Computed by torch: a .bbn file stores torch's bits, and inference must equal it.
             with torch.no_grad():
-                scaling, scale = GIVEN_SCALE, binarizer.scale(latent)
+                scaling, scale = "given", binarizer.scale(latent)
+        batchnorm = norm if isinstance(norm, nn.BatchNorm2d) else None
         gamma = beta = zeta = None
         if isinstance(activation, RPReLU):
             gamma, beta, zeta = activation.gamma, activation.beta, activation.zeta
         form = Form(
-            True,
-            scaling,
-            LINEAR if activation is None else KINDS[type(activation)],
-            place,
-            times,
-            shuffle,
-            isinstance(norm, nn.BatchNorm2d),
-            ESTIMATOR[self.estimator],
-            ESTIMATOR[binarizer.estimator],
-            binarizer.scales_gradient,
+            one_bit=True,
+            scaling=SCALINGS.index(scaling),
+            activation=0 if activation is None else _kind(activation),
+            place=PLACES.index(place),
+            times=times,
+            shuffle=shuffle,
+            norm=batchnorm is not None,
+            estimator=ESTIMATOR[self.estimator],
+            weight_estimator=ESTIMATOR[binarizer.estimator],
+            scales_gradient=binarizer.scales_gradient,
         )
-        step = Step(form, latent, self.alpha, None, gamma, beta, zeta, None, None, scale)
-        if isinstance(norm, nn.BatchNorm2d):
-            step = step._replace(norm=norm, norm_weight=norm.weight, norm_bias=norm.bias)
-        return step._replace(residual=residual)
+        parameters = Parameters(
+            latent,
+            alpha=self.alpha,
+            gamma=gamma,
+            beta=beta,
+            zeta=zeta,
+            norm_weight=None if batchnorm is None else batchnorm.weight,
+            norm_bias=None if batchnorm is None else batchnorm.bias,
+            scale=scale,
+        )
+        return Step(form, parameters, residual, batchnorm)
 
     def after_step(self) -> None:
-        """To be called after each step of the optimizer."""
+        """Clamp the weights of BNN to [−1, 1]; call it after each step of the optimizer."""
         if WEIGHTS[self.weights].clamped:
             with torch.no_grad():
                 self.weight.clamp_(-1.0, 1.0)
@@ -130,161 +300,64 @@ class BinaryConv2d(nn.Module):
 
 
 class Conv3x3(nn.Conv2d):
-    """Full-precision 3×3 convolution with a bias or none, and ``conv3x3``'s end."""
+    """Full-precision 3×3 convolution, then its activation, then PixelShuffle.
 
-    def __init__(self, c_in: int, c_out: int, *, bias: bool) -> None:
-        super().__init__(c_in, c_out, 3, padding=1, bias=bias)
-
-    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
-        return conv3x3(x, self.weight, self.bias, slope, shuffle)
-
-
-def conv3x3(
-    x: Tensor, weight: Tensor, bias: Tensor | None, slope: float = 1.0, shuffle: int = 1
-) -> Tensor:
-    """Zero-padded convolution, LeakyReLU of ``slope`` (1 for none, 0 is ReLU), PixelShuffle.
-
-    (N, C_in, H, W) → (N, C_out / shuffle², H·shuffle, W·shuffle), full precision.
+    (N, C_in, H, W) → (N, C_out / shuffle², H·shuffle, W·shuffle). ``activation`` is an nn.ReLU,
+    an nn.LeakyReLU, or None.
     """
-    if native(x):
-        form = Form(activation=LINEAR if slope == 1.0 else SLOPE, shuffle=shuffle)
-        return run_chain([Step(form, weight.contiguous(), bias=bias, slope=slope)], x)
-    y = F.conv2d(x, weight, bias, padding=1)
-    if slope != 1.0:
-        y = F.leaky_relu(y, slope)
-    return y if shuffle == 1 else F.pixel_shuffle(y, shuffle)
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        bias: bool,
+        activation: nn.Module | None = None,
+        shuffle: int = 1,
+    ) -> None:
+        super().__init__(c_in, c_out, 3, padding=1, bias=bias)
+        self.activation, self.shuffle = activation or nn.Identity(), shuffle
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv3x3(x, self.weight, self.bias, self.activation, self.shuffle)
 
 
 class BinaryWeightConv2d(nn.Module):
-    """3×3 convolution of full-precision activations with mean|W_o|·sgn(W), and a bias or none.
+    """:class:`Conv3x3` with the weights mean|W_o|·sgn(W); activations stay full precision.
 
-    Ma et al. 2019, "Efficient super resolution using binarized neural network": it saves
-    memory, not operations, since it adds and subtracts full-precision numbers.
+    Ma et al. 2019, "Efficient super resolution using binarized neural network". It saves memory
+    and no operations, since it adds and subtracts full-precision numbers.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, bias: bool) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        bias: bool,
+        activation: nn.Module | None = None,
+        shuffle: int = 1,
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
         self.bias = nn.Parameter(torch.zeros(c_out)) if bias else None
+        self.activation, self.shuffle = activation or nn.Identity(), shuffle
 
-    def forward(self, x: Tensor, slope: float = 1.0, shuffle: int = 1) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         if torch.is_grad_enabled():
-            weight: Tensor = BinaryWeight.apply(self.weight)  # type: ignore[no-untyped-call]
+            weight: Tensor = BinaryWeightFunction.apply(self.weight)  # type: ignore[no-untyped-call]
         else:
             weight = binary_weight(self.weight)
-        return conv3x3(x, weight, self.bias, slope, shuffle)
+        return conv3x3(x, weight, self.bias, self.activation, self.shuffle)
 
 
-class RPReLU(nn.Module):
-    """Eq. 4; ``shifted=False`` is PReLU: no γ and ζ. γ = ζ = 0 and β = 0.25 at the start."""
-
-    def __init__(self, channels: int, *, shifted: bool = True) -> None:
-        super().__init__()
-        self.beta = nn.Parameter(torch.full((channels,), 0.25))
-        self.gamma = nn.Parameter(torch.zeros(channels)) if shifted else None
-        self.zeta = nn.Parameter(torch.zeros(channels)) if shifted else None
-
-    def forward(self, y: Tensor, residual: Tensor | None = None) -> Tensor:
-        if not torch.is_grad_enabled():
-            return rprelu_add(y, self.gamma, self.beta, self.zeta, residual)[0]
-        out: Tensor = RPReLUAdd.apply(  # type: ignore[no-untyped-call]
-            y, self.gamma, self.beta, self.zeta, residual
-        )
-        return out
-
-
-def activation(name: str, channels: int) -> nn.Module:
-    """The activation that a Design names, for ``channels`` channels."""
-    match name:
-        case "rprelu":
-            return RPReLU(channels)
-        case "prelu":
-            return RPReLU(channels, shifted=False)
-        case "relu":
-            return nn.ReLU()
-        case "hardtanh":
-            return nn.Hardtanh()
-        case _:
-            return nn.Identity()
-
-
-class BinaryUnit(nn.Module):
-    """BBCU: binary convolution, normalisation, activation and the place of the residual.
-
-    With f the activation and N the normalisation (or nothing):
-    ``residual_branch`` f(N(conv(x))) + residual (V4); ``after_addition`` f(N(conv(x)) + residual)
-    (V1 with BatchNorm, Eq. 5; V2 and V3 without). Residual alignment, which tells V3 from V2,
-    belongs to the network. V1 is the unit of ReActNet (Liu et al. 2020): learned thresholds
-    (RSign), RPReLU after the sum.
-    """
-
-    adds: ClassVar[bool] = True
-
-    def __init__(self, c_in: int, c_out: int, design: Design) -> None:
-        super().__init__()
-        self.conv = BinaryConv2d(
-            c_in,
-            c_out,
-            weights="scaled" if design.weight_scale else "sign",
-            estimator=design.estimator,
-        )
-        self.norm = nn.BatchNorm2d(c_out) if design.norm == "batchnorm" else nn.Identity()
-        self.activation = activation(design.activation, c_out)
-        self.inside = design.activation_position == "residual_branch"
-
-    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        whole = whole_unit(x, residual, self.conv, self.norm, self.activation, self.inside)
-        if whole is not None:
-            return whole
-        y = self.norm(self.conv(x))
-        if residual is None:
-            return cast("Tensor", self.activation(y))
-        if not self.inside:
-            return cast("Tensor", self.activation(y + residual))
-        if isinstance(self.activation, RPReLU):
-            return cast("Tensor", self.activation(y, residual))
-        return cast("Tensor", self.activation(y) + residual)
-
-    @property
-    def chains(self) -> bool:
-        """Whether ``step`` is all of it: BatchNorm by running statistics is not."""
-        return isinstance(self.norm, nn.Identity) or self.norm.training
-
-    def step(
-        self, adds: bool, *, times: int = 0, residual: int | None = None, shuffle: int = 1
-    ) -> Step:
-        """It as a step of ``bbnas.binary.kernels``; ``adds``: whether there is a residual."""
-        place = ALONE if not adds else AFTER if self.inside else BEFORE
-        return self.conv.step(
-            self.norm, self.activation, place=place, times=times, residual=residual,
-            shuffle=shuffle,
-        )  # fmt: skip
-
-
-def whole_unit(
-    x: Tensor,
-    residual: Tensor | None,
-    conv: BinaryConv2d,
-    norm: nn.Module | None = None,
-    activation: nn.Module | None = None,
-    inside: bool = True,
-) -> Tensor | None:
-    """activation(norm(conv(x))) + residual in one call of the library, if that can; else None.
-
-    ``inside=False``: the residual is added before the activation.
-    """
-    if not native(x) or (isinstance(norm, nn.BatchNorm2d) and not norm.training):
-        return None
-    place = ALONE if residual is None else AFTER if inside else BEFORE
-    step = conv.step(norm, activation, place=place, times=int(residual is x))
-    outside = None if residual is x else residual
-    return run_chain([step], x, outside=outside, progress=conv.progress)
-
-
-# What the library's kernels call the activations.
-KINDS: dict[type[nn.Module], int] = {
-    RPReLU: SLOPE,
-    nn.ReLU: SLOPE,
-    nn.Hardtanh: HARDTANH,
-    nn.Identity: LINEAR,
-}
+def conv3x3(
+    x: Tensor, weight: Tensor, bias: Tensor | None, activation: nn.Module, shuffle: int
+) -> Tensor:
+    """PixelShuffle(activation(x ⊛ weight + bias)), zero-padded, in full precision."""
+    if native(x):
+        slope = activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0
+        form = Form(activation=_kind(activation), slope=slope, shuffle=shuffle)
+        return run_chain([Step(form, Parameters(weight.contiguous(), bias=bias))], x)
+    y: Tensor = activation(F.conv2d(x, weight, bias, padding=1))
+    return y if shuffle == 1 else F.pixel_shuffle(y, shuffle)

@@ -139,7 +139,9 @@ def _middle(middle: Middle) -> str:
     def number(value: float) -> str:
         return f"{value:,.0f}" if value < float("inf") else "∞"
 
-    interval = "" if math.isnan(middle.low) else f" [{number(middle.low)}, {number(middle.high)}]"
+    interval = (
+        f" [{number(middle.low)}, {number(middle.high)}]" if not math.isnan(middle.low) else ""
+    )
     if middle.median == float("inf"):
         return f"not reached ({middle.reached} of {middle.of}){interval}"
     return f"{number(middle.median)}{interval}"

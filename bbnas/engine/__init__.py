@@ -1,7 +1,7 @@
-"""The engine: trained binary networks run by 1-bit operations, from one packed file.
+"""The engine runs trained binary networks by 1-bit operations, from one packed file.
 
-``compile_network`` makes a :class:`Program` of a network, ``write_program`` a .bbn file of it,
-``load`` a :class:`Model` that restores images with it.
+``compile_network`` turns a network into a :class:`Program`, ``write_program`` writes the program
+to a .bbn file, and ``load`` reads that file into a :class:`Model`, which restores images.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-# Loaded on first use: packing needs torch, running does not.
+# Module of each public name, imported on first use: packing needs torch, running does not.
 _PUBLIC = {
     "Model": "bbnas.engine.model",
     "OpTime": "bbnas.engine.model",

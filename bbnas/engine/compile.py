@@ -1,4 +1,4 @@
-"""Networks to programs: every module of ``bbnas.networks`` in the engine's operations."""
+"""The compiler: a network of ``bbnas.networks`` as a program of the engine's operations."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import nn
 
-from bbnas.binary import Accumulation, BinaryUnit, BinaryUpsample, BinaryWeightConv2d, RPReLU, Unit
+from bbnas.binary import Accumulation, BinaryUpsample, BinaryWeightConv2d, RPReLU, Unit
 from bbnas.binary.methods import XNORNet
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.engine.program import Array, Op, Program, Tensor, check
 from bbnas.errors import UserError
 from bbnas.networks import DnCNN, RestorationNetwork, SRResNet
 from bbnas.networks.dncnn import ConvBlock
-from bbnas.networks.parts import AccumulatingBody, BinaryBlock
+from bbnas.networks.parts import AccumulatingBody, BinaryBlock, Layer
 from bbnas.networks.srresnet import ResidualBlock
 from bbnas.tasks import Task
 
-Binary = BinaryUnit | Unit
-
 
 def compile_network(network: RestorationNetwork, task: Task | None = None) -> Program:
-    """The program of ``network`` as it evaluates, and computes what it does in evaluation mode.
+    """The program that computes what ``network`` computes in evaluation mode.
+
+    ``task`` is a label for people.
 
     Raises:
         UserError: the network holds a module that the engine does not know.
@@ -33,10 +33,10 @@ def compile_network(network: RestorationNetwork, task: Task | None = None) -> Pr
 
 
 class _Compiler:
-    """Walks a network in the order of its forward, appending operations.
+    """Walks a network in the order of its forward and appends operations.
 
-    A feature map is named by the index of its tensor. The bits that a unit sees of a map are made
-    by the operation that makes the map: ``bits_of`` adds them to it when a unit asks.
+    The index of its tensor names a feature map. A unit reads a map as bits. The operation that
+    makes the map makes the bits too: ``bits_of`` adds them to that operation.
     """
 
     def __init__(self, network: RestorationNetwork, task: Task | None) -> None:
@@ -82,7 +82,7 @@ class _Compiler:
         return program
 
     def drop_unread(self) -> None:
-        """Forget maps of which only the bits are wanted, and number the others anew."""
+        """Remove the maps that only their bits are read of, and renumber the others."""
         read = {t for op in self.ops for t in (*op["inputs"], op.get("residual", -1))}
         kept = [t for t in range(len(self.tensors)) if t in read]
         number = {t: i for i, t in enumerate(kept)}
@@ -109,7 +109,7 @@ class _Compiler:
         return len(self.tensors) - 1
 
     def bits_of(self, x: int, threshold: Array, pack_b: Array | None = None) -> int:
-        """What a unit sees of map ``x``: bits x > threshold, or x·threshold + pack_b > 0."""
+        """The bits of map ``x``: x > threshold, or x·threshold + pack_b > 0."""
         arrays = {"threshold": threshold} | ({} if pack_b is None else {"pack_b": pack_b})
         maker, size = self.maker[x], self.tensors[x]
         bits = Tensor("bits", size.channels, size.scale)
@@ -127,92 +127,49 @@ class _Compiler:
         maker["bits"] = self.tensor(bits)
         return cast("int", maker["bits"])
 
-    def conv(
-        self,
-        x: int,
-        layer: nn.Module,
-        *,
-        shuffle: int = 1,
-        slope: float | None = None,
-        **rest: Any,
-    ) -> int:
-        """A full-precision 3×3 convolution, PixelShuffle, LeakyReLU."""
-        arrays = _weights(layer) | rest.pop("more", {})
+    def conv(self, x: int, layer: Layer, block: ConvBlock | None = None, **rest: Any) -> int:
+        """A full-precision 3×3 convolution; a ``block`` has its normalisation and activation."""
+        arrays = _weights(layer) | (_norm(block.norm) if block else {})
         wide = len(arrays["weight"])
-        channels = wide // shuffle**2
-        if slope is not None:
-            rest["activation"] = "prelu"
-            arrays["beta"] = np.full(wide, slope, np.float32)
-        size = Tensor("floats", channels, self.tensors[x].scale * shuffle)
-        return self.add("conv", (x,), size, shuffle=shuffle, arrays=arrays, **rest)
+        rest |= _activation((block or layer).activation, wide, arrays)
+        size = Tensor("floats", wide // layer.shuffle**2, self.tensors[x].scale * layer.shuffle)
+        return self.add("conv", (x,), size, shuffle=layer.shuffle, arrays=arrays, **rest)
 
-    def unit(self, x: int, unit: Binary, residual: int = -1, *, shuffle: int = 1) -> int:
-        """A binary unit, its residual a map of the size of ``x``; PixelShuffle after it."""
-        conv = unit.conv
-        if isinstance(unit, XNORNet):
-            if unit.activation_scale:
-                raise UserError(
-                    "the engine has no XNOR-Net with activation scales: leave them out"
-                )
-            a, b = _norm(unit.norm)
-            bits = self.bits_of(x, a, b)
+    def unit(self, x: int, unit: Unit, residual: int = -1, *, shuffle: int = 1) -> int:
+        """A binary unit and PixelShuffle; ``residual`` is a map of the size of ``x``, or −1."""
+        if isinstance(unit, XNORNet) and unit.activation_scale:
+            raise UserError("the engine has no XNOR-Net with activation scales: leave them out")
+        if unit.norm_first:
+            first = _norm(unit.norm)
+            bits = self.bits_of(x, first["norm_a"], first["norm_b"])
         else:
             zero = np.zeros(self.tensors[x].channels, np.float32)
-            bits = self.bits_of(x, zero if conv.alpha is None else _flat(conv.alpha))
-        return self.binary(bits, unit, residual if unit.adds else -1, shuffle)
-
-    def binary(self, bits: int, unit: Binary, residual: int, shuffle: int = 1) -> int:
-        conv = unit.conv
-        binarizer = WEIGHTS[conv.weights]
-        latent = conv.weight if binarizer.latent is None else binarizer.latent(conv.weight)
-        scale = torch.ones(len(latent)) if binarizer.scale is None else binarizer.scale(latent)
-        arrays = {"weight": (latent > 0).to(torch.uint8).numpy(), "scale": _flat(scale)}
-        norm = getattr(unit, "norm", None)
-        if isinstance(norm, nn.BatchNorm2d) and not isinstance(unit, XNORNet):
-            arrays["norm_a"], arrays["norm_b"] = _norm(norm)
-        inside = unit.inside if isinstance(unit, BinaryUnit) else True
-        rest: dict[str, Any] = {"residual": residual, "shuffle": shuffle}
-        rest["place"] = "none" if residual < 0 else "after" if inside else "before"
-        if not isinstance(unit, BinaryUnit):
-            # BNN's Hardtanh, BTM's PReLU and XNOR-Net's ReLU; others have none.
-            name = type(unit).__name__
-            acts = {"BNN": nn.Hardtanh(), "XNORNet": nn.ReLU()}
-            activation = getattr(unit, "activation", acts.get(name, nn.Identity()))
-        else:
-            activation = unit.activation
-        rest |= self.activation(activation, len(latent), arrays)
-        # A PixelShuffle stands between RPReLU's ζ and the nearest residual.
+            bits = self.bits_of(x, zero if unit.conv.alpha is None else _flat(unit.conv.alpha))
+        latent, scale = unit.conv.latent, WEIGHTS[unit.conv.weights].scale
+        scales = torch.ones(len(latent)) if scale is None else scale(latent)
+        arrays = {"weight": (latent > 0).to(torch.uint8).numpy(), "scale": _flat(scales)}
+        if not unit.norm_first:
+            arrays |= _norm(unit.norm)
+        rest: dict[str, Any] = {"place": "none", "shuffle": shuffle}
+        if residual >= 0 and unit.place != "none":
+            rest |= {"place": unit.place, "residual": residual}
+        rest |= _activation(unit.activation, len(latent), arrays)
+        # The PixelShuffle is between RPReLU's ζ and the nearest-upsampled residual.
         rest["zeta_first"] = "zeta" in arrays and (shuffle > 1 or rest["place"] != "after")
         size = Tensor("floats", len(latent) // shuffle**2, self.tensors[bits].scale * shuffle)
         return self.add("binary", (bits,), size, arrays=arrays, **rest)
 
-    @staticmethod
-    def activation(module: nn.Module, channels: int, arrays: dict[str, Array]) -> dict[str, Any]:
-        match module:
-            case RPReLU():
-                arrays["beta"] = _flat(module.beta)
-                if module.gamma is not None and module.zeta is not None:
-                    arrays["gamma"], arrays["zeta"] = _flat(module.gamma), _flat(module.zeta)
-                return {"activation": "prelu"}
-            case nn.ReLU():
-                arrays["beta"] = np.zeros(channels, np.float32)
-                return {"activation": "prelu"}
-            case nn.Hardtanh():
-                return {"activation": "hardtanh"}
-            case nn.Identity():
-                return {}
-        raise UserError(f"the engine does not know the activation {type(module).__name__}")
+    def layer(self, x: int, layer: Unit | Layer, residual: int) -> int:
+        """A unit with ``residual``, or the full-precision layer that takes its place."""
+        return self.unit(x, layer, residual) if isinstance(layer, Unit) else self.conv(x, layer)
 
     # ---- parts --------------------------------------------------------------------------------
 
     def head(self, image: int) -> int:
-        head = self.network.head
-        if not isinstance(head.layer, BinaryUnit | Unit):
-            return self.conv(image, head.layer, slope=head.slope)
-        residual = -1
-        if head.layer.adds:
+        head, residual = self.network.head, -1
+        if isinstance(head.layer, Unit) and head.layer.place != "none":
             residual = self.add("repeat", (image,), Tensor("floats", head.width))
-        return self.unit(image, head.layer, residual)
+        return self.layer(image, head.layer, residual)
 
     def body(self, x: int) -> int:
         body = self.network.body
@@ -222,20 +179,18 @@ class _Compiler:
             match block:
                 case BinaryBlock():
                     residual = x if block.residual else -1
-                    *first, last = cast("list[Binary]", list(block.units))
+                    *first, last = cast("list[Unit]", list(block.units))
                     for unit in first:
                         x = self.unit(x, unit)
                     x = self.unit(x, last, residual)
                 case ResidualBlock():
                     residual = x
-                    *convs, last_conv = block.convs
+                    *convs, last_conv = cast("list[Layer]", list(block.convs))
                     for layer in convs:
-                        x = self.conv(x, layer, slope=0.0)
-                    slope = 0.0 if block.activated else None
-                    x = self.conv(x, last_conv, slope=slope, residual=residual, place="after")
+                        x = self.conv(x, layer)
+                    x = self.conv(x, last_conv, residual=residual, place="after")
                 case ConvBlock():
-                    a, b = _norm(block.norm)
-                    x = self.conv(x, block.conv, slope=0.0, more={"norm_a": a, "norm_b": b})
+                    x = self.conv(x, block.conv, block)
                 case _:
                     raise UserError(f"the engine does not know {type(block).__name__}")
         return x
@@ -255,27 +210,25 @@ class _Compiler:
         return x
 
     def upsampling(self, x: int) -> int:
-        up = cast("SRResNet", self.network).upsampling
-        for step, layer in zip(up.steps, up.up, strict=True):
-            if isinstance(layer, BinaryUpsample):
-                x = self.unit(x, layer.unit, x, shuffle=step)
+        upsampling = cast("SRResNet", self.network).upsampling
+        for up in upsampling.up:
+            if isinstance(up, BinaryUpsample):
+                x = self.unit(x, up.unit, x, shuffle=up.scale)
             else:
-                x = self.conv(x, layer, shuffle=step, slope=0.1)
-        if isinstance(up.hr, BinaryUnit | Unit):
-            return self.unit(x, up.hr, x)
-        return self.conv(x, up.hr, slope=0.1)
+                x = self.conv(x, cast("Layer", up))
+        return self.layer(x, upsampling.hr, x)
 
     def tail(self, x: int, skip: int) -> int:
         layer = self.network.tail.layer
         channels = self.network.channels
         size = Tensor("planes", channels, self.network.scale)
-        if not isinstance(layer, BinaryUnit | Unit):
+        if not isinstance(layer, Unit):
             return self.add("narrow", (x,), size, residual=skip, arrays=_weights(layer))
         residual = self.add("repeat", (skip,), Tensor("floats", channels, size.scale))
-        if layer.adds:
+        if layer.place != "none":
             return self.unit(x, layer, residual)
         x = self.unit(x, layer)
-        # The unit ends in its activation; what it leaves out is added by one that does nothing.
+        # The unit has no residual, so an identity convolution adds the skip.
         eye = np.zeros((channels, channels, 3, 3), np.float32)
         eye[range(channels), range(channels), 1, 1] = 1
         size = self.tensors[x]
@@ -284,26 +237,47 @@ class _Compiler:
         )
 
 
-def _weights(layer: nn.Module) -> dict[str, Array]:
-    """The arrays of a convolution whose activations are full-precision."""
-    found: dict[str, Array] = {}
+def _weights(layer: Layer) -> dict[str, Array]:
+    """The arrays of a convolution of full-precision activations."""
     if isinstance(layer, BinaryWeightConv2d):
-        found["weight"] = (layer.weight > 0).to(torch.uint8).numpy()
-        found["magnitude"] = _flat(mean_magnitude(layer.weight))
-    elif isinstance(layer, nn.Conv2d):
-        found["weight"] = layer.weight.detach().float().numpy().copy()
+        arrays = {
+            "weight": (layer.weight > 0).to(torch.uint8).numpy(),
+            "magnitude": _flat(mean_magnitude(layer.weight)),
+        }
     else:
-        raise UserError(f"the engine does not know {type(layer).__name__}")
+        arrays = {"weight": layer.weight.detach().float().numpy().copy()}
     if layer.bias is not None:
-        found["bias"] = _flat(layer.bias)
-    return found
+        arrays["bias"] = _flat(layer.bias)
+    return arrays
 
 
-def _norm(norm: nn.BatchNorm2d) -> tuple[Array, Array]:
-    """What BatchNorm multiplies by and adds, in float32 as PyTorch computes them."""
+def _norm(norm: nn.Module | None) -> dict[str, Array]:
+    """BatchNorm by running statistics as a factor and a term, rounded as PyTorch rounds them."""
+    if not isinstance(norm, nn.BatchNorm2d):
+        return {}
     mean, var = cast("torch.Tensor", norm.running_mean), cast("torch.Tensor", norm.running_var)
-    a = (1 / torch.sqrt(var + norm.eps)) * norm.weight
-    return _flat(a), _flat(norm.bias - mean * a)
+    factor = (1 / torch.sqrt(var + norm.eps)) * norm.weight
+    return {"norm_a": _flat(factor), "norm_b": _flat(norm.bias - mean * factor)}
+
+
+def _activation(module: nn.Module, channels: int, arrays: dict[str, Array]) -> dict[str, Any]:
+    """The operation's field for the activation, whose arrays are added to ``arrays``."""
+    match module:
+        case RPReLU():
+            arrays["beta"] = _flat(module.beta)
+            if module.gamma is not None and module.zeta is not None:
+                arrays["gamma"], arrays["zeta"] = _flat(module.gamma), _flat(module.zeta)
+        case nn.ReLU():
+            arrays["beta"] = np.zeros(channels, np.float32)
+        case nn.LeakyReLU():
+            arrays["beta"] = np.full(channels, module.negative_slope, np.float32)
+        case nn.Hardtanh():
+            return {"activation": "hardtanh"}
+        case nn.Identity():
+            return {}
+        case _:
+            raise UserError(f"the engine does not know the activation {type(module).__name__}")
+    return {"activation": "prelu"}
 
 
 def _flat(tensor: torch.Tensor) -> Array:

@@ -1,4 +1,4 @@
-"""What the compiled library runs on here, and why."""
+"""The path that runs networks here, native or torch, and the reason for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bbnas.native import ISAS, LIBRARY, build, choose_isa, isas, library
 
 
 def examine() -> dict[str, Any]:
-    """Path in use (``native`` or ``torch``) with its reason, instruction sets, compiler, cores."""
+    """The path (``native`` or ``torch``), its reason, instruction sets, compiler and cores."""
     found = library()
     reason = found if isinstance(found, str) else f"{LIBRARY.name} is compiled and loads"
     try:
@@ -44,7 +44,7 @@ def examine() -> dict[str, Any]:
 
 
 def engine(isa: str) -> str:
-    """What runs models on ``isa``: the compiled library's fingerprint, or torch's version."""
+    """The version of the engine of ``isa``: the library's fingerprint, or torch's version."""
     if isa == "torch":
         return f"torch {version('torch')}"
     stamp = LIBRARY.with_suffix(".stamp")

@@ -1,23 +1,25 @@
-"""Networks for other runtimes: a program as an OpenVINO or an ONNX model.
+"""Export of a program to other runtimes, as an OpenVINO or an ONNX model.
 
-Both take an LQ image, float32 (N, C, H, W) in 0..1, as ``lq`` and make ``hq``, float32
-(N, C, s·H, s·W), neither clamped nor rounded; N, H and W are free. ONNX computes everything in
-floating point. OpenVINO counts bits: activations and weights of its ``BinaryConvolution`` are u1.
-Each operation is written as :mod:`bbnas.engine.reference` computes it.
+The input ``lq`` is an LQ image, float32 (N, C, H, W) in 0..1. The output ``hq`` is float32
+(N, C, s·H, s·W), neither clamped nor rounded. N, H and W are free. ONNX computes everything in
+floating point. OpenVINO counts bits: the activations and weights of its ``BinaryConvolution`` are
+u1. Each operation computes what :mod:`bbnas.engine.reference` computes.
 
-What OpenVINO's CPU plugin wants of a ``BinaryConvolution``, as its source says and runs of 2025.4
-to 2026.4 show; all but the first it does not check, and computes something else. (2026.3 computes
-something else in any case: openvino#37528.)
+The CPU plugin of OpenVINO has four requirements for a ``BinaryConvolution``, found in its source
+and in runs of 2025.4 to 2026.4. It checks only the first; if another one is violated, the result
+is wrong. (2026.3 computes a wrong result in any case: openvino#37528.)
 
-- images of fixed size: ``model.reshape([1, C, H, W])`` before ``compile_model``;
-- 0 and 1 from its ``FakeQuantize``, not −1 and 1, and weights packed from the lowest bit;
-- a multiple of 8 input channels. Others are added in pairs, which are −1 everywhere and whose
-  weights are 1 and −1, so their sum is 0 at every tap. An odd number has no such pairs: there
-  the convolution of the ±1 is a floating-point one;
-- no bits that are all that is made of a sum with a residual: it reads that as bits as well.
+- Images have a fixed size: call ``model.reshape([1, C, H, W])`` before ``compile_model``.
+- ``FakeQuantize`` gives 0 and 1, not −1 and 1, and weights are packed from the lowest bit.
+- The number of input channels is a multiple of 8. The export adds missing channels in pairs, which
+  are −1 everywhere and whose weights are 1 and −1, so that each pair sums to 0 at every tap. An
+  odd number cannot be filled with pairs; there the export writes a floating-point convolution.
+- A sum with a residual has a reader besides the bits, because otherwise the plugin reads the
+  residual as bits too.
 
-A floating-point convolution of ±1 is rounded, which changes nothing: without it runtimes fold the
-scale that follows into the weights, sums of 0 become ±1e-9, and the next signs differ.
+The export rounds each floating-point convolution of ±1, whose sums are whole numbers. Without
+rounding, runtimes fold the following scale into the weights, sums of 0 become ±1e-9, and the
+following signs differ.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ from bbnas import __version__
 from bbnas.engine.program import Array, Op, Program, check, full_precision
 from bbnas.errors import UserError
 
-# Of what a graph is made: a runtime's own node or the name of one.
+# A node of a runtime's graph, or its name.
 Node = Any
 
 
 @dataclass(frozen=True)
 class Exported:
-    """The files written, and how many of the binary convolutions count bits in them."""
+    """The written files with their bytes, and how many binary convolutions count bits."""
 
     files: dict[Path, int]
     binary_layers: int
@@ -49,7 +51,7 @@ class Exported:
 
 
 class _Graph(Protocol):
-    """The operations that a runtime's graph is built of; arrays are of a channel each."""
+    """The operations of a runtime's graph. An Array argument has one value a channel."""
 
     def mul(self, x: Node, y: Node | Array) -> Node: ...
     def add(self, x: Node, y: Node | Array) -> Node: ...
@@ -66,9 +68,9 @@ class _Graph(Protocol):
 
 
 def _build(program: Program, graph: _Graph, image: Node) -> Node:
-    """The output of ``program`` on ``image``, in operations of ``graph``."""
+    """The node of the output of ``program`` on ``image``, built with operations of ``graph``."""
     found: dict[int, Node] = {}
-    # What bits are made of: they are 1 where the node is above the threshold.
+    # The node and threshold of each tensor of bits: a bit is 1 where the node is above it.
     bits: dict[int, tuple[Node, Array]] = {}
     for op in program.ops:
         if op.kind == "output":
@@ -85,7 +87,7 @@ def _build(program: Program, graph: _Graph, image: Node) -> Node:
                 y = graph.add(graph.mul(y, threshold), op.arrays["pack_b"])
                 threshold = np.zeros_like(threshold)
             if op.kind == "binary" and op.residual >= 0 and op.output < 0:
-                # Bits of a sum: the comparison keeps OpenVINO from fusing the two.
+                # The comparison prevents OpenVINO from fusing the sum with the bits.
                 y, threshold = graph.sign(y, threshold), np.zeros_like(threshold)
             bits[op.bits] = (y, threshold)
     raise AssertionError("a program ends with its output")
@@ -160,7 +162,7 @@ def _epilogue(program: Program, op: Op, graph: _Graph, y: Node, residual: Node |
 
 
 def _wide(value: Node | Array) -> Node | Array:
-    """An array as it multiplies (N, C, H, W)."""
+    """``value``; an array is reshaped to (1, C, 1, 1)."""
     if isinstance(value, np.ndarray):
         return np.ascontiguousarray(value, np.float32).reshape(1, -1, 1, 1)
     return value
@@ -287,12 +289,12 @@ def _write_openvino(program: Program, path: Path) -> Exported:
     from bbnas.files import write_atomically
 
     model, one_bit = _openvino(program)
-    from openvino import save_model  # which is there, now that the model is
+    from openvino import save_model  # _openvino has checked that the package is installed
 
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "model.xml"
         save_model(model, draft, compress_to_fp16=False)
-        # The weights first: what the .xml says of them is there when it is.
+        # The .bin comes first, so that an .xml never lacks its weights.
         contents = {end: draft.with_suffix(end).read_bytes() for end in (".bin", ".xml")}
     for end, content in contents.items():
         write_atomically(path.with_suffix(end), content)
@@ -302,7 +304,7 @@ def _write_openvino(program: Program, path: Path) -> Exported:
 
 # ---- ONNX -------------------------------------------------------------------------------------
 
-OPSET, IR = 17, 8  # of 2022: what runtimes of today and of some years ago read
+OPSET, IR = 17, 8  # ONNX's versions of 2022, which runtimes since then read
 
 
 class _ONNX:
@@ -412,7 +414,7 @@ def _write_onnx(program: Program, path: Path) -> Exported:
 
 # ---- both -------------------------------------------------------------------------------------
 
-# format → the file's suffix and who writes it
+# Format → (suffix of its file, function that writes it).
 FORMATS: dict[str, tuple[str, Callable[[Program, Path], Exported]]] = {
     "openvino": (".xml", _write_openvino),
     "onnx": (".onnx", _write_onnx),
@@ -443,5 +445,5 @@ def _binary_layers(program: Program) -> int:
 
 
 def _origin(program: Program) -> dict[str, str]:
-    """What the model was made of, for people."""
+    """Task, design and bbnas version, as labels for people."""
     return {"task": program.task, "design": json.dumps(dict(program.design)), "by": __version__}

@@ -1,4 +1,4 @@
-r"""The .bbn file: a program, packed.
+r"""The .bbn file stores a packed program.
 
 ========= ======================================================================================
 bytes     content
@@ -9,7 +9,7 @@ bytes     content
 16–19     bytes of the header as JSON
 20–23     0
 24–31     bytes of the whole file
-32–63     SHA-256 of all that follows
+32–63     SHA-256 of all bytes from 64 on
 64–       header: JSON in UTF-8, deflated (zlib), then zeros to a multiple of 64
 …         the arrays, each at a multiple of 64 bytes from the file's beginning
 ========= ======================================================================================
@@ -52,10 +52,10 @@ _FIELDS = {f.name: f for f in fields(Op) if f.name not in ("kind", "arrays")}
 
 
 def write_program(program: Program, path: Path) -> int:
-    """Write ``program`` in one atomic step; returns the bytes written.
+    """Write ``program`` in one atomic step; returns the number of bytes written.
 
     Raises:
-        UserError: the program is not one that the engine can run.
+        UserError: the engine cannot run the program.
         OSError: the file cannot be written.
     """
     from bbnas.files import write_atomically
@@ -106,22 +106,28 @@ def _packed(array: Array) -> bytes:
 
 
 def read_program(path: Path) -> Program:
-    """The program of a .bbn file, checked in full: checksum, sizes, each field of each operation.
+    """The program of a .bbn file, after checking its checksum, sizes and every field.
 
     Raises:
-        UserError: it is missing, truncated, damaged, of a newer version, or no program.
+        UserError: the file is missing, truncated, damaged, of a newer version, or not a program.
     """
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a .bbn file in it")
     if not path.exists():
         raise UserError(f"{path}: no such model; make one with bbnas pack")
     if path.stat().st_size > _MAX_FILE:
-        raise UserError(f"{path}: larger than any model of bbnas; check the path")
+        raise UserError(
+            f"{path}: larger than {_MAX_FILE} bytes, so no model of bbnas; check the path"
+        )
     return from_bytes(path.read_bytes(), str(path))
 
 
 def from_bytes(content: bytes, where: str) -> Program:
-    """As :func:`read_program`, of a file's content."""
+    """The program of a .bbn file's content; ``where`` names the file in errors.
+
+    Raises:
+        UserError: see :func:`read_program`.
+    """
     try:
         program = _parse(content)
     except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
@@ -223,7 +229,7 @@ def _unpacked(raw: memoryview, kind: Any, shape: list[Any]) -> Array:
 
 def _is(value: Any, kind: Any) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ValueError(f"{str(value)[:40]!r} where another type belongs")
+        raise ValueError(f"{str(value)[:40]!r} is of the wrong type")
     return value
 
 
@@ -242,9 +248,9 @@ def _list(value: Any, most: int) -> list[Any]:
 
 
 def explain(program: Program, cost: Cost | None = None) -> Iterator[tuple[str, int, str]]:
-    """Each byte of the program's file: (content, bytes, note) rows, the last one their sum.
+    """Rows (content, bytes, note) that account for every byte of the file; the last is the sum.
 
-    ``cost`` (:func:`bbnas.cost.count`) adds to the weights what the paper's Params counts of them.
+    ``cost`` (:func:`bbnas.cost.count`) adds the paper's Params, in bytes, to the last note.
     """
     content = to_bytes(program)
     stored = _PREFIX.unpack_from(content)[2]

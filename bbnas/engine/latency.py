@@ -1,7 +1,7 @@
-"""How long a design takes on this machine: the engine's time, beside a reference workload's.
+"""The latency of a design on this machine: the engine's time relative to a reference workload's.
 
-A neighbour on the machine slows the design and the reference alike, so their ratio stays. On one
-thread both are timed by the processor's clock of that thread, which does not run while others do.
+Other load on the machine slows the design and the reference alike, so their ratio stays the same.
+On one thread both are measured in CPU time of that thread, which stops while other threads run.
 """
 
 from __future__ import annotations
@@ -27,20 +27,22 @@ from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.tasks import LQ_SIZE, Task, get_task
 
-# A measurement ends after so many seconds of the design's own runs, the one that warms up among
-# them, or after so many runs; there is one at least.
+# The time, in seconds of the design's own runs including the warm-up, and the number of runs after
+# which a measurement ends. There is at least one run.
 SECONDS, MOST_RUNS = 1.5, 50
-# Runs of the reference alone, of which the fastest quarter tells its time on a quiet machine.
+# Runs of the reference alone; the fastest quarter estimates its time on a quiet machine.
 REFERENCE_RUNS = 20
 
 
 def setting(
     lq: tuple[int, int] = LQ_SIZE, threads: int = 1, isa: str | None = None
 ) -> LatencySetting:
-    """The setting of a measurement here and now.
+    """The setting of a measurement in this process on this machine.
+
+    ``lq`` is the width and height of the LQ image in pixels.
 
     Raises:
-        UserError: an instruction set that cannot be run here.
+        UserError: the instruction set cannot run here.
     """
     from bbnas.engine.doctor import engine
 
@@ -49,7 +51,10 @@ def setting(
 
 
 def shape_of(program: Program) -> str:
-    """A key that programs share which differ in their numbers alone: they take the same time."""
+    """A key that is equal for programs which differ only in the values of their arrays.
+
+    Such programs take the same time.
+    """
 
     def plain(value: Any) -> Any:
         return [str(value.dtype), list(value.shape)]
@@ -65,21 +70,21 @@ def shape_of(program: Program) -> str:
 
 
 def program_of(design: Design, task: Task) -> Program:
-    """The program of an untrained network: weights do not change its time."""
+    """The program of an untrained network of ``design``; weights do not change its time."""
     return compile_network(build(design, task).eval(), task)
 
 
 class Stopwatch:
     """Measures programs in one setting.
 
-    ``reference`` (seconds) is the time of the reference workload on the quiet machine where it is
-    known from an earlier measurement; else it is found here, so that what one process measures
-    stays comparable with what another one did.
+    ``reference`` is the time of the reference workload on the quiet machine, in seconds, from an
+    earlier measurement; None measures it. Processes that share it measure comparable latencies.
     """
 
     def __init__(self, where: LatencySetting, reference: float | None = None) -> None:
         self.setting = where
-        # Binary and full-precision layers, threshold, PixelShuffle, in a few milliseconds.
+        # The reference workload has binary and full-precision layers, thresholds and PixelShuffle,
+        # and takes a few milliseconds.
         task = get_task("sr2")
         design = load_design("bbcu-m", task).replace(depth=4)
         self._reference = self._runner(program_of(design, task), (160, 90))
@@ -107,7 +112,7 @@ class Stopwatch:
         )
 
     def _runner(self, program: Program, lq: tuple[int, int]) -> Callable[[], float]:
-        """A function that runs the program once and returns the seconds that it took."""
+        """A function that runs the program once and returns its time in seconds."""
         model = Model(program, self.setting.isa, self.setting.threads)
         image = np.random.default_rng(0).integers(0, 256, (lq[1], lq[0], model.channels), np.uint8)
         alone = self.setting.threads == 1 and self.setting.isa != "torch"

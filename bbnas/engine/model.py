@@ -1,4 +1,4 @@
-"""Model: a program ready to restore images."""
+"""Model restores images with a program."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 Pixels = NDArray[np.uint8]
 
-# Image sides that the library's arithmetic is made for.
+# The largest image, in LQ pixels a side and in all, that the library's arithmetic supports.
 MAX_SIDE, MAX_PIXELS = 1 << 17, 1 << 28
 
 
 @dataclass(frozen=True)
 class OpTime:
-    """CPU time of one operation in a profiled run, in seconds over all threads."""
+    """One operation's CPU time in a profiled run: seconds, summed over the threads."""
 
     index: int
     part: str
@@ -38,12 +38,14 @@ class OpTime:
 class Model:
     """Restores images with a packed network, by 1-bit operations.
 
-    ``isa`` names the instruction set (avx512, avx2, neon, portable, or torch for the path without
-    a compiled library); by default $BBNAS_ISA or the best one. ``threads``: 0 for all cores. All
-    give the same output, but torch, whose full-precision sums are in another order.
+    ``isa`` names the instruction set: avx512, avx2, neon, portable, or torch, which needs no
+    compiled library. The default is $BBNAS_ISA, or else the best one. ``threads`` is the number of
+    threads, 0 for all cores. All instruction sets give the same output except torch, which adds
+    full-precision products in another order.
 
     Raises:
-        UserError: an unknown instruction set, or one that cannot be run here.
+        UserError: the instruction set is unknown or cannot run here, ``threads`` is negative, or
+            the program is not valid.
     """
 
     def __init__(self, program: Program, isa: str | None = None, threads: int = 1) -> None:
@@ -65,23 +67,25 @@ class Model:
 
     @property
     def reach(self) -> int:
-        """How far, in LQ pixels, an input pixel can change the output."""
+        """The distance, in LQ pixels, at which an input pixel can still change the output."""
         return self.program.reach
 
     @property
     def peak_bytes(self) -> int:
-        """Bytes that the last run needed beside its input, its output and the weights."""
+        """Bytes of memory of the last run, without its input, its output and the weights."""
         return 0 if self._native is None else self._native.peak_bytes
 
     def __call__(self, image: NDArray[Any], tile: int | None = None) -> Pixels:
-        """The restored image: (H, W, C) or, for C = 1, (H, W) → s times that size, uint8.
+        """The restored image, uint8: (H, W, C) or, for C = 1, (H, W) → s·H, s·W.
 
-        ``image`` is uint8, or float in 0..1. ``tile`` bounds the side in LQ pixels of what is
-        worked on at once, with the same result; None takes the image whole.
+        ``image`` is uint8, or float in 0..1. ``tile`` is the largest side, in LQ pixels, of the
+        piece that is restored at once; it does not change the result. None restores the whole
+        image at once.
 
         Raises:
-            UserError: another number of channels or type, no pixels, or no memory for them.
-            FloatingPointError: the output is not finite (checked of tiles only).
+            UserError: the image has another number of channels, another type or no pixels, or
+                there is not enough memory.
+            FloatingPointError: the output of a tile is not finite.
         """
         whole = self._checked(image)
         if tile is not None and max(whole.shape[:2]) > tile:
@@ -95,21 +99,23 @@ class Model:
         return restored[..., 0] if image.ndim == 2 else restored
 
     def run(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """As a call, but float32, not clamped and not rounded."""
+        """The restored image as float32, neither clamped nor rounded; otherwise as a call."""
         whole = self._checked(image)
         out = np.empty(self._size(whole), np.float32)
         self._run(whole, out)
         return out[..., 0] if image.ndim == 2 else out
 
     def restore_tensor(self, lq: torch.Tensor) -> torch.Tensor:
-        """(1, C, H, W) float32 in 0..1 → (1, C, s·H, s·W), as a network of bbnas is called."""
+        """(1, C, H, W) float32 in 0..1 → (1, C, s·H, s·W), the interface of a network of bbnas."""
         import torch
 
         image = lq[0].permute(1, 2, 0).contiguous().numpy()
         return torch.from_numpy(self.run(image)).permute(2, 0, 1).unsqueeze(0)
 
     def profile(self, height: int, width: int, runs: int = 3) -> list[OpTime]:
-        """The time of each operation on an image of that size: the fastest of ``runs``.
+        """The time of each operation on an image of ``height``×``width`` LQ pixels.
+
+        It is the shortest time of ``runs`` runs.
 
         Raises:
             UserError: there is no compiled library.
@@ -119,7 +125,7 @@ class Model:
         image = np.random.default_rng(0).random((height, width, self.channels), np.float32)
         out = np.empty(self._size(self._checked(image)), np.uint8)
         best = [math.inf] * len(self.program.ops)
-        for _ in range(runs + 1):  # the first one warms up
+        for _ in range(runs + 1):  # one more than `runs`, to warm up
             self._native.run(image, out, self.threads, profile=True)
             best = [min(pair) for pair in zip(best, self._native.times, strict=True)]
         ops = enumerate(zip(self.program.ops, best, strict=True))
@@ -165,7 +171,7 @@ def load(path: str | Path, isa: str | None = None, threads: int = 1) -> Model:
     """The model of a .bbn file.
 
     Raises:
-        UserError: as :func:`bbnas.engine.file.read_program` and :class:`Model`.
+        UserError: see :func:`bbnas.engine.file.read_program` and :class:`Model`.
     """
     from bbnas.engine.file import read_program
 

@@ -1,4 +1,4 @@
-"""The library's engine, by ctypes: a checked Program in, a handle that runs it out."""
+"""The compiled engine, called by ctypes: turns a checked Program into a handle that runs it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from bbnas.engine.program import (
 from bbnas.errors import UserError
 from bbnas.native import LIBRARY, library
 
-LANES = 16  # channels are padded to whole vectors of 16
+LANES = 16  # channels of one vector; arrays are padded to a multiple of it (engine.h)
 
 _FLOATS = (
     "bias", "scale", "norm_a", "norm_b", "gamma", "beta", "zeta", "pack_a", "pack_b",
@@ -63,10 +63,10 @@ class _Image(ctypes.Structure):
 
 @cache
 def _engine() -> ctypes.CDLL:
-    """The library, its functions' types set.
+    """The library, with the types of its functions declared.
 
     Raises:
-        UserError: there is none, or its structures are not those above.
+        UserError: there is no library, or its structures differ from those above.
     """
     found = library()
     if isinstance(found, str):
@@ -88,20 +88,22 @@ def _engine() -> ctypes.CDLL:
 
 
 def counting(isa: str, times: int) -> None:
-    """``times`` counts of 16 outputs and three words each, in registers alone.
+    """Count the bits of 16 outputs and three words ``times`` times, in registers alone.
+
+    The time of this call bounds the speed of a 1-bit convolution.
 
     Raises:
-        UserError: no library.
+        UserError: there is no library.
     """
     _engine().bbn_counting(isa.encode(), times)
 
 
 class Native:
-    """A program in the library, on one instruction set. ``program`` has been checked."""
+    """A program in the library, on one instruction set. The caller has checked ``program``."""
 
     def __init__(self, program: Program, isa: str) -> None:
         found = self._library = _engine()
-        self._keep: list[Any] = []  # arrays that the library reads
+        self._arrays: list[Any] = []  # kept alive because the library reads them
         self._handle: int | None = None
         tensors = (_Tensor * len(program.tensors))(
             *(_Tensor(KINDS.index(t.kind), t.channels, t.scale) for t in program.tensors)
@@ -119,7 +121,9 @@ class Native:
             self._library.bbn_destroy(self._handle)
 
     def run(self, image: Array, out: Array, threads: int, profile: bool = False) -> None:
-        """(H, W, C) → ``out`` (s·H, s·W, C), each uint8 or float32, of any strides.
+        """Write the restored ``image`` (H, W, C) to ``out`` (s·H, s·W, C).
+
+        Each is uint8 or float32 and may have any strides.
 
         Raises:
             UserError: there is not enough memory.
@@ -145,7 +149,7 @@ class Native:
 
     @property
     def times(self) -> list[float]:
-        """Seconds of each operation in the last profiled run."""
+        """The seconds of each operation in the last profiled run."""
         seconds = np.zeros(self._count)
         self._library.bbn_times(self._handle, seconds.ctypes.data)
         return [float(s) for s in seconds]
@@ -169,7 +173,7 @@ class Native:
             arrays.pop(laid_out, None)
         affine = "pack_b" in arrays
         if "threshold" in arrays:
-            # Where there is no channel no bit is set.
+            # The bits of padding channels must be 0: no value is above infinity.
             fill = 0.0 if affine else math.inf
             arrays["pack_a"] = _padded(arrays.pop("threshold"), 1, fill)
         if affine:
@@ -199,7 +203,7 @@ class Native:
         )
 
     def _pointer(self, array: Array) -> int:
-        self._keep.append(array)
+        self._arrays.append(array)
         return int(array.ctypes.data)
 
 
@@ -214,7 +218,7 @@ def _up(channels: int) -> int:
 
 
 def _shuffled(array: Array, shuffle: int) -> Array:
-    """(s²·C, …) → (s², C padded, …): by position in PixelShuffle's square."""
+    """(s²·C, …) → (s², C padded, …), ordered by the position in PixelShuffle's square."""
     parts = array.reshape(-1, shuffle**2, *array.shape[1:]).swapaxes(0, 1)
     out = np.zeros((shuffle**2, _up(parts.shape[1]), *array.shape[1:]), array.dtype)
     out[:, : parts.shape[1]] = parts
@@ -243,14 +247,15 @@ def _narrow(weight: Array) -> Array:
 
 
 def _binary(weight: Array, shuffle: int) -> tuple[Array, Array]:
-    """Words (s², 3, words, 3, C_out padded) of 32 input channels, and the borders.
+    """Words (s², 3, words, 3, C_out padded) of 32 input channels, and border terms.
 
-    The words are, of each column of taps, those of the upper two and the parity of all three.
+    A column of three taps is stored as the words of its upper two taps and the parity of all
+    three.
 
-    Over all nine taps the kernel counts P = popcount(x XOR w), where a tap beyond the image has
-    x = 0 and so counts the ones of its weights. The true sum, over the v taps within, is
-    v·C_in + 2·(those ones) − 2·P: the first two terms, by which of the four borders the pixel
-    touches, are (s², 16, C_out padded).
+    The kernel counts P = popcount(x XOR w) over all nine taps. A tap outside the image has x = 0,
+    so it counts the ones of its weights. The true sum over the v taps inside is
+    v·C_in + 2·(ones of the taps outside) − 2·P. The border terms are the first two summands,
+    (s², 16, C_out padded), indexed by the set of image borders that the pixel touches.
     """
     out, channels = weight.shape[:2]
     words = -(-channels // 32)
@@ -259,7 +264,7 @@ def _binary(weight: Array, shuffle: int) -> tuple[Array, Array]:
     packed = np.packbits(wide.transpose(0, 2, 3, 1), axis=-1, bitorder="little").view("<u4")
     packed[:, 2] ^= packed[:, 0] ^ packed[:, 1]
     laid = _shuffled(packed.astype(np.uint32), shuffle).transpose(0, 3, 4, 2, 1)
-    # Pad outputs see a sum too, which their scale of 0 takes away.
+    # Padding outputs get a sum too; their scale is 0.
     ones = _shuffled(weight.sum(1, dtype=np.int32), shuffle)  # (s², C_out padded, 3, 3)
     border = np.empty((shuffle**2, 16, ones.shape[1]), np.float32)
     for edge in range(16):

@@ -1,4 +1,4 @@
-"""Where a model's time goes: by operation, by part of the network and by kind of work."""
+"""A model's processor time by operation, by part of the network and by kind of work."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from bbnas.engine.model import Model
 from bbnas.engine.program import Program
 from bbnas.evaluation import LatencySetting
 
-# An operation's time is that of all that is fused with it: scale, normalisation, activation,
-# residual, PixelShuffle, and the bits that the next binary convolution sees.
+# The kind of work of each operation. Its time includes all that is fused with it: scale,
+# normalisation, activation, residual, PixelShuffle and the bits for the next binary convolution.
 WORK = {
     "binary": "1-bit convolution",
     "conv": "full-precision convolution",
@@ -26,7 +26,7 @@ WORK = {
 
 @dataclass(frozen=True)
 class LayerTime:
-    """One operation: its place in the network, what it does, seconds of processor time."""
+    """One operation: its part of the network, kind of work, and processor time in seconds."""
 
     index: int
     part: str
@@ -36,12 +36,12 @@ class LayerTime:
 
 
 def profile(program: Program, setting: LatencySetting, runs: int = 5) -> list[LayerTime]:
-    """The operations of ``program`` in order, each the fastest of ``runs``.
+    """The operations of ``program`` in order, each with its shortest time of ``runs`` runs.
 
-    Over several threads their processor times are added up.
+    The times are summed over threads.
 
     Raises:
-        UserError: there is no compiled library, which alone times its operations.
+        UserError: there is no compiled library, and torch does not time its operations.
     """
     model = Model(program, setting.isa, setting.threads)
     times = model.profile(setting.lq[1], setting.lq[0], runs)
@@ -63,7 +63,7 @@ def by_part_and_work(layers: list[LayerTime]) -> dict[tuple[str, str], float]:
 
 
 def _channels(program: Program, op: Any) -> str:
-    """``64→256`` as a layer makes them, before PixelShuffle."""
+    """Input and output channels of a layer before PixelShuffle, such as ``64→256``."""
     made = op.output if op.output >= 0 else op.bits
     out = (program.tensors[made].channels if made >= 0 else program.channels) * op.shuffle**2
     inputs = [program.tensors[t].channels for t in op.inputs]

@@ -1,14 +1,14 @@
-"""Program: a network as a flat list of operations, what the engine runs and a .bbn file holds.
+"""Program: a network as a flat list of operations. The engine runs it, a .bbn file stores it.
 
 A tensor is an image at ``scale`` times the LQ size, of one of three kinds: ``planes`` (a few
 full-precision channels), ``floats`` (features) or ``bits`` (features, one bit each: 1 is +1, 0
-is −1). Every operation makes a tensor, or two: ``output``, and in ``bits`` what the next binary
-convolution sees of it. With y the result of the operation's own work, ``s`` its ``shuffle``:
+is −1). An operation makes the tensor ``output``, the tensor ``bits``, which is the output
+binarized for the next binary convolution, or both. ``s`` is the operation's ``shuffle``:
 
 =========== =================================================================================
-input       planes of the image x: x·factor, or (x − mean)/std if they are there
+input       planes of the image x: x·factor, or (x − mean)/std if mean and std exist
 repeat      planes → floats: each channel ⌊n/c⌋ times, the first ones again (BBCU-H's residual)
-conv        planes or floats → floats: 3×3, zero padding, bias or none
+conv        planes or floats → floats: 3×3, zero padding, optional bias
 binary      bits → floats: 3×3 on ±1, zero padding after binarization (paper Eq. 1)
 narrow      floats → planes: conv to at most 4 channels, + residual
 bilinear    planes → planes at ``scale`` of the network
@@ -17,12 +17,13 @@ pack        planes or floats → bits alone
 output      planes or floats → the image: x/factor, or x·std + mean
 =========== =================================================================================
 
-``conv`` and ``binary`` make s²·C channels and go on, in this order: y·scale; y·norm_a + norm_b;
-+ residual if ``place`` is before; the activation: hardtanh, or prelu, max(z, 0) + β·min(z, 0) with
-z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after; + ζ if not ``zeta_first``;
-PixelShuffle s. The residual is a tensor of the input's size, whose channels are repeated s² times
-where s > 1. Bits are y > threshold, or y·threshold + pack_b > 0 if pack_b is there. These are
-PyTorch's operations in PyTorch's order: from equal inputs they make equal bits.
+``conv`` and ``binary`` convolve to s²·C channels y. Then follow, in this order: y·scale;
+y·norm_a + norm_b; + residual if ``place`` is before; the activation, hardtanh or prelu, which is
+max(z, 0) + β·min(z, 0) with z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after;
++ ζ if not ``zeta_first``; PixelShuffle s. A step whose array is absent is left out. The residual
+is a tensor of the input's size; if s > 1, each of its channels is repeated s² times. Bits are
+y > threshold, or y·threshold + pack_b > 0 if pack_b exists. These are PyTorch's operations in
+PyTorch's order, so equal inputs give equal bits.
 """
 
 from __future__ import annotations
@@ -39,16 +40,17 @@ from bbnas.errors import UserError
 Array = NDArray[Any]
 Kind = Literal["planes", "floats", "bits"]
 
-# In the order of enum OpKind in src/engine.cpp.
+# In the order of enum OpKind in src/plan.h.
 OPS = (
     "input", "pack", "repeat", "conv", "binary", "narrow", "accumulate", "bilinear", "output",
 )  # fmt: skip
-# In the order of the enums of src/engine.cpp and src/engine.h.
+# In the order of the enums of src/plan.h and src/engine.h.
 KINDS: tuple[Kind, ...] = ("planes", "floats", "bits")
 ACTIVATIONS = ("none", "prelu", "hardtanh")
 PLACES = ("none", "before", "after")
 
-# Bounds that no network of bbnas comes near: what a hostile file could make the engine allocate.
+# Upper bounds of what a hostile file can make the engine allocate; networks of bbnas are
+# far below them.
 MAX_OPS, MAX_TENSORS, MAX_CHANNELS, MAX_SHUFFLE = 2048, 4096, 1 << 12, 4
 
 
@@ -63,12 +65,13 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """One operation; tensors are named by their index, −1 is none.
+    """One operation. An index names a tensor; −1 is no tensor.
 
-    ``arrays`` are of the output's channels, s²·C in PyTorch's order before PixelShuffle, but
-    ``threshold`` and ``pack_b`` (C, after it), ``mean`` and ``std`` (C) and ``factors``
-    (inputs). ``weight`` is (s²·C, C_in, 3, 3): float32, or uint8 of 0 and 1, which are −1 and +1:
-    for ``binary``, and for the others where ``magnitude`` multiplies them, channel by channel.
+    ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, with three
+    exceptions: ``threshold`` and ``pack_b`` are (C), the channels after it, ``mean`` and ``std``
+    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3), float32 or uint8. In uint8, 0
+    is −1 and 1 is +1: so in ``binary``, and in a convolution with ``magnitude``, (s²·C), which
+    multiplies these weights.
     """
 
     kind: str
@@ -89,8 +92,8 @@ class Op:
 class Program:
     """A network for the engine.
 
-    ``scale``, ``channels`` (of the image) and ``reach`` as of a RestorationNetwork; ``design`` and
-    ``task`` say what it was made of, for people.
+    ``scale``, ``channels`` (of the image) and ``reach`` are those of the RestorationNetwork.
+    ``design`` and ``task`` are labels for people.
     """
 
     scale: int
@@ -102,7 +105,7 @@ class Program:
     task: str = ""
 
 
-# Arrays that an operation may have; the first of them it must.
+# The arrays that have one value per output channel before PixelShuffle.
 PER_CHANNEL = ("bias", "scale", "norm_a", "norm_b", "gamma", "beta", "zeta")
 _ARRAYS: dict[str, tuple[set[str], set[str]]] = {  # kind → needed, allowed
     "input": (set(), {"mean", "std"}),
@@ -137,10 +140,12 @@ _MAKES: dict[str, Kind] = {
 
 
 def check(program: Program, where: str = "program") -> None:
-    """That the engine can run ``program`` without reading or writing where it must not.
+    """Check that the engine can run ``program`` within the bounds of its memory.
+
+    ``where`` names the program in the error.
 
     Raises:
-        UserError: it cannot, and why.
+        UserError: a field of the program is invalid; the message names it.
     """
     try:
         _check_header(program)
@@ -150,12 +155,12 @@ def check(program: Program, where: str = "program") -> None:
                 _check_op(program, op, made)
             except ValueError as error:
                 raise ValueError(f"operation {index} ({op.kind}): {error}") from error
-        _need(len(made) == len(program.tensors), "a tensor is made by no operation")
+        _need(len(made) == len(program.tensors), "no operation makes one of the tensors")
         kinds = [op.kind for op in program.ops]
         _need(kinds[0] == "input" and kinds.count("input") == 1, "must start with one input")
         _need(kinds[-1] == "output" and kinds.count("output") == 1, "must end with one output")
         read = {t for op in program.ops for t in (*op.inputs, op.residual)}
-        _need(set(range(len(program.tensors))) <= read, "a tensor is read by no operation")
+        _need(set(range(len(program.tensors))) <= read, "no operation reads one of the tensors")
     except ValueError as error:
         raise UserError(
             f"{where}: not a program the engine can run ({error}); pack it again"
@@ -185,7 +190,7 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     _need(1 <= op.shuffle <= MAX_SHUFFLE, "shuffle out of range")
     _need(np.isfinite(op.factor) and op.factor != 0, "factor is 0 or not finite")
     for tensor in (*op.inputs, *([op.residual] if op.residual != -1 else [])):
-        _need(tensor in made, "reads a tensor that is not made yet")
+        _need(tensor in made, "reads a tensor before an operation makes it")
     for tensor in (op.output, op.bits):
         if tensor != -1:
             _need(
@@ -198,20 +203,26 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     layer = op.kind in ("conv", "binary")
     _need(op.output == -1 or program.tensors[op.output].kind == _MAKES.get(op.kind), "output kind")
     _need(op.bits == -1 or program.tensors[op.bits].kind == "bits", "bits kind")
-    _need(op.bits == -1 or layer or op.kind == "pack", "has no bits")
+    _need(op.bits == -1 or layer or op.kind == "pack", "only a convolution or pack makes bits")
     if op.kind == "pack":
-        _need(op.output == -1 and op.bits != -1, "makes bits alone")
+        _need(op.output == -1 and op.bits != -1, "must make bits and no output")
     elif op.kind == "output":
-        _need(not outputs, "makes no tensor")
+        _need(not outputs, "must not make a tensor")
     else:
-        _need(bool(outputs) and (layer or op.output != -1), "makes nothing")
-    _need(layer or (op.shuffle == 1 and op.activation == "none"), "is no layer")
-    _need(layer or op.place == "none", "has no place")
+        _need(bool(outputs) and (layer or op.output != -1), "must make a tensor")
+    _need(
+        layer or (op.shuffle == 1 and op.activation == "none"),
+        "only a convolution has a shuffle or an activation",
+    )
+    _need(layer or op.place == "none", "only a convolution has a place of the residual")
 
     many = op.kind == "accumulate"
     wanted = 0 if op.kind == "input" else 1
-    _need(1 <= len(op.inputs) <= MAX_OPS if many else len(op.inputs) == wanted, "inputs")
-    _need(all(t.kind in _READS[op.kind] for t in inputs), "reads a tensor of another kind")
+    _need(
+        1 <= len(op.inputs) <= MAX_OPS if many else len(op.inputs) == wanted,
+        "wrong number of inputs",
+    )
+    _need(all(t.kind in _READS[op.kind] for t in inputs), "reads a tensor of the wrong kind")
     _check_shapes(program, op, inputs, outputs)
     _check_arrays(op, inputs, outputs, program)
 
@@ -265,8 +276,8 @@ def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: 
         elif name == "factors":
             shape = (len(op.inputs),)
         bits = name == "weight" and (op.kind == "binary" or "magnitude" in names)
-        _need(array.dtype == (np.uint8 if bits else np.float32), f"{name} is of another type")
-        _need(array.shape == shape, f"{name} is of another shape")
+        _need(array.dtype == (np.uint8 if bits else np.float32), f"{name} has the wrong type")
+        _need(array.shape == shape, f"{name} has the wrong shape")
         if bits:
             _need(array.size == 0 or int(array.max()) <= 1, "weights are not bits")
         else:
@@ -274,7 +285,7 @@ def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: 
 
 
 def full_precision(op: Op) -> Array:
-    """The weight of a ``conv`` or ``narrow`` in float32, whatever it is stored as."""
+    """The weight of a ``conv`` or ``narrow`` in float32, however it is stored."""
     weight = op.arrays["weight"]
     if "magnitude" not in op.arrays:
         return weight

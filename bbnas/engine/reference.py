@@ -1,4 +1,4 @@
-"""A program in PyTorch: what runs where no library was compiled, and defines each operation."""
+"""A program in PyTorch. It defines each operation, and runs where there is no compiled library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bbnas.engine.program import Op, Program, full_precision
 
 @torch.inference_mode()
 def run(program: Program, image: Tensor) -> Tensor:
-    """From an LQ tensor (1, C, H, W) in 0..1 to an HQ tensor (1, C, s·H, s·W), not clamped."""
+    """LQ tensor (1, C, H, W) in 0..1 → HQ tensor (1, C, s·H, s·W), not clamped."""
     found: dict[int, Tensor] = {}
     for op in program.ops:
         arrays = {name: _tensor(array) for name, array in op.arrays.items()}

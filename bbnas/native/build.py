@@ -1,6 +1,6 @@
-"""Compiles the library, from a checkout, a wheel's build or by hand: python -m bbnas.native.build.
+"""Compiles the library: python -m bbnas.native.build, or the build of the package.
 
-Imports nothing of bbnas: the build of the package runs it before there is one.
+This module imports nothing of bbnas, because the build runs it before the package exists.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ SOURCES = Path(__file__).resolve().with_name("src")
 LIBRARY = Path(__file__).resolve().with_name("_native.so")
 COMPILERS = ("c++", "g++", "clang++")
 
-# No fused multiply-add but where the source says so: all instruction sets give the same bits.
+# -ffp-contract=off: the compiler fuses no multiply-add by itself, so that all instruction sets
+# give the same bits.
 FLAGS = (
     "-O3", "-std=c++17", "-fPIC", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden",
     "-pthread",
@@ -39,11 +40,11 @@ KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
 
 
 class NotBuiltError(Exception):
-    """Why there is no library."""
+    """The library could not be built; the message is the reason."""
 
 
 def compiler() -> str | None:
-    """$CXX, or the first C++ compiler that is found."""
+    """The path of $CXX, or of the first of ``COMPILERS`` on the path; None if there is none."""
     return next(
         (
             found
@@ -55,17 +56,18 @@ def compiler() -> str | None:
 
 
 def machine() -> str:
+    """The architecture, as a key of ``KERNELS`` where the library has vector kernels for it."""
     name = platform.machine().lower()
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
 def sanitized() -> bool:
-    """$BBNAS_SANITIZE=1: with the sanitizers that tests/engine/fuzz.py wants."""
+    """Whether to build with sanitizers ($BBNAS_SANITIZE=1), for tests/engine/fuzz.py."""
     return os.environ.get("BBNAS_SANITIZE") == "1"
 
 
 def fingerprint() -> str:
-    """Of the sources, flags and machine: a library that carries another is out of date."""
+    """A digest of sources, flags and machine; a library with another one is out of date."""
     digest = hashlib.sha256(repr((FLAGS, KERNELS, machine(), sanitized())).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.read_bytes())
@@ -73,17 +75,17 @@ def fingerprint() -> str:
 
 
 def build(library: Path = LIBRARY) -> bool:
-    """Compile the library if its sources changed; returns whether there was anything to do.
+    """Compile the library if its sources changed; returns whether it was compiled.
 
     Raises:
-        NotBuiltError: no compiler, not this platform, or it failed.
+        NotBuiltError: there is no compiler, the platform is not supported, or the compiler failed.
     """
     stamp = library.with_suffix(".stamp")
     wanted = fingerprint()
     if library.exists() and stamp.exists() and stamp.read_text() == wanted:
         return False
     if os.name != "posix":
-        raise NotBuiltError(f"the library is not made for {platform.system()}")
+        raise NotBuiltError(f"the library does not support {platform.system()}")
     program = compiler()
     if program is None:
         raise NotBuiltError("no C++ compiler was found (c++, g++, clang++ or $CXX)")
@@ -98,7 +100,7 @@ def build(library: Path = LIBRARY) -> bool:
 
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             list(pool.map(compile_unit, units))
-        # Moved into place whole: a process that has the old one loaded keeps it.
+        # Replaced in one step: a process that has loaded the old library keeps it.
         draft = library.with_name(f".{library.name}.{os.getpid()}")
         _run([program, "-shared", "-pthread", *extra, *objects.values(), "-o", str(draft)])
         draft.replace(library)

@@ -1,4 +1,4 @@
-"""Loads the compiled library and chooses among the instruction sets that it was compiled for."""
+"""Loads the compiled library and chooses one of its instruction sets."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 from bbnas.errors import UserError, unknown
 
-# $BBNAS_LIBRARY: another one, such as that with sanitizers which tests/engine/fuzz.py builds.
+# $BBNAS_LIBRARY names another library, such as the one with sanitizers of tests/engine/fuzz.py.
 LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_native.so"))
 ISAS = ("avx512", "avx2", "neon", "portable")  # best first
-VERSION = 3
+VERSION = 3  # of the C interface: bbn_version() of engine.cpp
 
 
 @cache
 def library() -> ctypes.CDLL | str:
-    """The library, or why there is none."""
+    """The library, or the reason why it cannot be used."""
     if not LIBRARY.exists():
         return "not compiled: no C++ compiler was found when bbnas was installed"
     try:
@@ -39,13 +39,13 @@ def isas() -> tuple[str, ...]:
 
 
 def choose_isa(isa: str | None = None) -> str:
-    """The instruction set to run: the one named, $BBNAS_ISA, or the best; "" for PyTorch.
+    """The instruction set to run: ``isa``, else $BBNAS_ISA, else the best; "" for PyTorch.
 
-    Portable code runs only where it is asked for: where a machine has no vector unit that the
-    library knows, PyTorch's full-precision convolutions are faster by far.
+    The default is never "portable": on a machine without a vector unit that the library supports,
+    PyTorch's full-precision convolutions are much faster.
 
     Raises:
-        UserError: an unknown one, or one that this machine or library cannot run.
+        UserError: the instruction set is unknown, or this machine or library cannot run it.
     """
     wanted = isa or os.environ.get("BBNAS_ISA") or None
     able = isas()
@@ -63,10 +63,10 @@ def choose_isa(isa: str | None = None) -> str:
 
 
 def kernels(device: str = "cpu") -> str:
-    """What trains on this device: ``native`` and the instruction set, or ``torch``.
+    """The path that trains on ``device``: ``native`` and the instruction set, or ``torch``.
 
     Raises:
-        UserError: as ``choose_isa`` does.
+        UserError: see ``choose_isa``.
     """
     isa = choose_isa() if device == "cpu" else ""
     return f"native {isa}" if isa else "torch"

@@ -1,11 +1,11 @@
-"""Designs to networks."""
+"""Restoration networks, built from designs."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from bbnas.binary import BinaryUnit
+from bbnas.binary import Unit
 from bbnas.design import Design
 from bbnas.networks.dncnn import DnCNN
 from bbnas.networks.parts import RestorationNetwork
@@ -16,9 +16,9 @@ __all__ = ["DnCNN", "RestorationNetwork", "SRResNet", "build", "calibrate"]
 
 
 def build(design: Design, task: Task) -> RestorationNetwork:
-    """The network of ``design`` for ``task``, freshly initialised from torch's generator.
+    """The network of ``design`` for ``task``, its weights drawn from torch's generator.
 
-    Binarized parts that the task's backbone lacks are passed over.
+    Binarized parts that the task's backbone does not have are ignored.
     """
     design = design.fitted(task)
     if task.degradation == "bicubic":
@@ -28,13 +28,13 @@ def build(design: Design, task: Task) -> RestorationNetwork:
 
 @torch.no_grad()
 def calibrate(network: RestorationNetwork, lq: Tensor) -> None:
-    """Start the thresholds of a binary tail at the mean of what it sees, if that is positive.
+    """Start the thresholds of a binary tail at the mean of its input, if the input is positive.
 
-    A threshold of 0 would turn a positive input, as a ReLU leaves it, into a constant. ``lq`` is
-    a batch (N, C, H, W).
+    With a threshold of 0 an input that is positive everywhere, such as a ReLU's output, would
+    binarize to a constant. ``lq`` is a batch of LQ images, (N, C, H, W).
     """
     layer = network.tail.layer
-    if not isinstance(layer, BinaryUnit) or layer.conv.alpha is None:
+    if not isinstance(layer, Unit) or layer.conv.alpha is None:
         return
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))

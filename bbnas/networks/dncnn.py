@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.design import Design
@@ -14,22 +13,23 @@ from bbnas.tasks import Part
 
 
 class ConvBlock(nn.Module):
-    """ReLU(BN(conv)), bias-free: one layer of the full-precision body."""
+    """ReLU(BN(conv(x))), bias-free: one layer of the full-precision body."""
 
     def __init__(self, design: Design) -> None:
         super().__init__()
         self.conv = conv(design.width, design.width, design, Part.BODY, bias=False)
         self.norm = nn.BatchNorm2d(design.width)
+        self.activation = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(cast("Tensor", self.norm(self.conv(x))))
+        return cast("Tensor", self.activation(self.norm(self.conv(x))))
 
 
 def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n; in full precision each with BatchNorm and ReLU.
+    """``depth`` convolutions n → n, in full precision each with BatchNorm and ReLU.
 
     Raises:
-        UserError: residual blocks are asked for, which this backbone has none of.
+        UserError: the design sets ``convs_per_block``, and DnCNN has no residual blocks.
     """
     if one_bit(design, Part.BODY):
         return binary_body(design)
@@ -42,14 +42,15 @@ def body(design: Design) -> nn.Module:
 
 
 class DnCNN(RestorationNetwork):
-    """Bias-free, no upsampling: the output is the LQ image plus what the network finds.
+    """Bias-free and without upsampling: the output is the LQ image plus the tail's output.
 
-    The paper writes x − net(x). A convolution's sign is free, so adding is the same network.
+    The paper writes x − net(x). The sign of the last convolution is free, so x + net(x) is the
+    same family of networks.
     """
 
     def __init__(self, design: Design, channels: int) -> None:
         super().__init__(design, 1, channels)
-        self.head = Head(channels, design, bias=False, slope=0.0)
+        self.head = Head(channels, design, bias=False, activation=nn.ReLU())
         self.body = body(design)
         self.tail = Tail(channels, design, bias=False)
 

@@ -1,8 +1,8 @@
 """The parts that backbones share, each 1-bit or not, and the network that they make up.
 
-x → head H → body B → upsampling U (if there is any) → tail T, which adds its residual (paper
-§3.2, Fig. 3). A design of method ``ma`` binarizes weights alone: its parts are the backbone's own
-with other convolutions.
+x → head H → body B → upsampling U (SRResNet only) → tail T, which adds the network's skip (paper
+§3.2, Fig. 3). A design of method ``ma`` binarizes weights alone: it has the parts of the
+full-precision backbone, with other convolutions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from bbnas.binary import (
     Accumulation,
     BinaryConv2d,
-    BinaryUnit,
     BinaryWeightConv2d,
     Conv3x3,
     Unit,
@@ -28,35 +27,43 @@ from bbnas.binary.kernels import Step, native, run_chain
 from bbnas.design import Design
 from bbnas.tasks import Part
 
-# Mean and standard deviation of natural images, 0..1 (DIV2K), and of their Y of BT.601. Where
-# the thresholds of a binary head start, since with α = 0 every pixel of a positive image would
-# binarize to +1, and what BTM standardises by.
+# Mean and standard deviation of the RGB of natural images in 0..1 (of DIV2K), and of their Y of
+# BT.601. BTM standardises by them. The thresholds of a binary head start at the mean, because
+# α = 0 would binarize every pixel of an image to +1.
 RGB_MEAN, RGB_STD = (0.4488, 0.4371, 0.4040), (0.2845, 0.2701, 0.2920)
 Y_MEAN, Y_STD = (0.4379,), (0.2340,)
 
+Layer = Conv3x3 | BinaryWeightConv2d  # a convolution of full-precision activations
+
 
 def image_mean(channels: int) -> Tensor:
-    """Of natural images: of RGB for 3 channels, of Y for 1."""
+    """The mean of natural images, (channels): RGB for 3 channels, Y for 1."""
     return torch.tensor(RGB_MEAN if channels == 3 else Y_MEAN)
 
 
 def one_bit(design: Design, part: Part) -> bool:
-    """Whether the part is made of units, activations 1-bit; not so where only weights are."""
+    """Whether the part is made of units, with 1-bit activations and weights."""
     return design.binary(part) and design.method != "ma"
 
 
 def conv(
-    c_in: int, c_out: int, design: Design, part: Part, *, bias: bool = True, gain: float = 1.0
-) -> Conv3x3 | BinaryWeightConv2d:
-    """A 3×3 convolution of full-precision activations, its weights 1-bit if the part is binarized.
+    c_in: int,
+    c_out: int,
+    design: Design,
+    part: Part,
+    *,
+    bias: bool = True,
+    gain: float = 1.0,
+    activation: nn.Module | None = None,
+    shuffle: int = 1,
+) -> Layer:
+    """A 3×3 convolution of full-precision activations, activation and PixelShuffle.
 
-    ``gain`` multiplies its first weights (EDSR's 0.1).
+    Its weights are 1-bit if the design binarizes the part. ``gain`` multiplies the initial
+    weights (EDSR's 0.1).
     """
-    layer: Conv3x3 | BinaryWeightConv2d
-    if design.binary(part):
-        layer = BinaryWeightConv2d(c_in, c_out, bias=bias)
-    else:
-        layer = Conv3x3(c_in, c_out, bias=bias)
+    kind = BinaryWeightConv2d if design.binary(part) else Conv3x3
+    layer = kind(c_in, c_out, bias=bias, activation=activation, shuffle=shuffle)
     nn.init.kaiming_normal_(layer.weight, a=0.1)
     with torch.no_grad():
         layer.weight.mul_(gain)
@@ -66,36 +73,41 @@ def conv(
 
 
 def repeat_channels(x: Tensor, channels: int) -> Tensor:
-    """BBCU-H's residual: each channel ⌊n/c⌋ times, the first ones again to fill n."""
+    """BBCU-H's residual: each channel ⌊n/c⌋ times, then the first ones again to fill n."""
     times, rest = divmod(channels, int(x.shape[1]))  # a tensor when traced
     return torch.cat([x.repeat_interleave(times, dim=1), x[:, :rest]], dim=1)
 
 
 class Head(nn.Module):
-    """image channels → n, then LeakyReLU (``slope`` 0 is ReLU). Binary: BBCU-H, its residual the
-    image repeated to n channels.
+    """conv image channels → n, then ``activation``.
+
+    Binary: BBCU-H, whose residual is the image repeated to n channels.
     """
 
-    def __init__(self, channels: int, design: Design, *, bias: bool, slope: float) -> None:
+    def __init__(
+        self, channels: int, design: Design, *, bias: bool, activation: nn.Module
+    ) -> None:
         super().__init__()
-        self.width, self.slope = design.width, slope
-        self.layer: nn.Module
+        self.width = design.width
+        self.layer: Unit | Layer
         if one_bit(design, Part.HEAD):
             self.layer = unit(channels, design.width, design)
             if self.layer.conv.alpha is not None:
                 with torch.no_grad():
                     self.layer.conv.alpha.copy_(image_mean(channels) * design.k)
         else:
-            self.layer = conv(channels, design.width, design, Part.HEAD, bias=bias)
+            self.layer = conv(
+                channels, design.width, design, Part.HEAD, bias=bias, activation=activation
+            )
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.layer, BinaryUnit | Unit):
+        if isinstance(self.layer, Unit) and self.layer.place != "none":
             return cast("Tensor", self.layer(x, repeat_channels(x, self.width)))
-        return cast("Tensor", self.layer(x, self.slope))
+        return cast("Tensor", self.layer(x))
 
 
 class BinaryBlock(nn.Module):
-    """Units under one residual; ``residual=False`` for none."""
+    """``units`` units n → n under one residual, or under none if ``residual`` is False."""
 
     def __init__(self, units: int, residual: bool, design: Design) -> None:
         super().__init__()
@@ -127,30 +139,28 @@ class AccumulatingBody(nn.Module):
 
 
 class BinaryBody(nn.Sequential):
-    """Blocks of units, one after the other; those that can are one call of the library."""
+    """Blocks of units, one after the other; one chain if the library can compute all units."""
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = [cast("BinaryBlock", block) for block in self]
-        units = [layer for block in blocks for layer in block.units]
-        chain = [layer for layer in units if isinstance(layer, BinaryUnit) and layer.chains]
-        if not native(x) or len(chain) < len(units):
-            for block in blocks:
-                x = block(x)
-            return x
+        blocks = [cast("list[Unit]", list(cast("BinaryBlock", block).units)) for block in self]
+        if not native(x) or not all(unit.fused for units in blocks for unit in units):
+            return cast("Tensor", super().forward(x))  # type: ignore[no-untyped-call]
         steps: list[Step] = []
-        for block in blocks:
-            start, end = len(steps), len(steps) + len(block.units)
-            for layer in chain[start:end]:
-                adds = block.residual and len(steps) == end - 1
-                times = int(adds and len(block.units) == 1)  # the block's input is the unit's
-                steps.append(layer.step(adds, times=times, residual=start if adds else None))
-        return run_chain(steps, x, progress=chain[0].conv.progress)
+        for block, units in zip(self, blocks, strict=True):
+            start = len(steps)  # the map that the block reads
+            steps += [unit.step(adds=False) for unit in units[:-1]]
+            if cast("BinaryBlock", block).residual:
+                alone = len(units) == 1  # the residual is the unit's own input
+                steps.append(units[-1].step(adds=True, times=int(alone), residual=start))
+            else:
+                steps.append(units[-1].step(adds=False))
+        return run_chain(steps, x, progress=blocks[0][0].conv.progress)
 
 
 def binary_body(design: Design) -> nn.Module:
-    """``depth`` units n → n in blocks with one residual each; the last may be short.
+    """``depth`` units n → n in blocks with one residual each; the last block may be shorter.
 
-    The block of convolution ``break_at`` has none (paper Table 5).
+    The block that holds convolution ``break_at`` has no residual (paper Table 5).
     """
     if design.method == "bam":
         return AccumulatingBody(design)
@@ -165,23 +175,23 @@ def binary_body(design: Design) -> nn.Module:
 
 
 class Tail(nn.Module):
-    """n → image channels, added to the residual: the (upsampled) image.
+    """conv n → image channels, + the skip: the (upsampled) image.
 
-    Binary: BBCU-T, whose residual is that image. It is what the network's global skip adds as
-    well; the two are one connection here, since added twice the output would start at twice the
-    image [ours].
+    Binary: BBCU-T, whose residual is that image. The network's global skip adds the same image.
+    The two are one connection here: added twice, the output would start at twice the image
+    [ours].
     """
 
     def __init__(self, channels: int, design: Design, *, bias: bool) -> None:
         super().__init__()
-        self.layer: nn.Module
+        self.layer: Unit | Layer
         if one_bit(design, Part.TAIL):
             self.layer = unit(design.width, channels, design)
         else:
             self.layer = conv(design.width, channels, design, Part.TAIL, bias=bias, gain=0.1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        if isinstance(self.layer, BinaryUnit | Unit) and self.layer.adds:
+        if isinstance(self.layer, Unit) and self.layer.place != "none":
             return cast("Tensor", self.layer(x, skip))
         return cast("Tensor", self.layer(x) + skip)
 
@@ -189,8 +199,9 @@ class Tail(nn.Module):
 class RestorationNetwork(nn.Module, ABC):
     """LQ (N, C, H, W) in 0..1 → HQ (N, C, s·H, s·W), not clamped.
 
-    Residual alignment (Eq. 8): the network works on k·x, and its output is divided by k. BTM
-    works on the standardised image in the same way. A backbone sets the parts and ``residual``.
+    Residual alignment (Eq. 8): the parts read k·x, and the output is divided by k. BTM's parts
+    read the standardised image, and the output is put back in the same way. A backbone sets the
+    parts, and overrides ``features`` and ``residual`` where it has an upsampling.
     """
 
     head: Head
@@ -209,20 +220,24 @@ class RestorationNetwork(nn.Module, ABC):
     @property
     @abstractmethod
     def reach(self) -> int:
-        """How far, in LQ pixels, an input pixel can change the output: one a 3×3 convolution."""
+        """The distance, in LQ pixels, at which an input pixel can still change the output.
+
+        Each 3×3 convolution adds one pixel.
+        """
 
     def features(self, x: Tensor) -> Tensor:
-        """What the tail sees: head, body and, where there is one, upsampling."""
+        """The input of the tail, (N, n, s·H, s·W): head, body and, in SRResNet, upsampling."""
         return cast("Tensor", self.body(self.head(x)))
 
     def residual(self, x: Tensor) -> Tensor:
-        """What the tail adds to: the image at the size of the output."""
+        """The skip that the tail adds: the image at the size of the output."""
         return x
 
     def forward(self, x: Tensor) -> Tensor:
         standardised = self.design.method == "btm"
         x = (x - self.mean) / self.std if standardised else x * self.design.k
-        # Channels last is faster by torch's convolutions, on a CPU too; ours read planes.
+        # Torch's convolutions are faster on channels-last tensors, on a CPU too; the library's
+        # kernels read planes.
         x = x.contiguous(
             memory_format=torch.contiguous_format if native(x) else torch.channels_last
         )
@@ -234,11 +249,11 @@ class RestorationNetwork(nn.Module, ABC):
         return [module for module in self.modules() if isinstance(module, BinaryConv2d)]
 
     def set_progress(self, progress: float) -> None:
-        """Tell the estimators how much of training is done, e/E in 0..1 (EDE)."""
+        """Set e/E in 0..1, the share of training that is done; EDE reads it."""
         for module in self._binary:
             module.progress = progress
 
     def after_step(self) -> None:
-        """To be called after each step of the optimizer: BNN's weights stay within ±1."""
+        """Clamp BNN's weights to ±1; call it after each step of the optimizer."""
         for module in self._binary:
             module.after_step()

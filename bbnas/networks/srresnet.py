@@ -1,4 +1,4 @@
-"""SRResNet without BatchNorm: super-resolution (paper §4.1; [code])."""
+"""SRResNet without BatchNorm, for super-resolution (paper §4.1; the authors' code)."""
 
 from __future__ import annotations
 
@@ -7,38 +7,57 @@ from typing import cast
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbnas.binary import BinaryUpsample, unit
+from bbnas.binary import BinaryUpsample, Unit, unit
 from bbnas.design import OWN_BLOCK, Design
-from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
+from bbnas.networks.parts import (
+    Head,
+    Layer,
+    RestorationNetwork,
+    Tail,
+    binary_body,
+    conv,
+    one_bit,
+)
 from bbnas.tasks import Part
+
+SLOPE = 0.1  # of the LeakyReLU of head and upsampling, as in the authors' code
 
 
 class ResidualBlock(nn.Module):
-    """conv–ReLU–conv + x, or as many convolutions as ``convs``.
+    """x + conv–ReLU–conv, or as many convolutions as ``convs`` with a ReLU between them.
 
-    A body of blocks of one convolution each would be linear, so there ReLU follows it, within the
-    residual as in BBCU [ours: the paper's Fig. 5 does not say]. The odd one of a body of pairs has
-    none.
+    A body of blocks of one convolution each would be linear. There a ReLU follows the convolution,
+    inside the residual as in BBCU [ours: the paper's Fig. 5 does not say]. A body of pairs with an
+    odd number of convolutions ends in a block of one without ReLU.
     """
 
     def __init__(self, convs: int, design: Design) -> None:
         super().__init__()
-        width = design.width
-        self.activated = design.convs_per_block == 1
+        relus = convs if design.convs_per_block == 1 else convs - 1
         self.convs = nn.ModuleList(
-            conv(width, width, design, Part.BODY, gain=0.1) for _ in range(convs)
+            conv(
+                design.width,
+                design.width,
+                design,
+                Part.BODY,
+                gain=0.1,
+                activation=nn.ReLU() if index < relus else None,
+            )
+            for index in range(convs)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.convs[0](x)
-        for layer in self.convs[1:]:
-            y = layer(F.relu(y))
-        return x + (F.relu(y) if self.activated else y)
+        y = x
+        for layer in self.convs:
+            y = layer(y)
+        return x + y
 
 
 def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n; in full precision residual blocks of two, unless the design
-    says of how many.
+    """``depth`` convolutions n → n.
+
+    In full precision they form residual blocks of two convolutions, or of
+    ``design.convs_per_block``.
     """
     if one_bit(design, Part.BODY):
         return binary_body(design)
@@ -48,37 +67,39 @@ def body(design: Design) -> nn.Module:
 
 
 class Upsampling(nn.Module):
-    """n → n at ``scale`` times the size: conv n → n·s² and PixelShuffle s (twice 2 for ×4), then
-    conv_hr n → n, LeakyReLU 0.1 after each. Binary: BBCU-U, and conv_hr as a BBCU-B unit.
+    """(N, n, H, W) → (N, n, s·H, s·W): conv n → n·s², LeakyReLU and PixelShuffle s, then conv_hr.
+
+    ×4 is twice ×2. conv_hr is a convolution n → n with a LeakyReLU. Binary: BBCU-U for each
+    PixelShuffle, and a BBCU-B unit for conv_hr.
     """
 
     def __init__(self, scale: int, design: Design) -> None:
         super().__init__()
-        width = design.width
-        self.steps = (2, 2) if scale == 4 else (scale,)
-        self.binary = one_bit(design, Part.UPSAMPLING)
-        if self.binary:
-            self.up = nn.ModuleList(BinaryUpsample(width, step, design) for step in self.steps)
-            self.hr: nn.Module = unit(width, width, design)
+        width, part = design.width, Part.UPSAMPLING
+        factors = (2, 2) if scale == 4 else (scale,)
+        self.hr: Unit | Layer
+        if one_bit(design, part):
+            self.up = nn.ModuleList(BinaryUpsample(width, s, design) for s in factors)
+            self.hr = unit(width, width, design)
         else:
-            part = Part.UPSAMPLING
             self.up = nn.ModuleList(
-                conv(width, width * step**2, design, part) for step in self.steps
+                conv(width, width * s**2, design, part, activation=nn.LeakyReLU(SLOPE), shuffle=s)
+                for s in factors
             )
-            self.hr = conv(width, width, design, part)
+            self.hr = conv(width, width, design, part, activation=nn.LeakyReLU(SLOPE))
 
     def forward(self, x: Tensor) -> Tensor:
-        for step, layer in zip(self.steps, self.up, strict=True):
-            x = layer(x) if self.binary else layer(x, 0.1, step)
-        return cast("Tensor", self.hr(x, x) if self.binary else self.hr(x, 0.1))
+        for layer in self.up:
+            x = layer(x)
+        return cast("Tensor", self.hr(x, x) if isinstance(self.hr, Unit) else self.hr(x))
 
 
 class SRResNet(RestorationNetwork):
-    """×2, ×3 and ×4: the output is added to the bilinearly upsampled LQ image."""
+    """×2, ×3 or ×4: the output is added to the bilinearly upsampled LQ image."""
 
     def __init__(self, design: Design, scale: int, channels: int = 3) -> None:
         super().__init__(design, scale, channels)
-        self.head = Head(channels, design, bias=True, slope=0.1)
+        self.head = Head(channels, design, bias=True, activation=nn.LeakyReLU(SLOPE))
         self.body = body(design)
         self.upsampling = Upsampling(scale, design)
         self.tail = Tail(channels, design, bias=True)

@@ -1,4 +1,4 @@
-"""Each estimator against its formula in float64, written as the table of the methods has it."""
+"""Each estimator against its formula in float64, as the table of methods states it."""
 
 from __future__ import annotations
 

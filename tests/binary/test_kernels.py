@@ -16,8 +16,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bbnas.binary import ESTIMATORS, UNITS, BinaryConv2d, BinaryUnit, BinaryUpsample, Conv3x3
-from bbnas.binary.kernels import native, run_chain
+from bbnas.binary import BBCU, ESTIMATORS, UNITS, BinaryConv2d, BinaryUpsample, Conv3x3
+from bbnas.binary.kernels import Place, native, run_chain
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, isas
@@ -46,7 +46,7 @@ def path(isa: str) -> Iterator[None]:
 def gradients(
     module: nn.Module, inputs: list[Tensor], run: Callable[[list[Tensor]], Tensor], isa: str
 ) -> list[Tensor | None]:
-    """The output and the gradients of inputs and parameters, by one path."""
+    """The output and the gradients of inputs and parameters, computed by the path ``isa``."""
     leaves = [x.clone().requires_grad_() for x in inputs]
     module.zero_grad()
     with path(isa):
@@ -65,7 +65,7 @@ def assert_same(found: list[Tensor | None], expected: list[Tensor | None]) -> No
 
 
 def shaken(module: nn.Module) -> nn.Module:
-    """With parameters that are not at their start, some of them negative."""
+    """The module with its parameters moved away from their start, some of them negative."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -93,12 +93,12 @@ def test_a_unit_is_that_of_torch(
     isa: str, design: Design, n: int, c_in: int, c_out: int, h: int, w: int, residual: str,
     progress: float, seed: int,
 ) -> None:  # fmt: skip
-    # Of two or three values, which may be all but equal, BatchNorm makes anything.
+    # Two or three values may be nearly equal, and BatchNorm then amplifies rounding errors.
     assume(design.norm == "none" or n * h * w > 8)
     torch.manual_seed(seed)
     if residual == "input":
         c_out = c_in
-    unit = shaken(BinaryUnit(c_in, c_out, design))
+    unit = shaken(BBCU(c_in, c_out, design))
     unit.conv.progress = progress
     x, other = torch.randn(n, c_in, h, w), torch.randn(n, c_out, h, w)
 
@@ -142,10 +142,12 @@ def test_a_full_precision_convolution_is_float64s(
     isa: str, c_in: int, quarter: int, h: int, w: int, shuffle: int, slope: float, bias: bool
 ) -> None:
     torch.manual_seed(c_in)
-    conv = shaken(Conv3x3(c_in, quarter * shuffle**2, bias=bias))
+    activation = {1.0: None, 0.1: nn.LeakyReLU(0.1), 0.0: nn.ReLU()}[slope]
+    wide = quarter * shuffle**2
+    conv = shaken(Conv3x3(c_in, wide, bias=bias, activation=activation, shuffle=shuffle))
     x = [torch.randn(2, c_in, h, w)]
-    found = gradients(conv, x, lambda given: conv(given[0], slope, shuffle), isa)
-    exact = nn.Conv2d(c_in, quarter * shuffle**2, 3, padding=1, bias=bias).double()
+    found = gradients(conv, x, lambda given: conv(given[0]), isa)
+    exact = nn.Conv2d(c_in, wide, 3, padding=1, bias=bias).double()
     exact.load_state_dict(conv.state_dict())
 
     def run(given: list[Tensor]) -> Tensor:
@@ -198,7 +200,7 @@ def test_a_batchnorm_keeps_its_running_statistics(isa: str) -> None:
     states = []
     for name in (isa, "torch"):
         torch.manual_seed(1)
-        unit = BinaryUnit(6, 9, design)
+        unit = BBCU(6, 9, design)
         with path(name):
             for _ in range(3):
                 unit(x)
@@ -224,18 +226,18 @@ def test_an_upsampling_unit_is_that_of_torch(isa: str, scale: int, preset: str) 
 
 
 @pytest.mark.parametrize("isa", isas())
-@pytest.mark.parametrize("inside", [True, False])
-def test_a_chain_is_its_units_one_by_one(isa: str, inside: bool) -> None:
+@pytest.mark.parametrize("place", ["after", "before"])
+def test_a_chain_is_its_units_one_by_one(isa: str, place: Place) -> None:
     torch.manual_seed(0)
-    units = nn.ModuleList(shaken(BinaryUnit(4, 4, PRESETS["bbcu-v4"])) for _ in range(5))
+    units = nn.ModuleList(shaken(BBCU(4, 4, PRESETS["bbcu-v4"])) for _ in range(5))
     for unit in units:
-        unit.inside = inside
+        unit.place = place
     adds = [(1, None), (0, None), (0, 1), (0, 0), (0, 4)]  # times; the residual's place in it
     x = [torch.randn(2, 4, 6, 5)]
 
     def chained(given: list[Tensor]) -> Tensor:
         steps = [
-            unit.step(times > 0 or residual is not None, times=times, residual=residual)
+            unit.step(adds=times > 0 or residual is not None, times=times, residual=residual)
             for unit, (times, residual) in zip(units, adds, strict=True)
         ]
         return run_chain(steps, given[0])
@@ -252,7 +254,7 @@ def test_a_chain_is_its_units_one_by_one(isa: str, inside: bool) -> None:
 
 def test_bits_do_not_depend_on_where_memory_lies() -> None:
     torch.manual_seed(0)
-    unit = shaken(BinaryUnit(5, 7, PRESETS["bbcu-v4"]))
+    unit = shaken(BBCU(5, 7, PRESETS["bbcu-v4"]))
     plain = torch.randn(2, 5, 9, 13)
     results = []
     for offset in range(4):

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from bbnas.binary import (
+    BBCU,
     UNITS,
     WEIGHTS,
     Accumulation,
     BinaryConv2d,
-    BinaryUnit,
     BinaryWeightConv2d,
     Unit,
     unit,
@@ -61,7 +61,7 @@ def test_weights_are_binarized_as_published(name: str, shape, seed: int) -> None
     expected = brute_force_weights(name, conv.weight.detach().double().numpy())
     plus, minus = torch.ones(1, shape[0], 3, 3), -torch.ones(1, shape[0], 3, 3)
     with torch.no_grad():
-        # The sum of all taps, and its parts: flipping one input flips the sign of one tap.
+        # Flipping one input flips the sign of one tap of the sum.
         base = conv(minus)[0, :, 1, 1]
         for c in range(shape[0]):
             for i in range(3):
@@ -73,7 +73,7 @@ def test_weights_are_binarized_as_published(name: str, shape, seed: int) -> None
 
 
 def weight_gradient(name: str, weight: Tensor, arrived: Tensor, progress: float) -> Tensor:
-    """float64, by automatic differentiation of the surrogate each paper puts for sgn."""
+    """The gradient in float64, by autograd of each paper's surrogate for sgn."""
     w = weight.detach().double().requires_grad_()
     scale = 1.0
     if name == "sign":
@@ -100,7 +100,7 @@ def test_gradients_of_weights_are_those_of_the_surrogate(name: str, progress: fl
     conv.progress = progress
     x, out = torch.randn(2, 3, 6, 5), torch.randn(2, 2, 6, 5)
     (conv(x) * out).sum().backward()
-    # The gradient that arrives at the binary kernel: a convolution's, of the binary input.
+    # The gradient of the binary kernel is that of a convolution of the binary input.
     arrived = torch.nn.grad.conv2d_weight(
         torch.where(x > 0, 1.0, -1.0), conv.weight.shape, out, padding=1
     )
@@ -120,7 +120,7 @@ def test_weights_of_bnn_stay_within_one_after_a_step() -> None:
     assert other.weight.max() == 3.0
 
 
-def plain_conv(layer: Unit | BinaryUnit, x: Tensor, weights: str) -> Tensor:
+def plain_conv(layer: Unit, x: Tensor, weights: str) -> Tensor:
     kernel = brute_force_weights(weights, layer.conv.weight.detach().double().numpy())
     return F.conv2d(torch.where(x > 0, 1.0, -1.0).double(), torch.from_numpy(kernel), padding=1)
 
@@ -150,7 +150,7 @@ def test_units_are_their_equations(name: str) -> None:
         case _:
             expected = F.leaky_relu(plain_conv(layer, x, "scaled"), 0.25) + r
     torch.testing.assert_close(layer(x, x), expected.float(), rtol=1e-3, atol=1e-3)
-    assert layer.adds == (name not in ("bnn", "xnornet"))
+    assert layer.place == ("none" if name in ("bnn", "xnornet") else "after")
 
 
 def test_xnor_s_activation_scale_is_the_mean_magnitude_of_3_by_3() -> None:
@@ -173,7 +173,7 @@ def test_bi_real_with_rprelu_at_its_start_is_reactnet() -> None:
     torch.manual_seed(7)
     bireal = unit(5, 5, PRESETS["bireal"])
     reactnet = unit(5, 5, PRESETS["reactnet"])
-    assert isinstance(reactnet, BinaryUnit)
+    assert isinstance(reactnet, BBCU)
     missing = reactnet.load_state_dict(bireal.state_dict(), strict=False)
     assert {key.split(".")[-1] for key in missing.missing_keys} == {
         "alpha",
@@ -202,7 +202,7 @@ def test_v3_with_k_1_is_v2() -> None:
 def test_folded_batchnorm_is_batchnorm_in_evaluation() -> None:
     torch.manual_seed(8)
     layer = unit(4, 4, PRESETS["reactnet"])
-    assert isinstance(layer, BinaryUnit)
+    assert isinstance(layer, BBCU)
     assert isinstance(layer.norm, nn.BatchNorm2d)
     norm = layer.norm
     for _ in range(5):

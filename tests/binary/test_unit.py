@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bbnas.bench.transcription import TranscribedUnit
-from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryUpsample, RPReLU
+from bbnas.binary import BBCU, BinaryConv2d, BinaryUpsample, RPReLU
 from bbnas.design import Design
 from bbnas.presets import PRESETS
 
@@ -18,7 +18,7 @@ V4 = PRESETS["bbcu-v4"]
 
 
 def popcount_convolution(x: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
-    """Σ over the taps inside the image of 1 − 2·(bit XOR bit): what a 1-bit machine adds up."""
+    """Σ over the taps inside the image of 1 − 2·(bit XOR bit): the sum of a 1-bit machine."""
     n, c_in, h, w = x.shape
     c_out = weight.shape[0]
     bits = x > alpha.view(1, -1, 1, 1)
@@ -61,7 +61,7 @@ def test_forward_is_what_a_1_bit_machine_computes(
 def test_fast_unit_is_the_transcription(channels_last: bool) -> None:
     torch.manual_seed(0)
     plain = TranscribedUnit(8)
-    fast = BinaryUnit(8, 8, V4)
+    fast = BBCU(8, 8, V4)
     assert isinstance(fast.activation, RPReLU)
     assert fast.activation.gamma is not None
     assert fast.activation.zeta is not None
@@ -93,12 +93,12 @@ def test_fast_unit_is_the_transcription(channels_last: bool) -> None:
 
 def test_v2_adds_before_the_activation_and_v4_after_it() -> None:
     torch.manual_seed(1)
-    unit = BinaryUnit(4, 4, V4)
+    unit = BBCU(4, 4, V4)
     x = torch.randn(1, 4, 5, 5)
     y = unit.conv(x)
     f = unit.activation
     torch.testing.assert_close(unit(x, x), f(y) + x)
-    unit.inside = False
+    unit.place = "before"
     torch.testing.assert_close(unit(x, x), f(y + x))
 
 
@@ -126,7 +126,7 @@ def test_every_mixture_trains(activation: str, norm: str, position: str) -> None
     design = Design.from_dict(
         {"activation": activation, "norm": norm, "activation_position": position}
     )
-    unit = BinaryUnit(4, 4, design)
+    unit = BBCU(4, 4, design)
     x = torch.randn(2, 4, 6, 6) / 2
     unit(x, x).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in unit.parameters())

@@ -53,7 +53,7 @@ def test_bad_input_is_one_line(
     words = ("restore", broken, tmp_path / "a.png", "-o", tmp_path / "out")
     code, _, err = run(capsys, *words)
     assert (code, err.count("\n")) == (2, 1)
-    assert "not a readable .bbn model" in err
+    assert "broken.bbn" in err
     code, _, err = run(capsys, "pack", tmp_path / "none.safetensors", "-o", tmp_path / "x.bbn")
     assert (code, err.count("\n")) == (2, 1)
 

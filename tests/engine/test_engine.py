@@ -92,7 +92,7 @@ def test_random_designs(design: Design, task: str, height: int, width: int, seed
     ours = [Model(program, isa, n).run(image) for isa, n in zip(ISAS, itertools.cycle((1, 2, 3)))]
     expected = in_pytorch(net, image)
     for found in ours:
-        # Unscaled sums of a unit may be far beyond 0..1: then 8 bits say little.
+        # Unscaled sums of a unit may be far outside 0..1, where 8-bit pixels are all clamped.
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
         assert_same_pixels(levels(found), levels(expected))
     for one, other in itertools.pairwise(ours[:-1]):
@@ -148,9 +148,9 @@ def test_images_of_other_kinds() -> None:
     assert np.array_equal(model(np.asfortranarray(image)), expected)
     wide = picture(net, 24, 30)
     assert np.array_equal(model(wide[::2, ::2]), model(wide[::2, ::2].copy()))
-    with pytest.raises(UserError, match=r"shape \(12, 15, 3\): the model takes \(H, W, 1\)"):
+    with pytest.raises(UserError, match=r"\(12, 15, 3\).*\(H, W, 1\)"):
         model(np.zeros((12, 15, 3), np.uint8))
-    with pytest.raises(UserError, match="image of int64"):
+    with pytest.raises(UserError, match="int64"):
         model(np.zeros((12, 15), np.int64))
     with pytest.raises(UserError, match="shape"):
         model(np.zeros((0, 15), np.uint8))
@@ -175,7 +175,7 @@ def test_more_memory_than_there_is_is_an_error() -> None:
         presets(get_task("denoise25"))["dncnn"].replace(width=1024, depth=1), "denoise25"
     )
     model = Model(compile_network(net))
-    with pytest.raises(UserError, match="no memory for 131072×400 pixels at once"):
+    with pytest.raises(UserError, match="131072×400"):
         model(np.broadcast_to(np.zeros(3, np.uint8), (400, 131072, 3)))
 
 
@@ -186,9 +186,9 @@ def test_an_instruction_set_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("BBNAS_ISA", isa)
         assert Model(program).isa == isa
     monkeypatch.setenv("BBNAS_ISA", "avx51")
-    with pytest.raises(UserError, match="did you mean 'avx512'"):
+    with pytest.raises(UserError, match="'avx512'"):
         Model(program)
     monkeypatch.delenv("BBNAS_ISA")
     missing = {"neon", "avx2"} - set(isas())
-    with pytest.raises(UserError, match="choose from"):
+    with pytest.raises(UserError, match="torch"):
         Model(program, missing.pop())

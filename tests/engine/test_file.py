@@ -67,18 +67,18 @@ def test_a_file_that_is_not_whole(tmp_path: Path, program: Program) -> None:
     file = tmp_path / "model.bbn"
     for length in (0, 5, 63, 64, 100, len(content) // 2, len(content) - 1):
         file.write_bytes(content[:length])
-        with pytest.raises(UserError, match=r"model\.bbn: not a readable \.bbn model"):
+        with pytest.raises(UserError, match=r"model\.bbn"):
             read_program(file)
     file.write_bytes(content + b"x")
-    with pytest.raises(UserError, match="truncated or damaged"):
+    with pytest.raises(UserError, match=f"{len(content) + 1} bytes of {len(content)}"):
         read_program(file)
-    with pytest.raises(UserError, match="no such model; make one with bbnas pack"):
+    with pytest.raises(UserError, match=r"other\.bbn.*bbnas pack"):
         read_program(tmp_path / "other.bbn")
-    with pytest.raises(UserError, match="is a folder"):
+    with pytest.raises(UserError, match=tmp_path.name):
         read_program(tmp_path)
     newer = bytearray(content)
     newer[8] = 2
-    with pytest.raises(UserError, match="upgrade bbnas"):
+    with pytest.raises(UserError, match=r"version 2.*reads 1"):
         from_bytes(bytes(newer), "x")
 
 
@@ -107,7 +107,7 @@ def test_a_header_that_unpacks_to_more_than_it_says() -> None:
         value.to_bytes(size, "little")
         for value, size in ((1, 4), (len(bomb), 4), (1000, 4), (0, 4), (64 + len(rest), 8))
     )
-    with pytest.raises(UserError, match="header sizes"):
+    with pytest.raises(UserError, match="header"):
         from_bytes(prefix + hashlib.sha256(rest).digest() + rest, "x")
 
 

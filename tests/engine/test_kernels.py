@@ -35,7 +35,7 @@ def convolution(weight: np.ndarray, shuffle: int = 1) -> Program:
     ]
     if out == channels:
         return Program(shuffle, channels, 1, tuple(tensors), (*ops, Op("output", inputs=(2,))))
-    # Brought to the channels of the image by full-precision ones, each of which sees one of them.
+    # Full-precision convolutions map to the channels of the image; each reads one channel.
     eye = np.zeros((channels, out, 3, 3), np.float32)
     eye[range(channels), np.arange(channels) % out, 1, 1] = 1
     tensors.append(Tensor("floats", channels, shuffle))
@@ -83,7 +83,7 @@ def test_a_1_bit_convolution_is_exact(
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("channels", [64, 992, 1000, 1024])
 def test_counts_do_not_overflow(isa: str, channels: int) -> None:
-    """All bits differ: the largest sum there is, ±9·C."""
+    """If all bits differ, the sum is the largest possible, ±9·C."""
     weight = np.zeros((3, channels, 3, 3), np.uint8)
     image = np.ones((3, 5, channels), np.float32)
     found = Model(convolution(weight), isa).run(image)

@@ -27,7 +27,7 @@ def test_a_setting_says_what_ran_where() -> None:
     assert here.engine not in ("", "unknown")
     assert LatencySetting.from_dict(here.to_dict()) == here
     assert f"40×24 LQ pixels, 2 threads, {here.isa}" in here.words()
-    with pytest.raises(UserError, match="instruction set 'mmx'"):
+    with pytest.raises(UserError, match="mmx"):
         setting(isa="mmx")
 
 
@@ -40,7 +40,6 @@ def test_more_work_takes_longer() -> None:
     for found in (small, large):
         assert found.seconds == pytest.approx(found.ratio * found.reference)
         assert found.runs >= 3
-        assert found.spread >= 0
         assert found.setting == watch.setting
 
 

@@ -68,6 +68,5 @@ def test_doctor_says_what_runs_and_why(tmp_path: Path) -> None:
     assert found["compiler"] is None
     without = doctor(BBNAS_LIBRARY=str(tmp_path / "none.so"))
     assert without["path"] == "torch"
-    assert "not compiled" in str(without["reason"])
     forced = doctor(BBNAS_ISA="torch")
     assert (forced["path"], forced["reason"]) == ("torch", "BBNAS_ISA=torch")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bbnas import UserError
-from bbnas.binary import BinaryConv2d, BinaryUnit, BinaryWeightConv2d, Conv3x3
+from bbnas.binary import BBCU, BinaryConv2d, BinaryWeightConv2d, Conv3x3
 from bbnas.design import Design
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
@@ -120,7 +120,7 @@ def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
     assert torch.equal(block(x), x + third(F.relu(second(F.relu(first(x))))))
     one = blocks(1)[0]  # not linear
     assert torch.equal(one(x), x + F.relu(one.convs[0](x)))
-    with pytest.raises(UserError, match="DnCNN has no residual blocks"):
+    with pytest.raises(UserError, match="convs_per_block = 4"):
         build(Design(convs_per_block=4), get_task("denoise25"))
 
 
@@ -153,7 +153,7 @@ def test_a_binary_head_repeats_the_image(channels: int, expected: str) -> None:
 def test_thresholds_of_a_binary_head_start_at_the_mean_of_images() -> None:
     design = Design(binarize=(Part.HEAD,), k_ratio=1.0, width=6, depth=1)
     layer = build(design, get_task("sr4")).head.layer
-    assert isinstance(layer, BinaryUnit)
+    assert isinstance(layer, BBCU)
     torch.testing.assert_close(layer.conv.alpha.detach(), torch.tensor(RGB_MEAN) * design.k)
 
 
@@ -167,7 +167,7 @@ def test_calibration_starts_a_tail_that_sees_only_positive_values_at_their_mean(
     lq = torch.rand(2, 3, 6, 6)
     calibrate(network, lq)
     layer = network.tail.layer
-    assert isinstance(layer, BinaryUnit)
+    assert isinstance(layer, BBCU)
     with torch.no_grad():
         seen = network.upsampling(network.body(network.head(lq * design.k)))
     assert (seen >= 0).all()

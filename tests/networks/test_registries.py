@@ -17,7 +17,7 @@ from bbnas.training import Training
 WIDTH, DEPTH, SIDE = 8, 4, 16
 STEPS = 20
 
-# Names of one network stand for each other: bbcu for bbcu-l and bbcu-v4.
+# One name for each network: bbcu-l, bbcu-v4 and bbcu name the same one.
 CASES = [
     (task, name)
     for task in TASKS
@@ -26,7 +26,7 @@ CASES = [
 
 
 class OneBatch:
-    """The same degraded pattern in every step: what a network must be able to learn by heart."""
+    """The same degraded pattern in every step, which a network must be able to memorise."""
 
     def __init__(self, task: str) -> None:
         found = TASKS[task]

@@ -1,4 +1,4 @@
-// What the executor (engine.cpp) and the kernels of each instruction set share.
+// The interface between the executor (stream.h) and the kernels of each instruction set.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -13,41 +13,41 @@ enum Activation { ACT_NONE, ACT_PRELU, ACT_HARDTANH };
 enum Place { PLACE_NONE, PLACE_BEFORE, PLACE_AFTER };  // of the residual: before the activation
 enum Packing { PACK_NONE, PACK_ABOVE, PACK_AFFINE };
 
-// What follows a convolution on each of its outputs, in the order of PyTorch's operations, so that
-// equal inputs give equal bits: no product here is fused with a sum.
+// The operations on each output of a convolution, in PyTorch's order. No product is fused with a sum,
+// so equal inputs give the same bits as PyTorch.
 struct Epilogue {
     const float *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
     int activation, place, zeta_first, packing;
-    int half;  // the channel whose vector of bits is followed by 16 that nobody writes; or -1
+    int half;  // the channel whose vector of bits is followed by 16 unused bits; or -1
 };
 
 struct Layer {
     int in;       // channels of a full-precision input; words of 32 channels of a 1-bit one
-    int vectors;  // of 16 outputs
-    int narrow;   // outputs of a narrow convolution (1 to 4)
+    int vectors;  // number of vectors of 16 outputs
+    int narrow;   // number of outputs of a narrow convolution (1 to 4)
     const void* weight;     // conv [9][in][16·vectors]; binary [3][in][3][16·vectors] words:
-                            // of the rows above and at the pixel, and the parity of all three;
+                            // of the rows above and at the pixel, and the parity of all 3 rows;
                             // narrow [9][in/16][narrow][16]
     const float* bias;      // or null
-    const float* border;    // binary: what 2·popcount is taken from, [16 borders][16·vectors]
+    const float* border;    // binary: the minuend of 2·popcount, [16 borders][16·vectors]
     Epilogue epilogue;
 };
 
-// One row of an image; strides in elements. A pixel before and one after the row can be read.
+// One row of an image; strides are in elements. One pixel before and one after the row is readable.
 struct Row {
-    int n;     // pixels
-    int edge;  // borders of the image: 1 top, 2 bottom, 4 left of the first pixel, 8 right of last
+    int n;     // number of pixels
+    int edge;  // borders of the image, as flags: 1 above, 2 below, 4 left of the row, 8 right of it
     const void* in[3];  // the rows above, at and below, at the first pixel
     ptrdiff_t in_pixel, in_channel;
     const float* residual;
     ptrdiff_t residual_pixel, residual_channel;
-    float* out;  // null: only the bits are wanted
+    float* out;  // null if only the bits are stored
     ptrdiff_t out_pixel, out_channel;
-    uint16_t* bits;  // of the outputs, or null
+    uint16_t* bits;  // bits of the outputs, or null
     ptrdiff_t bits_pixel;
 };
 
-// Where a block's words lie: of the pixels in the rows above and at it, their parities, and the
+// The words that a block reads: of the pixels in the rows above and at it, their parities, and the
 // weights of the first column of taps.
 struct Words {
     const uint32_t *upper, *middle, *odd, *weight;
@@ -57,17 +57,17 @@ struct Kernels {
     void (*binary)(const Layer&, const Row&);
     void (*conv)(const Layer&, const Row&);
     void (*narrow)(const Layer&, const Row&);
-    // bits of x (n pixels, full precision or planes) by the layer's packing alone
+    // the bits of x (n pixels, full precision or planes) by the layer's packing
     void (*pack)(const Layer&, const Row&);
     // out = Σ_j scale_j · (±1 by bit j), (n, 16·vectors) of `count` rows of bits
     void (*accumulate)(const uint16_t* const* bits, ptrdiff_t bits_pixel, const float* scales,
                        int count, int n, int vectors, float* out);
-    // one row of one plane, bilinearly: (1 − t)·upper + t·lower, `scale` outputs a pixel
+    // one row of one plane, bilinear: (1 − t)·upper + t·lower, `scale` outputs a pixel
     void (*bilinear)(const float* upper, const float* lower, float t, int scale, int first, int n,
                      int width, float* out);
-    // clamped to 0..1, times 255, rounded to even; NaN is 0
+    // clamp to 0..1, multiply by 255, round half to even; NaN gives 0
     void (*quantize)(const float* in, int n, uint8_t* out);
-    // the work of a 1-bit convolution alone: `times` counts of 16 outputs and three words
+    // `times` counts of 16 outputs and three words: the bit counting of a 1-bit convolution alone
     float (*counting)(int64_t times);
 };
 

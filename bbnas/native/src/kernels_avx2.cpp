@@ -1,4 +1,4 @@
-// AVX2 and FMA: 16 outputs are two registers; bits are counted by a table of nibbles, in bytes.
+// AVX2 and FMA. 16 outputs are two registers. A table of nibbles counts bits, in bytes.
 #include <immintrin.h>
 
 #include "engine.h"
@@ -11,21 +11,21 @@ struct U {
     __m256i a, b;
 };
 struct Count {
-    __m256i a, b;    // in bytes
-    __m256i ta, tb;  // in words of 32 bits, of what was flushed
+    __m256i a, b;    // counts in bytes
+    __m256i ta, tb;  // counts in words of 32 bits: the sum of the flushed bytes
 };
 constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 1;
 constexpr int CONV_PIXELS = 6, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 2;
 constexpr bool HIDES_COLUMNS = false;
-constexpr int MAX_TRIPLES = 10;  // a byte counts 24 a triple
+constexpr int MAX_TRIPLES = 10;  // triples that a byte can count: each adds up to 24
 
 inline F load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 inline void store(float* p, F v) {
     _mm256_storeu_ps(p, v.a);
     _mm256_storeu_ps(p + 8, v.b);
 }
-inline void hold(F&) {}  // registers are few
+inline void hold(F&) {}  // does nothing: there are too few registers
 inline F fill(float v) { return {_mm256_set1_ps(v), _mm256_set1_ps(v)}; }
 inline F add(F x, F y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
 inline F sub(F x, F y) { return {_mm256_sub_ps(x.a, y.a), _mm256_sub_ps(x.b, y.b)}; }
@@ -71,7 +71,7 @@ inline U fill_words(uint32_t v) {
     const __m256i word = _mm256_set1_epi32(static_cast<int>(v));
     return {word, word};
 }
-// To the compiler another value each time.
+// Makes the compiler treat the value as changed.
 inline void opaque(U& u) { asm volatile("" : "+x"(u.a), "+x"(u.b)); }
 inline Count none() {
     const __m256i zero = _mm256_setzero_si256();
@@ -93,7 +93,7 @@ inline __m256i ones(__m256i s, __m256i m) {
 inline __m256i triple(__m256i x0, __m256i x1, __m256i odd, __m256i w0, __m256i w1, __m256i w2) {
     const __m256i a = _mm256_xor_si256(x0, w0), b = _mm256_xor_si256(x1, w1);
     const __m256i s = _mm256_xor_si256(odd, w2), differ = _mm256_xor_si256(a, b);
-    // Where a and b differ the third decides, and is not s; else they do.
+    // The majority is the third bit where a and b differ, and then s is its complement; else it is a.
     const __m256i m = _mm256_or_si256(_mm256_andnot_si256(s, differ),
                                       _mm256_andnot_si256(differ, a));
     return ones(s, m);

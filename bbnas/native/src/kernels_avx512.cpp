@@ -1,4 +1,4 @@
-// AVX-512 with VPOPCNTDQ: 16 outputs are one register, a word of 32 channels a lane of it.
+// AVX-512 with VPOPCNTDQ. 16 outputs are one register; a lane is a word of 32 channels.
 #include <immintrin.h>
 
 #include "engine.h"
@@ -12,14 +12,14 @@ struct Count {
 constexpr int BINARY_PIXELS = 4, BINARY_VECTORS = 2;
 constexpr int CONV_PIXELS = 6, CONV_VECTORS = 4;
 constexpr int NARROW_PIXELS = 4;
-// A loop over a known number of columns GCC unrolls, puts off the additions and keeps in memory what
-// is to be added.
+// GCC unrolls a loop over a constant number of columns, delays the additions, and spills the summands
+// to memory.
 constexpr bool HIDES_COLUMNS = true;
-constexpr int MAX_TRIPLES = 1 << 30;  // counts of 32 bits do not overflow
+constexpr int MAX_TRIPLES = 1 << 30;  // no limit: counts of 32 bits do not overflow
 
 inline F load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, F a) { _mm512_storeu_ps(p, a); }
-// In a register: GCC would load it again for each use, and there are but two loads a cycle.
+// Holds the value in a register. GCC would load it again for each use, and a cycle has two loads.
 inline void hold(F& a) { asm("" : "+v"(a)); }
 inline F fill(float v) { return _mm512_set1_ps(v); }
 inline F add(F a, F b) { return _mm512_add_ps(a, b); }
@@ -41,7 +41,7 @@ inline float total(F a) {
 
 inline U load_words(const uint32_t* p) { return _mm512_loadu_si512(p); }
 inline U fill_words(uint32_t v) { return _mm512_set1_epi32(static_cast<int>(v)); }
-// To the compiler another value each time.
+// Makes the compiler treat the value as changed.
 inline void opaque(U& u) { asm volatile("" : "+v"(u)); }
 inline Count none() { return {_mm512_setzero_si512(), _mm512_setzero_si512()}; }
 inline void count(Count& c, U x0, U x1, U odd, U w0, U w1, U w2) {
@@ -56,9 +56,10 @@ inline F finish(Count c) {
     return _mm512_cvtepi32_ps(_mm512_add_epi32(c.s, _mm512_add_epi32(c.m, c.m)));
 }
 
-// tally() of kernels.inc for 4 pixels and 32 outputs, in assembly: of the same in C++ GCC keeps half
-// of the counts in memory. zmm16 to 21 are weights, 22 to 24 words of a pixel, 25 to 27 what they
-// make with the second 16 outputs. A sanitizer would not see what it reads: there C++ does it.
+// tally() of kernels.inc for 4 pixels and 32 outputs, in assembly, because GCC spills half of the
+// counts of the C++ version to memory. zmm16 to 21 are weights, 22 to 24 words of a pixel, 25 to 27
+// their results for the second 16 outputs. Builds with a sanitizer use the C++ version, because a
+// sanitizer does not see the reads of assembly.
 #ifdef __has_feature
 #if __has_feature(address_sanitizer)
 #define __SANITIZE_ADDRESS__

@@ -1,4 +1,4 @@
-// NEON (AArch64): 16 outputs are four registers; bits are counted in bytes (CNT).
+// NEON (AArch64). 16 outputs are four registers. CNT counts bits, in bytes.
 #include <arm_neon.h>
 
 #include "engine.h"
@@ -11,14 +11,14 @@ struct U {
     uint32x4_t v[4];
 };
 struct Count {
-    uint8x16_t v[4];   // in bytes
-    uint32x4_t t[4];   // of what was flushed
+    uint8x16_t v[4];   // counts in bytes
+    uint32x4_t t[4];   // the sum of the flushed bytes
 };
 constexpr int BINARY_PIXELS = 2, BINARY_VECTORS = 1;
 constexpr int CONV_PIXELS = 4, CONV_VECTORS = 1;
 constexpr int NARROW_PIXELS = 2;
 constexpr bool HIDES_COLUMNS = false;
-constexpr int MAX_TRIPLES = 10;  // a byte counts 24 a triple
+constexpr int MAX_TRIPLES = 10;  // triples that a byte can count: each adds up to 24
 
 #define EACH for (int i = 0; i < 4; i++)
 inline F load(const float* p) {
@@ -87,7 +87,7 @@ inline U fill_words(uint32_t v) {
     EACH r.v[i] = vdupq_n_u32(v);
     return r;
 }
-// To the compiler another value each time.
+// Makes the compiler treat the value as changed.
 inline void opaque(U& u) { EACH asm volatile("" : "+w"(u.v[i])); }
 inline Count none() {
     Count c;
@@ -99,7 +99,7 @@ inline void count(Count& c, U x0, U x1, U odd, U w0, U w1, U w2) {
     EACH {
         const uint32x4_t a = veorq_u32(x0.v[i], w0.v[i]), b = veorq_u32(x1.v[i], w1.v[i]);
         const uint32x4_t s = veorq_u32(odd.v[i], w2.v[i]);
-        // Where a and b differ the third decides, and is not s; else they do.
+        // The majority: the third bit, the complement of s, where a and b differ; else a.
         const uint32x4_t m = vbslq_u32(veorq_u32(a, b), vmvnq_u32(s), a);
         const uint8x16_t twice = vcntq_u8(vreinterpretq_u8_u32(m));
         c.v[i] = vaddq_u8(c.v[i], vcntq_u8(vreinterpretq_u8_u32(s)));

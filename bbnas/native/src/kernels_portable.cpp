@@ -1,4 +1,4 @@
-// Plain C++: for any machine, and what the others are compared with.
+// Plain C++ for any machine. Tests compare the other instruction sets with it.
 #include <cmath>
 
 #include "engine.h"
@@ -65,7 +65,7 @@ inline F choose(uint16_t mask, F yes, F no) {
     EACH no.v[i] = mask >> i & 1 ? yes.v[i] : no.v[i];
     return no;
 }
-// In the order of the vector units: lanes 8 apart, then 4, 2 and 1.
+// Adds in the order of the vector units: lanes 8 apart, then 4, 2 and 1.
 inline float total(F x) {
     for (int half = 8; half > 0; half /= 2)
         for (int i = 0; i < half; i++) x.v[i] += x.v[i + half];
@@ -82,7 +82,7 @@ inline U fill_words(uint32_t v) {
     EACH r.v[i] = v;
     return r;
 }
-// To the compiler another value each time.
+// Makes the compiler treat the value as changed.
 inline void opaque(U& u) { asm volatile("" : "+m"(u)); }
 inline Count none() { return {}; }
 inline uint32_t ones(uint32_t x) {
@@ -93,7 +93,7 @@ inline uint32_t ones(uint32_t x) {
 inline void count(Count& c, U x0, U x1, U odd, U w0, U w1, U w2) {
     EACH {
         const uint32_t a = x0.v[i] ^ w0.v[i], b = x1.v[i] ^ w1.v[i], s = odd.v[i] ^ w2.v[i];
-        // Where a and b differ the third decides, and is not s; else they do.
+        // The majority: the third bit, the complement of s, where a and b differ; else a.
         c.n[i] += ones(s) + 2 * ones(((a ^ b) & ~s) | (~(a ^ b) & a));
     }
 }

@@ -1,5 +1,5 @@
-// A few threads that wait for work: spinning for a moment, since the next segment of a network
-// comes within microseconds, then asleep.
+// Threads that wait for work. They first spin, because the next segment of a network arrives within
+// microseconds, and then sleep.
 #pragma once
 #include <atomic>
 #include <condition_variable>
@@ -53,7 +53,7 @@ class Pool {
     }
 
   private:
-    static constexpr int SPINS = 2000;  // tens of microseconds
+    static constexpr int SPINS = 2000;  // iterations before sleep: tens of microseconds
 
     static void pause() {
 #if defined(__x86_64__)

@@ -1,4 +1,4 @@
-// The C interface of the training kernels: bbnas/binary/kernels.py calls it.
+// The C interface of the training kernels, called by bbnas/binary/kernels.py.
 #include "training.h"
 
 #include <memory>
@@ -8,9 +8,9 @@
 namespace bbnas {
 namespace {
 
-constexpr int64_t KEPT = 1 << 21;  // floats of scratch that a thread keeps between calls
+constexpr int64_t KEPT = 1 << 21;  // most floats of scratch that a thread keeps between calls
 
-// 0, or 1 for lack of memory.
+// Returns 0, or 1 if there is not enough memory.
 int run(const TrainingKernels& kernels, const Unit& unit, bool backward) {
     static thread_local std::unique_ptr<float[]> kept;
     static thread_local int64_t size = 0;

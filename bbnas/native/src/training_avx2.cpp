@@ -14,7 +14,7 @@ inline __m256i first(int n) {
 }
 inline V load_part(const float* p, int n) { return (V)_mm256_maskload_ps(p, first(n)); }
 inline void store_part(float* p, V v, int n) { _mm256_maskstore_ps(p, first(n), (__m256)v); }
-// The lanes 0, 2, … and 1, 3, … of x followed by y.
+// evens and odds: the lanes 0, 2, … and 1, 3, … of the concatenation of x and y.
 inline V pick(__m256 halves) {
     return (V)_mm256_permute4x64_pd(_mm256_castps_pd(halves), 0xd8);
 }

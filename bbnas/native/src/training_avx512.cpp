@@ -12,7 +12,7 @@ inline V fma(V x, V y, V z) { return (V)_mm512_fmadd_ps((__m512)x, (__m512)y, (_
 inline __mmask16 first(int n) { return static_cast<__mmask16>((1u << n) - 1); }
 inline V load_part(const float* p, int n) { return (V)_mm512_maskz_loadu_ps(first(n), p); }
 inline void store_part(float* p, V v, int n) { _mm512_mask_storeu_ps(p, first(n), (__m512)v); }
-// The lanes 0, 2, … and 1, 3, … of x followed by y.
+// evens and odds: the lanes 0, 2, … and 1, 3, … of the concatenation of x and y.
 inline V evens(V x, V y) {
     const __m512i lanes =
         _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);

@@ -1,4 +1,4 @@
-// What any compiler makes of vectors of 4.
+// Vectors of 4, for any compiler.
 #include "training.h"
 
 namespace {
@@ -7,7 +7,7 @@ typedef int M __attribute__((vector_size(16)));
 constexpr int ROWS = 4, VECTORS = 2;
 
 inline V fma(V x, V y, V z) { return x * y + z; }
-// The lanes 0, 2 and 1, 3 of x followed by y.
+// evens and odds: the lanes 0, 2, … and 1, 3, … of the concatenation of x and y.
 inline V evens(V x, V y) { return V{x[0], x[2], y[0], y[2]}; }
 inline V odds(V x, V y) { return V{x[1], x[3], y[1], y[3]}; }
 }  // namespace
