@@ -320,7 +320,7 @@ def _times(name: str, times: Sequence[Time], **marker: Any) -> Spec:
 
 
 def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
-    """The hypervolume's share of its box over evaluations."""
+    """Hypervolume, as a share of its box, over evaluations."""
     times = [
         "" if seconds is None else f", {seconds / 60:.1f} min after the first result"
         for seconds in curve.seconds

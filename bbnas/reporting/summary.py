@@ -81,7 +81,7 @@ def _costs(study: Study, recommendation: Recommendation) -> list[tuple[str, str]
 
 
 def ratio(factor: float, what: str = "") -> str:
-    """``3.2× fewer OPs``, ``1.5× more OPs`` or ``as many OPs``: a cost divided by ``factor``."""
+    """``3.2× fewer OPs``, ``1.5× more OPs`` or ``as many OPs`` for a cost divided by a factor."""
     words = "as many"
     if not 0.995 < factor < 1.005:
         words = f"{factor:.3g}× fewer" if factor > 1 else f"{1 / factor:.3g}× more"

@@ -11,7 +11,7 @@ import pytest
 import bbnas
 from bbnas.analysis import recommend
 from bbnas.errors import UserError
-from bbnas.evaluation import MeasuredFidelity
+from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity
 from bbnas.reporting import (
     plot_curves,
     plot_front,
@@ -56,12 +56,12 @@ def test_a_study_without_results_still_has_a_page(synthetic_study):
 def test_it_quotes_the_fidelity_that_was_measured_here(synthetic_study):
     study = synthetic_study(10)
     config = study.config
-    interval = {"value": 0.71, "low": 0.6, "high": 0.8}
-    result = {
-        "designs": 24, "kendall_tau": interval, "spearman_rho": interval, "pairs": 200,
-        "ordered_pairs": 0.96, "top": 0.75, "proxy_noise": 0.03, "long_noise": 0.02,
-        "proxy_seconds": 5.0, "long_seconds": 60.0, "baselines": {"OPs": interval}, "unfair": [],
-    }  # fmt: skip
+    interval = Interval(0.71, 0.6, 0.8)
+    result = Fidelity(
+        designs=24, useful=20, floor=None, kendall_tau=interval, spearman_rho=interval, pairs=200,
+        ordered_pairs=0.96, top=0.75, proxy_noise=0.03, long_noise=0.02, proxy_seconds=5.0,
+        long_seconds=60.0, baselines={"OPs": interval}, biases=(),
+    )  # fmt: skip
     known = MeasuredFidelity(
         "sr4", "bbcu", config.protocol, config.protocol, config.data, result, {"device": "cpu"}
     )
