@@ -1,9 +1,9 @@
 """What a design costs: operations and parameters by part, counted by fvcore.
 
-The paper's convention (§4.1): one multiply-accumulate of a convolution is one operation; a binary
-one counts 1/64 of it and a binary weight 1/32 of a parameter; nothing else counts, but for BAM's
-accumulation, which Table 1 counts. The honest
-figures beside it hold every parameter, the element-wise work and the bytes of a packed model.
+The paper's convention (§4.1): a multiply-accumulate of a convolution is one operation, a binary
+one 1/64 of it, and a binary weight 1/32 of a parameter. Nothing else counts except BAM's
+accumulation (Table 1). The honest figures also count every parameter, the element-wise work and
+the bytes of a packed model.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
 
-# Every operation is linear in pixels, so a small image is traced and the counts are scaled. Its
-# sides differ from a kernel's: that tells the binarization of weights, which a deployed network
-# does not repeat, from the work on activations.
+# (width, height) of the traced image. Every operation is linear in pixels, so the counts are
+# scaled. Its sides differ from a kernel's, which separates the binarization of weights (done once
+# in a deployed network) from the work on activations.
 _TRACED = (4, 5)
 
 _ELEMENTWISE = (
@@ -39,7 +39,7 @@ _ELEMENTWISE = (
     "hardtanh", "batch_norm", "upsample_bilinear2d", "avg_pool2d", "neg", "abs", "mean", "std",
     "log2_", "round_", "exp2_",
 )  # fmt: skip
-# Moves data, computes nothing.
+# Operators that move data and compute nothing.
 _FREE = ("pixel_shuffle", "repeat_interleave", "upsample_nearest2d", "cat", "contiguous")
 
 
@@ -85,8 +85,8 @@ class PartCost:
 
 @dataclass(frozen=True)
 class Cost(PartCost):
-    """The whole network's counts and, in ``parts``, each part's. ``unknown`` counts the operators
-    that fvcore met and nobody gave a meaning: their work is missing from the figures.
+    """The counts of the whole network and, in ``parts``, of each part. ``unknown`` counts the
+    operators without a handler, whose work is missing from the figures.
     """
 
     parts: dict[str, PartCost] = field(default_factory=dict)
@@ -146,9 +146,9 @@ class OpsAndParams(NamedTuple):
 
 
 def ops_and_params(design: Design, task: Task) -> OpsAndParams:
-    """What a search asks before training, in microseconds for a size seen before.
+    """OPs and Params at the default LQ size, cached: a search asks before every training.
 
-    Only method, binary parts, width and depth decide it, so few networks are ever traced.
+    They depend on method, binary parts, width and depth only, so few networks are traced.
     """
     return _ops_and_params(design.binarize, design.method, design.width, design.depth, task)
 
@@ -172,8 +172,8 @@ def printed(count: float, unit: float) -> str:
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves weights as they come: counting asks for their shapes, and drawing them for a wide
-    network takes longer than all the rest.
+    """Skips the initialisation of weights: counting needs their shapes only, and drawing the
+    weights of a wide network would take most of the time.
     """
 
     def __torch_function__(
@@ -191,7 +191,7 @@ class _Uninitialised(TorchFunctionMode):
 
 @lru_cache(maxsize=4096)
 def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
-    # Maps of 20 pixels are no work for several threads, which would wait for each other.
+    # Feature maps of 20 pixels are too small for several threads.
     with torch_threads(1):
         return _count(design, task)
 

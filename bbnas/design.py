@@ -31,7 +31,7 @@ Method = Literal["bbcu", "bnn", "xnornet", "bireal", "irnet", "btm", "bam", "ma"
 
 
 def k_star(width: int) -> float:
-    """The amplification factor that fits ``width`` channels best: 130·n/64 (paper §4.5)."""
+    """The best amplification factor for ``width`` channels: 130·n/64 (paper §4.5)."""
     return 130.0 * width / 64.0
 
 
@@ -48,14 +48,14 @@ def aligned(k_ratio: float | None) -> bool:
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, and how their units are made.
 
-    The unit of method ``bbcu`` is made by the axes from ``norm`` to ``estimator``, the same for
-    every binarized part; other methods have theirs fixed (``bbnas.binary.methods``; ``ma``
-    binarizes weights alone) and the axes are idle. ``k_ratio`` is the amplification factor of
+    The axes from ``norm`` to ``estimator`` make the unit of method ``bbcu``, the same for every
+    binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
+    binarizes weights alone), so these axes are idle. ``k_ratio`` is the amplification factor of
     residual alignment (paper Eq. 8) relative to ``k_star(width)``, so that it carries over
     between widths; None means no residual alignment.
 
-    The last two fields are what the paper's ablations vary and no space searches; they are written
-    only where they are set. ``break_at`` is the convolution of the binary body, counted from 1,
+    Only the paper's ablations set the last two fields, and no space does; they are written only
+    where they are set. ``break_at`` is the convolution of the binary body, counted from 1,
     whose block has no residual (Table 5). ``convs_per_block`` is the number of convolutions in a
     residual block of the full-precision body (Fig. 5); None is the backbone's own.
     """
@@ -84,7 +84,7 @@ class Design(Value):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Keys and databases are older than these fields.
+        # Absent where None, so that keys do not depend on these fields.
         content: dict[str, Any] = handler(self)
         return {k: v for k, v in content.items() if v is not None or k not in ABLATED}
 
@@ -194,7 +194,7 @@ class Design(Value):
         return cls.from_dict(read_yaml(path), path)
 
 
-# A search asks both of the same few hundred designs, hundreds of thousands of times.
+# Cached: a search asks for both hundreds of thousands of times, for a few hundred designs.
 @lru_cache(1 << 16)
 def _canonical(design: Design) -> Design:
     if design.convs_per_residual > design.depth:
@@ -221,7 +221,7 @@ def _canonical(design: Design) -> Design:
 def _key(design: Design) -> str:
     fields = design.canonical().model_dump()
     if fields["method"] == "bbcu":
-        del fields["method"]  # younger than the databases that hold such keys
+        del fields["method"]  # keys are older than the field
     content = json.dumps(fields, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -239,7 +239,7 @@ def _has_addition(design: Design) -> bool:
     return body_adds or any(part is not Part.BODY for part in design.binarize)
 
 
-# What only the paper's ablations vary.
+# The fields that only the paper's ablations vary.
 ABLATED = ("break_at", "convs_per_block")
 # The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
 OWN_BLOCK = 2
@@ -254,7 +254,7 @@ MATTERS: dict[str, Callable[[Design], bool]] = {
     "activation": _own_unit,
     "activation_position": lambda d: _own_unit(d) and d.activation != "none" and _has_addition(d),
     "convs_per_residual": lambda d: _own_unit(d) and d.binary(Part.BODY),
-    # BatchNorm divides a factor of its channel away again.
+    # BatchNorm cancels a scale of its channel.
     "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
     "estimator": _own_unit,
     "break_at": lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
@@ -298,10 +298,10 @@ TITLES: dict[str, str] = {
     "bbcu": "BBCU",
 }
 
-# The methods whose unit axes make; of those with one unit, the name that it goes by.
+# The names of METHODS whose unit the axes make; one name where several have the same unit.
 _BY_AXES = ("bbcu", "reactnet", "bbcu-v2", "bbcu-v3")
 
-# The fields that a method decides.
+# The fields that a method decides, at their defaults.
 UNIT_FIELDS: dict[str, Any] = {
     name: Design.model_fields[name].default for name in MATTERS if name != "convs_per_block"
 }

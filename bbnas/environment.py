@@ -14,7 +14,7 @@ from bbnas.native import kernels
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """The versions and hardware that a figure depends on, and what trained: see ``kernels``."""
+    """Versions, hardware and the kernels that trained (:func:`bbnas.native.kernels`)."""
     found = {"machine": platform.machine(), "cpu": cpu(), "device": device}
     return found | {"kernels": kernels(device)} | _versions()
 

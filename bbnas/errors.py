@@ -1,4 +1,4 @@
-"""The one exception a user is meant to read."""
+"""UserError: the exception that the user reads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Writing files atomically."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bbnas.errors import UserError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """All of ``content`` under ``path``, or what was there before, whatever happens.
+    """Write ``content`` to ``path``; on any failure the previous file stays intact.
 
     Raises:
-        OSError: it cannot be written; what was there before is intact.
+        OSError: it cannot be written.
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -27,7 +27,7 @@ PRESETS: dict[str, Design] = {
 
 
 def presets(task: Task) -> dict[str, Design]:
-    """The presets that fit the task's backbone: at its depth, with the parts that it has."""
+    """The presets for the task's backbone, at its depth and with its parts, canonical."""
     return {
         name: design.replace(depth=task.backbone.depth).fitted(task)
         for name, design in PRESETS.items()

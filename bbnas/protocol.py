@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bbnas.tasks import Task
 
 
+# Fields that do not change the result of a training to its end, and so not the key.
 UNDECIDING = {"name", "rungs", "noise"}
 
 
@@ -78,11 +79,11 @@ class Protocol(Value):
         return self.replace(seed=seed)
 
     def longer(self, factor: float, largest: int | None = None) -> Self:
-        """The same with ``factor`` times the training compute: half as large again a patch, if no
-        more than ``largest``, the rest in iterations, and no rungs.
+        """The protocol with ``factor`` times the training compute and without rungs: a patch 1.5
+        times as large, at most ``largest``, and more iterations.
 
         Raises:
-            UserError: a factor that leaves no more iterations than there are.
+            UserError: a factor that needs no more iterations than this protocol has.
         """
         patch = self.patch * 3 // 2
         if largest is not None:
@@ -155,11 +156,12 @@ def paper_protocol(task: Task) -> Protocol:
 def load_protocol(name_or_path: str | Path) -> Protocol:
     """A protocol by name, or one from a YAML file (named after the file).
 
-    Behind either may follow changes of it, ``proxy,iterations=500,patch=32``; rungs stay at their
-    shares of the iterations.
+    Changes may follow either: ``proxy,iterations=500,patch=32``. Rungs keep their shares of the
+    iterations.
 
     Raises:
-        UserError: neither a protocol nor a file, the file is not a protocol, or no such change.
+        UserError: neither a protocol nor a file, a file that is not a protocol, or an unknown
+            change.
     """
     text = str(name_or_path)
     name, *changes = text.split(",")

@@ -35,10 +35,10 @@ _SWITCHES = ("width", "depth", "binarize", "method", "convs_per_residual", "acti
 _LEAVES = ("k_ratio", "activation_position", "weight_scale", "estimator")
 _ORDER = _SWITCHES + _LEAVES
 
-# Asked by rank, so that a sampler knows which values are neighbours.
+# Axes asked by rank, so that a sampler knows which values are neighbours.
 _ORDERED = {"binarize", "k_ratio", "convs_per_residual", "width", "depth"}
 
-# Axes with a value that is not the smallest of a scale but its absence: asked first, by itself.
+# Axes with a value that means absence: (yes/no parameter asked first, that value).
 _OFF: dict[str, tuple[str, Any]] = {
     "k_ratio": ("align", None),
     "convs_per_residual": ("residual", 0),
@@ -248,8 +248,8 @@ class Space(Value):
     def neighbours(self, design: Design) -> list[Design]:
         """The distinct designs that differ from ``design`` in one axis that matters.
 
-        First those with one part more or less binarized, which decides most; last those that
-        exchange several parts at once.
+        Designs with one part more or less binarized come first, because parts have the largest
+        effect; designs that exchange several parts come last.
         """
         found: dict[str, Design] = {}
         for axis in self._order:
@@ -417,12 +417,12 @@ def _matters(axis: str, design: Design) -> bool:
 
 
 def _fields(axis: str, value: Any) -> dict[str, Any]:
-    """What a choice changes in a Design: a method all fields of the unit."""
+    """The fields of a Design that a choice sets; a method sets all fields of the unit."""
     return UNIT_FIELDS | METHODS[value] if axis == "method" else {axis: value}
 
 
 def _set(design: Design, axis: str, value: Any) -> Design:
-    # Values of a Space are valid already; validating each step again would dominate count().
+    # Not validated: values of a Space are valid, and validation would dominate count().
     return design.model_copy(update=_fields(axis, value))
 
 

@@ -1,4 +1,4 @@
-"""What each choice of a design does to PSNR, over the candidates of a study."""
+"""Regression of PSNR on the choices of a design, over the candidates of a study."""
 
 from __future__ import annotations
 
@@ -18,15 +18,14 @@ from bbnas.tasks import Part, get_task
 if TYPE_CHECKING:
     import pandas as pd
 
+# Minimum candidates with a choice, and with its reference, for an effect to be given.
 MINIMUM = 3
-"""With fewer candidates than this that made a choice, or its reference, nothing is said of it."""
 
 
 class Effect(NamedTuple):
-    """What ``choice`` is worth in dB against ``reference``, with its 95 % interval.
+    """The effect of ``choice`` compared with ``reference`` in dB, with its 95 % interval.
 
-    ``n`` and ``n_reference`` count the candidates that made the one and the other; ``p`` is the
-    probability of an effect as far from 0 by chance alone.
+    ``n`` and ``n_reference`` count the candidates with each; ``p`` is the p-value of no effect.
     """
 
     axis: str
@@ -44,7 +43,7 @@ class Effect(NamedTuple):
 class Fit:
     """Main effects over ``candidates`` candidates; ``r2`` is the share of variance explained.
 
-    ``left_out`` are candidates that have a PSNR, but none above the network's own global skip.
+    ``left_out`` counts candidates whose PSNR is at or below the study's floor.
     """
 
     effects: tuple[Effect, ...]
@@ -53,7 +52,7 @@ class Fit:
     left_out: int = 0
 
     def part(self, part: Part) -> Effect | None:
-        """The effect of binarizing ``part``, where the data can tell it."""
+        """The effect of binarizing ``part``, if it is estimable."""
         return next((e for e in self.effects if e.axis == part and e.choice == _BINARY), None)
 
 
@@ -65,18 +64,18 @@ def effects(study: Study) -> pd.DataFrame:
 
 
 def fit_effects(study: Study) -> Fit:
-    """The effect of every choice on PSNR in dB against its axis's reference choice.
+    """The effect of every choice on PSNR in dB compared with its axis's reference choice.
 
-    One least-squares fit of main effects over all candidates that beat the network's own global
-    skip (those stopped early with what others gained from there, and the less weight for the doubt
-    of that; see :func:`bbnas.analysis.surrogate.runs_of`), so that choices that tend to come
-    together are told apart; an axis counts only in designs where it changes the network. (What
-    collapsed is not a few tenths of a dB worse, but broken: fitted with the others it would swamp
-    them.) In a space of methods the method is one axis, against BBCU, instead of the axes of the
-    unit. The reference is the axis's default, or its commonest choice where that was never made.
-    The intervals are HC3: they hold where the spread differs between designs. A choice is left out
-    where it or its reference has fewer than three candidates, or where the data cannot tell it
-    from another.
+    One weighted least-squares fit of main effects over all candidates above the floor; candidates
+    stopped early count with an extrapolated PSNR and less weight
+    (:func:`bbnas.analysis.surrogate.runs_of`). Collapsed designs are left out: their loss of many
+    dB would swamp effects of tenths. An axis counts only in designs where it changes the network.
+    In a space of methods the method is one axis, compared with BBCU, instead of the axes of the
+    unit. The reference is the axis's default, or its most frequent choice where the default was
+    never tried. The intervals are HC3, which hold under unequal variances. A choice is left out
+    where it or its reference has fewer than MINIMUM candidates, or where it is not estimable.
+
+    Matched pairs, where a study has them, take precedence: see :mod:`bbnas.analysis.findings`.
     """
     evaluations = [c.evaluation for c in study.candidates]
     left_out = sum(e.feasible and not useful(study.config, e) for e in evaluations)
@@ -93,7 +92,7 @@ def fit_effects(study: Study) -> Fit:
 
 
 def searches_methods(study: Study) -> bool:
-    """Whether the study's space is one of methods, rather than of the axes of one unit."""
+    """Whether the study's space chooses among methods instead of the axes of one unit."""
     return study.searches_methods
 
 
@@ -135,7 +134,7 @@ def _switch(on: bool) -> str:
     return "on" if on else "off"
 
 
-# The design's field, what a reader calls it, and its value in words.
+# (field of Design, its name for people, the text of a value).
 CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("norm", "normalisation", _plain),
     ("k_ratio", "alignment k / k*", _alignment),
@@ -173,7 +172,7 @@ def _axes(study: Study, designs: Sequence[Design]) -> list[_Axis]:
         axes.append(_axis(_METHOD, TITLES["bbcu"], list(TITLES.values()), made))
     for field, name, choice in CHOICES:
         if by_method and field in UNIT_FIELDS:
-            continue  # decided by the method
+            continue  # the method decides it
         active = [getattr(d, field) for d in designs if matters(field, d)]
         values = sorted(set(active), key=lambda value: (value is not None, value))
         order = list(dict.fromkeys(choice(value) for value in values))
@@ -208,7 +207,7 @@ def _least_squares(
     leverage = np.clip(np.einsum("ij,ji->i", x, inverse), 0.0, 1.0 - 1e-9)
     deviation = np.sqrt(np.sum((inverse * residuals / (1.0 - leverage)) ** 2, axis=1))
     half = float(stdtrit(freedom, 0.975)) * deviation
-    # A coefficient can be told from the others if its unit vector lies in the row space.
+    # A coefficient is estimable if its unit vector lies in the row space.
     known = np.abs(inverse @ x - np.eye(x.shape[1])).max(axis=1) < 1e-6
     found = []
     for column, (axis, choice) in enumerate(pairs, start=1):

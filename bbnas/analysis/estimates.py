@@ -1,4 +1,4 @@
-"""How good the candidates of a study are, as all of its runs tell it."""
+"""The PSNR of the candidates of a study, estimated from all of its runs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Z95 = 1.96
 
 @dataclass(frozen=True)
 class Estimates:
-    """PSNR (dB) of ``candidates`` under the study's protocol, less the luck of their runs.
+    """The posterior PSNR (dB) of ``candidates``.
 
-    ``confirmed`` marks those that were trained again by a longer protocol: their differences are
-    those of longer training.
+    ``confirmed`` marks candidates that a longer protocol trained again: their differences are
+    those under longer training.
     """
 
     candidates: tuple[Candidate, ...]
@@ -35,7 +35,7 @@ class Estimates:
         return Beliefs(self.psnr, self.covariance).error(i, j)
 
     def only(self, kept: Sequence[int]) -> Estimates:
-        """Of some of the candidates."""
+        """The estimates of some of the candidates."""
         return Estimates(
             tuple(self.candidates[i] for i in kept),
             self.psnr[list(kept)],
@@ -51,8 +51,8 @@ def estimate(
     confirmations: Sequence[Evaluation] = (),
     surrogate: Surrogate | None = None,
 ) -> Estimates:
-    """Of useful ``candidates``, from ``everything`` evaluated under the study's protocol and from
-    ``confirmations`` under others; ``surrogate`` is one that has seen ``everything``.
+    """Estimates of ``candidates`` from ``everything`` evaluated under the study's protocol and
+    from ``confirmations`` under others; ``surrogate`` is conditioned on ``everything``.
     """
     if surrogate is None:
         surrogate = Surrogate(runs_of(config, list(everything)), config.protocol.noise)
@@ -64,11 +64,11 @@ def estimate(
     for table in _tables(confirmations):
         own = [place[key] for key in table if key in place and key not in broken]
         rows = [table[candidates[i].evaluation.design.key] for i in own]
-        for i in own:  # what diverges when trained longer is not recommended beside them
+        for i in own:  # a design that diverges under longer training is not confirmed
             confirmed[i] = len(own) > 1 or bool(broken)
         if len(own) < 2:  # nothing to compare with
             continue
-        # A seed does the same to all: one that some lack would favour or harm the others.
+        # A seed shifts all designs alike, so only seeds that all of them have are compared.
         seeds = sorted(set.intersection(*map(set, rows)))
         if not seeds:
             continue
@@ -82,17 +82,17 @@ def estimate(
 
 
 def _update(mean: Array, prior: Array, psnr: Array, variance: Array) -> tuple[Array, Array]:
-    """Beliefs after ``psnr`` was seen under another protocol, which may shift all alike.
+    """The posterior after observing ``psnr`` under another protocol.
 
-    psnr = belief + shift + noise; the shift has a flat prior (universal kriging), so that only
-    differences between the designs are learned.
+    psnr = PSNR under the study's protocol + shift + noise. The shift is common to all designs and
+    has a flat prior (universal kriging), so only differences between designs are learned.
     """
     inverse = np.linalg.inv(prior + np.diag(variance))
     ones = np.ones(len(mean))
     weight = float(ones @ inverse @ ones)
     shift = float(ones @ inverse @ (psnr - mean)) / weight
     gain = prior @ inverse
-    moved = gain @ ones  # by what the shift may be off
+    moved = gain @ ones  # the derivative of the mean by the shift
     return (
         mean + gain @ (psnr - mean - shift),
         prior - gain @ prior + np.outer(moved, moved) / weight,
@@ -100,7 +100,7 @@ def _update(mean: Array, prior: Array, psnr: Array, variance: Array) -> tuple[Ar
 
 
 def _tables(confirmations: Sequence[Evaluation]) -> list[dict[str, dict[int, float]]]:
-    """For each protocol PSNR by design and seed."""
+    """For each protocol, PSNR by design and seed."""
     tables: dict[Protocol, dict[str, dict[int, float]]] = {}
     for e in confirmations:
         if e.feasible:
@@ -110,8 +110,8 @@ def _tables(confirmations: Sequence[Evaluation]) -> list[dict[str, dict[int, flo
 
 
 def _paired_noise(rows: Sequence[dict[int, float]]) -> float:
-    """The standard deviation of a run (dB) when all designs share the seeds: what neither the
-    design nor the seed explains. 0 if there are too few runs to tell.
+    """The residual standard deviation (dB) of runs after design and seed effects; 0 with too few
+    runs to estimate it.
     """
     seeds = sorted(set.intersection(*(set(row) for row in rows)))
     freedom = (len(rows) - 1) * (len(seeds) - 1)

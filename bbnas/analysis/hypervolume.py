@@ -1,4 +1,4 @@
-"""Hypervolume: how much of the objective space a search has won, evaluation by evaluation."""
+"""Hypervolume: the volume of objective space that a search dominates, by evaluation."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def hypervolume(points: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class Box:
-    """The frame that hypervolume is measured in: per objective, the reference and the ideal.
+    """The reference point and the ideal point between which hypervolume is measured.
 
     PSNR is linear in dB; costs are in decades (−log10), so that from 100 G to 10 G
     counts as much as from 10 G to 1 G. Scaled by its own front's box, a hypervolume is a share
@@ -102,10 +102,10 @@ class HypervolumeCurve:
 
 
 def hypervolume_curve(study: Study, box: Box | None = None) -> HypervolumeCurve | None:
-    """The hypervolume of what the search has found after 1, 2, … evaluations.
+    """The hypervolume of the candidates after 1, 2, … evaluations.
 
-    Baselines are not found by the search: they count as evaluations and add nothing. ``box`` is
-    that of the study's own final front unless given. None if nothing feasible was found.
+    Baselines count as evaluations and add no volume. ``box`` is that of the study's final front
+    unless given. None if the front is empty.
     """
     found = front(study)
     if not found:

@@ -1,4 +1,4 @@
-"""Counted operations against measured time: where the paper's convention misleads."""
+"""Counted operations compared with measured latency."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from bbnas.study import Candidate, Study
 
 @dataclass(frozen=True)
 class TimeAgreement:
-    """How OPs (paper's convention) order the designs of a study that their latencies order too.
+    """Rank agreement of OPs (paper's convention) and latency over the designs of a study.
 
-    ``pairs_reversed`` is the share of pairs of designs, equal in neither, of which the one with
-    fewer OPs takes longer. ``slowest`` and ``fastest`` are the candidates that take the most and
-    the least time for what their OPs let expect: ``*_factor`` is that time by the expected one,
-    of a fit that is linear in the logarithms.
+    ``pairs_reversed`` is the share of pairs in which the design with fewer OPs takes longer, of
+    the pairs that differ in both. ``slowest`` and ``fastest`` have the largest and the smallest
+    ratio (``*_factor``) of latency to that predicted from OPs by a log-log linear fit.
     """
 
     designs: int
@@ -36,7 +35,7 @@ def timed(study: Study) -> list[Candidate]:
 
 
 def time_agreement(study: Study) -> TimeAgreement | None:
-    """None of fewer than three designs of different OPs, or where no latency differs."""
+    """None with fewer than three different OPs or two different latencies."""
     from scipy.stats import kendalltau, spearmanr
 
     found = timed(study)

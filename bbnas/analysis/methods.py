@@ -1,4 +1,4 @@
-"""The methods of a study against each other, at equal parts, width and depth."""
+"""The methods of a study compared at equal parts, width and depth."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 REFERENCE = "bbcu"
 
+# Sizes up to which the table has a column a size: more do not fit a terminal.
 SIZES = 6
-"""With more sizes than this a table by size is no longer read."""
 
 
 class DesignSize(NamedTuple):
-    """What designs have in common that differ in method alone."""
+    """The parts, width and depth that designs of different methods share."""
 
     parts: tuple[str, ...]
     width: int
@@ -39,11 +39,11 @@ class DesignSize(NamedTuple):
 
 @dataclass(frozen=True)
 class MethodRow:
-    """One method: its designs, its best PSNR (dB), and what it is worth against the reference.
+    """One method: its designs, its best PSNR (dB), and its difference from the reference.
 
     ``psnr`` is by size, NaN where it diverged. ``against`` is the mean difference in dB over the
     ``pairs`` sizes at which both have a PSNR, NaN without any. ``collapsed`` counts the designs
-    that diverged, failed, or do not beat the network's own global skip.
+    that diverged, failed, or are at or below the study's floor.
     """
 
     method: str
@@ -65,11 +65,11 @@ class MethodRanking:
 
 
 def rank_methods(study: Study) -> MethodRanking | None:
-    """The methods by their mean difference to BBCU at equal parts, width and depth.
+    """The methods by their mean difference from BBCU at equal parts, width and depth.
 
-    (Or to the method with most designs, where BBCU is not among them.) Of a space of methods all
-    candidates count, of any other its baselines: there designs differ in more than a method.
-    None where fewer than two methods can be compared.
+    Without BBCU the reference is the method with most designs. In a space of methods all
+    candidates count; in any other only the baselines, because its candidates differ in more than
+    the method. None where fewer than two methods can be compared.
     """
     by_method: dict[str, list[Candidate]] = {}
     for candidate in study.candidates:
@@ -127,7 +127,7 @@ def _row(
 
 
 def _rank(row: MethodRow) -> tuple[float, float]:
-    """Best first; what has no matched design after all that have one."""
+    """Best first; methods without a matched design last."""
 
     def falling(value: float) -> float:
         return -value if math.isfinite(value) else math.inf

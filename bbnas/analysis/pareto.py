@@ -13,14 +13,14 @@ from bbnas.study import OBJECTIVES, Candidate, Study
 
 
 def non_dominated(points: ArrayLike) -> NDArray[np.bool_]:
-    """Which rows of ``points`` (n, d), every column minimised, no other row dominates.
+    """A mask of the rows of ``points`` (n, d) that no other row dominates; columns are minimised.
 
-    A row dominates another if it is nowhere worse and somewhere better, so equal rows keep each
-    other. O(n · front) comparisons.
+    A row dominates another if it is nowhere worse and somewhere better, so equal rows do not
+    dominate each other. O(n · front) comparisons.
     """
     values = np.asarray(points, dtype=np.float64)
     kept: list[int] = []
-    # In lexicographic order nothing is dominated by what comes later.
+    # In lexicographic order a row is only dominated by earlier rows.
     left = np.lexsort(values.T[::-1])
     while len(left):
         kept.append(int(left[0]))
@@ -47,8 +47,8 @@ def minimised(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
 
 
 def useful(config: Bar, evaluation: Outcome) -> bool:
-    """Whether it has a PSNR, and one that beats the global skip, which costs nothing, by more
-    than the noise of a run: what learns nothing ends within a hair of the skip, on either side.
+    """Whether it has a PSNR above the floor: that of the global skip, which costs nothing, plus
+    seed noise. Networks that learn nothing end close to the skip's PSNR, on either side.
     """
     return evaluation.feasible and evaluation.psnr > config.floor
 
@@ -56,12 +56,11 @@ def useful(config: Bar, evaluation: Outcome) -> bool:
 def front(
     study: Study, objectives: Sequence[str] | None = None, *, baselines: bool = False
 ) -> list[Candidate]:
-    """The feasible candidates that no other dominates, cheapest (OPs) first.
+    """The non-dominated useful candidates, fewest OPs first.
 
-    ``objectives`` are the study's own unless given. The network's global skip alone costs
-    nothing, so it dominates whatever has no more PSNR, where the study knows its figure.
-    Baselines were put in by hand, not found, so they neither enter the front nor push anything
-    off it unless ``baselines``.
+    ``objectives`` are the study's own unless given. The network's global skip costs nothing and
+    so dominates every candidate at or below its PSNR. Baselines neither enter the front nor
+    dominate candidates unless ``baselines``.
     """
     candidates = [
         candidate

@@ -1,8 +1,7 @@
-"""What all runs of a study together say of a design: a Gaussian process over its choices.
+"""A Gaussian process over the choices of a design: PSNR estimated from all runs of a study.
 
-One run tells how good a design is to within the noise of one run, and the best of many runs is
-the luckiest. Designs that share choices share what those are worth, so that every run tells
-something of its neighbours too.
+A single run has the noise of its seed, and the best of many runs is biased upwards. Designs that
+share choices have correlated PSNR, so every run also informs the estimates of its neighbours.
 """
 
 from __future__ import annotations
@@ -31,26 +30,26 @@ _CATEGORIES = {
     "estimator": get_args(Estimator),
 }
 _MEASURES = ("k_ratio", "convs_per_residual", "width", "depth")
-# A network without residual connections is as far from one with them as so long a span.
+# Convolutions per residual that stand for a body without residual connections.
 _NO_RESIDUAL = 64
-# PSNR is seen through best − s·ln(1 + (best − PSNR)/s): near the best as it is, and how deep a
-# bad design falls does not blur what is known of good ones.
+# s in dB of the warping best − s·ln(1 + (best − PSNR)/s). It is linear near the best PSNR and
+# compresses low ones, so that collapsed designs do not dominate the fit.
 _SCALE = 0.5
-# Broad normal priors of the logarithms of the amplitude (dB), of the noise relative to the one
-# expected, and of the rates: (mean, standard deviation). What few runs leave open stays moderate.
+# Broad normal priors (mean, standard deviation) of the logarithms of the amplitude (dB), of the
+# noise relative to the protocol's, and of the rates.
 _AMPLITUDE, _NOISE, _RATE = (math.log(0.3), 1.0), (0.0, 0.5), (math.log(0.2), 1.5)
-# So many candidates trained to the end tell what the last iterations are worth.
+# Completed candidates needed to estimate the gain from a rung to the end.
 FEWEST_GAINS = 5
-# By how much training twelve times longer moves designs against each other (dB), and how soon
-# that differs between designs: of the 10 near which both were known, the likelihood is highest
-# around these. A choice sets designs some 0.09 dB apart that the proxy does not tell.
+# Prior of the discrepancy between the proxy and training twelve times longer: its standard
+# deviation (dB) and its rate in the kernel. They maximise the likelihood over the 10 designs of
+# which both were measured; one differing choice then gives a standard deviation of about 0.09 dB.
 _SHIFT, _SHIFT_RATE = 0.2, 0.1
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What was seen: designs, their PSNR (dB, n) and by how much more than the noise between
-    seeds it may be off (standard deviations in dB, n).
+    """Observations: designs, their PSNR (dB, n), and the standard deviation (dB, n) of their error
+    beyond seed noise.
     """
 
     designs: tuple[Design, ...]
@@ -62,8 +61,8 @@ class Runs:
 
 
 def runs_of(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
-    """The evaluations that beat the network's global skip; those stopped at a rung where they beat
-    it as well, with what those trained to the end gained from there on, and the doubt of that.
+    """The evaluations above the floor. A design stopped at a rung above the floor counts as well,
+    with the median gain of completed designs from that rung added to its PSNR.
     """
     ended = [e for e in evaluations if useful(config, e)]
     seen = [(e.design, e.psnr, 0.0) for e in ended]
@@ -82,11 +81,10 @@ def runs_of(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
 
 
 def all_runs(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
-    """``runs_of``, and beside them what learned nothing, level with the global skip: a search must
-    know where not to look.
+    """``runs_of`` and the designs at or below the floor, which a search has to avoid.
 
-    What was stopped before it had learned anything is taken to end as those did that were trained
-    on from there, if there are enough of them to tell.
+    A design stopped at or below the floor is given the median final PSNR of the designs that were
+    trained on from there, if at least FEWEST_GAINS were.
     """
     runs, floor = runs_of(config, evaluations), config.floor
     if not math.isfinite(floor):
@@ -116,8 +114,8 @@ def all_runs(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
 
 
 def gains_from(config: Bar, rung: int, evaluations: Iterable[Outcome]) -> list[float]:
-    """What (dB) those that were trained to a useful end won from ``rung`` on, where they beat the
-    global skip at it: what only starts later says nothing of what those win that are under way.
+    """Gains in PSNR (dB) from ``rung`` to the end, of useful designs already above the floor at
+    that rung.
     """
     return [
         e.psnr - there
@@ -127,15 +125,13 @@ def gains_from(config: Bar, rung: int, evaluations: Iterable[Outcome]) -> list[f
 
 
 def spread(values: Sequence[float]) -> float:
-    """A standard deviation that a few odd values do not change: 1.4826 times the median absolute
-    deviation (equal to it for a normal distribution).
-    """
+    """A robust standard deviation: 1.4826 times the median absolute deviation."""
     return 1.4826 * float(np.median(np.abs(np.asarray(values) - np.median(values))))
 
 
 @dataclass(frozen=True)
 class Beliefs:
-    """PSNR (dB) of some designs, as all runs together tell it: ``mean`` (n), ``covariance``."""
+    """The posterior of the PSNR (dB) of n designs: ``mean`` (n) and ``covariance`` (n, n)."""
 
     mean: Array
     covariance: Array
@@ -152,7 +148,7 @@ class Beliefs:
 
 
 class Surrogate:
-    """A Gaussian process that has seen ``runs``; ``noise`` (dB) between seeds is expected.
+    """A Gaussian process conditioned on ``runs``; ``noise`` (dB) is the expected seed noise.
 
     The kernel is a²·exp(−Σ_f r_f·d_f): d_f is 1 where two designs differ in the choice f, and for
     k, width, depth and convolutions per residual the doublings between them. Amplitude a, rates
@@ -178,7 +174,7 @@ class Surrogate:
         self._weights = np.linalg.solve(self._factor, y)
 
     def believes(self, designs: Sequence[Design]) -> Beliefs:
-        """What is known of ``designs``, seen or not, together."""
+        """The joint posterior of ``designs``, evaluated or not."""
         asked = _features(designs)
         mean, slope, half = self._given(asked)
         covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
@@ -191,8 +187,8 @@ class Surrogate:
         return mean, slope * np.sqrt(np.maximum(variance, 0.0))
 
     def _given(self, asked: Array) -> tuple[Array, Array, Array]:
-        """The mean (dB), the dB that one of the warped scale stands for there, and the factor of
-        what the runs take away from the covariance.
+        """The mean (dB), the derivative of PSNR by warped PSNR there, and the factor of the
+        covariance that the runs explain.
         """
         cross = _kernel(self.theta, _distances(self._features, asked))
         half = np.linalg.solve(self._factor, cross)
@@ -204,10 +200,10 @@ class Surrogate:
 
 
 def discrepancy(designs: Sequence[Design]) -> Array:
-    """The covariance (n, n) in dB² of what longer training changes between ``designs``.
+    """The covariance (n, n) in dB² of the change that longer training makes to ``designs``.
 
-    What it does to all alike is left out. Some choices learn later than others, so that designs
-    which share choices move together (Kennedy & O'Hagan 2000).
+    The change common to all is removed. Designs that share choices change together, because some
+    choices learn later than others (Kennedy & O'Hagan 2000).
     """
     features = _features(designs)
     shift = _SHIFT**2 * np.exp(-_SHIFT_RATE * _distances(features, features).sum(axis=0))
@@ -217,7 +213,7 @@ def discrepancy(designs: Sequence[Design]) -> Array:
 
 
 def _features(designs: Sequence[Design]) -> Array:
-    """(n, features); those of a choice are mere names, see _IS_NAME."""
+    """(n, features); those of a categorical choice are indices, see _IS_NAME."""
     return np.array([_row(design) for design in designs], dtype=np.float64)
 
 
@@ -260,7 +256,7 @@ def _fit(y: Array, distances: Array, noise: float, doubt: Array) -> Array:
 
     priors = [_AMPLITUDE, _NOISE] + [_RATE] * len(distances)
     centre, width = np.array(priors).T
-    # What no two runs differ in tells nothing of its rate.
+    # A feature in which no two runs differ has no information on its rate.
     live = np.flatnonzero(distances.any(axis=(1, 2)))
     unit = np.eye(len(y))
 

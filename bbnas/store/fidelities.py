@@ -58,4 +58,4 @@ def find_fidelity(
 
 
 def _seedless(protocol: Protocol) -> Protocol:
-    return protocol.model_copy(update={"seed": 0})
+    return protocol.with_seed(0)

@@ -10,6 +10,7 @@ from bbnas.analysis import effects
 from bbnas.analysis.effects import fit_effects
 from bbnas.design import TITLES, Design
 from bbnas.presets import load_design
+from bbnas.space import load_space
 from bbnas.study import Candidate
 from bbnas.tasks import Part, get_task
 
@@ -178,7 +179,7 @@ def test_in_a_space_of_methods_each_is_told_against_bbcu(evaluated, synthetic_st
         synthetic_study(1),
         candidates=tuple(Candidate(i, e) for i, e in enumerate(evaluations)),
     )
-    space = {"name": "methods", "axes": {"method": list(planted)}}
+    space = load_space("methods")
     table = effects(replace(study, config=replace(study.config, space=space)))
     assert set(table["axis"]) == {"method", "width"}
     for method, worth in planted.items():

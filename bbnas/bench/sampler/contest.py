@@ -1,4 +1,4 @@
-"""Ways to search set against each other, by what many simulated searches of each found."""
+"""Samplers compared by many simulated searches of each."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from bbnas.bench.sampler.efficiency import SHARES, Middle, Trace
 
 DEFAULT, RANDOM = "default", "random"
-# Samplers of others, each trained to the end.
+# Optuna's samplers, without early stopping.
 PEERS = (RANDOM, "nsga2", "tpe", "gp")
-# The share of the hypervolume that the rules wait for, and how many times sooner than random.
+# The rules: the default needs less training to reach SHARE of the true hypervolume than any peer,
+# and TIMES less than random search.
 SHARE, TIMES = 0.95, 5.0
 
 
@@ -22,9 +23,9 @@ class ContestRow:
     """One contender over all seeds.
 
     ``designs`` and ``seconds`` (of training) are medians by share of the true hypervolume.
-    ``bbcu_like`` is the rate of recommendations that nothing sets apart from BBCU; ``psnr_loss``
-    and ``loss`` (dB) are means over the seeds that recommended something useful, NaN if none did
-    (see :class:`Trace`); ``spent`` is the median of the training seconds of a whole search.
+    ``bbcu_like`` is the share of recommendations without a difference from BBCU (``bbcu_like``);
+    ``psnr_loss`` and ``loss`` (dB) are means over the seeds that recommended a useful design, NaN
+    if none did (see :class:`Trace`); ``spent`` is the median training time (s) of a whole search.
     """
 
     name: str
@@ -40,10 +41,10 @@ class ContestRow:
 
 @dataclass(frozen=True)
 class ContestRule:
-    """A rule, and whether it is kept: None where ``reason`` says why that is not known.
+    """A rule and whether it passed; None where ``reason`` says why that is open.
 
-    ``value`` is how many times more training ``against`` needs; where that did not get there in
-    half of the searches it is ``bound``: at least so many.
+    ``value`` is the training time that ``against`` needs divided by that of the default. It is a
+    lower bound (``bound``) where fewer than half of the searches of ``against`` reached SHARE.
     """
 
     against: str
@@ -55,11 +56,11 @@ class ContestRule:
 
     @property
     def word(self) -> str:
-        return {True: "kept", False: "missed", None: f"open: {self.reason}"}[self.passed]
+        return {True: "passed", False: "failed", None: f"open: {self.reason}"}[self.passed]
 
 
 def contest_rows(traces: Sequence[Trace], titles: Mapping[str, str]) -> list[ContestRow]:
-    """A row a contender, in the order in which they first come."""
+    """One row a contender, in the order of ``traces``."""
     return [
         _row(name, titles[name], [trace for trace in traces if trace.contender == name])
         for name in dict.fromkeys(trace.contender for trace in traces)
@@ -87,15 +88,15 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def check_rules(traces: Sequence[Trace]) -> list[ContestRule]:
-    """The default against random, and against the best of its peers.
+    """The default compared with random search, and with the best of its peers.
 
-    A search that never gets there is taken to be there when it ends, which favours it; the
-    ratio is then a lower bound.
+    A search that never reaches SHARE counts as reaching it at its end, so the ratio is then a
+    lower bound.
     """
     names = {trace.contender for trace in traces}
     ours = _needed(traces, DEFAULT) if DEFAULT in names else None
     peers = {name: _needed(traces, name) for name in PEERS if name in names}
-    # Of two that did not get there, which is the better one is not known, nor needed.
+    # Peers that reached SHARE come first; the order of the others does not matter.
     best = min(peers, key=lambda name: (not peers[name][1], peers[name][0]), default="")
     return [
         _rule(ours, RANDOM, peers.get(RANDOM), TIMES),
@@ -127,6 +128,6 @@ def _rule(
         return ContestRule(against, math.nan, at_least, False, False)
     ratio = theirs[0] / ours[0]
     if not theirs[1] and ratio < at_least:
-        reason = f"{against} did not get there: raise the budget"
+        reason = f"{against} did not reach {SHARE:.0%}: raise the budget"
         return ContestRule(against, ratio, at_least, True, None, reason)
     return ContestRule(against, ratio, at_least, not theirs[1], ratio >= at_least)

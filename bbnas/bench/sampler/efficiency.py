@@ -1,4 +1,4 @@
-"""How soon a search finds the front of a space that is known whole."""
+"""How much training a search needs to find the front of a fully evaluated space."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from bbnas.analysis.recommend import above_chord, knee
 from bbnas.evaluation import Evaluation
 from bbnas.study import DEFAULT_OBJECTIVES
 
-# Shares of the true hypervolume that are waited for.
+# Shares of the true hypervolume for which the training needed is reported.
 SHARES = (0.90, 0.95, 0.99)
 
 
 class Truth:
-    """What a search could find at best: the front of ``evaluations``, useful ones of all designs.
+    """The true front: that of ``evaluations``, which are the useful designs of the whole space.
 
-    ``box`` is the one that reports would measure the front's hypervolume in, ``knee`` the design
-    of it that they would recommend.
+    ``box`` is the one in which reports measure the front's hypervolume, ``knee`` the evaluation
+    that they recommend.
     """
 
     def __init__(
@@ -47,8 +47,8 @@ class Truth:
         )
 
     def volumes(self, found: Sequence[str]) -> list[float]:
-        """The share of the true hypervolume after each design found, by its key; one that is
-        useless in truth adds nothing.
+        """The share of the true hypervolume after each design of ``found`` (keys); a design that
+        is not useful in truth adds nothing.
         """
         kept = np.empty((0, len(self.box.objectives)))
         share, shares = 0.0, []
@@ -62,21 +62,21 @@ class Truth:
         return shares
 
     def behind(self, key: str) -> float:
-        """How far (dB) a design lies below the knee, both seen above the chord of the front; NaN
-        for one that is useless in truth.
+        """The height (dB) above the chord of the true knee minus that of the design; NaN for a
+        design that is not useful in truth.
         """
         return self._scores[self.knee.design.key] - self._scores.get(key, math.nan)
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One search, a step for each time that a training ended or was stopped.
+    """One search, with a step for each training that ended or was stopped.
 
     ``designs`` (begun so far), ``seconds`` (of training so far) and ``volume`` (share of the true
-    hypervolume) are of equal length. ``recommended`` is the final design in words, empty if there
-    was none; ``differs`` is what sets it apart from BBCU (``bbcu_like``).
-    ``psnr_loss`` (dB) is its true PSNR below the true knee's, ``loss`` (dB) the same above the
-    chord, so that what it costs counts; NaN where nothing useful was recommended.
+    hypervolume) are of equal length. ``recommended`` is the label of the final design, empty if
+    there was none; ``differs`` holds its differences from BBCU (``bbcu_like``). ``psnr_loss`` (dB)
+    is the true knee's PSNR minus its true PSNR, ``loss`` (dB) the same for heights above the
+    chord, so that costs count; NaN where nothing useful was recommended.
     """
 
     contender: str
@@ -90,7 +90,7 @@ class Trace:
     loss: float
 
     def reached(self, share: float) -> tuple[float, float]:
-        """(designs, seconds) after which ``share`` of the hypervolume was there; or infinite."""
+        """(designs, seconds) needed for ``share`` of the hypervolume; infinite if not reached."""
         for designs, seconds, volume in zip(self.designs, self.seconds, self.volume, strict=True):
             if volume >= share:
                 return float(designs), seconds
@@ -99,11 +99,9 @@ class Trace:
 
 @dataclass(frozen=True)
 class Middle:
-    """The median of n values of which some may be infinite (not reached), with an interval of at
-    least 95 % by order statistics, NaN where n < 6 is too few for one; ``reached`` of ``of`` are
-    finite.
-
-    An infinite median says that half of them or more were not reached.
+    """The median of ``of`` values, of which ``reached`` are finite; the others are right-censored
+    at infinity. ``low`` and ``high`` bound it with at least 95 % confidence (order statistics);
+    they are NaN below 6 values.
     """
 
     median: float

@@ -106,10 +106,10 @@ def test_the_rules_by_hand() -> None:
     first, second = check_rules([*ours, *slow, *tpe])
     assert (first.value, first.passed, first.bound) == (pytest.approx(61 / 11), True, False)
     assert (second.against, second.value) == ("tpe", pytest.approx(13 / 11))
-    assert second.word == "kept"
+    assert second.passed
 
     first, second = check_rules([*ours, *(trace("random", s, 40.0) for s in range(3))])
-    assert first.word == "missed"
+    assert first.passed is False
     assert (second.against, second.passed) == ("random", True)
 
 
@@ -121,7 +121,7 @@ def test_a_peer_that_never_gets_there_is_a_bound() -> None:
     short = [trace("random", s, 1.0, volume=0.5, end=20.0) for s in range(3)]
     first, second = check_rules([*ours, *short])
     assert (first.passed, second.passed) == (None, True)
-    assert "raise the budget" in first.word
+    assert "raise the budget" in first.reason
     first, _ = check_rules([trace("default", 0, 1.0, volume=0.5), *never])
     assert first.passed is False
 
