@@ -1,1 +1,1 @@
-"""The paper's tables and figures as experiments: rows to train, claims to judge, a report."""
+"""The paper's tables and figures as ablations: rows to train, claims to judge, a report."""

@@ -102,7 +102,7 @@ def _unit_speed(width: int, batch: int, side: int, rounds: int) -> UnitSpeed:
     x = torch.randn(batch, width, side, side) * 5
     channels_last = x.contiguous(memory_format=torch.channels_last)
     contestants: list[tuple[Callable[[int], nn.Module], Tensor]] = [
-        (_Unit, x if native(x) else channels_last),
+        (_BbcuUnit, x if native(x) else channels_last),
         (TranscribedUnit, x),
         (_convolution, channels_last),
     ]
@@ -123,7 +123,7 @@ def _unit_speed(width: int, batch: int, side: int, rounds: int) -> UnitSpeed:
     )
 
 
-class _Unit(nn.Module):
+class _BbcuUnit(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.unit = BBCU(width, width, PRESETS["bbcu-v4"])

@@ -228,7 +228,7 @@ def _evenly(items: Sequence[T], most: int) -> list[T]:
 
 
 @dataclass(frozen=True)
-class Bar:
+class EffectBar:
     """An interval on a common scale of 0 to 1, and the numbers printed beside it."""
 
     label: str
@@ -244,7 +244,7 @@ class Bar:
 class EffectsFigure:
     """Intervals by axis, as (axis, reference, bars); ``zero`` is where 0 dB lies."""
 
-    groups: tuple[tuple[str, str, tuple[Bar, ...]], ...]
+    groups: tuple[tuple[str, str, tuple[EffectBar, ...]], ...]
     zero: float
     ticks: tuple[tuple[float, str], ...]
 
@@ -263,12 +263,12 @@ def effects_figure(fit: Fit) -> EffectsFigure | None:
     def place(value: float) -> float:
         return min(1.0, max(0.0, (value - low) / (high - low)))
 
-    groups: dict[tuple[str, str], list[Bar]] = {}
+    groups: dict[tuple[str, str], list[EffectBar]] = {}
     for e in fit.effects:
         tone: Literal["good", "bad", "open"] = "open"
         if e.low > 0 or e.high < 0:
             tone = "good" if e.low > 0 else "bad"
-        bar = Bar(
+        bar = EffectBar(
             label=e.choice,
             note=f"{e.n} against {e.n_reference}",
             low=place(e.low),

@@ -54,7 +54,7 @@ def _quality(study: Study, recommendation: Recommendation) -> list[tuple[str, st
     rows.append(("against the best of the front", words))
     if chosen.design.binarize:
         full = replace(chosen, design=chosen.design.replace(binarize=()).canonical())
-        unseen = "" if recommendation.full_psnr is not None else ", which was not evaluated"
+        unseen = "" if recommendation.full_psnr is not None else " (estimated)"
         words = f"{_gap(study, chosen, full)} at the same width and depth{unseen}"
         rows.append(("against full precision", words))
     return rows

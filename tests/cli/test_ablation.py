@@ -57,13 +57,12 @@ def run(capsys, tmp_path, monkeypatch) -> Run:  # type: ignore[no-untyped-def]
 def test_an_ablation_is_run_once_and_reported(run: Run) -> None:
     code, out, err = run("run", "small.yaml", "--workers", "1")
     assert code == 0
-    assert [line.split()[0] for line in err.splitlines()] == ["1/4", "2/4", "3/4", "4/4"]
-    assert "left" in err
+    assert err.splitlines()[-1].split()[0] == "4/4"  # lines come every few seconds, and at the end
     assert "V4 above V1" in out
     assert "+0.27 dB" in out  # Table 4: 25.62 and 25.35 dB on Urban100
     assert Path("reports/small.html").exists()
     assert "V4 above V1" in Path("reports/small.md").read_text()
-    assert Path("studies/ablations.db").exists()
+    assert Path("runs/ablations.db").exists()
 
     code, out, err = run("run", "small.yaml", "--workers", "1", "--json")
     found = json.loads(out)
@@ -80,7 +79,7 @@ def test_an_ablation_is_run_once_and_reported(run: Run) -> None:
     # A larger one trains what is missing.
     Path("small.yaml").write_text(yaml.safe_dump(STUDY | {"seeds": 3}))
     assert "seed 2 (dB)" in run("show", "small.yaml")[1]
-    assert run("run", "small.yaml", "--workers", "1")[2].startswith("5/6")
+    assert run("run", "small.yaml", "--workers", "1")[2].startswith("6/6")
 
 
 def test_the_built_in_ablations_are_listed_before_any_was_run(run: Run) -> None:
