@@ -109,6 +109,7 @@ def notebooks() -> None:
                 for out in cell.outputs:
                     if "text/html" in out.get("data", {}):
                         out.data["text/html"] = _STYLE.sub("", out.data["text/html"])
+                        out.data.pop("text/plain", None)
         notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
         notebook.metadata.language_info = {"name": "python"}
         nbformat.write(notebook, path)
