@@ -63,6 +63,8 @@ def _place(study: Study, chosen: Candidate, points: Sequence[Candidate], pick: s
 
 def _estimate(study: Study, recommended: Recommendation) -> str:
     here = recommended.candidate.evaluation
+    if math.isnan(recommended.error):
+        return f"Its own evaluation gave {decibel(here.psnr)}; no run is above the study's floor."
     runs = len(study.candidates) + len(study.references)
     text = (
         f"Its PSNR is estimated from all {runs} evaluations: {decibel(recommended.psnr)} "

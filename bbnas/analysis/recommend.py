@@ -68,7 +68,7 @@ class Recommendation:
         here = self.candidate.evaluation
         rows = [
             ("recommended", named(self.candidate)),
-            ("PSNR", f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} (95 % confidence)"),
+            ("PSNR", self._psnr()),
         ]
         if self.skip_psnr is not None:
             rows.append((f"against {self.skip}", decibel(self.psnr - self.skip_psnr, sign=True)))
@@ -90,6 +90,11 @@ class Recommendation:
             errors = f"{self.rival.errors:.1f} standard errors"
             rows.append(("runner-up", f"{named(self.rival.candidate)}, {gap} ({errors})"))
         return rows
+
+    def _psnr(self) -> str:
+        if math.isnan(self.error):
+            return f"{decibel(self.psnr)} (one evaluation, without an estimate of its error)"
+        return f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} (95 % confidence)"
 
     def _repr_html_(self) -> str:
         cells = "".join(

@@ -251,11 +251,15 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
     assert MatchedPool.of(study).pairs(without(Part.HEAD)) == []
 
 
-def test_a_study_in_which_nothing_is_useful_says_so_of_a_trial_too(synthetic_study):
+def test_a_study_in_which_nothing_is_useful_recommends_by_number_only(synthetic_study):
     study = synthetic_study(4, references=False, skip_psnr=60.0)
-    number = next(c.number for c in study.candidates if c.evaluation.feasible)
     with pytest.raises(UserError, match="has nothing to recommend"):
-        recommend(study, f"trial {number}")
+        recommend(study)
+    picked = next(c for c in study.candidates if c.evaluation.feasible)
+    answer = recommend(study, f"trial {picked.number}")
+    assert answer.candidate is picked
+    assert np.isnan(answer.error)
+    assert "nan" not in " ".join([*dict(answer.rows()).values(), *reasons(study, answer)])
 
 
 def test_evidence_is_matched_pairs_or_else_the_fit(synthetic_study, evaluated):

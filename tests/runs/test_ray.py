@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick import SPACE, Formula, quick_search
+from quick import SPACE, Formula, Stub, quick_search
 
 from bbnas.design import Design
 from bbnas.errors import UserError
@@ -72,7 +72,7 @@ def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not ray.is_initialized()
 
 
-class Refuses:
+class Refuses(Stub):
     def __call__(self, design: Design, *_: object) -> Any:
         raise UserError("the images are too small for a patch of 48: use larger images")
 
