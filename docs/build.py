@@ -49,6 +49,7 @@ _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING = re.compile(r"^#{1,6} +(?P<title>.+?) *#*$", re.MULTILINE)
 _OUTSIDE = re.compile(r"[a-z]+:|#")
+_ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):(<code>)~?")
 _STYLE = re.compile(r"<style scoped>.*?</style>\n?", re.DOTALL)
 
 
@@ -312,6 +313,8 @@ def site() -> None:
     command = [str(zensical), "build", "--clean", "--strict", "-f", str(BUILD / "mkdocs.yml")]
     if subprocess.run(command, check=False).returncode:
         raise DocumentationError("Zensical found the faults above")
+    for page in SITE.rglob("*.html"):  # docstrings have Sphinx's roles, which Markdown has not
+        page.write_text(_ROLE.sub(r"\1", page.read_text("utf-8")), encoding="utf-8")
     if outside := requests(SITE):
         raise DocumentationError("\n".join(outside))
     print(f"open {SITE / 'index.html'}")
