@@ -11,10 +11,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import bbnas
+from bbnas.cli import cli
 from bbnas.searching import samplers
 
 ROOT = Path(__file__).parents[1]
@@ -49,9 +51,30 @@ def test_the_navigation_has_every_page() -> None:
     assert listed(navigation) == pages | made
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda p: p.stem)
+def test_commands_and_options_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in shell for line in block.replace("\\\n", "").splitlines()]
+    for line in [*lines, *re.findall(r"`(bbnas [^`]+)`", text)]:
+        if not line.startswith("bbnas "):
+            continue
+        words = line.split("#")[0].split()[1:]
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            command = command.commands[words.pop(0)]
+        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        asked = {word for word in words if re.match(r"-\w|--", word)}
+        assert asked <= options | {"--help", "--version"}, line
+
+
 def test_the_table_has_every_environment_variable() -> None:
     sources = [*ROOT.glob("bbnas/**/*.py"), *ROOT.glob("bbnas/native/src/*")]
-    used = {name for path in sources for name in re.findall(r"(?<!_)BBNAS_[A-Z0-9_]+", path.read_text())}
+    used = {
+        name
+        for path in sources
+        for name in re.findall(r"(?<!_)BBNAS_[A-Z0-9_]+", path.read_text())
+    }
     rows = re.findall(r"^\| `(BBNAS_\w+)`", (DOCS / "environment.md").read_text(), re.MULTILINE)
     assert set(rows) == used
     assert len(rows) == len(used)
