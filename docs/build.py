@@ -36,11 +36,20 @@ TOP = {
 
 # Modules that no user imports.
 INTERNAL = {"bbnas.__main__", "bbnas.cli", "bbnas.native"}
+# Names for extensions: not in the package's ``__all__``, but on its page.
+EXTENSIONS = {
+    "bbnas.searching": (
+        "bbnas.searching.ehvi.EhviSampler",
+        "bbnas.searching.samplers.Entry",
+        "bbnas.searching.samplers.Setting",
+    ),
+}
 
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s]+)(?=\))")
 _HEADING = re.compile(r"^#{1,6} +(?P<title>.+?) *#*$", re.MULTILINE)
 _OUTSIDE = re.compile(r"[a-z]+:|#")
+_ROLE = re.compile(r":(?:attr|class|data|exc|func|meth|mod):(<code>)~?")
 _STYLE = re.compile(r"<style scoped>.*?</style>\n?", re.DOTALL)
 
 
@@ -109,6 +118,7 @@ def notebooks() -> None:
                 for out in cell.outputs:
                     if "text/html" in out.get("data", {}):
                         out.data["text/html"] = _STYLE.sub("", out.data["text/html"])
+                        out.data.pop("text/plain", None)
         notebook, _ = CoalesceStreamsPreprocessor().preprocess(notebook, {})
         notebook.metadata.language_info = {"name": "python"}
         nbformat.write(notebook, path)
@@ -140,6 +150,14 @@ def _modules() -> list[ModuleType]:
     return [bbnas, *(importlib.import_module(name) for name in names if name not in INTERNAL)]
 
 
+def _inner(package: ModuleType) -> Iterator[str]:
+    """The modules of a package that has no public names of its own; none is imported."""
+    for file in Path(package.__path__[0]).rglob("*.py"):
+        if file.name != "__init__.py":
+            inside = file.relative_to(package.__path__[0]).with_suffix("")
+            yield ".".join([package.__name__, *inside.parts])
+
+
 def _home(module: ModuleType, name: str) -> str | None:
     """Where a public name is defined; None for what has no page, such as a version."""
     value = getattr(module, name)
@@ -162,17 +180,21 @@ def _api_pages(folder: Path) -> list[dict[str, str]]:
     for module in _modules():
         public = getattr(module, "__all__", None)
         title = module.__name__
-        if public is None or not hasattr(module, "__path__"):
+        if not hasattr(module, "__path__"):
             options = (
                 "\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false"
             )
             lines = [f"# `{title}`", "", f"::: {title}{options}"]
         else:
-            homes = (_home(module, name) for name in sorted(public, key=str.lower))
             about = inspect.getdoc(module) or ""
             about = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", about).replace("``", "`")
             lines = [f"# `{title}`", "", about]
-            lines += [f"\n::: {home}" for home in dict.fromkeys(homes) if home]
+            if public is None:
+                shown = sorted(_inner(module))
+            else:
+                homes = (_home(module, name) for name in sorted(public, key=str.lower))
+                shown = [*filter(None, dict.fromkeys(homes)), *EXTENSIONS.get(title, ())]
+            lines += [f"\n::: {name}" for name in shown]
         (folder / f"{title}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
         entries.append({title: f"api/{title}.md"})
     return entries
@@ -291,6 +313,8 @@ def site() -> None:
     command = [str(zensical), "build", "--clean", "--strict", "-f", str(BUILD / "mkdocs.yml")]
     if subprocess.run(command, check=False).returncode:
         raise DocumentationError("Zensical found the faults above")
+    for page in SITE.rglob("*.html"):  # docstrings have Sphinx's roles, which Markdown has not
+        page.write_text(_ROLE.sub(r"\1", page.read_text("utf-8")), encoding="utf-8")
     if outside := requests(SITE):
         raise DocumentationError("\n".join(outside))
     print(f"open {SITE / 'index.html'}")

@@ -8,15 +8,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import click
 import pytest
 import yaml
 
 import bbnas
+from bbnas.cli import cli
+from bbnas.searching import samplers
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+SAMPLERS = DOCS / "guide" / "sampler.md"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
 
 pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs a source checkout")
@@ -46,9 +51,30 @@ def test_the_navigation_has_every_page() -> None:
     assert listed(navigation) == pages | made
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda p: p.stem)
+def test_commands_and_options_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    shell = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line for block in shell for line in block.replace("\\\n", "").splitlines()]
+    for line in [*lines, *re.findall(r"`(bbnas [^`]+)`", text)]:
+        if not line.startswith("bbnas "):
+            continue
+        words = line.split("#")[0].split()[1:]
+        command: click.Command = cli
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            command = command.commands[words.pop(0)]
+        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
+        asked = {word for word in words if re.match(r"-\w|--", word)}
+        assert asked <= options | {"--help", "--version"}, line
+
+
 def test_the_table_has_every_environment_variable() -> None:
     sources = [*ROOT.glob("bbnas/**/*.py"), *ROOT.glob("bbnas/native/src/*")]
-    used = {name for path in sources for name in re.findall(r"BBNAS_[A-Z0-9_]+", path.read_text())}
+    used = {
+        name
+        for path in sources
+        for name in re.findall(r"(?<!_)BBNAS_[A-Z0-9_]+", path.read_text())
+    }
     rows = re.findall(r"^\| `(BBNAS_\w+)`", (DOCS / "environment.md").read_text(), re.MULTILINE)
     assert set(rows) == used
     assert len(rows) == len(used)
@@ -79,15 +105,29 @@ def test_a_shell_completes_commands() -> None:
     assert done.stdout.split() == ["plain,fetch"]
 
 
-def test_the_page_on_samplers_runs() -> None:
-    search, own = code(DOCS / "guide" / "sampler.md")
-    names: dict[str, Any] = {}
-    exec(compile(own, "sampler.md", "exec"), names)  # noqa: S102 - our own page
-    search = search.replace("TPESampler(seed=0)", "RandomSampler()")
-    mine = search.replace("optuna.samplers.RandomSampler()", "BalancedSampler(seed=0)")
-    assert mine != search
-    exec(compile(mine, "sampler.md", "exec"), names)  # noqa: S102
-    trials = names["study"].trials
-    assert len(trials) == 4
-    # Balanced: of an axis that every trial asks, both values come equally often.
-    assert sum(trial.params["binarize_body"] for trial in trials) == 2
+def test_the_default_sampler_works_in_a_study_of_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = run(code(SAMPLERS)[0], monkeypatch)
+    assert len(names["study"].trials) == 12
+    assert names["study"].best_trials
+
+
+def test_a_sampler_of_ones_own_searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, own, search = code(SAMPLERS)
+    assert len(own.splitlines()) <= 30
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(samplers, "SAMPLERS", dict(samplers.SAMPLERS))
+    names = run(own + search, monkeypatch)
+    study = bbnas.open_study("formula")
+    assert study.config.sampler == "balanced"
+    designs = [candidate.evaluation.design for candidate in study.candidates]
+    assert len(designs) == names["result"].counts.done == 12
+    # Balanced: both values of an axis that every trial asks come about equally often.
+    assert abs(2 * sum(design.binary("body") for design in designs) - len(designs)) <= 4
+
+
+def run(text: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The names of our own page's code after it ran as a module."""
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    exec(compile(text, "page", "exec"), module.__dict__)  # noqa: S102
+    return module.__dict__

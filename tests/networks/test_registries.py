@@ -66,7 +66,7 @@ def test_every_method_on_every_backbone_and_task(task: str, name: str) -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
     protocol = Protocol(name="test", iterations=STEPS, batch=2, patch=8, learning_rate=3e-3)
-    training = Training(network, batch, protocol, torch.device("cpu"))
+    training = Training(network, batch.batch_at, protocol, torch.device("cpu"))
     first, *_, last = [training.advance(1) for _ in range(STEPS)]
     assert last < first
 

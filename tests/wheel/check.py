@@ -33,8 +33,9 @@ assert found["current"], found
 assert Path(found["library"]).parent == package / "native", found
 
 torch.manual_seed(0)
-design = bbnas.load_design("bbcu-m", "sr4").replace(width=16, depth=3)
-program = compile_network(bbnas.build(design, "sr4").eval(), "sr4")
+task = bbnas.get_task("sr4")
+design = bbnas.load_design("bbcu-m", task).replace(width=16, depth=3)
+program = compile_network(bbnas.build(design, task).eval(), task)
 image = np.random.default_rng(0).integers(0, 256, (19, 23, program.channels), np.uint8)
 expected = Model(program, "torch")(image).astype(int)
 assert "portable" in isas()
