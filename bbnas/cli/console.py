@@ -118,7 +118,9 @@ def print_table(
         if not fits(shown):  # a single figure is too wide: even names and numbers are wrapped
             for column in table.columns:
                 column.no_wrap, column.min_width = False, None
-        console.print(table)
+        with console.capture() as printed:
+            console.print(table)
+        click.echo("\n".join(line.rstrip() for line in printed.get().splitlines()))
         if not left:
             return
 

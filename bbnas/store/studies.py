@@ -44,7 +44,7 @@ def enter(store: Database, config: StudyConfig) -> int:
     if changed:
         raise UserError(
             f"study {config.name!r} was started otherwise: {'; '.join(changed)}. "
-            "Give a new study another --name, or go on with the old value"
+            "Give a new study another --name, or resume with the old value"
         )
     return int(row.id)
 
