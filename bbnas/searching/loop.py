@@ -25,13 +25,13 @@ from bbnas.searching.prices import Prices
 from bbnas.searching.stopping import next_rung, to_resume
 from bbnas.searching.trials import Trials
 from bbnas.space import Space
-from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10
 # Random draws in search of a new design before the whole space is enumerated.
-DRAWS = 300
+UNSEEN_DRAWS = 300
 # After so many failures in a row, the machine is taken to be at fault, not the designs.
 MAX_FAILURES = 5
 
@@ -327,11 +327,11 @@ class Loop:
             self.counts = self.ledger.counts()
         return None
 
-    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
+    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Reused | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
         if isinstance(claim, Job):
             return self._start(claim, trial)
-        if isinstance(claim, Known):
+        if isinstance(claim, Reused):
             evaluation = self.prices.complete(claim.evaluation)
             self.trials.tell(trial, evaluation, bool(baseline))
             self._note(Record(claim.job.number, design, baseline, evaluation))
@@ -349,7 +349,7 @@ class Loop:
         def fits(design: Design) -> bool:
             return design.key not in seen and not self.limits.excess(design)
 
-        for _ in range(DRAWS):
+        for _ in range(UNSEEN_DRAWS):
             if fits(design := self.space.sample(self.rng)):
                 return design
         if self._remaining is None:
