@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from bbnas.text import count, decibel, interval, listed, plural, share
+from bbnas.text import count, decibel, duration, interval, listed, plural, share
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,18 @@ def test_decibel_uses_a_minus_sign():
     assert decibel(0.1, sign=True) == "+0.10 dB"
     assert decibel(-0.004, sign=True) == "0.00 dB"
     assert decibel(math.inf) == "–"
+
+
+def test_duration():
+    seconds = (0.4, 45, 89, 90, 12 * 60, 12_000)
+    assert [duration(s) for s in seconds] == [
+        "0 s",
+        "45 s",
+        "89 s",
+        "2 min",
+        "12 min",
+        "3 h 20 min",
+    ]
 
 
 def test_words():

@@ -386,13 +386,14 @@ def tables(bench: EngineBench) -> Iterator[tuple[str, tuple[str, ...], list[tupl
     yield "bounds that the engine must keep", COLUMNS, outcomes
 
 
-def write_page(bench: EngineBench, path: str | Path) -> None:
+def write_page(bench: EngineBench, path: str | Path, *, inline: bool = False) -> None:
     """Write the figures of :func:`draw` as an HTML page.
 
     Raises:
         UserError: the file cannot be written.
     """
-    write_figures(str(path), "Latency of the engine and its peers", bench.words, draw(bench))
+    title = "Latency of the engine and its peers"
+    write_figures(path, title, bench.words, draw(bench), inline=inline)
 
 
 def draw(bench: EngineBench) -> list[Spec]:

@@ -110,7 +110,8 @@ def show(
 @options.data
 @options.device
 @options.output("Folder of the reports.", "reports")
-@click.option("--pictures", is_flag=True, help="Figures of the Markdown as PNG; needs Chromium.")
+@options.inline
+@click.option("--png", is_flag=True, help="Figures of the Markdown as PNG; needs Chromium.")
 @options.quiet
 @options.as_json
 def run(
@@ -121,7 +122,8 @@ def run(
     data: str | None,
     device: str,
     output: str | None,
-    pictures: bool,
+    inline: bool,
+    png: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -152,7 +154,7 @@ def run(
     with trainings_progress(quiet) as on_done:
         measured = run_ablation(ablation, evaluator, store, workers=workers, on_done=on_done)
     found = ablation_report(measured, evaluator.skip_psnr)
-    html, markdown = write_ablation(found, output or "reports", pictures=pictures)
+    html, markdown = write_ablation(found, output or "reports", inline=inline, pictures=png)
     if as_json:
         print_json(to_plain(found) | {"html": html, "markdown": markdown})
         return

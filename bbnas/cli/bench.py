@@ -72,6 +72,7 @@ def bench_train(rounds: int, as_json: bool) -> None:
 @_rounds(5)
 @options.lq
 @options.output("HTML page of a chart that is written as well.")
+@options.inline
 @options.quiet
 @options.as_json
 def bench_engine(
@@ -79,6 +80,7 @@ def bench_engine(
     rounds: int,
     lq: tuple[int, int],
     output: str | None,
+    inline: bool,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -96,7 +98,7 @@ def bench_engine(
 
     measured = measure(cases or tuple(CASES), rounds, lq, say)
     if output is not None:
-        write_page(measured, output)
+        write_page(measured, output, inline=inline)
     if as_json:
         print_json(plain(measured))
         return 0 if measured.passed else 1

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     "ehvi, vcvp.",
 )
 @options.output("HTML page of charts that is written as well.")
+@options.inline
 @options.workers
 @options.quiet
 @options.as_json
@@ -57,6 +58,7 @@ def bench_sampler(
     budget: int,
     contenders: tuple[str, ...] | None,
     output: str | None,
+    inline: bool,
     workers: int | None,
     quiet: bool,
     as_json: bool,
@@ -78,7 +80,7 @@ def bench_sampler(
         from bbnas.bench.sampler.page import write_sampler
 
         words = f"{compared.words}. Bands: the middle half of the searches."
-        write_sampler(output, words, compared.traces, compared.titles)
+        write_sampler(output, words, compared.traces, compared.titles, inline=inline)
     if as_json:
         print_json(compared.to_dict())
     else:

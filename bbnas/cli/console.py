@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SKIPPED_NAMES = 20
 # Columns of a table in a pipe or a file, where no terminal says how many there are.
 PIPE_WIDTH = 120
+# Characters up to which a cell is not wrapped: a figure and its mark, "27.18/0.7804 [3]".
+WHOLE = 16
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
@@ -80,30 +82,48 @@ class Names(click.ParamType[tuple[str, ...]]):
         return tuple(name.strip() for name in str(value).split(",") if name.strip())
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """A table on standard output, as wide as the terminal, or ``PIPE_WIDTH``: what does not fit is
-    wrapped, never cut; numbers are right-aligned; NaN and None are a dash.
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "", labels: int = 1
+) -> None:
+    """A table on standard output, as wide as the terminal, or ``PIPE_WIDTH``: text that does not
+    fit is wrapped, never cut; numbers are right-aligned; NaN and None are a dash.
+
+    Columns that do not fit side by side follow in a further table, which repeats the first
+    ``labels`` columns.
     """
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
     unlimited = console.options.update(max_width=10_000)
     rows = [tuple(row) for row in rows]
-    table = _table(columns, rows)
-    if console.measure(table, options=unlimited).maximum > console.width:
-        table = _table(columns, rows, broken_heads=True)
-    # Numbers and names stay whole, unless even the narrowest form is too wide.
-    if console.measure(table, options=unlimited).minimum > console.width:
-        for column in table.columns:
-            column.no_wrap = False
+
+    def part(chosen: Sequence[int], broken_heads: bool) -> RichTable:
+        cells = [[row[i] for i in chosen] for row in rows]
+        return _table([columns[i] for i in chosen], cells, broken_heads)
+
+    def fits(chosen: Sequence[int]) -> bool:
+        return console.measure(part(chosen, True), options=unlimited).minimum <= console.width
+
     if title:
         click.echo(title)
-    console.print(table)
+    left = list(range(labels, len(columns)))
+    while True:
+        shown = [*range(min(labels, len(columns))), *left[:1]]
+        left = left[1:]
+        while left and fits([*shown, left[0]]):
+            shown.append(left.pop(0))
+        table = part(shown, False)
+        if console.measure(table, options=unlimited).maximum > console.width:
+            table = part(shown, True)
+        if not fits(shown):  # a single figure is too wide: even names and numbers are wrapped
+            for column in table.columns:
+                column.no_wrap, column.min_width = False, None
+        console.print(table)
+        if not left:
+            return
 
 
-def _table(
-    columns: Sequence[str], rows: Sequence[Sequence[Any]], broken_heads: bool = False
-) -> RichTable:
+def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]], broken_heads: bool) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -111,17 +131,19 @@ def _table(
     table = RichTable(box=box.SIMPLE_HEAD, show_header=any(columns), collapse_padding=True)
     for index, column in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in rows)
-        one_word = not any(" " in _cell(row[index]) for row in rows)
+        cells = [_cell(row[index]) for row in rows]
+        whole = all(len(cell) <= WHOLE or " " not in cell.strip() for cell in cells)
         head = column
-        if one_word and broken_heads:  # between words, to the width of the cells below
-            cells, words = [_cell(row[index]) for row in rows], column.split()
+        if whole and broken_heads:  # between words, to the width of the cells below
+            words = column.split()
             width = max(map(len, [*cells, *words, "-"]))
             head = "\n".join(textwrap.wrap(column, width, break_on_hyphens=False))
         table.add_column(
             Text(head),
             justify="right" if numeric else "left",
             overflow="fold",
-            no_wrap=numeric or one_word,
+            no_wrap=numeric or whole,
+            min_width=max(map(len, cells), default=0) if whole else None,
         )
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row))

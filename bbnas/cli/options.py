@@ -16,6 +16,7 @@
 | ``--pick`` | which candidate of a study | knee |
 | ``-o``, ``--output`` | the file or folder that is written | told by the command |
 | ``--csv`` | a file that the table is written to as well | none |
+| ``--inline`` | an HTML page that holds plotly.js, instead of a file beside it | |
 | ``-q``, ``--quiet`` | no progress on standard error | |
 | ``--json`` | one JSON object on standard output instead of tables | |
 
@@ -39,7 +40,7 @@ from bbnas.errors import UserError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Known(click.ParamType[str]):
+class NameType(click.ParamType[str]):
     """A name that a shell completes, or, with ``files``, the path of a file."""
 
     def __init__(self, name: str, names: Callable[[], Iterable[str]], files: bool = True) -> None:
@@ -104,13 +105,13 @@ def _studies() -> Iterable[str]:
     return study_names()
 
 
-TASK = Known("task", _tasks, files=False)
-SPACE = Known("space", _spaces)
-PROTOCOL = Known("protocol", _protocols)
-DESIGN = Known("design", _presets)
-STUDY = Known("study", _studies)
-ABLATION = Known("ablation", _ablations)
-TABLE = Known("table", lambda: (f"table{number}" for number in range(1, 7)), files=False)
+TASK = NameType("task", _tasks, files=False)
+SPACE = NameType("space", _spaces)
+PROTOCOL = NameType("protocol", _protocols)
+DESIGN = NameType("design", _presets)
+STUDY = NameType("study", _studies)
+ABLATION = NameType("ablation", _ablations)
+TABLE = NameType("table", lambda: (f"table{number}" for number in range(1, 7)), files=False)
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object on standard output instead."
@@ -168,6 +169,9 @@ seed = click.option(
 )
 csv = click.option(
     "--csv", "csv_file", type=click.Path(), help="File that the table is written to as CSV."
+)
+inline = click.option(
+    "--inline", is_flag=True, help="Put plotly.js into the HTML page instead of beside it."
 )
 pick = click.option(
     "--pick",

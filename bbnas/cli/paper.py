@@ -130,7 +130,8 @@ def _print(table: PaperTable) -> None:
             heads.append(_marked("\n".join(filter(None, lines)), column.notes))
         plain = texts
         columns.append([_marked(t, c.notes) for t, c in zip(texts, cells, strict=True)])
-    print_table(heads, zip(*columns, strict=True), table.title)
+    labels = sum(not column.source for column in table.columns)
+    print_table(heads, zip(*columns, strict=True), table.title, labels)
     for number, note in enumerate(table.notes, 1):
         click.echo(f"[{number}] {note}")
 

@@ -15,6 +15,7 @@ from bbnas.cli.console import print_json, print_table
 @options.task
 @options.latency_setting
 @options.output("HTML page of a chart that is written as well.")
+@options.inline
 @click.option(
     "--layers", is_flag=True, help="Print a row for each operation instead of each part."
 )
@@ -25,6 +26,7 @@ def profile(
     lq: tuple[int, int],
     threads: int,
     output: str | None,
+    inline: bool,
     layers: bool,
     as_json: bool,
 ) -> None:
@@ -57,7 +59,7 @@ def profile(
 
         title = f"Where the time of {Path(design).name} goes"
         words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."
-        write_figures(output, title, words, [draw_profile(found)])
+        write_figures(output, title, words, [draw_profile(found)], inline=inline)
     if as_json:
         parts = [{"part": p, "work": w, "seconds": s} for (p, w), s in sums.items()]
         print_json({"setting": where, "seconds": total, "parts": parts, "layers": found})

@@ -36,9 +36,7 @@ from bbnas.cli.console import load_images, print_json
 @options.latency_setting
 @options.data
 @options.device
-@click.option(
-    "--inline", is_flag=True, help="Write one file, with plotly.js inside instead of beside it."
-)
+@options.inline
 @options.quiet
 @options.as_json
 def report(

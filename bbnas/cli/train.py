@@ -59,6 +59,6 @@ def train(
     benchmark = get_task(parsed.task).benchmarks[0]
     psnr = "" if info.psnr is None else f", validation {info.psnr:.2f} dB"
     click.echo(
-        f"{info.iteration:,} iterations{psnr}\nwrote {folder}; score it with: "
-        f"bbnas evaluate {folder / 'best.safetensors'} --benchmark {benchmark}"
+        f"{info.iteration:,} iterations{psnr}\nwrote {folder}\n"
+        f"next: bbnas evaluate {folder / 'best.safetensors'} --benchmark {benchmark}"
     )

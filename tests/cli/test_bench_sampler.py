@@ -52,7 +52,7 @@ def test_a_table_says_where_it_comes_from(table: Path) -> None:
     found = read_table(table)
     assert len(found.rows) == 10
     assert found.protocol.rungs == (1, 2)
-    assert found.description
+    assert found.data_description
     assert found.skip_psnr is not None
     assert found.about["environments"][0]["kernels"]
     assert {"date", "command"} <= set(found.about)

@@ -68,3 +68,27 @@ def test_an_interruption_is_130(capsys) -> None:
 
     assert guarded(stop, debug=False) == 130
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_columns_that_do_not_fit_follow_with_their_labels(capsys) -> None:
+    from bbnas.cli.console import print_table
+
+    figures = [f"{number}.25/0.{number}" for number in range(1000, 1012)]
+    heads = ["name", *(f"set {number}" for number in range(12))]
+    print_table(heads, [("a [1]", *figures), ("b", *figures)])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 120
+    for label in ("a [1]", "b"):
+        lines = [line for line in out.splitlines() if line.strip().startswith(f"{label} ")]
+        assert len(lines) == 2
+        assert " ".join(line.strip().removeprefix(label) for line in lines).split() == figures
+
+
+def test_a_figure_wider_than_the_table_is_wrapped_not_cut(capsys) -> None:
+    from bbnas.cli.console import print_table
+
+    path = "/".join(f"folder{number}" for number in range(30))
+    print_table(["name", "path"], [("a", path)])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 120
+    assert "".join("".join(line.split()) for line in lines[3:]).removeprefix("a") == path

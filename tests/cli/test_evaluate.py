@@ -71,7 +71,7 @@ def test_json_of_all(sets: Path, capsys, monkeypatch) -> None:  # type: ignore[n
         (["Bicubic", "--task", "jpeg10"], "bicubic is no baseline"),
         (["bbcu-m", "--task", "sr4"], "no weights of its own"),
         (["BBCU-M", "--task", "sr4"], "no weights of its own"),
-        (["bbcu-m", "--task", "denoise25", "--weights", "none"], "no such file of weights"),
+        (["bbcu-m", "--task", "denoise25", "--weights", "none"], "none: no such file"),
         (["identity", "--task", "jpeg11"], "did you mean 'jpeg10'"),
     ],
 )

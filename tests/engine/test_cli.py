@@ -11,12 +11,13 @@ from PIL import Image
 
 from bbnas.engine import isas
 from bbnas.presets import load_design
+from bbnas.tasks import get_task
 from tests.engine.networks import assert_same_pixels, run, saved
 
 
 @pytest.fixture(params=["sr2", "jpeg10"])
 def checkpoint(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    design = load_design("bbcu", request.param).replace(width=8, depth=2)
+    design = load_design("bbcu", get_task(request.param)).replace(width=8, depth=2)
     return saved(design, request.param, tmp_path)
 
 
@@ -66,7 +67,7 @@ def test_a_profile_is_a_table_a_page_and_json(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "profile.html"
-    code, out, _ = run(capsys, "profile", "bbcu-m", *SMALL, "--html", page)
+    code, out, _ = run(capsys, "profile", "bbcu-m", *SMALL, "-o", page, "--inline")
     assert code == 0
     for words in ("24×16 LQ pixels, 1 thread", "1-bit convolution", "upsampling", "in all"):
         assert words in out
