@@ -43,14 +43,6 @@ class Limits:
                 over[name] = value / limit - 1.0
         return over
 
-    def counted(self, design: Design) -> bool:
-        """Whether a design keeps the limits that need no measurement."""
-        return all(
-            self.prices(design, name) <= limit
-            for name, limit in self.bounds.items()
-            if name != "latency"
-        )
-
     @cached_property
     def attainable(self) -> bool:
         """Whether any design keeps the limits.

@@ -85,7 +85,7 @@ def resumable(config: StudyConfig, records: Mapping[int, Record]) -> int | None:
     return to_resume(config, outcomes(records), running)
 
 
-def standing(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
+def front_and_best(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
     """The size of the front and the best PSNR (dB, NaN if none), without baselines."""
     good = [e for e in outcomes(records).values() if useful(config, e)]
     if not good:
@@ -256,7 +256,7 @@ class Loop:
                     new = replace(new, trial=None)
                 self.trials.remember(evaluation, notes, bool(new.baseline))
             self.records[number] = replace(new, evaluation=evaluation)
-        self._front, self._best = standing(self.config, self.records)
+        self._front, self._best = front_and_best(self.config, self.records)
 
     def _abandoned(self) -> Job | None:
         """A candidate that was handed back, or whose process died."""
@@ -373,7 +373,7 @@ class Loop:
         assert record.evaluation is not None
         self.records[record.number] = record
         if record.evaluation.status != "stopped":
-            self._front, self._best = standing(self.config, self.records)
+            self._front, self._best = front_and_best(self.config, self.records)
         elif resumable(self.config, self.records) == record.number:
             return
         candidate = Candidate(record.number, record.evaluation, record.baseline)

@@ -28,7 +28,6 @@ from bbnas.store.evaluations import (
     find_row,
     read_evaluation,
     record,
-    refer_to,
     settled_rows,
 )
 from bbnas.store.store import Store
@@ -261,11 +260,6 @@ class Ledger:
         """Count a suggestion that a cost limit refused."""
         with self.store.write() as connection:
             self._run(connection, rejected=runs.c.rejected + 1)
-
-    def refer(self, evaluation: Evaluation) -> None:
-        """Keep an evaluation as a reference of the study: shown, but no candidate."""
-        with self.store.write() as connection:
-            refer_to(connection, self.study_id, evaluation)
 
     def counts(self) -> Counts:
         done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
