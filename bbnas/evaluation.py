@@ -1,4 +1,4 @@
-"""Evaluation and Study: what was measured, and with what."""
+"""Evaluations of designs, latencies, and the interfaces of what evaluates and compares them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bbnas.design import Design
 from bbnas.protocol import Protocol
 from bbnas.tasks import Task
 
-# stopped: a search ended the training at a rung; it can go on from there.
+# stopped: a search ended the training at a rung, and may resume it there.
 Status = Literal["ok", "stopped", "diverged", "failed"]
 
 

@@ -42,9 +42,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class StudyConfig:
-    """The definition of a study: a change of any field is another study.
+    """The definition of a study: a change of any field but ``early_stopping`` is another study.
 
-    ``StudyConfig.of`` fills in what an evaluator knows, and holds the only set of defaults.
+    ``StudyConfig.of`` fills in what an evaluator knows. The defaults of both are these fields.
 
     - ``space``: the designs to choose from, without the parts that the task's backbone lacks.
     - ``task``, ``protocol``, ``data`` (the fingerprint of the images), ``data_description``: how
@@ -53,8 +53,7 @@ class StudyConfig:
       that replace the sampler's defaults.
     - ``guide``: ``vcvp`` measures each part binarized alone and then binarizes parts in the order
       found (VC, VP; paper Eq. 10–11); ``none`` allows any subset of parts.
-    - ``early_stopping``: a candidate may be stopped at the protocol's rungs. This alone may change
-      when a study is resumed.
+    - ``early_stopping``: a candidate may be stopped at the protocol's rungs.
     - ``max_ops``, ``max_params``: plain counts; ``max_latency``: seconds. A design over a limit is
       rejected before training.
     - ``skip_psnr``: PSNR (dB) of the network's own global skip on the validation images, which
@@ -112,11 +111,11 @@ class StudyConfig:
         space: Space,
         *,
         name: str | None = None,
-        seed: int = 0,
-        objectives: Sequence[str] = DEFAULT_OBJECTIVES,
-        sampler: str = "ehvi",
+        seed: int = seed,
+        objectives: Sequence[str] = objectives,
+        sampler: str = sampler,
         sampler_options: Mapping[str, Any] | None = None,
-        guide: Guide = "none",
+        guide: Guide = guide,
         early_stopping: bool | None = None,
         max_ops: float | None = None,
         max_params: float | None = None,

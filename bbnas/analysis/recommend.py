@@ -167,7 +167,7 @@ class Standing:
 def standing(config: StudyConfig, estimates: Estimates) -> Standing:
     """The candidates in the order in which a study recommends them.
 
-    Where a longer protocol trained some candidates again, only these are ordered; the chord is
+    If candidates were confirmed by a longer protocol, only these are ranked. The chord is still
     that of all candidates.
     """
     names = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]

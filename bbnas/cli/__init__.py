@@ -39,7 +39,7 @@ from bbnas.cli.train import train
 GROUPS = {
     "Search": (search, studies, report, findings, export),
     "Network": (train, evaluate, restore, pack, export_model),
-    "Judge": (fidelity, benefit, cost, profile, paper, ablation),
+    "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),
     "Machine": (bench, doctor),
 }

@@ -57,7 +57,7 @@ class TrainingEvaluator:
     task: Task
     protocol: TrainingProtocol
     dataset: Dataset
-    device: str = "cpu"
+    device: str = "auto"
     paused: Path | None = None
 
     @property

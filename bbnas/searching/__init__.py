@@ -153,8 +153,8 @@ def _checked(
 
 
 def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyConfig:
-    """The configuration with every option of its sampler, those that the stored study ``before``
-    has unless others are given, and with a latency setting if it needs one.
+    """The configuration with every option of its sampler (the given ones, else those of the
+    stored study ``before``, else the defaults) and with a latency setting if it needs one.
     """
     options = config.sampler_options
     if not options and before is not None and before.sampler == config.sampler:
@@ -169,7 +169,9 @@ def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyC
 
 
 def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: int) -> Setting:
-    """What the sampler is told; latency is measured for proposals alone, so OPs stand for it."""
+    """The setting of the sampler. Latency is measured only for designs that were proposed, so OPs
+    take its place here.
+    """
     names = [name for name in ("ops", "params") if name in config.objectives]
     if not names and "latency" in config.objectives:
         names = ["ops"]

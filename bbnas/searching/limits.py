@@ -19,7 +19,8 @@ from bbnas.text import COSTS
 class Limits:
     """``bounds`` by the name of a cost: ``ops``, ``params``, ``latency``.
 
-    Its state is the least that was seen of each, for the user who asked for less.
+    Its state is the smallest value seen of each cost, which the error names if no design keeps
+    the limits.
     """
 
     space: Space
@@ -30,33 +31,25 @@ class Limits:
     def excess(self, design: Design) -> dict[str, float]:
         """By how much a design is over each limit, relative to the limit.
 
-        What is over a limit that is counted is not measured for the one that is not.
+        Latency is not measured once OPs or Params exceed their limit.
         """
-        found: dict[str, float] = {}
+        over: dict[str, float] = {}
         for name in sorted(self.bounds, key=list(OBJECTIVES).index):
-            if name == "latency" and found:
+            if name == "latency" and over:
                 break
             value, limit = self.prices(design, name), self.bounds[name]
             self._cheapest[name] = min(self._cheapest.get(name, math.inf), value)
             if value > limit:
-                found[name] = value / limit - 1.0
-        return found
-
-    def counted(self, design: Design) -> bool:
-        """Whether a design keeps the limits that need no measurement."""
-        return all(
-            self.prices(design, name) <= limit
-            for name, limit in self.bounds.items()
-            if name != "latency"
-        )
+                over[name] = value / limit - 1.0
+        return over
 
     @cached_property
     def attainable(self) -> bool:
         """Whether any design keeps the limits.
 
-        Every design costs at least as much, in OPs and in Params, as one of its method that has
-        all parts 1-bit that can be, at the smallest width and depth. Its latency can be less, but
-        not by half.
+        The design of a method with the most 1-bit parts, at the smallest width and depth, has the
+        fewest OPs and Params of that method. Another design may have a lower latency, but not
+        half of it.
         """
         axes = self.space.axes
         subsets = [set(subset) for subset in axes.binarize]

@@ -25,13 +25,13 @@ from bbnas.searching.prices import Prices
 from bbnas.searching.stopping import next_rung, to_resume
 from bbnas.searching.trials import Trials
 from bbnas.space import Space
-from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Known, Ledger, Refusal
+from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10
 # Random draws in search of a new design before the whole space is enumerated.
-DRAWS = 300
+UNSEEN_DRAWS = 300
 # After so many failures in a row, the machine is taken to be at fault, not the designs.
 MAX_FAILURES = 5
 
@@ -85,7 +85,7 @@ def resumable(config: StudyConfig, records: Mapping[int, Record]) -> int | None:
     return to_resume(config, outcomes(records), running)
 
 
-def standing(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
+def front_and_best(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
     """The size of the front and the best PSNR (dB, NaN if none), without baselines."""
     good = [e for e in outcomes(records).values() if useful(config, e)]
     if not good:
@@ -256,7 +256,7 @@ class Loop:
                     new = replace(new, trial=None)
                 self.trials.remember(evaluation, notes, bool(new.baseline))
             self.records[number] = replace(new, evaluation=evaluation)
-        self._front, self._best = standing(self.config, self.records)
+        self._front, self._best = front_and_best(self.config, self.records)
 
     def _abandoned(self) -> Job | None:
         """A candidate that was handed back, or whose process died."""
@@ -327,11 +327,11 @@ class Loop:
             self.counts = self.ledger.counts()
         return None
 
-    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Known | Refusal:
+    def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Reused | Refusal:
         claim = self.ledger.claim(design, baseline, self.budget)
         if isinstance(claim, Job):
             return self._start(claim, trial)
-        if isinstance(claim, Known):
+        if isinstance(claim, Reused):
             evaluation = self.prices.complete(claim.evaluation)
             self.trials.tell(trial, evaluation, bool(baseline))
             self._note(Record(claim.job.number, design, baseline, evaluation))
@@ -349,7 +349,7 @@ class Loop:
         def fits(design: Design) -> bool:
             return design.key not in seen and not self.limits.excess(design)
 
-        for _ in range(DRAWS):
+        for _ in range(UNSEEN_DRAWS):
             if fits(design := self.space.sample(self.rng)):
                 return design
         if self._remaining is None:
@@ -373,7 +373,7 @@ class Loop:
         assert record.evaluation is not None
         self.records[record.number] = record
         if record.evaluation.status != "stopped":
-            self._front, self._best = standing(self.config, self.records)
+            self._front, self._best = front_and_best(self.config, self.records)
         elif resumable(self.config, self.records) == record.number:
             return
         candidate = Candidate(record.number, record.evaluation, record.baseline)

@@ -1,8 +1,8 @@
-"""Which candidates at a rung are worth more training: MO-ASHA, with costs that are known exactly.
+"""Early stopping: MO-ASHA with costs that are known exactly.
 
-Successive halving for several objectives (Schmucker et al. 2021) sorts the candidates that have
-reached a rung by non-dominated rank. Here OPs and Params need no training, so of two candidates
-the cheaper one is known; only PSNR is in doubt, and by how much is known too.
+Successive halving for several objectives (MO-ASHA, Schmucker et al. 2021) sorts the candidates
+that have reached a rung by non-dominated rank. OPs and Params are counted here, so only the PSNR
+of a candidate is uncertain, and its standard deviation is known too.
 """
 
 from __future__ import annotations
@@ -19,48 +19,54 @@ from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
 from bbnas.evaluation import Evaluation
 from bbnas.study import StudyConfig
 
-# One in so many of the candidates at a rung goes on, but for the first of several rungs.
+# The reduction factor: one in three candidates at a rung is trained further. The first of several
+# rungs has no reduction.
 REDUCTION = 3.0
-# Two runs differ by less than so many standard deviations of one in 95 of 100 cases.
+# The 95 % bound of the difference between two runs, in standard deviations of one run.
 BEYOND_NOISE = Z95 * math.sqrt(2)
-# At a rung, the learning rate still high, runs differ by so much more than at the end: seeds of
-# the same designs differed by 0.02 to 0.07 dB there, by 0.02 dB at the end.
+# The noise between seeds at a rung, relative to the noise at the end: seeds of the same designs
+# differed by 0.02 to 0.07 dB at rungs, where the learning rate is high, and by 0.02 dB at the end.
 ON_THE_WAY = 2.0
 
 
-def next_rung(config: StudyConfig, known: Evaluation | None) -> int | None:
-    """The rung at which a candidate is looked at next, given what is ``known`` of it; None if it
-    is trained to the end.
+def next_rung(config: StudyConfig, last: Evaluation | None) -> int | None:
+    """The rung at which a candidate is scored next, given its ``last`` evaluation; None if it is
+    trained to the end.
     """
-    last = known.rungs[-1][0] if known is not None and known.rungs else 0
+    reached = last.rungs[-1][0] if last is not None and last.rungs else 0
     rungs = config.protocol.rungs if config.early_stopping else ()
-    return next((rung for rung in rungs if rung > last), None)
+    return next((rung for rung in rungs if rung > reached), None)
 
 
 def to_resume(
-    config: StudyConfig, found: Mapping[int, Evaluation], busy: Container[int]
+    config: StudyConfig, outcomes: Mapping[int, Evaluation], running: Container[int]
 ) -> int | None:
-    """The number of a stopped candidate that is worth more training, as all those at its rung now
-    stand: of the highest rung first. None if there is none that is not ``busy``.
+    """The number of the stopped candidate to train further, or None.
+
+    A candidate at a rung is compared with all candidates that have reached that rung
+    (:func:`worth_more`). The highest rung is decided first; at one rung the highest PSNR comes
+    first. ``outcomes`` are the evaluations by number, without baselines; ``running`` are the
+    numbers being evaluated now.
     """
-    waiting = {n for n, e in found.items() if e.status == "stopped" and n not in busy}
+    waiting = {n for n, e in outcomes.items() if e.status == "stopped" and n not in running}
     if not waiting:
         return None
     costs = [name for name in config.objectives if name != "psnr"]
     rungs = config.protocol.rungs
     for rung in reversed(rungs):
-        # What diverged later is no rival of those that are under way.
-        alive = {n: e for n, e in found.items() if e.status in ("ok", "stopped")}
+        # A candidate that diverged after the rung is not compared with.
+        alive = {n: e for n, e in outcomes.items() if e.status in ("ok", "stopped")}
         there = {n: dict(e.rungs)[rung] for n, e in alive.items() if rung in dict(e.rungs)}
-        here = [n for n in waiting & there.keys() if found[n].rungs[-1][0] == rung]
+        here = [n for n in waiting & there.keys() if outcomes[n].rungs[-1][0] == rung]
         if not here:
             continue
         if not config.early_stopping:
             return min(here)
-        points = [[getattr(found[n], name) for name in costs] for n in there]
-        gains = gains_from(config, rung, found.values())
+        points = [[getattr(outcomes[n], name) for name in costs] for n in there]
+        gains = gains_from(config, rung, outcomes.values())
         noise = rung_noise(gains, config.protocol.noise)
-        # At the first of several, most have hardly started: it only stops what is beaten.
+        # At the first of several rungs most networks have hardly learned, so that only dominated
+        # candidates are stopped.
         reduction = 1.0 if len(rungs) > 1 and rung == rungs[0] else REDUCTION
         worth = worth_more(list(there.values()), points, noise, reduction)
         passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
@@ -72,15 +78,15 @@ def to_resume(
 def worth_more(
     psnr: Sequence[float], costs: ArrayLike, noise: float, reduction: float
 ) -> NDArray[np.bool_]:
-    """Which of the n candidates at a rung should go on.
+    """Which of the n candidates at a rung should be trained further.
 
     ``psnr`` (n) in dB at this rung; ``costs`` (n, d) exact, smaller is better; ``noise`` is a
-    standard deviation in dB, see :func:`rung_noise`; one in ``reduction`` goes on. Stopped is
+    standard deviation in dB, see :func:`rung_noise`. A candidate is stopped
 
-    - who is beaten: another that costs no more is ahead by more than the noise allows
-      (``BEYOND_NOISE`` standard deviations), so no further training is likely to turn them;
-    - of the others, who is not among the best ⌈n / reduction⌉ by non-dominated rank, and within
-      a rank by crowding distance, the loneliest first.
+    - if it is dominated: another one costs no more and is ahead by more than ``BEYOND_NOISE``
+      standard deviations, so that further training is unlikely to reverse their order;
+    - or if it is not among the best ⌈n / ``reduction``⌉ by non-dominated rank, and within a rank
+      by crowding distance, the largest first.
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.asarray(costs, dtype=np.float64).reshape(len(quality), -1)
@@ -93,10 +99,11 @@ def worth_more(
 
 
 def rung_noise(gains: Sequence[float], noise: float) -> float:
-    """How far (dB, a standard deviation) PSNR at a rung may mislead of PSNR at the end.
+    """The standard deviation (dB) of PSNR at a rung as a prediction of PSNR at the end.
 
-    ``gains`` are what those trained to the end won from the rung on: some learn later than others.
-    At least ON_THE_WAY times ``noise``, that between seeds; that alone before a few have ended.
+    It is the robust spread of ``gains``, the dB that candidates trained to the end won from the
+    rung on, and at least ``ON_THE_WAY`` · ``noise``, the noise between seeds. With fewer than
+    FEWEST_GAINS gains it is the latter.
     """
     return max(ON_THE_WAY * noise, spread(gains) if len(gains) >= FEWEST_GAINS else 0.0)
 
@@ -109,7 +116,9 @@ def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.
 
 
 def _best(points: NDArray[np.float64], number: int) -> list[int]:
-    """So many rows of ``points``, all columns minimised: by rank, and then the loneliest."""
+    """The best ``number`` rows of ``points``, all columns minimised, by non-dominated rank and
+    then by crowding distance.
+    """
     left = np.arange(len(points))
     best: list[int] = []
     while len(left) and len(best) < number:

@@ -1,4 +1,4 @@
-"""How protocols were found to rank designs, as a database holds it."""
+"""Measured fidelities: how well protocols rank designs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RESULT = TypeAdapter(Fidelity)
 
 
 def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
-    """Keep how a proxy ranks; the last measurement is the one that is found."""
+    """Store a measurement; the newest one is the one that is read."""
     with store.write() as connection:
         connection.execute(
             sa.insert(fidelities).values(
@@ -36,7 +36,7 @@ def add_fidelity(store: Database, added: MeasuredFidelity) -> None:
 def find_fidelity(
     store: Database, task: Task, protocol: Protocol, data: str
 ) -> MeasuredFidelity | None:
-    """How ``protocol``, with whatever seed, was last found to rank designs."""
+    """The newest measured fidelity of ``protocol`` with any seed, or None."""
     query = sa.select(fidelities).where(
         fidelities.c.task == task.name,
         fidelities.c.protocol_key == _seedless(protocol).key,

@@ -1,4 +1,4 @@
-"""The latencies that a database holds, by design and by the setting they were measured in."""
+"""Latencies, stored by design and by the setting in which they were measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def find_latency(
     design: Design | None = None,
     shape: str = "",
 ) -> Latency | None:
-    """What was measured in ``setting`` of ``design``, or of any design of the same shape."""
+    """The latency of ``design`` in ``setting``, or that of any design of the same ``shape``."""
     which = latencies.c.shape == shape if design is None else latencies.c.design_key == design.key
     query = sa.select(latencies).where(which, *_measured(setting, task))
     with store.read() as connection:
@@ -44,7 +44,7 @@ def reference_time(store: Database, setting: LatencySetting) -> float | None:
 
 
 def add_latency(store: Database, design: Design, task: Task, shape: str, found: Latency) -> None:
-    """Keep a measurement; the first one of a design in a setting stays."""
+    """Store a measurement, unless the design has one in that setting."""
     with store.write() as connection:
         held = sa.select(latencies.c.id).where(
             latencies.c.design_key == design.key, *_measured(found.setting, task)

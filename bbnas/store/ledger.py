@@ -1,9 +1,8 @@
-"""What one run of a search writes to its study: claims, leases and outcomes.
+"""The ledger: the claims, leases and outcomes that one run of a search writes to its study.
 
-A candidate is claimed before it is evaluated, in one transaction that also refuses a design that
-the study already has; so however many processes search one study, each design is evaluated once.
-A claim is as alive as the run that holds it: a run that died, on whatever machine, leaves claims
-that the next one takes over.
+A run claims a candidate before it evaluates it. The transaction of the claim refuses a design that
+the study already has, so each design is evaluated once, however many processes search one study.
+A claim holds as long as its run is alive. The next run takes over the claims of a dead one.
 """
 
 from __future__ import annotations
@@ -29,7 +28,6 @@ from bbnas.store.evaluations import (
     find_row,
     read_evaluation,
     record,
-    refer_to,
     settled_rows,
 )
 from bbnas.store.store import Store
@@ -37,15 +35,18 @@ from bbnas.store.tables import candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
+# Time after its last heartbeat at which a run counts as dead.
 LEASE = timedelta(seconds=60)
+# Seconds between heartbeats; a lease lasts four of them.
 HEARTBEAT_SECONDS = 15.0
+# Number of workers that may die of one candidate before it is recorded as failed.
 MAX_DEATHS = 3
 
 
 @dataclass(frozen=True)
 class Job:
-    """A claimed candidate: ``design`` is to be evaluated, up to the iteration ``until`` or, for
-    None, to the end; by ``protocol`` or, for None, by the search's.
+    """A claimed candidate to be evaluated, up to the iteration ``until`` (None: to the end), by
+    ``protocol`` (None: by the evaluator's own).
     """
 
     number: int
@@ -56,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Known:
+class Reused:
     """A claimed candidate that another study has evaluated: done at once."""
 
     job: Job
@@ -70,8 +71,10 @@ class Refusal(Enum):
 
 @dataclass(frozen=True)
 class Counts:
-    """A study at one moment. ``claimed`` includes what is being evaluated; of ``done``, all that
-    is not, are ``stopped`` (at a rung), ``failed`` (diverged ones too) and ``reused``.
+    """The numbers of candidates of a study at one moment.
+
+    ``claimed`` are all, ``done`` those that no run evaluates. ``stopped`` (at a rung), ``failed``
+    (diverged ones too) and ``reused`` (evaluated by another study) are among ``done``.
     """
 
     claimed: int
@@ -84,7 +87,7 @@ class Counts:
 
 
 class Ledger:
-    """One run's view of a study; entering it starts the run and its heartbeat."""
+    """The view that one run has of a study; entering it starts the run and its heartbeat."""
 
     def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
         self.store = store
@@ -112,7 +115,7 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends the run; what it still holds is handed back, stopped where it was before."""
+        """End the run and hand back its claims; a resumed one is stopped again."""
         self._stopped.set()
         self._heart.join()
         with self.store.write() as connection:
@@ -128,8 +131,11 @@ class Ledger:
             )
             self._run(connection, finished=now())
 
-    def claim(self, design: Design, baseline: str, budget: int) -> Job | Known | Refusal:
-        """A Job for a design that is new to the study, or why there is none."""
+    def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
+        """Claim ``design`` if it is new to the study and the budget allows it.
+
+        Returns a Job, or Reused if another study has evaluated it, or the reason for refusing.
+        """
         with self.store.write() as connection:
             self._lock(connection)
             held = connection.scalar(
@@ -162,10 +168,10 @@ class Ledger:
                 )
             )
         job = Job(number, design, baseline)
-        return job if stored is None else Known(job, read_evaluation(stored))
+        return job if stored is None else Reused(job, read_evaluation(stored))
 
     def take_over(self) -> Job | None:
-        """A candidate that was handed back, or whose run died: to be evaluated again."""
+        """Claim a candidate that was handed back, or whose run died."""
         with self.store.read() as connection:
             if connection.scalar(self._free().limit(1)) is None:
                 return None
@@ -186,7 +192,7 @@ class Ledger:
     def finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         """Record an outcome and the sampler's notes on it.
 
-        False if another run, which took this one for dead, recorded this candidate's before.
+        Returns False if another run, which took this run for dead, has recorded one before.
         """
         with self.store.write() as connection:
             self._lock(connection)
@@ -205,7 +211,7 @@ class Ledger:
         return updated.rowcount == 1
 
     def resume(self, number: int) -> Job | None:
-        """A stopped candidate to be evaluated further; None if another run took it before."""
+        """Claim a stopped candidate to train it further; None if another run has claimed it."""
         with self.store.write() as connection:
             self._lock(connection)
             updating = (
@@ -220,7 +226,7 @@ class Ledger:
         )
 
     def died(self, job: Job) -> int:
-        """Hand back a candidate whose worker died; how many workers it has lost by now."""
+        """Hand back a candidate whose worker died. Returns the number of workers it has lost."""
         with self.store.write() as connection:
             updating = (
                 sa.update(candidates)
@@ -231,7 +237,7 @@ class Ledger:
             return int(connection.execute(updating).scalar_one())
 
     def hand_back(self, jobs: Sequence[Job]) -> None:
-        """Have candidates evaluated once more whose failure may not be theirs; not for ever."""
+        """Hand back failed candidates, up to MAX_DEATHS times: the machine may be at fault."""
         numbers = [job.number for job in jobs]
         with self.store.write() as connection:
             connection.execute(
@@ -254,11 +260,6 @@ class Ledger:
         """Count a suggestion that a cost limit refused."""
         with self.store.write() as connection:
             self._run(connection, rejected=runs.c.rejected + 1)
-
-    def refer(self, evaluation: Evaluation) -> None:
-        """Keep an evaluation as a reference of the study: shown, but no candidate."""
-        with self.store.write() as connection:
-            refer_to(connection, self.study_id, evaluation)
 
     def counts(self) -> Counts:
         done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)

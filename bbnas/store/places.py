@@ -18,7 +18,7 @@ RUNS = Path("runs")
 FIDELITY = RUNS / "fidelity.db"
 # Trainings of `bbnas ablation run`, shared by all ablations.
 ABLATIONS = RUNS / "ablations.db"
-# Trainings of `bbnas bench sampler --tabulate`, until they are a table.
+# Trainings of `bbnas bench tabulate`, until they are a table.
 TABLE = RUNS / "sampler-table.db"
 
 

@@ -1,4 +1,4 @@
-"""What a study is: written down at the first search, compared at every later one."""
+"""The configuration of a study: stored by the first search, compared by every later one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bbnas.study import StudyConfig
 
 
 def stored_config(store: Database, name: str) -> StudyConfig | None:
-    """What the study ``name`` was started with, or None if there is none."""
+    """The configuration that the study ``name`` was started with, or None without one."""
     with store.read() as connection:
         content = connection.scalar(sa.select(studies.c.config).where(studies.c.name == name))
     return None if content is None else StudyConfig.from_dict(content)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bbnas.errors import UserError
 
-# 3: a study's sampler options hold what its refinement was before.
+# Schema 3 moved the setting ``refine`` of a study into its sampler options.
 SCHEMA_VERSION = 3
 # Seconds that a writer waits for another program's lock before it gives up.
 BUSY_SECONDS = 60

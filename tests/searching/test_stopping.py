@@ -115,7 +115,7 @@ def test_the_first_rung_only_stops_what_is_beaten(
             for i, p in enumerate(psnr)
         }
         passed: set[int] = set()
-        while (number := to_resume(config, found, busy=passed)) is not None:
+        while (number := to_resume(config, found, running=passed)) is not None:
             passed.add(number)
         return passed
 
