@@ -109,3 +109,14 @@ def test_other_tasks_from_search_to_recipe(at_home, tmp_path, task, backbone, ti
     content = yaml.safe_load(recipe.read_text())
     assert (content["task"], content["design"]["depth"]) == (task, 18)
     assert content["protocol"]["name"] == "paper-dncnn"
+
+
+def test_a_picked_trial_is_exported_where_nothing_is_recommended(at_home, tmp_path) -> None:
+    Path("one.yaml").write_text(yaml.safe_dump(PROTOCOL | {"iterations": 1}))  # beats nothing
+    search = ("search", "--space", "small.yaml", "--protocol", "one.yaml", "--name", "useless")
+    code, out, _ = at_home(*search, "--workers", "1", "--budget", "2", "--json", "-q")
+    assert (code, json.loads(out)["recommended"]) == (0, None)
+    assert at_home("export", "useless", "-o", str(tmp_path / "knee.yaml"))[0] == 2
+    recipe = tmp_path / "picked.yaml"
+    assert at_home("export", "useless", "--pick", "trial 0", "-o", str(recipe))[0] == 0
+    assert yaml.safe_load(recipe.read_text())["provenance"]["trial"] == 0
