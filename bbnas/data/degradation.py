@@ -90,7 +90,7 @@ def crop_to_multiple(image: Pixels, scale: int) -> Pixels:
 def bicubic_downscale(hq: Pixels, scale: int) -> Pixels:
     """MATLAB's ``imresize(hq, 1/scale, 'bicubic')`` for uint8 H×W or H×W×C.
 
-    Bicubic with a = −0.5, its support widened by ``scale`` (antialiasing), symmetric borders,
+    Bicubic with a = −0.5, its support widened by ``scale`` (antialiasing), borders repeated,
     rounded to 8 bits after each of the two passes, vertical first.
 
     Raises:
@@ -164,7 +164,7 @@ def _up_taps(scale: int, phase: int) -> tuple[tuple[tuple[int, int], ...], int]:
 def _reduced_rows(image: NDArray[Any], scale: int) -> Values:
     taps, denominator = _down_taps(scale)
     border = 2 * scale
-    padded = _symmetric(image, border)
+    padded = _bordered(image, border)
     rows = image.shape[0]
     total = np.zeros((rows // scale, *image.shape[1:]))
     for offset, weight in taps:
@@ -175,7 +175,7 @@ def _reduced_rows(image: NDArray[Any], scale: int) -> Values:
 
 
 def _enlarged_rows(image: NDArray[Any], scale: int) -> Values:
-    padded = _symmetric(image, 2)
+    padded = _bordered(image, 2)
     rows = image.shape[0]
     result = np.empty((rows * scale, *image.shape[1:]))
     for phase in range(scale):
@@ -189,8 +189,8 @@ def _enlarged_rows(image: NDArray[Any], scale: int) -> Values:
     return result
 
 
-def _symmetric(image: NDArray[Any], border: int) -> NDArray[Any]:
-    return np.pad(image, [(border, border)] + [(0, 0)] * (image.ndim - 1), mode="symmetric")
+def _bordered(image: NDArray[Any], border: int) -> NDArray[Any]:
+    return np.pad(image, [(border, border)] + [(0, 0)] * (image.ndim - 1), mode="edge")
 
 
 def _transposed(image: NDArray[Any]) -> NDArray[Any]:

@@ -18,7 +18,7 @@ from bbnas.errors import UserError
 from bbnas.tasks import Task
 
 _log = logging.getLogger(__name__)
-_DEGRADATION = 1  # version of degrade and target; a change of it makes older caches unused
+_DEGRADATION = 2  # version of degrade and target; a change of it makes older caches unused
 
 
 class Patches:

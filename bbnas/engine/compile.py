@@ -16,7 +16,7 @@ from bbnas.errors import UserError
 from bbnas.networks import DnCNN, RestorationNetwork, SRResNet
 from bbnas.networks.dncnn import ConvBlock
 from bbnas.networks.parts import AccumulatingBody, BinaryBlock, Layer
-from bbnas.networks.srresnet import ResidualBlock
+from bbnas.networks.srresnet import SLOPE, ResidualBlock
 from bbnas.tasks import Task
 
 
@@ -216,7 +216,11 @@ class _Compiler:
                 x = self.unit(x, up.unit, x, shuffle=up.scale)
             else:
                 x = self.conv(x, cast("Layer", up))
-        return self.layer(x, upsampling.hr, x)
+        if not isinstance(upsampling.hr, Unit):
+            return self.conv(x, upsampling.hr)
+        x = self.unit(x, upsampling.hr, x)
+        self.maker[x]["slope"] = SLOPE
+        return x
 
     def tail(self, x: int, skip: int) -> int:
         layer = self.network.tail.layer

@@ -158,6 +158,8 @@ def _epilogue(program: Program, op: Op, graph: _Graph, y: Node, residual: Node |
         y = graph.add(y, residual)
     if "zeta" in arrays and not op.zeta_first:
         y = graph.add(y, arrays["zeta"])
+    if op.slope != 1:
+        y = graph.prelu(y, np.full(len(op.arrays["weight"]), op.slope, np.float32))
     return graph.shuffle(y, op.shuffle) if op.shuffle > 1 else y
 
 

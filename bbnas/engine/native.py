@@ -47,6 +47,7 @@ class _Op(ctypes.Structure):
             )
         ),
         ("factor", c_float),
+        ("slope", c_float),
         *((name, c_void_p) for name in ("weight", "border", "more", *_FLOATS)),
     ]  # fmt: skip
 
@@ -199,6 +200,7 @@ class Native:
             standardise=int("mean" in op.arrays),
             inputs=len(op.inputs),
             factor=op.factor,
+            slope=op.slope,
             **fields,
         )
 

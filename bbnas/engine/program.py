@@ -20,10 +20,10 @@ output      planes or floats → the image: x/factor, or x·std + mean
 ``conv`` and ``binary`` convolve to s²·C channels y. Then follow, in this order: y·scale;
 y·norm_a + norm_b; + residual if ``place`` is before; the activation, hardtanh or prelu, which is
 max(z, 0) + β·min(z, 0) with z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after;
-+ ζ if not ``zeta_first``; PixelShuffle s. A step whose array is absent is left out. The residual
-is a tensor of the input's size; if s > 1, each of its channels is repeated s² times. Bits are
-y > threshold, or y·threshold + pack_b > 0 if pack_b exists. These are PyTorch's operations in
-PyTorch's order, so equal inputs give equal bits.
++ ζ if not ``zeta_first``; a LeakyReLU of ``slope`` if that is not 1; PixelShuffle s. A step whose
+array is absent is left out. The residual is a tensor of the input's size; if s > 1, each of its
+channels is repeated s² times. Bits are y > threshold, or y·threshold + pack_b > 0 if pack_b
+exists. These are PyTorch's operations in PyTorch's order, so equal inputs give equal bits.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ class Op:
     place: str = "none"
     zeta_first: bool = False
     factor: float = 1.0
+    slope: float = 1.0
     part: str = ""  # of the network: head, body, upsampling or tail
     arrays: Mapping[str, Array] = field(default_factory=dict)
 
@@ -189,6 +190,7 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     _need(op.activation in ACTIVATIONS and op.place in PLACES, "unknown activation or place")
     _need(1 <= op.shuffle <= MAX_SHUFFLE, "shuffle out of range")
     _need(np.isfinite(op.factor) and op.factor != 0, "factor is 0 or not finite")
+    _need(0 <= op.slope <= 1, "slope out of range")
     for tensor in (*op.inputs, *([op.residual] if op.residual != -1 else [])):
         _need(tensor in made, "reads a tensor before an operation makes it")
     for tensor in (op.output, op.bits):
@@ -211,7 +213,7 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     else:
         _need(bool(outputs) and (layer or op.output != -1), "must make a tensor")
     _need(
-        layer or (op.shuffle == 1 and op.activation == "none"),
+        layer or (op.shuffle == 1 and op.activation == "none" and op.slope == 1),
         "only a convolution has a shuffle or an activation",
     )
     _need(layer or op.place == "none", "only a convolution has a place of the residual")

@@ -85,6 +85,8 @@ def _layer(op: Op, arrays: dict[str, Tensor], x: Tensor, residual: Tensor | None
         y = y + residual
     if "zeta" in arrays and not op.zeta_first:
         y = y + _channels(arrays["zeta"])
+    if op.slope != 1:
+        y = F.leaky_relu(y, op.slope)
     return F.pixel_shuffle(y, op.shuffle) if op.shuffle > 1 else y
 
 

@@ -42,7 +42,11 @@ def body(design: Design) -> nn.Module:
 
 
 class DnCNN(RestorationNetwork):
-    """Bias-free and without upsampling: the output is the LQ image plus the tail's output.
+    """Without upsampling: the output is the LQ image plus the tail's output.
+
+    In colour it is bias-free. DnCNN-3, on one channel, has biases in head and tail, as in the
+    authors' code. Theirs has one before each RPReLU and BatchNorm of the body too, which γ and
+    the normalisation's own term contain.
 
     The paper writes x − net(x). The sign of the last convolution is free, so x + net(x) is the
     same family of networks.
@@ -50,9 +54,10 @@ class DnCNN(RestorationNetwork):
 
     def __init__(self, design: Design, channels: int) -> None:
         super().__init__(design, 1, channels)
-        self.head = Head(channels, design, bias=False, activation=nn.ReLU())
+        bias = channels == 1
+        self.head = Head(channels, design, bias=bias, activation=nn.ReLU())
         self.body = body(design)
-        self.tail = Tail(channels, design, bias=False)
+        self.tail = Tail(channels, design, bias=bias)
 
     @property
     def reach(self) -> int:

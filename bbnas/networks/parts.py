@@ -33,6 +33,10 @@ from bbnas.tasks import Part
 RGB_MEAN, RGB_STD = (0.4488, 0.4371, 0.4040), (0.2845, 0.2701, 0.2920)
 Y_MEAN, Y_STD = (0.4379,), (0.2340,)
 
+# The authors' code starts the full-precision convolutions of SRResNet and every tail at this
+# factor times Kaiming's initialisation: the network starts close to its skip.
+SMALL = 0.1
+
 Layer = Conv3x3 | BinaryWeightConv2d  # a convolution of full-precision activations
 
 
@@ -60,7 +64,7 @@ def conv(
     """A 3×3 convolution of full-precision activations, activation and PixelShuffle.
 
     Its weights are 1-bit if the design binarizes the part. ``gain`` multiplies the initial
-    weights (EDSR's 0.1).
+    weights.
     """
     kind = BinaryWeightConv2d if design.binary(part) else Conv3x3
     layer = kind(c_in, c_out, bias=bias, activation=activation, shuffle=shuffle)
@@ -85,7 +89,13 @@ class Head(nn.Module):
     """
 
     def __init__(
-        self, channels: int, design: Design, *, bias: bool, activation: nn.Module
+        self,
+        channels: int,
+        design: Design,
+        *,
+        bias: bool,
+        activation: nn.Module,
+        gain: float = 1.0,
     ) -> None:
         super().__init__()
         self.width = design.width
@@ -97,7 +107,13 @@ class Head(nn.Module):
                     self.layer.conv.alpha.copy_(image_mean(channels) * design.k)
         else:
             self.layer = conv(
-                channels, design.width, design, Part.HEAD, bias=bias, activation=activation
+                channels,
+                design.width,
+                design,
+                Part.HEAD,
+                bias=bias,
+                gain=gain,
+                activation=activation,
             )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -188,7 +204,7 @@ class Tail(nn.Module):
         if one_bit(design, Part.TAIL):
             self.layer = unit(design.width, channels, design)
         else:
-            self.layer = conv(design.width, channels, design, Part.TAIL, bias=bias, gain=0.1)
+            self.layer = conv(design.width, channels, design, Part.TAIL, bias=bias, gain=SMALL)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         if isinstance(self.layer, Unit) and self.layer.place != "none":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bbnas.binary import BinaryUpsample, Unit, unit
 from bbnas.design import OWN_BLOCK, Design
 from bbnas.networks.parts import (
+    SMALL,
     Head,
     Layer,
     RestorationNetwork,
@@ -40,7 +41,7 @@ class ResidualBlock(nn.Module):
                 design.width,
                 design,
                 Part.BODY,
-                gain=0.1,
+                gain=SMALL,
                 activation=nn.ReLU() if index < relus else None,
             )
             for index in range(convs)
@@ -70,7 +71,7 @@ class Upsampling(nn.Module):
     """(N, n, H, W) → (N, n, s·H, s·W): conv n → n·s², LeakyReLU and PixelShuffle s, then conv_hr.
 
     ×4 is twice ×2. conv_hr is a convolution n → n with a LeakyReLU. Binary: BBCU-U for each
-    PixelShuffle, and a BBCU-B unit for conv_hr.
+    PixelShuffle, and a BBCU-B unit for conv_hr, whose LeakyReLU stays, as in the authors' code.
     """
 
     def __init__(self, scale: int, design: Design) -> None:
@@ -83,15 +84,25 @@ class Upsampling(nn.Module):
             self.hr = unit(width, width, design)
         else:
             self.up = nn.ModuleList(
-                conv(width, width * s**2, design, part, activation=nn.LeakyReLU(SLOPE), shuffle=s)
+                conv(
+                    width,
+                    width * s**2,
+                    design,
+                    part,
+                    gain=SMALL,
+                    activation=nn.LeakyReLU(SLOPE),
+                    shuffle=s,
+                )
                 for s in factors
             )
-            self.hr = conv(width, width, design, part, activation=nn.LeakyReLU(SLOPE))
+            self.hr = conv(width, width, design, part, gain=SMALL, activation=nn.LeakyReLU(SLOPE))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.up:
             x = layer(x)
-        return cast("Tensor", self.hr(x, x) if isinstance(self.hr, Unit) else self.hr(x))
+        if isinstance(self.hr, Unit):
+            return F.leaky_relu(self.hr(x, x), SLOPE)
+        return self.hr(x)
 
 
 class SRResNet(RestorationNetwork):
@@ -99,7 +110,7 @@ class SRResNet(RestorationNetwork):
 
     def __init__(self, design: Design, scale: int, channels: int = 3) -> None:
         super().__init__(design, scale, channels)
-        self.head = Head(channels, design, bias=True, activation=nn.LeakyReLU(SLOPE))
+        self.head = Head(channels, design, bias=True, activation=nn.LeakyReLU(SLOPE), gain=SMALL)
         self.body = body(design)
         self.upsampling = Upsampling(scale, design)
         self.tail = Tail(channels, design, bias=True)

@@ -71,6 +71,7 @@ std::vector<Layer> layers_of(const BbnOp& op) {
         l.epilogue = {part(op.scale), part(op.norm_a), part(op.norm_b), part(op.gamma),
                       part(op.beta),  part(op.zeta),   op.pack_a,       op.pack_b,
                       op.activation,  op.place,        op.zeta_first,   op.packing,
+                      op.slope,
                       vectors % 2 ? (vectors - 1) * LANES : -1};
         layers.push_back(l);
     }
@@ -164,7 +165,7 @@ pid_t pool_owner = 0;
 // Returns 1 if this machine can run the named instruction set.
 EXPORT int bbn_can(const char* isa) { return bbnas::find_kernels(isa) != nullptr; }
 
-EXPORT int bbn_version() { return 3; }
+EXPORT int bbn_version() { return 4; }
 
 // The sizes of the structures, which must equal the caller's.
 EXPORT int64_t bbn_sizes() {

@@ -18,6 +18,7 @@ enum Packing { PACK_NONE, PACK_ABOVE, PACK_AFFINE };
 struct Epilogue {
     const float *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
     int activation, place, zeta_first, packing;
+    float slope;  // of a LeakyReLU at the end; 1 for none
     int half;  // the channel whose vector of bits is followed by 16 unused bits; or -1
 };
 

@@ -49,7 +49,7 @@ struct BbnOp {
     int32_t kind, input, output, bits, residual;
     int32_t in_channels, channels, shuffle;  // channels: number of channels of an output pixel
     int32_t activation, place, zeta_first, packing, standardise, inputs;
-    float factor;
+    float factor, slope;
     const void* weight;
     const float* border;
     const int32_t* more;  // the input tensors of ACCUMULATE
