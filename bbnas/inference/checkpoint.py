@@ -21,7 +21,9 @@ from bbnas.tasks import get_task
 if TYPE_CHECKING:
     from torch import Tensor
 
-FORMAT = 1  # version of the header
+# Version of the header and of the networks: format 2 has a LeakyReLU after a binary conv_hr, and
+# biases in DnCNN-3.
+FORMAT = 2
 HEADER = "bbnas"  # the header's entry that holds a CheckpointInfo
 UNFIT = "its weights do not fit the design in its header; export or train it again"
 
@@ -87,6 +89,11 @@ def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         raise UserError(
             f"{path}: checkpoint format {header.get('format')} is newer than this bbnas reads "
             f"({FORMAT}); upgrade bbnas"
+        )
+    if header["format"] < FORMAT:
+        raise UserError(
+            f"{path}: checkpoint format {header['format']} is of an older bbnas, whose networks "
+            f"compute something else (this one reads {FORMAT}); train it again"
         )
     try:
         return CheckpointInfo.model_validate(header), tensors

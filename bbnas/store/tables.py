@@ -12,8 +12,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bbnas.errors import UserError
 
-# Schema 3 moved the setting ``refine`` of a study into its sampler options.
-SCHEMA_VERSION = 3
+# Results of an older schema are not comparable with those of today. Schema 4 changed networks and
+# data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3, borders of bicubic.
+SCHEMA_VERSION = 4
 # Seconds that a writer waits for another program's lock before it gives up.
 BUSY_SECONDS = 60
 

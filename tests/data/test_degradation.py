@@ -24,6 +24,8 @@ from bbnas.errors import UserError
 from bbnas.metrics import psnr, ssim, to_y
 from bbnas.tasks import TASKS, get_task
 
+LRBI = BENCHMARKS / "Set5_LRBI"
+
 
 def cubic(x: float) -> float:
     x = abs(x)
@@ -35,7 +37,10 @@ def cubic(x: float) -> float:
 
 
 def resize_line(line: list[int], length: int) -> list[int]:
-    """MATLAB's imresize of one line, written from its documentation, value by value."""
+    """MATLAB's imresize of one line, written from its documentation, value by value.
+
+    The values at the borders are repeated, as in the published LQ images.
+    """
     factor = length / len(line)
     stretch = min(factor, 1.0)  # antialiasing widens the kernel by 1/factor
     result = []
@@ -45,8 +50,7 @@ def resize_line(line: list[int], length: int) -> list[int]:
         weights, values = [], []
         for place in range(first, first + math.ceil(4 / stretch) + 2):
             weights.append(stretch * cubic(stretch * (centre - place)))
-            mirrored = (place - 1) % (2 * len(line))
-            values.append(line[min(mirrored, 2 * len(line) - 1 - mirrored)])
+            values.append(line[min(max(place - 1, 0), len(line) - 1)])
         total = sum(w * v for w, v in zip(weights, values, strict=True)) / sum(weights)
         # A tie is a tie although the sum is taken in floating point.
         result.append(min(255, max(0, math.floor(round(total, 9) + 0.5))))
@@ -73,6 +77,17 @@ def test_equals_imresize_value_by_value(scale: int, size: tuple[int, int]) -> No
         assert np.array_equal(
             bicubic_upscale(lq, scale), resize(lq, height * scale, width * scale)
         )
+
+
+@pytest.mark.skipif(not LRBI.is_dir(), reason=f"no {LRBI}: set BBNAS_SHARED")
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", ["baby", "butterfly", "woman"])
+def test_equals_the_published_lq_images(scale: int, name: str) -> None:
+    """Those of RCAN's test code were made by MATLAB."""
+    (file,) = (BENCHMARKS / "Set5").rglob(f"{name}*.png")
+    with Image.open(file) as hq, Image.open(LRBI / f"{name}_x{scale}.png") as lq:
+        reduced = bicubic_downscale(crop_to_multiple(np.asarray(hq.convert("RGB")), scale), scale)
+        assert np.array_equal(reduced, np.asarray(lq.convert("RGB")))
 
 
 @given(st.integers(0, 255), st.sampled_from([2, 3, 4]))

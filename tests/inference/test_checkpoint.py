@@ -70,7 +70,8 @@ def edited(path: Path, change) -> None:  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda own: own.update(format=2), "format 2 is newer"),
+        (lambda own: own.update(format=3), "format 3 is newer"),
+        (lambda own: own.update(format=1), "format 1 is of an older"),
         (lambda own: own.pop("recipe"), "header is damaged"),
         (lambda own: own["recipe"]["design"].update(depth=5), "do not fit the design"),
     ],
