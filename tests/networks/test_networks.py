@@ -134,6 +134,66 @@ def test_alignment_multiplies_the_input_and_divides_the_output() -> None:
     torch.testing.assert_close(aligned(x), plain(x), rtol=1e-4, atol=1e-5)
 
 
+def test_bbcu_m_is_the_authors_network() -> None:
+    """Their forward pass, written down in plain torch."""
+    torch.manual_seed(0)
+    network = build(PRESETS["bbcu-m"].replace(width=6, depth=3), get_task("sr4"))
+    with torch.no_grad():
+        for parameter in network.parameters():  # thresholds and biases start at 0
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    state = network.state_dict()
+
+    def sgn(t: torch.Tensor) -> torch.Tensor:
+        return torch.where(t > 0, 1.0, -1.0)
+
+    def unit(name: str, x: torch.Tensor) -> torch.Tensor:
+        weight = state[f"{name}.conv.weight"]
+        scale = weight.abs().mean((1, 2, 3), keepdim=True)
+        y = sgn(x - state[f"{name}.conv.alpha"].view(1, -1, 1, 1))
+        y = F.conv2d(y, scale * sgn(weight), padding=1)
+        beta, gamma, zeta = (
+            state[f"{name}.activation.{each}"].view(1, -1, 1, 1)
+            for each in ("beta", "gamma", "zeta")
+        )
+        return torch.where(y > gamma, y - gamma, beta * (y - gamma)) + zeta
+
+    def conv(name: str, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, state[f"{name}.weight"], state[f"{name}.bias"], padding=1)
+
+    image = torch.rand(1, 3, 7, 9)
+    x = image * network.design.k
+    skip = F.interpolate(x, scale_factor=4, mode="bilinear", align_corners=False)
+    x = F.leaky_relu(conv("head.layer", x), 0.1)
+    for layer in range(3):
+        x = unit(f"body.{layer}.units.0", x) + x
+    for layer in range(2):
+        nearest = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = F.pixel_shuffle(unit(f"upsampling.up.{layer}.unit", x), 2) + nearest
+    x = F.leaky_relu(unit("upsampling.hr", x) + x, 0.1)
+    expected = (conv("tail.layer", x) + skip) / network.design.k
+    torch.testing.assert_close(network(image), expected)
+
+
+def test_full_precision_starts_small_as_in_the_authors_code() -> None:
+    """0.1 times Kaiming's √(2 / fan-in), in head, blocks, upsampling, conv_hr and tail."""
+    torch.manual_seed(0)
+    network = build(PRESETS["srresnet"].replace(depth=2), get_task("sr4"))
+    for name, module in network.named_modules():
+        if isinstance(module, Conv3x3):
+            expected = 0.1 * (2 / (9 * module.in_channels)) ** 0.5
+            assert float(module.weight.detach().std()) == pytest.approx(expected, rel=0.1), name
+            assert module.bias is not None
+            assert not module.bias.any()
+
+
+@pytest.mark.parametrize(("task", "biases"), [("denoise25", False), ("jpeg10", True)])
+def test_dncnn_has_biases_on_one_channel_alone(task: str, biases: bool) -> None:
+    network = build(PRESETS["bbcu"].replace(width=4, depth=2), get_task(task))
+    for layer in (network.head.layer, network.tail.layer):
+        assert isinstance(layer, Conv3x3)
+        assert (layer.bias is not None) == biases
+
+
 def test_a_network_that_adds_nothing_is_bilinear_interpolation() -> None:
     for design in (Design(width=4, depth=2), PRESETS["bbcu-m"].replace(width=4, depth=2)):
         network = build(design, get_task("sr4"))
