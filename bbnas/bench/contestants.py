@@ -1,10 +1,11 @@
 """The contestants of ``bbnas bench engine``: each is a process that runs one model on request.
 
 A process is pinned to its CPUs, and restricted to an instruction set, before it loads its library.
-A turn is one run of the model; a fast model runs as often as takes ``TURN`` seconds, after one run
-that warms up. On one thread the time is processor time, which other processes do not affect; on
-several it is wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its
-peers, each in its preferred layout.
+A turn is one run of a model that takes longer than ``WARM`` seconds. A faster model runs once to
+warm up, which wakes its threads and fills the caches, and then as often as takes ``TURN`` seconds.
+On one thread the time is processor time, which other processes do not affect; on several it is
+wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its peers, each in
+its preferred layout.
 
 The time of the unit is that of one more unit in a chain, (chain of 1 + ``UNITS`` − chain of 1) /
 ``UNITS``, for all contestants: conversions at the ends cost nobody, and features stay in the
@@ -26,12 +27,13 @@ from bbnas.engine.model import Model
 from bbnas.engine.native import counting
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
-from bbnas.native import choose_isa
+from bbnas.native import choose_isa, kernels
 from bbnas.tasks import get_task
 
 UNITS = 8  # units of the long chain, beyond the one of the short chain
 WIDTH = 64  # channels of a unit: those of the paper's networks
 TURN = 0.05  # seconds of a turn: long against the resolution of the clock
+WARM = 0.25  # seconds of a run that are long against what a warm-up saves
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ def _turn(*runs: Callable[[], object]) -> _Turn:
 
     def average(run: Callable[[], object]) -> Array:
         first = seconds(run, 1)
-        return first if first[1] > TURN else seconds(run, round(TURN / first[1]))
+        return first if first[1] > WARM else seconds(run, max(1, round(TURN / first[1])))
 
     def turn() -> tuple[float, float]:
         times = [average(run) for run in runs]
@@ -257,6 +259,8 @@ def _torch(assignment: Assignment) -> tuple[_Turn, str]:
     import torch
     from torch import nn
 
+    # Otherwise a network of bbnas runs by the library's training kernels, on one thread.
+    os.environ["BBNAS_ISA"] = "torch"
     torch.set_num_threads(len(assignment.cpus))
 
     def run(network: nn.Module, channels: int) -> Callable[[], object]:
@@ -275,11 +279,11 @@ def _torch(assignment: Assignment) -> tuple[_Turn, str]:
             *(nn.Conv2d(WIDTH, WIDTH, 3, padding=1, bias=False) for _ in range(count))
         )
 
-    kernels = torch.backends.cpu.get_cpu_capability()
+    path = f"{kernels()} {torch.backends.cpu.get_cpu_capability()}"
     if assignment.case.task:
         network = _network(assignment.case, assignment.contestant.binary)
-        return _turn(run(network, network.channels)), kernels
-    return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), kernels
+        return _turn(run(network, network.channels)), path
+    return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), path
 
 
 def _openvino(assignment: Assignment) -> tuple[_Turn, str]:

@@ -1,7 +1,9 @@
 """``bbnas bench engine``: latency against full-precision runtimes and OpenVINO's 1-bit layer.
 
-All contestants of a case (:mod:`bbnas.bench.contestants`) take turns, on one thread and on all, so
-a noisy neighbour affects all of them. A ratio is the median of the ratios of the rounds.
+All contestants of a case (:mod:`bbnas.bench.contestants`) take turns, on one thread and on all. A
+ratio is the median of the ratios of the rounds. Processor time on one thread hardly depends on
+other processes. Wall time on several threads does: where the others fill the cores, two threads
+get no more of them than one. Rules of wall time are therefore judged on an idle machine alone.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ from bbnas.reporting.theme import Spec, axes_layout
 from bbnas.text import plural
 
 LQ = (320, 180)  # (width, height) of the LQ image in pixels to which the rules apply
+# The load average (processes that run or wait) from which on a machine counts as busy.
+BUSY = 0.5
 PEERS = ("openvino", "onnx", "onnxruntime")  # packages that the benchmark needs
 
 CASES = {
@@ -188,7 +192,8 @@ class EngineBench:
         words = (
             f"{self.machine['cpu']}, {self.machine['cores']} cores, the engine on "
             f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
-            f"{plural(self.rounds, 'round')}; {versions}"
+            f"{plural(self.rounds, 'round')}, load of other processes "
+            f"{self.machine['load']:.1f}; {versions}"
         )
         sentences = [words, *([self.roofline.words] if self.roofline else [])]
         return ". ".join(
@@ -210,7 +215,7 @@ def bench_engine(
     for name in cases:
         if name not in CASES:
             raise unknown("case", name, CASES)
-    isa = choose_isa()
+    isa, load = choose_isa(), os.getloadavg()[0]
     if not isa:
         raise UserError("there is no compiled engine to measure here: see bbnas doctor")
     for package in PEERS:
@@ -223,10 +228,10 @@ def bench_engine(
         able, unable = _measure(name, rounds, lq)
         times += able
         missing += unable
-    verdicts = tuple(check_rules(times, isa, lq))
+    verdicts = tuple(check_rules(times, isa, lq, load))
     passed = all(outcome.passed is not False for outcome in verdicts)
     return EngineBench(
-        _machine(isa), lq, rounds, tuple(times), tuple(missing), verdicts,
+        _machine(isa) | {"load": load}, lq, rounds, tuple(times), tuple(missing), verdicts,
         roofline(times, isa, lq), passed,
     )  # fmt: skip
 
@@ -305,15 +310,18 @@ def _machine(isa: str) -> dict[str, Any]:
 
 
 def check_rules(
-    times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ
+    times: Sequence[Timing], isa: str, lq: tuple[int, int] = LQ, load: float = 0.0
 ) -> Iterator[SpeedOutcome]:
-    """The outcome of each rule on the cases in ``times``, for an engine that runs on ``isa``."""
+    """The outcome of each rule on the cases in ``times``, for an engine that runs on ``isa``.
+
+    ``load`` is the machine's load average before the benchmark.
+    """
     cases = {timing.case for timing in times}
-    return (_outcome(rule, times, isa, lq) for rule in RULES if rule.case in cases)
+    return (_outcome(rule, times, isa, lq, load) for rule in RULES if rule.case in cases)
 
 
 def _outcome(
-    rule: SpeedRule, times: Sequence[Timing], isa: str, lq: tuple[int, int]
+    rule: SpeedRule, times: Sequence[Timing], isa: str, lq: tuple[int, int], load: float
 ) -> SpeedOutcome:
     by_contestant = {(t.contestant, t.threads): t for t in times if t.case == rule.case}
     kept = " AVX2" if rule.isa == "avx2" and (AVX2[0].name, 1) in by_contestant else ""
@@ -336,6 +344,8 @@ def _outcome(
         reason = f"{LQ[0]}×{LQ[1]} only"
     elif rule.isa not in ("", isa) and not kept:
         reason = f"{rule.isa} only"
+    elif rule.peer == ITSELF and load >= BUSY:
+        reason = f"idle only, load {load:.1f}"
     passed = None if reason or ratio is None else ratio >= rule.at_least
     return SpeedOutcome(rule.case, ours, threads, peer, rule.at_least, ratio, passed, reason)
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bbnas.bench import engine as engine_bench
-from bbnas.bench.contestants import chain
+from bbnas.bench.contestants import Assignment, ContestantProcess, chain
 from bbnas.bench.engine import (
     ALL,
     AVX2,
     BOUNDS,
     CASES,
     LQ,
+    PYTORCH,
     EngineBench,
     Timing,
     check_rules,
@@ -71,6 +73,29 @@ def test_rules_are_judged_where_they_hold() -> None:
     # Without one of the peers nobody knows the fastest.
     some = [timing for timing in NETWORK if timing.contestant != "OpenVINO fp32"]
     assert next(check_rules(some, "avx512")).word == "not measured"
+
+
+def test_two_threads_are_judged_on_an_idle_machine() -> None:
+    """Other processes take the cores that a second thread would use."""
+    slow = [*NETWORK[:1], *timings("bbcu-m", bbnas_2=9), *NETWORK[2:]]
+    for load, passed in ((0.1, False), (3.0, None)):
+        *others, threads = check_rules(slow, "avx512", load=load)
+        assert (threads.ratio, threads.passed) == (pytest.approx(10 / 9), passed)
+        assert others[0].passed is False
+    assert "3.0" in threads.word
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+def test_the_peer_pytorch_runs_a_network_by_pytorch() -> None:
+    """Without being told so, a network of bbnas runs by the library's training kernels."""
+    case, cpu = CASES["dncnn"], min(getattr(os, "sched_getaffinity", lambda _: {0})(0))
+    process = ContestantProcess(Assignment(case, PYTORCH, (cpu,), (24, 16), ()))
+    try:
+        process.wait()
+        assert (process.kernels.split()[0], process.missing) == ("torch", "")
+        assert all(seconds > 0 for seconds in process.turn())
+    finally:
+        process.end()
 
 
 def test_the_roofline() -> None:
@@ -139,7 +164,7 @@ def test_the_exit_code_tells_whether_a_rule_falls_short(
     peers = {name: speed * ms / 8 for name, ms in FP32.items()}
     times = timings("dncnn", bbnas_1=10, bbnas_2=5, **peers)
     verdicts = tuple(check_rules(times, "avx2"))
-    machine = {"cpu": None, "cores": 2, "isa": "avx2", "versions": {}}
+    machine = {"cpu": None, "cores": 2, "isa": "avx2", "load": 0.0, "versions": {}}
     passed = all(verdict.passed is not False for verdict in verdicts)
     made = EngineBench(machine, LQ, 3, tuple(times), (), verdicts, None, passed)
     monkeypatch.setattr(engine_bench, "bench_engine", lambda *args: made)
