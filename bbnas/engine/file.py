@@ -4,7 +4,7 @@ r"""The .bbn file stores a packed program.
 bytes     content
 ========= ======================================================================================
 0–7       magic, ``\x89BBN\r\n\x1a\n``
-8–11      format version, 1
+8–11      format version, 2; version 1, which is read too, has no ``slope``
 12–15     bytes of the header as stored
 16–19     bytes of the header as JSON
 20–23     0
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bbnas.cost import Cost
 
 MAGIC = b"\x89BBN\r\n\x1a\n"
-VERSION = 1
+VERSION, READS = 2, (1, 2)
 _PREFIX = struct.Struct("<8sIIIIQ32s")
 _ALIGN = 64
 _MAX_HEADER = 1 << 24
@@ -145,8 +145,9 @@ def _parse(content: bytes) -> Program:
     magic, version, stored, raw, zero, size, digest = _PREFIX.unpack_from(content)
     if magic != MAGIC:
         raise ValueError("no .bbn file")
-    if version != VERSION:
-        raise ValueError(f"format version {version}, this bbnas reads {VERSION}: upgrade bbnas")
+    if version not in READS:
+        able = " and ".join(map(str, READS))
+        raise ValueError(f"format version {version}, this bbnas reads {able}: upgrade bbnas")
     if zero != 0 or size != len(content):
         raise ValueError(f"truncated or damaged: {len(content)} bytes of {size}")
     if hashlib.sha256(memoryview(content)[_PREFIX.size :]).digest() != digest:

@@ -21,7 +21,7 @@ from bbnas.engine import (
     read_program,
     write_program,
 )
-from bbnas.engine.file import from_bytes, to_bytes
+from bbnas.engine.file import VERSION, from_bytes, to_bytes
 from bbnas.errors import UserError
 from bbnas.presets import presets
 from bbnas.tasks import get_task
@@ -51,6 +51,15 @@ def test_a_file_holds_the_whole_program(tmp_path: Path, task: str, name: str) ->
     assert np.array_equal(found, Model(program)(image))
 
 
+def test_a_file_of_the_first_version_is_read() -> None:
+    """It is a file of today without a LeakyReLU after a binary convolution."""
+    net = network(presets(get_task("jpeg10"))["bbcu"].replace(width=8, depth=1), "jpeg10")
+    first = bytearray(to_bytes(compile_network(net)))
+    assert first[8] == VERSION
+    first[8] = 1  # the checksum is of the bytes from 64 on
+    assert to_bytes(from_bytes(bytes(first), "x")) == to_bytes(compile_network(net))
+
+
 def test_bbcu_m_is_under_260_kb() -> None:
     task = get_task("sr4")
     design = presets(task)["bbcu-m"]
@@ -77,8 +86,8 @@ def test_a_file_that_is_not_whole(tmp_path: Path, program: Program) -> None:
     with pytest.raises(UserError, match=tmp_path.name):
         read_program(tmp_path)
     newer = bytearray(content)
-    newer[8] = 2
-    with pytest.raises(UserError, match=r"version 2.*reads 1"):
+    newer[8] = VERSION + 1
+    with pytest.raises(UserError, match=rf"version {VERSION + 1}.*reads 1 and {VERSION}"):
         from_bytes(bytes(newer), "x")
 
 
