@@ -41,7 +41,7 @@ class Model:
     ``isa`` names the instruction set: avx512, avx2, neon, portable, or torch, which needs no
     compiled library. The default is $BBNAS_ISA, or else the best one. ``threads`` is the number of
     threads, 0 for all cores. All instruction sets give the same output except torch, which adds
-    full-precision products in another order.
+    full-precision products in another order. docs/guide/device.md states how exact the output is.
 
     Raises:
         UserError: the instruction set is unknown or cannot run here, ``threads`` is negative, or
@@ -79,8 +79,8 @@ class Model:
         """The restored image, uint8: (H, W, C) or, for C = 1, (H, W) → s·H, s·W.
 
         ``image`` is uint8, or float in 0..1. ``tile`` is the largest side, in LQ pixels, of the
-        piece that is restored at once; it does not change the result. None restores the whole
-        image at once.
+        piece that is restored at once; it does not change the result (on torch only by rounding).
+        None restores the whole image at once.
 
         Raises:
             UserError: the image has another number of channels, another type or no pixels, or

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bbnas.binary import Accumulation, BinaryConv2d
 from bbnas.cli import main
 from bbnas.design import Design
+from bbnas.environment import environment_variables
 from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.metrics import psnr
 from bbnas.networks import RestorationNetwork, build
@@ -74,11 +77,58 @@ def picture(net: RestorationNetwork, height: int, width: int, seed: int = 0) -> 
     return rng.integers(0, 256, (height, width, net.channels), np.uint8)
 
 
-@torch.inference_mode()
-def in_pytorch(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
-    """The network's output for uint8 (H, W, C), as float32 and not clamped."""
-    lq = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-    return np.ascontiguousarray(net(lq)[0].permute(1, 2, 0).numpy())
+def in_pytorch(
+    net: RestorationNetwork, image: np.ndarray, dtype: torch.dtype = torch.float64
+) -> np.ndarray:
+    """The network's output for uint8 (H, W, C) by PyTorch alone, not clamped.
+
+    In double precision it is the same on all machines, and what the engine's promise refers to
+    (docs/guide/device.md). The library's kernels, which take part in float32, are kept out.
+    """
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None].to(dtype) / 255
+    with environment_variables({"BBNAS_ISA": "torch"}), torch.inference_mode():
+        hq = copy.deepcopy(net).to(dtype)(lq)[0]
+    return np.ascontiguousarray(hq.permute(1, 2, 0).numpy())
+
+
+def distances(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
+    """|x − threshold| of all values that ``net`` compares, in double precision.
+
+    Each is relative to the largest value of its feature map and of its thresholds.
+    """
+    double, found = copy.deepcopy(net).double(), []
+
+    def note(x: torch.Tensor, threshold: torch.Tensor) -> None:
+        largest = x.abs().max() + threshold.abs().max()
+        found.append(((x - threshold).abs() / largest.clamp_min(1e-30)).flatten())
+
+    def of_conv(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+        alpha = torch.zeros(1) if module.alpha is None else module.alpha
+        note(given[0], alpha.view(1, -1, 1, 1))
+
+    def of_sums(module: torch.nn.Module, given: tuple[list[torch.Tensor]]) -> None:
+        for x, threshold in zip(given[0], module.thresholds, strict=True):
+            note(x, threshold)
+
+    for module in double.modules():
+        if isinstance(module, BinaryConv2d):
+            module.register_forward_pre_hook(of_conv)
+        elif isinstance(module, Accumulation):
+            module.register_forward_pre_hook(of_sums)
+    lq = torch.from_numpy(image).permute(2, 0, 1)[None].double() / 255
+    with torch.inference_mode():
+        double(lq)
+    return torch.cat(found).numpy() if found else np.ones(1)
+
+
+# A value at a smaller distance (but 0, which is exact) may lie on either side of its threshold.
+ROUNDING = 1e-5
+
+
+def in_doubt(net: RestorationNetwork, image: np.ndarray) -> bool:
+    """Whether rounding may change a bit of ``net`` on this image."""
+    found = distances(net, image)
+    return bool(((found > 0) & (found < ROUNDING)).any())
 
 
 def levels(values: np.ndarray) -> np.ndarray:

@@ -1,20 +1,35 @@
-"""Whole networks: the same pixels as PyTorch's, whatever the machine, the threads or the cache."""
+"""Whole networks: the pixels of PyTorch, whatever the machine, the threads or the cache.
+
+"How exact the engine is" in docs/guide/device.md states what is tested here.
+"""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import torch
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from bbnas.binary import BinaryConv2d
 from bbnas.design import METHODS, Design
 from bbnas.engine import Model, compile_network, isas
+from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.presets import presets
 from bbnas.tasks import Part, get_task
-from tests.engine.networks import assert_same_pixels, in_pytorch, levels, network, picture
+from tests.engine.networks import (
+    assert_same_pixels,
+    distances,
+    in_doubt,
+    in_pytorch,
+    levels,
+    network,
+    picture,
+)
 
 ISAS = [*isas(), "torch"]
 CASES = [
@@ -86,17 +101,126 @@ designs = st.builds(
 )
 @settings(max_examples=40)
 def test_random_designs(design: Design, task: str, height: int, width: int, seed: int) -> None:
+    """Where no value is in doubt, and that is two pictures of three, pixels are within a level."""
     net = network(design, task, seed)
     image = picture(net, height, width, seed)
     program = compile_network(net, get_task(task))
     ours = [Model(program, isa, n).run(image) for isa, n in zip(ISAS, itertools.cycle((1, 2, 3)))]
+    for one, other in itertools.pairwise(ours[:-1]):
+        np.testing.assert_array_equal(one, other)
+    if in_doubt(net, image):
+        return
     expected = in_pytorch(net, image)
     for found in ours:
         # Unscaled sums of a unit may be far outside 0..1, where 8-bit pixels are all clamped.
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
         assert_same_pixels(levels(found), levels(expected))
-    for one, other in itertools.pairwise(ours[:-1]):
-        np.testing.assert_array_equal(one, other)
+
+
+@given(
+    design=designs,
+    task=st.sampled_from(["denoise50", "jpeg40"]),
+    height=st.integers(1, 9),
+    width=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=40)
+def test_values_at_their_thresholds(
+    design: Design, task: str, height: int, width: int, seed: int
+) -> None:
+    """Of quarters and halves every sum is exact: a value equal to its threshold gets the bit −1.
+
+    The image is black and white; DnCNN has no slope of 0.1 and no interpolation.
+    """
+    design = design.replace(norm="none", k_ratio=None, depth=min(design.depth, 3))
+    net = network(design, task, seed)
+    with torch.no_grad():
+        for name, parameter in net.named_parameters():
+            if name.endswith("conv.weight"):  # 1-bit: all of one magnitude, which is the scale
+                parameter.copy_(torch.where(parameter > 0, 0.25, -0.25))
+            elif name.endswith("beta"):
+                parameter.copy_((parameter * 2).round() / 2)
+            else:
+                parameter.copy_((parameter * 4).round() / 4)
+    image = picture(net, height, width, seed) // 128 * 255
+    expected = in_pytorch(net, image)
+    event(f"at a threshold: {(distances(net, image) == 0).any()}")
+    np.testing.assert_array_equal(in_pytorch(net, image, torch.float32), expected)
+    for isa in ISAS:
+        np.testing.assert_array_equal(Model(compile_network(net), isa).run(image), expected)
+
+
+@pytest.mark.parametrize("part", Part)
+def test_values_in_doubt(part: Part) -> None:
+    """Thresholds on values of the left column: PyTorch in float32 errs there as often.
+
+    Beyond the network's reach pixels stay within a level.
+    """
+    beyond: dict[str, list[np.ndarray]] = {"engine": [], "PyTorch": []}
+    for position, norm, seed in itertools.product(
+        ("after_addition", "residual_branch"), ("none", "batchnorm"), range(3)
+    ):
+        design = Design(
+            binarize=tuple({part, Part.TAIL}),  # a full-precision tail hides single bits
+            activation_position=position,
+            norm=norm,
+            width=24,
+            depth=3,
+        )
+        net = network(design, "sr2", seed)
+        image = picture(net, 10, 40, seed)
+
+        def onto_values(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
+            module.alpha.copy_(given[0][0, :, given[0].shape[2] // 2, 0])
+
+        hooks = [
+            module.register_forward_pre_hook(onto_values)
+            for module in net.modules()
+            if isinstance(module, BinaryConv2d)
+        ]
+        with environment_variables({"BBNAS_ISA": "torch"}), torch.no_grad():
+            net(torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255)
+        for hook in hooks:
+            hook.remove()
+        assert in_doubt(net, image)
+        expected = levels(in_pytorch(net, image)).astype(int)
+        ours = Model(compile_network(net))(image)
+        theirs = levels(in_pytorch(net, image, torch.float32))
+        for name, pixels in (("engine", ours), ("PyTorch", theirs)):
+            beyond[name].append(np.abs(pixels - expected) > 1)
+    apart = {name: np.array(found) for name, found in beyond.items()}
+    assert not apart["engine"][:, :, net.scale * (net.reach + 1) :].any()
+    shares = {name: found.mean() for name, found in apart.items()}
+    assert 0 < shares["engine"] <= 2 * shares["PyTorch"] + 0.01, shares
+
+
+@pytest.mark.parametrize("position", ["after_addition", "residual_branch"])
+@pytest.mark.parametrize("norm", ["none", "batchnorm"])
+@pytest.mark.parametrize("activation", ["rprelu", "prelu", "hardtanh"])
+@pytest.mark.parametrize("width", [24, 40])
+def test_the_slope_after_a_binary_upsampling(
+    position: str, norm: str, activation: str, width: int
+) -> None:
+    """The kernels have cases of their own for 33 to 64 channels."""
+    design = Design(
+        binarize=(Part.UPSAMPLING, Part.TAIL),
+        activation_position=position,
+        norm=norm,
+        activation=activation,
+        width=width,
+        depth=1,
+    )
+    for parts in (design.binarize, design.binarize[:1]):
+        net = network(design.replace(binarize=parts), "sr2")
+        image = picture(net, 9, 11)
+        expected = in_pytorch(net, image)
+        program = compile_network(net)
+        (sloped,) = [op for op in program.ops if op.slope != 1]
+        without = [replace(op, slope=1.0) if op is sloped else op for op in program.ops]
+        linear = Model(replace(program, ops=tuple(without)), "torch").run(image)
+        assert np.abs(linear - expected).max() > 1e-3
+        for isa in ISAS:
+            np.testing.assert_allclose(Model(program, isa).run(image), expected, atol=1e-5)
 
 
 @pytest.mark.skipif(not isas(), reason="no compiled library")
@@ -125,9 +249,11 @@ def test_tiles_equal_the_whole(isa: str, task: str, name: str) -> None:
     model = Model(compile_network(net, get_task(task)), isa, threads=2)
     image = picture(net, 75, 120)
     whole, tiled = model(image), model(image, tile=40)
-    assert (
-        np.array_equal(whole, tiled) if isa != "torch" else np.ptp(whole - tiled.astype(int)) <= 1
-    )
+    apart = np.abs(whole - tiled.astype(int))
+    if isa == "torch":  # sums over pictures of another size may have another order
+        assert (apart > 1).mean() < 0.01
+    else:
+        assert apart.max() == 0
 
 
 def test_one_model_restores_images_of_any_size_in_turn() -> None:

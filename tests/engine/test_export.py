@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import openvino
 import pytest
 
 from bbnas.design import Design
-from bbnas.engine import compile_network
+from bbnas.engine import Model, compile_network
 from bbnas.engine.export import export_program
 from bbnas.presets import presets
 from bbnas.tasks import Part, get_task
@@ -56,12 +57,15 @@ def in_openvino(path: Path, lq: np.ndarray) -> np.ndarray:
     return openvino.compile_model(model, "CPU", settings)({"lq": lq})["hq"]
 
 
-@pytest.mark.parametrize(("task", "design"), CASES, ids=IDS)
-@pytest.mark.parametrize(
+RUNTIMES = pytest.mark.parametrize(
     ("form", "name", "run"),
     [("onnx", "m.onnx", in_onnxruntime), ("openvino", "m.xml", in_openvino)],
     ids=["onnx", "openvino"],
 )
+
+
+@pytest.mark.parametrize(("task", "design"), CASES, ids=IDS)
+@RUNTIMES
 def test_the_same_pixels_as_pytorch(
     form: str,
     name: str,
@@ -80,6 +84,31 @@ def test_the_same_pixels_as_pytorch(
         lq = image.transpose(2, 0, 1)[None].astype(np.float32) / 255
         restored = run(tmp_path / name, lq)[0].transpose(1, 2, 0)
         assert_same_pixels(levels(restored), levels(in_pytorch(net, image)))
+
+
+@pytest.mark.parametrize("position", ["after_addition", "residual_branch"])
+@pytest.mark.parametrize("tail", [(), (Part.TAIL,)], ids=["tail", "1-bit tail"])
+@RUNTIMES
+def test_the_slope_after_a_binary_upsampling(
+    form: str,
+    name: str,
+    run: Callable[[Path, np.ndarray], np.ndarray],
+    tail: tuple[Part, ...],
+    position: str,
+    tmp_path: Path,
+) -> None:
+    design = Design(
+        binarize=(Part.UPSAMPLING, *tail), activation_position=position, width=16, depth=1
+    )
+    net = network(design, "sr2")
+    program = compile_network(net)
+    image = picture(net, 9, 11)
+    expected = in_pytorch(net, image)
+    without = replace(program, ops=tuple(replace(op, slope=1.0) for op in program.ops))
+    assert np.abs(Model(without, "torch").run(image) - expected).max() > 1e-3
+    export_program(program, form, tmp_path / name)
+    restored = run(tmp_path / name, image.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    np.testing.assert_allclose(restored[0].transpose(1, 2, 0), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("width", "count"), [(64, 4), (20, 4), (13, 0)])

@@ -37,9 +37,11 @@ task = bbnas.get_task("sr4")
 design = bbnas.load_design("bbcu-m", task).replace(width=16, depth=3)
 program = compile_network(bbnas.build(design, task).eval(), task)
 image = np.random.default_rng(0).integers(0, 256, (19, 23, program.channels), np.uint8)
-expected = Model(program, "torch")(image).astype(int)
 assert "portable" in isas()
+expected = Model(program, "portable")(image)
 for isa in isas():
-    difference = np.abs(Model(program, isa)(image) - expected).max()
-    assert difference <= 1, f"{isa}: {difference} grey levels from PyTorch"
+    assert np.array_equal(Model(program, isa)(image), expected), f"{isa} is not as portable"
+# PyTorch adds in another order: see "How exact the engine is" in docs/guide/device.md.
+apart = np.abs(Model(program, "torch")(image).astype(int) - expected) > 1
+assert apart.mean() < 0.01, f"{apart.mean():.1%} of the values differ from PyTorch's"
 print(f"bbnas {bbnas.__version__} works from its wheel: {', '.join(isas())}")
