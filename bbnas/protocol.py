@@ -29,7 +29,10 @@ class Protocol(Value):
 
     ``width_scale`` and ``depth_scale`` shrink the network that is trained, not the design whose
     cost is counted. ``patch`` is the side of the HQ patch in pixels. ``schedule`` is ``onecycle``
-    or ``halve`` (the learning rate halved every ``halve_every`` iterations).
+    or ``halve`` (the learning rate halved every ``halve_every`` iterations). ``shift_rate``
+    multiplies the learning rate of the parameters that a unit compares with its stream or adds
+    to it (``bbnas.binary.Unit.shifts``). Adam's steps are as large for them as for weights; in a
+    short training they would change the stream faster than the convolutions can follow.
     ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
     of the centre crop scored of each validation image; 0 scores whole images.
 
@@ -46,6 +49,7 @@ class Protocol(Value):
     patch: int = Field(ge=8)
     learning_rate: float = Field(gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
+    shift_rate: float = Field(default=1.0, gt=0, le=1)
     schedule: Literal["onecycle", "halve"] = "halve"
     halve_every: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=0, ge=0)
@@ -115,7 +119,8 @@ PROTOCOLS: dict[str, Protocol] = {
         iterations=1000,
         batch=4,
         patch=24,
-        learning_rate=4e-3,
+        learning_rate=1e-3,
+        shift_rate=0.1,
         schedule="onecycle",
         validation_side=192,
         rungs=(125, 500),

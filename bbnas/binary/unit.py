@@ -65,6 +65,10 @@ class Unit(nn.Module):
         self.norm = norm or nn.Identity()
         self.activation = activation or nn.Identity()
         self.place: Place = place
+        if isinstance(norm, nn.BatchNorm2d) and place != "none":
+            # At the start the unit is its residual, whatever the size of the stream [ours; Goyal
+            # et al. 2017]. A scale of 1 drowns a stream of image values in the body's first units.
+            nn.init.zeros_(norm.weight)
 
     def equation(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """The unit in torch."""
@@ -98,6 +102,17 @@ class Unit(nn.Module):
         if isinstance(self.norm, nn.Identity):
             return True
         return self.norm.training and not self.norm_first
+
+    @property
+    def shifts(self) -> list[nn.Parameter]:
+        """The parameters that are compared with the residual stream or added to it.
+
+        They are thresholds α, the activation's γ and ζ, and the normalisation's.
+        """
+        own = [self.conv.alpha, *self.norm.parameters()]
+        if isinstance(self.activation, RPReLU):
+            own += [self.activation.gamma, self.activation.zeta]
+        return [parameter for parameter in own if parameter is not None]
 
     def step(
         self, *, adds: bool, times: int = 0, residual: int | None = None, shuffle: int = 1

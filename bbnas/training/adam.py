@@ -25,11 +25,21 @@ class Adam:
     99 parameters of BBCU-M at width 16 and depth 16, that of ``torch.optim.Adam(fused=True)``
     0.43 ms (one thread, same machine).
 
-    ``mean`` (m), ``square`` (v) and the number of steps are its whole state.
+    ``mean`` (m), ``square`` (v) and the number of steps are its whole state. ``slow`` are the
+    parameters whose learning rate is multiplied by ``slow_rate``; they come first in the vectors.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], betas: tuple[float, float]) -> None:
-        self.parameters = list(parameters)
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        betas: tuple[float, float],
+        slow: Iterable[nn.Parameter] = (),
+        slow_rate: float = 1.0,
+    ) -> None:
+        first = set() if slow_rate == 1 else set(slow)
+        self.parameters = sorted(parameters, key=lambda parameter: parameter not in first)
+        size = sum(p.numel() for p in first)
+        self.rates = ((slice(0, size), slow_rate), (slice(size, None), 1.0))
         self.betas = betas
         with torch.no_grad():
             self.flat = torch.cat([p.reshape(-1) for p in self.parameters])
@@ -51,18 +61,22 @@ class Adam:
             p.grad if p.grad is not None else torch.zeros_like(p) for p in self.parameters
         ]
         gradient = torch.cat([each.reshape(-1) for each in gradients])
-        torch._fused_adam_(
-            [self.flat],
-            [gradient],
-            [self.mean],
-            [self.square],
-            [],
-            [torch.tensor(float(number), device=self.flat.device)],
-            lr=learning_rate,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=0.0,
-            eps=1e-8,
-            amsgrad=False,
-            maximize=False,
-        )
+        count = torch.tensor(float(number), device=self.flat.device)
+        for part, rate in self.rates:
+            if not len(self.flat[part]):
+                continue
+            torch._fused_adam_(
+                [self.flat[part]],
+                [gradient[part]],
+                [self.mean[part]],
+                [self.square[part]],
+                [],
+                [count],
+                lr=learning_rate * rate,
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=0.0,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bbnas.binary import Unit
 from bbnas.data import Patches
 from bbnas.inference.device import resolve_device
 from bbnas.inference.tensors import WEIGHTS, weights_of
@@ -90,7 +91,13 @@ class Training:
         self.batch_at = batch_at
         self.protocol = protocol
         self.iteration = 0
-        self.adam = Adam(self.network.parameters(), protocol.betas)
+        units = (module for module in self.network.modules() if isinstance(module, Unit))
+        self.adam = Adam(
+            self.network.parameters(),
+            protocol.betas,
+            slow=(shift for unit in units for shift in unit.shifts),
+            slow_rate=protocol.shift_rate,
+        )
 
     @classmethod
     def of(

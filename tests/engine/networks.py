@@ -47,7 +47,7 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
             if isinstance(module, torch.nn.BatchNorm2d):
                 assert module.running_mean is not None
                 assert module.running_var is not None
-                module.weight.mul_(1 + 0.5 * noise(module.weight))  # some of them negative
+                module.weight.copy_(1 + 0.5 * noise(module.weight))  # some of them negative
                 module.running_mean += noise(module.running_mean)
                 module.running_var.mul_(1 + 20 * noise(module.running_var).abs())
     return net

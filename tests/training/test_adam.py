@@ -33,6 +33,28 @@ def test_steps_are_torchs() -> None:
         torch.testing.assert_close(ours.state_dict()[name], value)
 
 
+def test_slow_parameters_have_a_learning_rate_of_their_own() -> None:
+    ours, theirs = Small(), Small()
+    slow = [ours.layers[0].bias, *ours.layers[1].parameters()]
+    adam = Adam(ours.parameters(), (0.9, 0.99), slow, 0.1)
+    names = ("layers.0.bias", "layers.1.weight")
+    named = dict(theirs.named_parameters())
+    groups = [
+        {"params": [named.pop(name) for name in names], "lr": 0.003},
+        {"params": list(named.values()), "lr": 0.03},
+    ]
+    torchs = torch.optim.Adam(groups, betas=(0.9, 0.99), foreach=False)
+    for step in range(1, 20):
+        batch = torch.randn(4, 5)
+        for net, zero in ((ours, adam.zero_grad), (theirs, torchs.zero_grad)):
+            zero()
+            net(batch).square().mean().backward()
+        adam.step(step, 0.03)
+        torchs.step()
+    for name, value in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], value)
+
+
 def test_a_parameter_without_gradient_stays() -> None:
     net = Small()
     before = net.unused.weight.clone()
