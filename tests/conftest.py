@@ -248,6 +248,7 @@ def quick():  # type: ignore[no-untyped-def]
     """A protocol of a second or less."""
     return PROTOCOLS["proxy"].replace(
         name="quick",
+        learning_rate=4e-3,
         depth_scale=0.0625,
         width_scale=0.125,
         iterations=60,

@@ -65,10 +65,6 @@ class Unit(nn.Module):
         self.norm = norm or nn.Identity()
         self.activation = activation or nn.Identity()
         self.place: Place = place
-        if isinstance(norm, nn.BatchNorm2d) and place != "none":
-            # At the start the unit is its residual, whatever the size of the stream [ours; Goyal
-            # et al. 2017]. A scale of 1 drowns a stream of image values in the body's first units.
-            nn.init.zeros_(norm.weight)
 
     def equation(self, x: Tensor, residual: Tensor | None) -> Tensor:
         """The unit in torch."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bbnas.binary import Unit
+from bbnas.binary import BBCU, Unit
 from bbnas.design import Design
 from bbnas.networks.dncnn import DnCNN
 from bbnas.networks.parts import RestorationNetwork
@@ -21,9 +21,32 @@ def build(design: Design, task: Task) -> RestorationNetwork:
     Binarized parts that the task's backbone does not have are ignored.
     """
     design = design.fitted(task)
+    network: RestorationNetwork
     if task.degradation == "bicubic":
-        return SRResNet(design, task.scale, task.channels)
-    return DnCNN(design, task.channels)
+        network = SRResNet(design, task.scale, task.channels)
+    else:
+        network = DnCNN(design, task.channels)
+    start_close_to_the_residuals(network)
+    return network
+
+
+@torch.no_grad()
+def start_close_to_the_residuals(network: RestorationNetwork) -> None:
+    """Start each unit with a residual at a branch that is small beside its stream [ours].
+
+    A larger branch drowns the image in the first units of the body, and a short training does
+    not find it again. BatchNorm's scales start at 0 (Goyal et al. 2017). The latent weights of
+    BBCU are multiplied by n/64: mean|W| times the root of the number of taps is the same for
+    every width n, but the stream grows with k*, so the factor keeps their ratio at that of the
+    paper's 64 channels.
+    """
+    for unit in network.modules():
+        if not isinstance(unit, Unit) or unit.place == "none":
+            continue
+        if isinstance(unit.norm, nn.BatchNorm2d):
+            unit.norm.weight.zero_()
+        elif isinstance(unit, BBCU):
+            unit.conv.weight.mul_(network.design.width / 64)
 
 
 @torch.no_grad()

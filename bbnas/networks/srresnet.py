@@ -102,7 +102,7 @@ class Upsampling(nn.Module):
             x = layer(x)
         if isinstance(self.hr, Unit):
             return F.leaky_relu(self.hr(x, x), SLOPE)
-        return self.hr(x)
+        return cast("Tensor", self.hr(x))
 
 
 class SRResNet(RestorationNetwork):
