@@ -10,31 +10,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from bbnas.data import read_image
+from bbnas.data.reading import read_layers
 from bbnas.errors import UserError
+from tests.helpers.imagefiles import Case, cases, icc, png
 
 RNG = np.random.default_rng(1)
 RGB = RNG.integers(0, 256, (40, 50, 3), np.uint8)
 GREY = RGB[..., 0]
 
 
-def png_16_bit(path: Path, values: np.ndarray, colour_type: int) -> None:
-    """Written by hand: Pillow writes no 16-bit colour."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_every_kind_of_pixels_is_right_or_refused(tmp_path: Path, case: Case) -> None:
+    path = tmp_path / case.name
+    case.write(path)
+    with Image.open(path) as opened:
+        assert opened.mode == case.mode
+    if case.colour is None:
+        with pytest.raises(UserError, match=rf"mode {case.mode}.*: save it with"):
+            read_image(path)
+        return
+    layers = read_layers(path)
+    assert layers.colour.dtype == np.uint8
+    assert np.abs(layers.colour.astype(float) - case.colour).max() <= 2
+    assert layers.grey == case.grey
+    assert (layers.alpha is None) == (case.alpha is None)
+    seen = case.colour
+    if layers.alpha is not None:
+        assert layers.alpha.shape == layers.colour.shape[:2]
+        assert np.abs(layers.alpha.astype(float) - case.alpha).max() <= 2
+        opaque = case.alpha[..., None] / 255
+        seen = case.colour * opaque + 255 * (1 - opaque)
+    pixels, grey = read_image(path)
+    assert grey == case.grey
+    assert np.abs(pixels.astype(float) - seen).max() <= 2
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
 
-    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour_type, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+def test_every_mode_that_pillow_opens_has_a_case() -> None:
+    opened = {mode for mode, _ in TiffImagePlugin.OPEN_INFO.values()}
+    opened |= {mode for mode, _ in PngImagePlugin._MODES.values()}
+    assert {case.mode for case in cases()} == opened
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
@@ -101,8 +118,8 @@ def test_transparent_palette_entry(tmp_path: Path) -> None:
 
 def test_16_bits_keep_the_upper_8(tmp_path: Path) -> None:
     colour = RNG.integers(0, 65536, (40, 50, 3)).astype(np.uint16)
-    png_16_bit(tmp_path / "rgb.png", colour, 2)
-    png_16_bit(tmp_path / "grey.png", colour[..., 0], 0)
+    png(tmp_path / "rgb.png", colour, 16, 2)
+    png(tmp_path / "grey.png", colour[..., 0], 16, 0)
     tifffile.imwrite(tmp_path / "rgb.tif", colour, photometric="rgb")
     tifffile.imwrite(tmp_path / "grey.tif", colour[..., 0])
     for name in ("rgb.png", "rgb.tif"):
@@ -172,6 +189,7 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path, how: str) -> None
     assert said.startswith(str(path))
     assert "\n" not in said
     words = {"text": "not a readable", "empty": "not a readable", "cut short": "damaged"}
+    words["32 bits"] = "mode F"
     assert words.get(how, how) in said
 
 
