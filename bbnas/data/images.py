@@ -37,8 +37,9 @@ class ImageSet:
 
     ``images`` are uint8 H×W×3 RGB, read-only. ``grey`` marks those from a file with one channel,
     whose values are replicated. ``digests`` are the SHA-256 of shape and pixels. ``skipped`` holds
-    (file, reason) of every file left out, and of the frames after the first. If the images lie in a ``pack``, a pickled set holds the
-    file's path instead of pixels, and every process that unpickles it shares the memory.
+    (file, reason) of every file left out, and of the frames after the first. If the images lie in
+    a ``pack``, a pickled set holds the file's path instead of pixels, and every process that
+    unpickles it shares the memory.
     """
 
     names: tuple[str, ...]

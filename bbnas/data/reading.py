@@ -109,7 +109,9 @@ def read(path: Path) -> Layers:
         colour, alpha = stored.colour(image, profile)
     grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith("I;16")
     grey = grey or stored.raw == "LA;16B"  # which Pillow decodes as RGBA
-    return Layers(colour, alpha, grey, profile if fits(profile, grey) else None, frames)
+    if image.mode in ("CMYK", "LAB") or not fits(profile, grey):
+        profile = None  # it describes the values of the file, or nothing
+    return Layers(colour, alpha, grey, profile, frames)
 
 
 def _frames(opened: Image.Image) -> int:
@@ -184,19 +186,27 @@ class _Stored(NamedTuple):
         if image.has_transparency_data:
             layers = np.array(image.convert("RGBA"))
             return np.ascontiguousarray(layers[..., :3]), np.ascontiguousarray(layers[..., 3])
-        if image.mode == "CMYK" and profile is not None and _space(profile) == b"CMYK":
+        if image.mode == "LAB" or (
+            image.mode == "CMYK" and profile and _space(profile) == b"CMYK"
+        ):
             image = _to_srgb(image, profile)
         return np.array(image.convert("RGB"), dtype=np.uint8, order="C"), None
 
 
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """The image converted by its ICC profile, or as it is if the profile is damaged."""
+def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """CIELAB, or CMYK by its ICC profile, as sRGB; CMYK as it is if the profile is damaged."""
     from PIL import ImageCms
 
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         transform = ImageCms.buildTransform(
-            source, ImageCms.createProfile("sRGB"), image.mode, "RGB"
+            ImageCms.createProfile("LAB")
+            if image.mode == "LAB"
+            else ImageCms.ImageCmsProfile(io.BytesIO(profile or b"")),
+            ImageCms.createProfile("sRGB"),
+            image.mode,
+            "RGB",
+            # A table in place of the formula is wrong by up to 30 levels.
+            flags=ImageCms.Flags.NOOPTIMIZE,
         )
     except (ImageCms.PyCMSError, OSError):
         return image

@@ -150,9 +150,7 @@ def _restorer(model: RestorationNetwork | Model | str | Path) -> tuple[Restorer,
     return Restorer(model.restore_tensor, model.scale, model.reach), model.channels
 
 
-def _plan(
-    inputs: list[Path], output: Path
-) -> tuple[list[tuple[Path, Path]], list[Restored]]:
+def _plan(inputs: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[Restored]]:
     """(input file, output file) pairs, and what the folders hold besides."""
     left_out: list[Restored] = []
     named: list[tuple[Path, Path]] = []  # input file, its name below the output folder

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +17,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 from bbnas.data import read_image
 from bbnas.data.reading import read_layers
 from bbnas.errors import UserError
-from tests.helpers.imagefiles import Case, cases, icc, png
+from tests.helpers.imagefiles import Case, cases, icc, png, tiff
 
 RNG = np.random.default_rng(1)
 RGB = RNG.integers(0, 256, (40, 50, 3), np.uint8)
@@ -156,6 +158,42 @@ def test_first_of_several_frames(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "camera.jpg", "MPO", save_all=True, append_images=frames[1:])
     assert np.array_equal(read_image(tmp_path / "a.tif")[0], RGB)
     assert read_image(tmp_path / "camera.jpg")[0].shape == RGB.shape
+
+
+def test_only_a_profile_of_the_colour_space_is_kept(tmp_path: Path) -> None:
+    for mode, space in (("RGB", b"RGB "), ("L", b"GRAY")):
+        image = Image.fromarray(RGB).convert(mode)
+        for other in (b"RGB ", b"GRAY", b"CMYK", b"Lab "):
+            image.save(tmp_path / "a.png", icc_profile=icc(other))
+            kept = read_layers(tmp_path / "a.png").profile
+            assert kept == (icc(space) if other == space else None)
+        image.save(tmp_path / "a.png", icc_profile=b"no profile")
+        assert read_layers(tmp_path / "a.png").profile is None
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=icc(b"CMYK"))
+    assert read_layers(tmp_path / "a.jpg").profile is None
+
+
+def test_a_fault_beside_the_pixels_is_not_told_on_the_terminal(tmp_path: Path) -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"  # cut short
+    for name in ("a.jpg", "a.png", "a.webp"):
+        Image.fromarray(RGB).save(tmp_path / name, exif=exif)
+    tiff(tmp_path / "a.tif", RGB, 2, tags={277: ("H", [9])})  # Pillow logs so many channels
+    code = (
+        "import sys\n"
+        "from bbnas.data import read_image\n"
+        "from bbnas.errors import UserError\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n"
+        "        print(read_image(path)[0].shape)\n"
+        "    except UserError as error:\n"
+        "        print('refused')\n"
+    )
+    files = [str(tmp_path / name) for name in ("a.jpg", "a.png", "a.webp", "a.tif")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["(50, 40, 3)"] * 3 + ["refused"]
+    assert done.stderr == ""
 
 
 def broken(path: Path, how: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ import numpy as np
 from PIL import Image
 from skimage.color import lab2xyz
 
-RNG = np.random.default_rng(4)
 H, W = 6, 8
+RNG = np.random.default_rng(4)
 
 
 def png(
@@ -148,6 +149,7 @@ class Case(NamedTuple):
     grey: bool = False
 
 
+@cache
 def cases() -> list[Case]:
     return [*_grey_cases(), *_colour_cases(), *_refused_cases()]
 
@@ -255,7 +257,8 @@ def _colour_cases() -> list[Case]:
     cmyk, lab, ycc = _noise(8, 4), _lab(), _noise(8, 3)
     plain = 255 * (1 - cmyk[..., :3] / 255) * (1 - cmyk[..., 3:] / 255)
     light = 1 - (cmyk[..., 3:] / 255 + cmyk[..., 1:2] / 255) / 2
-    by_profile = srgb(np.where(light > 0.08, ((100 * light + 16) / 116) ** 3, light / 9.033))
+    luminance = np.where(light > 0.08, ((100 * light + 16) / 116) ** 3, light / 9.033)
+    by_profile = _three(srgb(luminance))
     profile = {ICC: ("B", list(cmyk_profile()))}
     y, cb, cr = (ycc[..., i].astype(float) for i in range(3))
     from_ycc = np.dstack(
@@ -363,16 +366,17 @@ def _colour_cases() -> list[Case]:
 
 def _lab() -> tuple[np.ndarray, np.ndarray]:
     """CIELAB of D50 in 8 bits, and its sRGB, all inside the gamut."""
-    lab = np.dstack(
-        [RNG.integers(110, 180, (H, W)), *(RNG.integers(-15, 16, (H, W)) for _ in range(2))]
-    )
-    xyz = lab2xyz(lab * [100 / 255, 1, 1], illuminant="D50")
+    values = RNG.integers([84, -80, -80], [256, 81, 81], (50 * H * W, 3))
+    xyz = lab2xyz(values * [100 / 255, 1, 1], illuminant="D50")
     to_linear = [  # from XYZ of D50, adapted by Bradford
         [3.1338561, -1.6168667, -0.4906146],
         [-0.9787684, 1.9161415, 0.0334540],
         [0.0719453, -0.2289914, 1.4052427],
     ]
-    return lab.astype(np.uint8), srgb(xyz @ np.array(to_linear).T)
+    linear = xyz @ np.array(to_linear).T
+    inside = np.flatnonzero(((linear > 0) & (linear < 1)).all(-1))[: H * W]
+    lab, linear = values[inside].reshape(H, W, 3), linear[inside].reshape(H, W, 3)
+    return lab.astype(np.uint8), srgb(linear)
 
 
 def _refused_cases() -> list[Case]:
