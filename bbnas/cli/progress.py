@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bbnas.text import duration
+from bbnas.text import duration, share
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -241,7 +241,7 @@ def restore_progress(quiet: bool) -> Iterator[Callable[[RestoreProgress], None] 
             left = math.nan
             if now.done:
                 left = (time.monotonic() - started) * (now.total / now.done - 1)
-            part = f"{now.done % 1:.0%} of " if now.done % 1 else ""
+            part = f"{share(now.done % 1)} of " if now.done % 1 else ""
             amount = f"{int(now.done):,}/{now.total:,}"
             display.update(now.done, now.total, f"{part}{now.source}", left=left, amount=amount)
 

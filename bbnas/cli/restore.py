@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from bbnas.cli import options
@@ -33,18 +35,20 @@ def restore(
 ) -> None:
     """Restore IMAGES with a CHECKPOINT or a packed .bbn.
 
-    IMAGES are files or folders, of any size.
+    IMAGES are files or folders, of any size. A folder holds what --data would read, and
+    low-resolution copies; what is left out is named.
     """
     from bbnas.inference import Restored
     from bbnas.inference import restore as restore_images
     from bbnas.tiling import TILE
 
     def show(item: Restored) -> None:
+        # By print: click would write across the panel of the progress.
         if item.error:
-            click.echo(f"skipped: {item.error}", err=True)
+            print(f"skipped: {item.error}", file=sys.stderr)
         elif item.output is not None and not as_json:
             note = f" ({item.note})" if item.note else ""
-            click.echo(f"{item.source} -> {item.output}{note}")
+            print(f"{item.source} -> {item.output}{note}")
 
     with restore_progress(quiet) as on_progress:
         restored = restore_images(
