@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 # Largest side of a tile in LQ pixels, overlap included: a ×4 network of width 64 then needs about
 # 1 GB.
 TILE = 256
+# Largest share of the work that the overlap of tiles should take. A published ×4 network of
+# depth 32 spends half of it at TILE.
+MOST_OVERLAP = 0.6
 
 
 class Network(Protocol):
@@ -54,6 +57,7 @@ def restore_tiled(
     image: NDArray[Any],
     device: str | torch.device = "cpu",
     tile: int | None = TILE,
+    on_part: Callable[[float], None] | None = None,
 ) -> NDArray[np.uint8]:
     """The restored image: (H, W, C) → (s·H, s·W, C) uint8, for any H, W ≥ 1.
 
@@ -61,7 +65,8 @@ def restore_tiled(
     sees at once, so memory does not grow with the image; None shows it the whole image. Tiles
     overlap by the receptive field: the result differs from that of the whole image by rounding
     only. (Below twice the overlap, a tile is larger than ``tile``.) A ``torch.nn.Module`` is left
-    in evaluation mode on ``device``.
+    in evaluation mode on ``device``. ``on_part`` is called after each tile with the share of the
+    image that is restored.
 
     Raises:
         UserError: tiles are needed and the model's reach is unknown; the output is no tensor of
@@ -79,6 +84,10 @@ def restore_tiled(
         if not bool(output.isfinite().all()):
             raise FloatingPointError("the network's output is not finite")
         restored[rows, columns] = quantize(output[0])
+        if on_part is not None:
+            # Tiles come row by row from the left.
+            done = rows.start * width + (rows.stop - rows.start) * columns.stop / scale
+            on_part(done / (height * scale * width))
     return restored
 
 
@@ -87,17 +96,7 @@ def tiles(
 ) -> Iterator[tuple[slice, slice, Tensor]]:
     """The parts of the restored image: (rows, columns, output there), not clamped."""
     height, width = image.shape[:2]
-    if tile is None or max(height, width) <= tile:
-        margin, inner = 0, max(height, width)
-    elif model.reach is None:
-        raise UserError(
-            f"a model of unknown receptive field cannot see {width}×{height} pixels in tiles of "
-            f"{tile}: give its reach in LQ pixels, or tile=None to show images whole"
-        )
-    else:
-        margin = model.reach
-        # The overlap of a deep network can exceed the tile: a quarter of it at least is new.
-        inner = max(tile - 2 * margin, tile // 4, 1)
+    margin, inner = _margin_and_inner(model.reach, height, width, tile)
     s = model.scale
     for (top, bottom), (left, right) in product(spans(height, inner), spans(width, inner)):
         y, x = max(top - margin, 0), max(left - margin, 0)
@@ -108,6 +107,41 @@ def tiles(
             slice(left * s, right * s),
             output[..., (top - y) * s : (bottom - y) * s, (left - x) * s : (right - x) * s],
         )
+
+
+def _margin_and_inner(
+    reach: int | None, height: int, width: int, tile: int | None
+) -> tuple[int, int]:
+    """The pixels that a tile sees on each side of its own, and the largest side of its own."""
+    if tile is None or max(height, width) <= tile:
+        return 0, max(height, width)
+    if reach is None:
+        raise UserError(
+            f"a model of unknown receptive field cannot see {width}×{height} pixels in tiles of "
+            f"{tile}: give its reach in LQ pixels, or tile=None to show images whole"
+        )
+    # The overlap of a deep network can exceed the tile: a quarter of it at least is new.
+    return reach, max(tile - 2 * reach, tile // 4, 1)
+
+
+def overlap(reach: int | None, height: int, width: int, tile: int | None) -> float:
+    """The share of the work on an image of this size that the overlap of its tiles takes."""
+    margin, inner = _margin_and_inner(reach, height, width, tile)
+    seen = 1
+    for length in (height, width):
+        seen *= sum(
+            min(end + margin, length) - max(start - margin, 0)
+            for start, end in spans(length, inner)
+        )
+    return 1 - height * width / seen
+
+
+def smallest_tile(reach: int | None, height: int, width: int) -> int:
+    """The smallest tile, a multiple of 16, whose overlap is at most ``MOST_OVERLAP``."""
+    tile = 16
+    while overlap(reach, height, width, tile) > MOST_OVERLAP:
+        tile += 16
+    return tile
 
 
 @torch.inference_mode()

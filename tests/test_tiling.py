@@ -12,7 +12,16 @@ from bbnas.errors import UserError
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import load_design
 from bbnas.tasks import get_task
-from bbnas.tiling import Restorer, restore_tiled, spans, tiles
+from bbnas.tiling import (
+    MOST_OVERLAP,
+    TILE,
+    Restorer,
+    overlap,
+    restore_tiled,
+    smallest_tile,
+    spans,
+    tiles,
+)
 
 CPU = torch.device("cpu")
 
@@ -139,6 +148,29 @@ def test_the_network_sees_no_more_than_a_tile() -> None:
     net.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[-2:]))
     restore_tiled(net, np.zeros((200, 150, 3), np.uint8), tile=64)
     assert max(max(shape) for shape in seen) <= 64
+
+
+@pytest.mark.parametrize("size", [(200, 150), (30, 300), (64, 64)])
+@pytest.mark.parametrize("tile", [16, 32, 64])
+def test_the_overlap_is_what_the_network_sees_twice(size: tuple[int, int], tile: int) -> None:
+    """Counted on the tensors that the network is given."""
+    seen = []
+    net = network("bbcu-m")
+    model = Restorer(lambda lq: seen.append(lq[0, 0].numel()) or lq, 1, net.reach)
+    parts: list[float] = []
+    restore_tiled(model, np.zeros((*size, 3), np.uint8), tile=tile, on_part=parts.append)
+    assert overlap(net.reach, *size, tile) == pytest.approx(1 - size[0] * size[1] / sum(seen))
+    assert parts == sorted(parts)
+    assert (len(parts), parts[-1]) == (len(seen), 1)
+
+
+@pytest.mark.parametrize("preset", ["bbcu-m", "srresnet"])
+def test_the_smallest_tile_is_the_smallest(preset: str) -> None:
+    reach = network(preset, depth=32).reach
+    best = smallest_tile(reach, 1500, 2000)
+    assert overlap(reach, 1500, 2000, best) <= MOST_OVERLAP
+    assert all(overlap(reach, 1500, 2000, t) > MOST_OVERLAP for t in range(16, best, 16))
+    assert best <= TILE
 
 
 def test_output_that_is_not_finite_is_no_image() -> None:

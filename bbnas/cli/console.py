@@ -171,11 +171,16 @@ def load_images(data: str | None) -> Dataset:
 
     dataset = load_dataset(data)
     if dataset.skipped:
-        named = [f"{name} ({reason})" for name, reason in dataset.skipped[:SKIPPED_NAMES]]
-        more = len(dataset.skipped) - len(named)
-        files = ", ".join([*named, f"{more} more"] if more else named)
-        click.echo(f"skipped {len(dataset.skipped)} of the files in {data}: {files}", err=True)
+        tell_skipped(dataset.skipped, f" in {data}")
     return dataset
+
+
+def tell_skipped(skipped: Sequence[tuple[str, str]], where: str = "") -> None:
+    """One line on standard error: the number of files that are left out, names and reasons."""
+    named = [f"{name} ({reason})" for name, reason in skipped[:SKIPPED_NAMES]]
+    more = len(skipped) - len(named)
+    files = ", ".join([*named, f"{more} more"] if more else named)
+    click.echo(f"left out {len(skipped)}{where}: {files}", err=True)
 
 
 def guarded(run: Callable[[], Any], debug: bool) -> int:

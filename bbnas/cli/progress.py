@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bbnas.text import duration
+from bbnas.text import duration, share
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
     from bbnas.bench.sampler.efficiency import Trace
     from bbnas.data.sets import DataProgress
+    from bbnas.inference import RestoreProgress
     from bbnas.runs.train_all import Trained
     from bbnas.searching.loop import Event
     from bbnas.training import Progress
@@ -105,7 +106,8 @@ def _shown() -> Iterator[Display]:
 
     console = Console(stderr=True)
     display = Display(console)
-    with Live(display, console=console, transient=True):
+    # rich would send standard output, even of a pipe or a file, to the panel's terminal.
+    with Live(display, console=console, transient=True, redirect_stdout=sys.stdout.isatty()):
         yield display
 
 
@@ -224,6 +226,26 @@ def _amount(now: DataProgress) -> str:
     scale, unit = (1e6, " MB") if now.in_bytes else (1, "")
     total = f"/{now.total / scale:,.0f}" if now.total is not None else ""
     return f"{now.done / scale:,.0f}{total}{unit}"
+
+
+@contextmanager
+def restore_progress(quiet: bool) -> Iterator[Callable[[RestoreProgress], None] | None]:
+    """Shows each RestoreProgress that is passed to what it yields."""
+    if quiet:
+        yield None
+        return
+    with _shown() as display:
+        started = time.monotonic()
+
+        def show(now: RestoreProgress) -> None:
+            left = math.nan
+            if now.done:
+                left = (time.monotonic() - started) * (now.total / now.done - 1)
+            part = f"{share(now.done % 1)} of " if now.done % 1 else ""
+            amount = f"{int(now.done):,}/{now.total:,}"
+            display.update(now.done, now.total, f"{part}{now.source}", left=left, amount=amount)
+
+        yield show
 
 
 @contextmanager

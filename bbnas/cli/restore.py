@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import print_json
+from bbnas.cli.console import print_json, tell_skipped
+from bbnas.cli.progress import restore_progress
 from bbnas.errors import UserError
 
 
@@ -19,6 +22,7 @@ from bbnas.errors import UserError
     help="Side of the tiles that large images are restored in, in LQ pixels, such as 256.",
 )
 @options.device
+@options.quiet
 @options.as_json
 def restore(
     checkpoint: str,
@@ -26,28 +30,42 @@ def restore(
     output: str,
     tile: int | None,
     device: str,
+    quiet: bool,
     as_json: bool,
 ) -> None:
     """Restore IMAGES with a CHECKPOINT or a packed .bbn.
 
-    IMAGES are files or folders, of any size.
+    IMAGES are files or folders, of any size. A folder holds what --data would read, and
+    low-resolution copies; what is left out is named.
     """
     from bbnas.inference import Restored
     from bbnas.inference import restore as restore_images
     from bbnas.tiling import TILE
 
     def show(item: Restored) -> None:
-        if item.output is None:
-            click.echo(f"skipped: {item.error}", err=True)
-        elif not as_json:
-            click.echo(f"{item.source} -> {item.output}")
+        # By print: click would write across the panel of the progress.
+        if item.error:
+            print(f"skipped: {item.error}", file=sys.stderr)
+        elif item.output is not None and not as_json:
+            note = f" ({item.note})" if item.note else ""
+            print(f"{item.source} -> {item.output}{note}")
 
-    restored = restore_images(checkpoint, images, output, device, tile or TILE, show)
+    with restore_progress(quiet) as on_progress:
+        restored = restore_images(
+            checkpoint, images, output, device, tile or TILE, show, on_progress
+        )
     done = [item for item in restored if item.output is not None]
-    failed = [item for item in restored if item.output is None]
+    failed = [item for item in restored if item.error]
+    left_out = [item for item in restored if item.output is None and not item.error]
     if as_json:
         print_json(
-            {"restored": [i._asdict() for i in done], "skipped": [i._asdict() for i in failed]}
+            {
+                "restored": [item._asdict() for item in done],
+                "skipped": [item._asdict() for item in failed],
+                "left_out": [item._asdict() for item in left_out],
+            }
         )
+    if left_out:
+        tell_skipped([(str(item.source), item.note) for item in left_out])
     if failed:
         raise UserError(f"{len(failed)} of {len(done) + len(failed)} images were skipped")

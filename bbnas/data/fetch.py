@@ -22,6 +22,7 @@ from typing import IO, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from bbnas import __version__
+from bbnas.data.folders import is_hidden
 from bbnas.data.reading import SUFFIXES
 from bbnas.data.sets import (
     SETS,
@@ -357,6 +358,7 @@ def _belongs(path: PurePosixPath, known: KnownSet) -> bool:
     inside = PurePosixPath(known.inside).parts
     return (
         path.suffix.lower() in SUFFIXES
+        and not is_hidden(path.name)
         and path.parent.parts[-len(inside) :] == inside
         and stem_of(path.stem) in spellings(known)
     )

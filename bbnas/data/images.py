@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import __version__ as PILLOW
 
-from bbnas.data.folders import find_files
+from bbnas.data.folders import find_files, no_image
 from bbnas.data.pack import (
     Pack,
     Pixels,
@@ -37,8 +37,9 @@ class ImageSet:
 
     ``images`` are uint8 H×W×3 RGB, read-only. ``grey`` marks those from a file with one channel,
     whose values are replicated. ``digests`` are the SHA-256 of shape and pixels. ``skipped`` holds
-    (file, reason) of every file left out. If the images lie in a ``pack``, a pickled set holds the
-    file's path instead of pixels, and every process that unpickles it shares the memory.
+    (file, reason) of every file left out, and of the frames after the first. If the images lie in
+    a ``pack``, a pickled set holds the file's path instead of pixels, and every process that
+    unpickles it shares the memory.
     """
 
     names: tuple[str, ...]
@@ -122,12 +123,7 @@ def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
     images = decode(files, min_side)
     images = replace(images, skipped=tuple(sorted({*skipped, *images.skipped})))
     if not images.names:
-        some = "; ".join(f"{name}: {why}" for name, why in images.skipped[:3])
-        rest = f" and {len(images.skipped) - 3} more" if len(images.skipped) > 3 else ""
-        reasons = f" (skipped {some}{rest})" if some else ""
-        raise UserError(
-            f"{path}: no usable image{reasons}; give PNG, JPEG, WebP, BMP or TIFF files"
-        )
+        raise no_image(path, images.skipped)
     return images
 
 
@@ -163,14 +159,24 @@ class _Decoded:
     pixels: Pixels | None = None
     grey: bool = False
     digest: str = ""
+    frames: int = 1
     reason: str = ""
     passing: bool = False  # whether the reason is temporary (memory, the system), not the file
+
+    @property
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        if self.reason:
+            return ((self.name, self.reason),)
+        if self.frames > 1:
+            return ((f"{self.name}, frames 2 to {self.frames}", "only the first frame is read"),)
+        return ()
 
 
 def _decode_one(item: tuple[str, Path], min_side: int) -> _Decoded:
     name, path = item
     try:
-        pixels, grey = read(path)
+        layers = read(path)
+        pixels = layers.over_white()
     except Exception as error:  # noqa: BLE001 - decoders raise any exception on damaged files
         system = isinstance(error, OSError) and error.errno is not None
         passing = system or isinstance(error, MemoryError)
@@ -178,7 +184,7 @@ def _decode_one(item: tuple[str, Path], min_side: int) -> _Decoded:
     height, width = pixels.shape[:2]
     if min(height, width) < min_side:
         return _Decoded(name, reason=f"{width}×{height}, a side is below {min_side} pixels")
-    return _Decoded(name, pixels, grey, digest(pixels))
+    return _Decoded(name, pixels, layers.grey, digest(pixels), layers.frames)
 
 
 def _decoded(files: Sequence[tuple[str, Path]], min_side: int) -> Iterator[_Decoded]:
@@ -190,7 +196,7 @@ def _in_memory(files: Sequence[tuple[str, Path]], min_side: int) -> ImageSet:
     kept = [(one.name, one.pixels, one.grey) for one in results if one.pixels is not None]
     names, pixels, grey = zip(*kept, strict=True) if kept else ((), (), ())
     images = ImageSet.from_arrays(names, pixels, grey)
-    skipped = tuple((one.name, one.reason) for one in results if one.pixels is None)
+    skipped = tuple(left for one in results for left in one.left_out)
     return replace(images, skipped=skipped)
 
 
@@ -204,8 +210,8 @@ def _to_cache(
     with temporary_file(folder) as (file, temporary):
         for one in _decoded(files, min_side):
             passing = passing or one.passing
+            skipped += one.left_out
             if one.pixels is None:
-                skipped.append((one.name, one.reason))
                 continue
             file.write(one.pixels.data)
             height, width, channels = one.pixels.shape

@@ -17,6 +17,7 @@ _HOME = {
     "skip_psnr": "scoring",
     "evaluate": "evaluating",
     "evaluate_checkpoint": "evaluating",
+    "RestoreProgress": "restoring",
     "Restored": "restoring",
     "restore": "restoring",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,29 +11,47 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 
 from bbnas.data import bicubic_upscale
 from bbnas.data.degradation import luma
-from bbnas.data.reading import SUFFIXES, read_image
+from bbnas.data.folders import find_files, no_image
+from bbnas.data.reading import SUFFIXES, Layers, fits, read_layers
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
 from bbnas.inference.checkpoint import load_checkpoint
 from bbnas.inference.device import resolve_device
 from bbnas.networks import RestorationNetwork
 from bbnas.tasks import get_task
-from bbnas.tiling import TILE, Restorer, restore_tiled
+from bbnas.text import share
+from bbnas.tiling import MOST_OVERLAP, TILE, Restorer, overlap, restore_tiled, smallest_tile
 
 if TYPE_CHECKING:
     from bbnas.engine import Model
 
+_log = logging.getLogger(__name__)
+
 
 class Restored(NamedTuple):
-    """One input file, and the file it was restored to, or the reason why it was not."""
+    """One input file, and the file it was restored to, or the reason why it was not.
+
+    Without ``output``, ``error`` says why the file could not be restored. Without both, ``note``
+    says why the file of a folder is left out. Of a restored file ``note`` names the frames that
+    are left out.
+    """
 
     source: Path
     output: Path | None
     error: str = ""
+    note: str = ""
+
+
+class RestoreProgress(NamedTuple):
+    """``done`` of ``total`` images, as a fraction within the image ``source``."""
+
+    source: Path
+    done: float
+    total: int
 
 
 def restore(
@@ -42,6 +61,7 @@ def restore(
     device: str = "auto",
     tile: int = TILE,
     on_image: Callable[[Restored], None] | None = None,
+    on_progress: Callable[[RestoreProgress], None] | None = None,
 ) -> list[Restored]:
     """Restore image files, and all images in folders, one after another.
 
@@ -49,11 +69,12 @@ def restore(
     packed model. A packed model runs on the CPU, whatever ``device`` says. ``output`` is a folder,
     in which each image becomes a PNG of its input's name, in the subfolders it lay in; for one
     input file it may be an image file. ``tile`` is the largest side in LQ pixels that the model
-    sees at once. ``on_image`` is called after each image.
+    sees at once. ``on_image`` is called after each image, ``on_progress`` after each tile.
 
-    A grey image stays grey. Transparency is enlarged by bicubic interpolation. Deblocking
-    restores Y and keeps Cb and Cr. A file that cannot be read is reported with its error, and the
-    others are restored.
+    A grey image stays grey. Transparency is enlarged by bicubic interpolation. An ICC profile
+    that fits the output is kept. Deblocking restores Y and keeps Cb and Cr. A folder holds what
+    training would read, and low-resolution copies. A file that cannot be read is reported with
+    its error, and the others are restored.
 
     Raises:
         UserError: before any work, if an input does not exist or holds no image, an output is an
@@ -61,25 +82,56 @@ def restore(
             full.
     """
     inputs = [images] if isinstance(images, str | Path) else images
-    plan = _plan([Path(name) for name in inputs], Path(output))
+    plan, done = _plan([Path(name) for name in inputs], Path(output))
     place = resolve_device(device)
     restorer, channels = _restorer(model)
     if not isinstance(restorer.run, torch.nn.Module):
         place = torch.device("cpu")
-    done = []
-    for source, file in plan:
+    if on_image is not None:
+        for left_out in done:
+            on_image(left_out)
+    told = False
+    for number, (source, file) in enumerate(plan):
+
+        def tell(part: float, number: int = number, source: Path = source) -> None:
+            if on_progress is not None:
+                on_progress(RestoreProgress(source, number + part, len(plan)))
+
+        tell(0)
         try:
-            image = _restore_one(restorer, channels, source, place, tile)
+            layers = read_layers(source)
+            told = told or _tell_overlap(restorer, layers, tile)
+            image = _restore_one(restorer, channels, layers, place, tile, tell)
         except (UserError, FloatingPointError) as error:
             text = str(error)
             text = text if str(source) in text else f"{source}: {text}"
             done.append(Restored(source, None, text))
         else:
             _write(image, file)
-            done.append(Restored(source, file))
+            note = f"the first of {layers.frames} frames" if layers.frames > 1 else ""
+            done.append(Restored(source, file, note=note))
         if on_image is not None:
             on_image(done[-1])
     return done
+
+
+def _tell_overlap(restorer: Restorer, layers: Layers, tile: int) -> bool:
+    """Say that tiles are too small, if they are."""
+    height, width = layers.colour.shape[:2]
+    wasted = overlap(restorer.reach, height, width, tile)
+    if wasted <= MOST_OVERLAP:
+        return False
+    better = smallest_tile(restorer.reach, height, width)
+    _log.warning(
+        "tile %d: the overlap of tiles is %s of the work, since the network sees %d pixels around "
+        "each; tile %d makes it %s and needs more memory",
+        tile,
+        share(wasted),
+        restorer.reach,
+        better,
+        share(overlap(restorer.reach, height, width, better)),
+    )
+    return True
 
 
 def _restorer(model: RestorationNetwork | Model | str | Path) -> tuple[Restorer, int]:
@@ -98,15 +150,17 @@ def _restorer(model: RestorationNetwork | Model | str | Path) -> tuple[Restorer,
     return Restorer(model.restore_tensor, model.scale, model.reach), model.channels
 
 
-def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
-    """(input file, output file) pairs."""
+def _plan(inputs: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[Restored]]:
+    """(input file, output file) pairs, and what the folders hold besides."""
+    left_out: list[Restored] = []
     named: list[tuple[Path, Path]] = []  # input file, its name below the output folder
     for name in inputs:
         if name.is_dir():
-            files = [p for p in sorted(name.rglob("*")) if p.suffix.lower() in SUFFIXES]
+            files, skipped = find_files(name, copies=True)
             if not files:
-                raise UserError(f"{name}: no image in it; give {', '.join(SUFFIXES)} files")
-            named += [(file, file.relative_to(name)) for file in files]
+                raise no_image(name, skipped)
+            named += [(file, file.relative_to(name)) for _, file in files]
+            left_out += [Restored(name / file, None, note=why) for file, why in skipped]
         elif name.exists():
             named.append((name, Path(name.name)))
         else:
@@ -123,7 +177,7 @@ def _plan(inputs: list[Path], output: Path) -> list[tuple[Path, Path]]:
     for _, file in plan:
         if file.resolve() in sources:
             raise UserError(f"{file} is an input: name another output, nothing is overwritten")
-    return plan
+    return plan, left_out
 
 
 def png_names(named: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, Path]]:
@@ -148,39 +202,36 @@ def png_names(named: list[tuple[Path, Path]], folder: Path) -> list[tuple[Path, 
 
 
 def _restore_one(
-    model: Restorer, channels: int, source: Path, device: torch.device, tile: int
+    model: Restorer,
+    channels: int,
+    layers: Layers,
+    device: torch.device,
+    tile: int,
+    on_part: Callable[[float], None],
 ) -> Image.Image:
-    pixels, grey = read_image(source)
-    with Image.open(source) as opened:
-        profile = opened.info.get("icc_profile")
-        alpha = None
-        if opened.has_transparency_data:
-            # read_image lays transparent images over white; here colour and alpha are kept apart.
-            layers = np.asarray(ImageOps.exif_transpose(opened).convert("RGBA"))
-            pixels, alpha = layers[..., :3], layers[..., 3]
+    pixels, alpha, grey = layers.colour, layers.alpha, layers.grey
     if channels == 1:
-        restored = _with_restored_y(model, pixels, grey, device, tile)
+        before = luma(pixels, grey)
+        y = restore_tiled(model, before, device, tile, on_part)
+        restored = _with_y(pixels, before, y, grey)
     else:
-        restored = restore_tiled(model, pixels, device, tile)
+        restored = restore_tiled(model, pixels, device, tile, on_part)
     image = Image.fromarray(restored)
     if grey:
         image = image.convert("L")
     if alpha is not None:
         image.putalpha(Image.fromarray(bicubic_upscale(alpha, model.scale)))
-    if profile:
-        image.info["icc_profile"] = profile
+    if layers.profile:
+        image.info["icc_profile"] = layers.profile
     return image
 
 
-def _with_restored_y(
-    model: Restorer, pixels: np.ndarray, grey: bool, device: torch.device, tile: int
-) -> np.ndarray:
-    """RGB (H, W, 3) uint8 whose Y is restored and whose Cb and Cr are those of ``pixels``.
+def _with_y(pixels: np.ndarray, before: np.ndarray, y: np.ndarray, grey: bool) -> np.ndarray:
+    """RGB (H, W, 3) uint8 with the Y ``y`` instead of ``before``, and Cb and Cr of ``pixels``.
 
     By the inverse of BT.601, R, G and B each change by 255/219 of the change of Y.
     """
-    before = luma(pixels, grey)
-    change = restore_tiled(model, before, device, tile).astype(np.int16) - before
+    change = y.astype(np.int16) - before
     if not grey:
         change = np.rint(change * np.float32(255 / 219)).astype(np.int16)
     return np.asarray(np.clip(pixels + change, 0, 255), np.uint8)
@@ -191,8 +242,12 @@ def _write(image: Image.Image, file: Path) -> None:
     kind = Image.registered_extensions()[file.suffix.lower()]
     if kind == "JPEG" or (kind == "BMP" and image.mode == "LA"):
         image = image.convert("RGB" if image.mode in ("RGB", "RGBA") else "L")
+    elif kind == "WEBP":  # which has no grey
+        image = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
+    profile = image.info.get("icc_profile")
+    profile = profile if fits(profile, image.mode in ("L", "LA")) else None
     quality = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
-    image.save(content, kind, icc_profile=image.info.get("icc_profile"), **quality)
+    image.save(content, kind, icc_profile=profile, **quality)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, content.getvalue())

@@ -33,7 +33,7 @@ def test_report_of_other_images_says_what_is_missing(at_home, tmp_path) -> None:
     )
     assert code == 0
     assert "wrote" in out
-    assert "skipped 1 of the files" in err
+    assert "left out 1 in" in err
     assert "c.png" in err
     assert "no restored crops" in err
 

@@ -26,7 +26,6 @@ def packs(cache: Path) -> list[Path]:
 def test_nested_folders_in_the_order_of_names(folder_of: Write) -> None:
     root = folder_of("b.png", "a/z.png", "a/b/c.png")
     (root / "notes.txt").write_text("not an image")
-    (root / ".hidden.png").write_text("not an image either")
     images = load_images(root)
     assert images.names == ("a/b/c.png", "a/z.png", "b.png")
     assert images.skipped == ()
@@ -45,6 +44,11 @@ def test_skips_are_named_with_their_reason(folder_of: Write) -> None:
     (root / "corrupt.png").write_bytes((root / "good.png").read_bytes()[:200])
     Image.new("RGB", (95, 200)).save(root / "tiny.png")
     (root / "camera.heic").write_bytes(b"HEIC")
+    for name in ("._good.PNG", "__MACOSX/._good.png", ".thumbnails/good.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"not an image")
+    (root / ".DS_Store").write_bytes(b"not an image at all")
+    (root / "lost").symlink_to(root / "no folder")
     (root / "gone.png").symlink_to(root / "nowhere.png")
     folder_of("LRbicx4/low.png", "X_LR_bicubic/X4/low.png")
     for cached in (False, True):
@@ -53,6 +57,7 @@ def test_skips_are_named_with_their_reason(folder_of: Write) -> None:
         reasons = dict(images.skipped)
         assert reasons.keys() == {
             "corrupt.png", "tiny.png", "camera.heic", "gone.png", "LRbicx4/", "X_LR_bicubic/",
+            "._good.PNG", "__MACOSX/", ".thumbnails/", "lost",
         }  # fmt: skip
         assert "damaged" in reasons["corrupt.png"]
         assert "95×200" in reasons["tiny.png"]
@@ -64,6 +69,21 @@ def test_skips_are_named_with_their_reason(folder_of: Write) -> None:
 def test_low_resolution_twins_are_not_taken(folder_of: Write) -> None:
     root = folder_of("img_1_HR.png", "img_1_LR.png", "exported_LR.png", "ALREADY/x.png")
     assert load_images(root).names == ("ALREADY/x.png", "exported_LR.png", "img_1_HR.png")
+
+
+def test_the_frames_after_the_first_are_named(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    frames = [Image.new("RGB", (120, 100), colour) for colour in ("red", "green", "blue")]
+    for name in ("pages.tif", "moving.png", "moving.webp"):
+        frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "one.tif")
+    frames[0].save(tmp_path / "preview.jpg", "MPO", save_all=True, append_images=frames[1:])
+    for cache in ("cached", "cached", "/dev/full/x"):
+        monkeypatch.setenv("BBNAS_CACHE", str(tmp_path / cache))
+        images = load_images(tmp_path)
+        assert len(images) == 5
+        assert {name for name, _ in images.skipped} == {
+            f"{name}, frames 2 to 3" for name in ("pages.tif", "moving.png", "moving.webp")
+        }
 
 
 def test_linked_folders_are_followed_once(folder_of: Write, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,31 +12,48 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from bbnas.data import read_image
+from bbnas.data.reading import read_layers
 from bbnas.errors import UserError
+from tests.helpers.imagefiles import Case, cases, icc, png, tiff
 
 RNG = np.random.default_rng(1)
 RGB = RNG.integers(0, 256, (40, 50, 3), np.uint8)
 GREY = RGB[..., 0]
 
 
-def png_16_bit(path: Path, values: np.ndarray, colour_type: int) -> None:
-    """Written by hand: Pillow writes no 16-bit colour."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_every_kind_of_pixels_is_right_or_refused(tmp_path: Path, case: Case) -> None:
+    path = tmp_path / case.name
+    case.write(path)
+    with Image.open(path) as opened:
+        assert opened.mode == case.mode
+    if case.colour is None:
+        with pytest.raises(UserError, match=rf"mode {case.mode}.*: save it with"):
+            read_image(path)
+        return
+    layers = read_layers(path)
+    assert layers.colour.dtype == np.uint8
+    assert np.abs(layers.colour.astype(float) - case.colour).max() <= 2
+    assert layers.grey == case.grey
+    assert (layers.alpha is None) == (case.alpha is None)
+    seen = case.colour
+    if layers.alpha is not None:
+        assert layers.alpha.shape == layers.colour.shape[:2]
+        assert np.abs(layers.alpha.astype(float) - case.alpha).max() <= 2
+        opaque = case.alpha[..., None] / 255
+        seen = case.colour * opaque + 255 * (1 - opaque)
+    pixels, grey = read_image(path)
+    assert grey == case.grey
+    assert np.abs(pixels.astype(float) - seen).max() <= 2
 
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
 
-    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour_type, 0, 0, 0)
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+def test_every_mode_that_pillow_opens_has_a_case() -> None:
+    opened = {mode for mode, _ in TiffImagePlugin.OPEN_INFO.values()}
+    opened |= {mode for mode, _ in PngImagePlugin._MODES.values()}
+    assert {case.mode for case in cases()} == opened
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp"])
@@ -101,8 +120,8 @@ def test_transparent_palette_entry(tmp_path: Path) -> None:
 
 def test_16_bits_keep_the_upper_8(tmp_path: Path) -> None:
     colour = RNG.integers(0, 65536, (40, 50, 3)).astype(np.uint16)
-    png_16_bit(tmp_path / "rgb.png", colour, 2)
-    png_16_bit(tmp_path / "grey.png", colour[..., 0], 0)
+    png(tmp_path / "rgb.png", colour, 16, 2)
+    png(tmp_path / "grey.png", colour[..., 0], 16, 0)
     tifffile.imwrite(tmp_path / "rgb.tif", colour, photometric="rgb")
     tifffile.imwrite(tmp_path / "grey.tif", colour[..., 0])
     for name in ("rgb.png", "rgb.tif"):
@@ -141,6 +160,42 @@ def test_first_of_several_frames(tmp_path: Path) -> None:
     assert read_image(tmp_path / "camera.jpg")[0].shape == RGB.shape
 
 
+def test_only_a_profile_of_the_colour_space_is_kept(tmp_path: Path) -> None:
+    for mode, space in (("RGB", b"RGB "), ("L", b"GRAY")):
+        image = Image.fromarray(RGB).convert(mode)
+        for other in (b"RGB ", b"GRAY", b"CMYK", b"Lab "):
+            image.save(tmp_path / "a.png", icc_profile=icc(other))
+            kept = read_layers(tmp_path / "a.png").profile
+            assert kept == (icc(space) if other == space else None)
+        image.save(tmp_path / "a.png", icc_profile=b"no profile")
+        assert read_layers(tmp_path / "a.png").profile is None
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=icc(b"CMYK"))
+    assert read_layers(tmp_path / "a.jpg").profile is None
+
+
+def test_a_fault_beside_the_pixels_is_not_told_on_the_terminal(tmp_path: Path) -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x05\x01\x12\0\x03\0\0\0\x01\0\x06\0\0"  # cut short
+    for name in ("a.jpg", "a.png", "a.webp"):
+        Image.fromarray(RGB).save(tmp_path / name, exif=exif)
+    tiff(tmp_path / "a.tif", RGB, 2, tags={277: ("H", [9])})  # Pillow logs so many channels
+    code = (
+        "import sys\n"
+        "from bbnas.data import read_image\n"
+        "from bbnas.errors import UserError\n"
+        "for path in sys.argv[1:]:\n"
+        "    try:\n"
+        "        print(read_image(path)[0].shape)\n"
+        "    except UserError as error:\n"
+        "        print('refused')\n"
+    )
+    files = [str(tmp_path / name) for name in ("a.jpg", "a.png", "a.webp", "a.tif")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *files], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == ["(50, 40, 3)"] * 3 + ["refused"]
+    assert done.stderr == ""
+
+
 def broken(path: Path, how: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(RGB).save(buffer, "PNG")
@@ -172,6 +227,7 @@ def test_what_cannot_be_read_is_one_clear_line(tmp_path: Path, how: str) -> None
     assert said.startswith(str(path))
     assert "\n" not in said
     words = {"text": "not a readable", "empty": "not a readable", "cut short": "damaged"}
+    words["32 bits"] = "mode F"
     assert words.get(how, how) in said
 
 

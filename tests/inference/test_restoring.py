@@ -8,16 +8,19 @@ import torch
 from PIL import Image
 from skimage.color import rgb2ycbcr
 
-from bbnas.data import Dataset, bicubic_upscale
+from bbnas.data import Dataset, bicubic_upscale, load_images
+from bbnas.engine import compile_network, write_program
 from bbnas.errors import UserError
-from bbnas.inference import load_checkpoint, restore
+from bbnas.inference import RestoreProgress, load_checkpoint, restore
 from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.presets import load_design
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
-from bbnas.tiling import restore_tiled
+from bbnas.text import share
+from bbnas.tiling import overlap, restore_tiled, smallest_tile
 from bbnas.training import Training
 from bbnas.training.state import save_checkpoint
+from tests.helpers.imagefiles import cases, icc
 from tests.inference.test_checkpoint import trained
 
 
@@ -127,7 +130,7 @@ def test_mistakes_are_told_before_any_work(checkpoint: Path, tmp_path: Path) -> 
     for inputs, output, message in (
         ([tmp_path / "nothing.png"], out, "no such file"),
         ([tmp_path / "a.png", tmp_path / "sub"], out, "would both become"),
-        ([tmp_path / "empty"], out, "no image in it"),
+        ([tmp_path / "empty"], out, "no usable image"),
         ([], out, "no input"),
         ([tmp_path], tmp_path / "out.png", "one file for 2 images"),
     ):
@@ -136,6 +139,127 @@ def test_mistakes_are_told_before_any_work(checkpoint: Path, tmp_path: Path) -> 
     with pytest.raises(UserError, match="no such checkpoint"):
         restore(tmp_path / "c.safetensors", [tmp_path / "a.png"], out)
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def unchanged(
+    recipe: Recipe, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """Models whose tail is zero: what they restore is what they were given."""
+    folder = tmp_path_factory.mktemp("unchanged")
+    models = {}
+    for name, task in (("colour", "denoise25"), ("y", "jpeg10")):
+        path = checkpoint_of(task, recipe, dataset, folder, zero=True)
+        models[name] = path
+        models[f"{name}.bbn"] = path.with_suffix(".bbn")
+        network = load_checkpoint(path)[0]
+        write_program(compile_network(network, get_task(task)), path.with_suffix(".bbn"))
+    return models
+
+
+@pytest.mark.parametrize("model", ["colour", "colour.bbn", "y", "y.bbn"])
+def test_every_kind_of_pixels_is_restored(
+    model: str, unchanged: dict[str, Path], tmp_path: Path
+) -> None:
+    by_name = {case.name: case for case in cases()}
+    (tmp_path / "in").mkdir()
+    for case in by_name.values():
+        case.write(tmp_path / "in" / case.name)
+    for done in restore(unchanged[model], tmp_path / "in", tmp_path / "out"):
+        case = by_name[done.source.name]
+        if case.colour is None:
+            assert f"mode {case.mode}" in done.error
+            continue
+        planes = [case.colour[..., :1] if case.grey else case.colour]
+        planes += [] if case.alpha is None else [case.alpha]
+        expected = np.dstack(planes).squeeze()
+        with Image.open(done.output or "") as image:
+            assert image.mode == ("L" if case.grey else "RGB") + "A" * (len(planes) - 1)
+            assert np.abs(np.asarray(image).astype(float) - expected).max() <= 2, case.name
+            assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".bmp"])
+def test_a_profile_is_kept_where_it_fits_the_output(
+    suffix: str, unchanged: dict[str, Path], tmp_path: Path
+) -> None:
+    for mode in ("RGB", "L", "LA", "RGBA", "P", "CMYK"):
+        for space in (b"RGB ", b"GRAY", b"CMYK"):
+            source = tmp_path / f"a{'.tif' if mode == 'CMYK' else '.png'}"
+            Image.fromarray(noise(8, 6, 3)).convert(mode).save(source, icc_profile=icc(space))
+            (done,) = restore(unchanged["colour"], source, tmp_path / f"out{suffix}")
+            with Image.open(done.output or "") as image:
+                kept = image.info.get("icc_profile")
+                own = b"GRAY" if image.mode in ("L", "LA") else b"RGB "
+            fits = space == own and (space == b"GRAY") == (mode in ("L", "LA")) and mode != "CMYK"
+            assert kept == (icc(space) if fits and suffix != ".bmp" else None), (mode, space)
+
+
+def test_a_folder_holds_what_data_loading_finds_in_it(
+    unchanged: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BBNAS_CACHE", str(tmp_path / "cache"))
+    root, elsewhere = tmp_path / "in", tmp_path / "elsewhere"
+    for folder in (root / "deep", root / "__MACOSX", elsewhere):
+        folder.mkdir(parents=True)
+    pages = [Image.fromarray(noise(8, 6, 3)), Image.fromarray(noise(6, 8, 3))]
+    for file in (root / "a.PNG", root / "deep" / "b.png", elsewhere / "c.png"):
+        pages[0].save(file)
+    (root / "linked").symlink_to(elsewhere)
+    (root / "circle").symlink_to(root)
+    for file in (root / "._a.PNG", root / "__MACOSX" / "._a.PNG", root / "old.gif"):
+        file.write_bytes(b"no image")
+    pages[0].save(root / "pages.tif", save_all=True, append_images=pages[1:])
+    found = load_images(root)
+    done = restore(unchanged["colour"], root, tmp_path / "out")
+    restored = [d for d in done if d.output]
+    assert [d.error for d in done] == [""] * len(done)
+    assert {d.source.relative_to(root).as_posix() for d in restored} == set(found.names)
+    assert found.names == ("a.PNG", "deep/b.png", "linked/c.png", "pages.tif")
+    assert [d.note for d in restored] == ["", "", "", "the first of 2 frames"]
+    left_out = {(d.source.relative_to(root).as_posix(), d.note) for d in done if not d.output}
+    by_loading = {(name.rstrip("/"), why) for name, why in found.skipped if "frames" not in name}
+    assert left_out == by_loading
+    assert {name for name, _ in left_out} == {"._a.PNG", "__MACOSX", "old.gif"}
+
+
+def test_low_resolution_images_are_restored(unchanged: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "in" / "LR").mkdir(parents=True)
+    for name in ("LR/a.png", "b_LR.png", "b_HR.png"):
+        Image.fromarray(noise(8, 6, 3)).save(tmp_path / "in" / name)
+    done = restore(unchanged["colour"], tmp_path / "in", tmp_path / "out")
+    assert [d.output is not None for d in done] == [True] * 3
+
+
+def test_progress_counts_images_and_their_tiles(checkpoint: Path, tmp_path: Path) -> None:
+    Image.fromarray(noise(80, 40, 3)).save(tmp_path / "a.png")
+    Image.fromarray(noise(8, 6, 3)).save(tmp_path / "b.png")
+    seen: list[RestoreProgress] = []
+    restore(checkpoint, tmp_path, tmp_path / "out", tile=40, on_progress=seen.append)
+    assert {step.total for step in seen} == {2}
+    first = [step.done for step in seen if step.source.name == "a.png"]
+    assert first == sorted(first)
+    assert len(first) > 3
+    assert (first[0], first[-1]) == (0, 1)
+    assert [step.done for step in seen if step.source.name == "b.png"] == [1, 2]
+
+
+def test_a_tile_of_mostly_overlap_is_told_once(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.png", "b.png"):
+        Image.fromarray(noise(40, 40, 3)).save(tmp_path / name)
+    restore(checkpoint, tmp_path, tmp_path / "out")
+    assert caplog.messages == []
+    restore(checkpoint, tmp_path, tmp_path / "out2", tile=16)
+    (said,) = caplog.messages
+    reach = load_checkpoint(checkpoint)[0].reach
+    assert share(overlap(reach, 40, 40, 16)) in said
+    better = smallest_tile(reach, 40, 40)
+    assert f"tile {better} " in said
+    caplog.clear()
+    restore(checkpoint, tmp_path / "a.png", tmp_path / "out3", tile=better)
+    assert caplog.messages == []
 
 
 def test_a_large_image_is_restored_by_tiles(checkpoint: Path, tmp_path: Path) -> None:
@@ -149,11 +273,16 @@ def test_a_large_image_is_restored_by_tiles(checkpoint: Path, tmp_path: Path) ->
     assert (images[0] - images[1]).abs().max() <= 1
 
 
-def checkpoint_of(task: str, recipe: Recipe, dataset: Dataset, folder: Path) -> Path:
-    """An untrained network of the task."""
+def checkpoint_of(
+    task: str, recipe: Recipe, dataset: Dataset, folder: Path, zero: bool = False
+) -> Path:
+    """An untrained network of the task; with ``zero``, its tail adds nothing to the image."""
     design = load_design("bbcu-v4", get_task(task)).replace(width=6, depth=2)
     other = recipe.model_copy(update={"design": design, "task": task})
     training = Training.of(design, get_task(task), other.protocol, dataset, "cpu")
+    if zero:
+        for weights in training.network.tail.parameters():
+            weights.data.zero_()
     info = CheckpointInfo(recipe=other, iteration=0, data="abc", environment={})
     path = folder / f"{task}.safetensors"
     save_checkpoint(path, training, info, moments=False)
