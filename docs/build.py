@@ -99,6 +99,51 @@ def check() -> None:
     print(f"{len(pages())} pages: all links lead somewhere")
 
 
+# Models
+
+
+def models() -> None:
+    """Writes ``docs/models.md`` from the cards of the models."""
+    (DOCS / "models.md").write_text(models_page(), encoding="utf-8")
+
+
+def models_page() -> str:
+    """The page of the models: how each was made, and its scores beside the paper's."""
+    from bbnas.models import models as all_models
+    from bbnas.paper import beside_printed
+    from bbnas.tasks import get_task
+
+    lines = [
+        "# Models",
+        "",
+        "These models come with bbnas. `bbnas restore IMAGES --model NAME -o FOLDER` restores",
+        "images, and `bbnas models show NAME` prints a card.",
+        "`python docs/build.py models` writes this page.",
+    ]
+    for name, card in all_models().items():
+        task, protocol = get_task(card.task), card.protocol
+        psnr = {images: figures.psnr for images, figures in card.scores.items()}
+        lines += [
+            "",
+            f"## {name}",
+            "",
+            f"{task.title.capitalize()} by {card.design.label()}, {card.bytes:,} bytes. It was",
+            f"trained for {card.iterations:,} of {protocol.iterations:,} iterations in",
+            f"{card.hours:.1f} hours, each on {protocol.batch} patches of {protocol.patch}²,",
+            f"on {card.environment.get('cpu', 'an unknown processor')}, with {card.data}.",
+            f"The scores are {task.metric}.",
+            "",
+            "| set | PSNR (dB) | SSIM | in print | difference |",
+            "| --- | ---: | ---: | ---: | ---: |",
+        ]
+        for row in beside_printed(task, psnr):
+            printed = "–" if row.printed is None else f"{row.row} {row.printed:.2f}"
+            gap = "–" if row.gap is None else f"{row.gap:+.2f}"
+            ssim = card.scores[row.images].ssim
+            lines.append(f"| {row.images} | {row.psnr:.2f} | {ssim:.4f} | {printed} | {gap} |")
+    return "\n".join(lines) + "\n"
+
+
 # Notebooks
 
 
@@ -320,7 +365,12 @@ def site() -> None:
     print(f"open {SITE / 'index.html'}")
 
 
-TARGETS: dict[str, Callable[[], None]] = {"check": check, "notebooks": notebooks, "site": site}
+TARGETS: dict[str, Callable[[], None]] = {
+    "check": check,
+    "models": models,
+    "notebooks": notebooks,
+    "site": site,
+}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in TARGETS:

@@ -24,6 +24,7 @@ from bbnas.cli.export import export
 from bbnas.cli.export_model import export_model
 from bbnas.cli.fidelity import fidelity
 from bbnas.cli.findings import findings
+from bbnas.cli.models import models
 from bbnas.cli.pack import pack
 from bbnas.cli.paper import paper
 from bbnas.cli.profile import profile
@@ -38,7 +39,7 @@ from bbnas.cli.train import train
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
     "Search": (search, studies, report, findings, export),
-    "Network": (train, evaluate, restore, pack, export_model),
+    "Network": (models, restore, train, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),
     "Machine": (bench, doctor),

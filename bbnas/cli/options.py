@@ -99,6 +99,12 @@ def _ablations() -> Iterable[str]:
     return builtin("ablations")
 
 
+def _models() -> Iterable[str]:
+    from bbnas.resources import builtin
+
+    return builtin("models")
+
+
 def _studies() -> Iterable[str]:
     from bbnas.store import study_names
 
@@ -111,6 +117,7 @@ PROTOCOL = NameType("protocol", _protocols)
 DESIGN = NameType("design", _presets)
 STUDY = NameType("study", _studies)
 ABLATION = NameType("ablation", _ablations)
+MODEL = NameType("model", _models)
 TABLE = NameType("table", lambda: (f"table{number}" for number in range(1, 7)), files=False)
 
 as_json = click.option(

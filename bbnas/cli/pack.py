@@ -40,5 +40,5 @@ def pack(checkpoint: str, output: str, explain: bool, as_json: bool) -> None:
         print_table(("content", "bytes", ""), rows, output)
     click.echo(
         f"{output}: {size:,} bytes ({cost.params * 4:,.0f} by the paper's Params)\n"
-        f"next: bbnas restore {output} IMAGES -o FOLDER"
+        f"next: bbnas restore IMAGES --model {output} -o FOLDER"
     )

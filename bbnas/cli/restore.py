@@ -13,9 +13,13 @@ from bbnas.errors import UserError
 
 
 @click.command()
-@click.argument("checkpoint", type=options.Existing())
 @click.argument("images", nargs=-1, required=True, type=options.Existing())
 @options.output("Folder of the restored images, or the file of one.", required=True)
+@click.option(
+    "--model",
+    type=options.MODEL,
+    help="A model of bbnas models list, a packed .bbn, or a checkpoint.  [default: (sr4)]",
+)
 @click.option(
     "--tile",
     type=click.IntRange(min=16),
@@ -25,22 +29,30 @@ from bbnas.errors import UserError
 @options.quiet
 @options.as_json
 def restore(
-    checkpoint: str,
     images: tuple[str, ...],
     output: str,
+    model: str | None,
     tile: int | None,
     device: str,
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Restore IMAGES with a CHECKPOINT or a packed .bbn.
+    """Restore IMAGES with a trained model.
 
     IMAGES are files or folders, of any size. A folder holds what --data would read, and
     low-resolution copies; what is left out is named.
     """
     from bbnas.inference import Restored
     from bbnas.inference import restore as restore_images
+    from bbnas.models import DEFAULT, model_file
     from bbnas.tiling import TILE
+
+    if model is None:
+        model = DEFAULT
+        click.echo(f"model {DEFAULT}; bbnas models list shows others", err=True)
+    file = model_file(model)
+    if not file.exists():
+        raise UserError(f"--model {model}: neither a file nor a model of bbnas models list")
 
     def show(item: Restored) -> None:
         # By print: click would write across the panel of the progress.
@@ -51,9 +63,7 @@ def restore(
             print(f"{item.source} -> {item.output}{note}")
 
     with restore_progress(quiet) as on_progress:
-        restored = restore_images(
-            checkpoint, images, output, device, tile or TILE, show, on_progress
-        )
+        restored = restore_images(file, images, output, device, tile or TILE, show, on_progress)
     done = [item for item in restored if item.output is not None]
     failed = [item for item in restored if item.error]
     left_out = [item for item in restored if item.output is None and not item.error]

@@ -33,7 +33,8 @@ class CheckpointInfo(Value):
 
     ``psnr`` (dB) and ``ssim`` are those of the last validation at or before ``iteration``,
     ``best_psnr`` is the highest PSNR so far; all are None before the first validation. ``data``
-    is the fingerprint of the training images.
+    is the fingerprint of the training images. ``seconds`` is the time of the training so far, all
+    sessions together.
     """
 
     format: int = FORMAT
@@ -44,6 +45,7 @@ class CheckpointInfo(Value):
     best_psnr: float | None = None
     data: str
     environment: dict[str, str]
+    seconds: float = 0.0
 
 
 def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInfo]:

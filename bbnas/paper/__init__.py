@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from bbnas.paper.printed import TABLES, Published, published
+from bbnas.paper.printed import TABLES, Beside, Published, beside_printed, published
 from bbnas.paper.scores import Scored, find_scores, live_bicubic
 from bbnas.paper.tables import PaperTable, paper_table
 
 __all__ = [
     "TABLES",
+    "Beside",
     "PaperTable",
     "Published",
     "Scored",
+    "beside_printed",
     "find_scores",
     "live_bicubic",
     "paper_table",

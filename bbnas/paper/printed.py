@@ -6,12 +6,14 @@ Figures stay texts, as printed, so that a computed figure can be compared to the
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from bbnas.errors import unknown
+from bbnas.tasks import Task
 
 _HERE = Path(__file__).parent
 
@@ -188,3 +190,27 @@ def published(task: str) -> list[Published]:
         for row, psnr in on_set5.items()
         if row.ops
     ]
+
+
+class Beside(NamedTuple):
+    """Our PSNR (dB) on a benchmark set, and that of the paper's row, or None."""
+
+    images: str
+    psnr: float
+    row: str
+    printed: float | None
+
+    @property
+    def gap(self) -> float | None:
+        return None if self.printed is None else self.psnr - self.printed
+
+
+def beside_printed(task: Task, psnr: Mapping[str, float]) -> list[Beside]:
+    """PSNR by benchmark set beside the paper's binary network for ``task``.
+
+    It is BBCU-M in super-resolution, and BBCU in denoising and deblocking.
+    """
+    table = {"bicubic": "table1", "noise": "table2", "jpeg": "table3"}[task.degradation]
+    rows = printed_psnr(table, task.name)
+    row = "BBCU-M" if "BBCU-M" in rows else "BBCU"
+    return [Beside(s, value, row, rows.get(row, {}).get(s)) for s, value in psnr.items()]

@@ -170,6 +170,7 @@ class _Run:
         self.dataset = dataset
         self.info = info
         self.saved: int | None = info.iteration or None
+        self.started = time.monotonic() - info.seconds
         self.checkpoint_seconds = checkpoint_seconds
         self.on_event = on_event
 
@@ -249,7 +250,11 @@ class _Run:
 
     def _save(self, name: str) -> None:
         self.training.check_weights()
-        self.info = self.info.model_copy(update={"iteration": self.training.iteration})
+        done = {
+            "iteration": self.training.iteration,
+            "seconds": time.monotonic() - self.started,
+        }
+        self.info = self.info.model_copy(update=done)
         save_checkpoint(self.folder / name, self.training, self.info, moments=name == LAST)
         if name == LAST:
             self.saved = self.training.iteration

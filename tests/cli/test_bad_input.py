@@ -34,7 +34,7 @@ import pytest
         (["train", "odd.yaml"], "did you mean 'design'"),
         (["evaluate", "none.safetensors", "--benchmark", "Set5"], "none.safetensors"),
         (["evaluate", "bicubic", "--benchmark", "nowhere", "--task", "sr4"], "nowhere"),
-        (["restore", "none.safetensors", "odd.yaml", "-o", "out"], "none.safetensors"),
+        (["restore", "odd.yaml", "--model", "none.safetensors", "-o", "out"], "none.safetensors"),
         (["report", "other.db"], "another program"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

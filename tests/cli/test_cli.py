@@ -186,7 +186,7 @@ def test_a_table_in_a_pipe_fits_120_columns(capsys, args) -> None:
     [
         "train none.yaml",
         "evaluate none.safetensors --benchmark Set5",
-        "restore none.safetensors . -o out",
+        "restore . --model none.safetensors -o out",
         "pack none.safetensors -o out.bbn",
         "export-model none.safetensors --format onnx -o out.onnx",
         "profile none.bbn",

@@ -48,14 +48,14 @@ def test_export_train_evaluate_restore(at_home, tmp_path) -> None:
     assert scores["psnr"] == scores["images"][0]["psnr"]
 
     restored = tmp_path / "restored"
-    code, out, _ = at_home("restore", checkpoint, str(images), "-o", str(restored))
+    code, out, _ = at_home("restore", str(images), "--model", checkpoint, "-o", str(restored))
     assert code == 0
     assert Image.open(restored / "a.png").size == (4 * 53, 4 * 37)
 
     # One bad file stops no other, and is told by the exit code.
     (images / "b.png").write_bytes(b"no image")
     again = tmp_path / "again"
-    code, out, err = at_home("restore", checkpoint, str(images), "-o", str(again))
+    code, out, err = at_home("restore", str(images), "--model", checkpoint, "-o", str(again))
     assert code == 2
     assert (again / "a.png").exists()
     assert "b.png" in err

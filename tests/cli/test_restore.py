@@ -35,7 +35,7 @@ def photos(tmp_path: Path) -> Path:
 def test_what_is_left_out_is_counted_and_named_and_no_fault(
     checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ("restore", checkpoint, photos, "-o", tmp_path / "out")
+    words = ("restore", photos, "--model", checkpoint, "-o", tmp_path / "out")
     code, out, err = run(capsys, *words)
     assert code == 0
     assert out.count("\n") == 1
@@ -55,7 +55,7 @@ def test_a_faulty_file_is_still_told_by_the_exit_code(
     checkpoint: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "broken.png").write_bytes(b"no image")
-    code, _, err = run(capsys, "restore", checkpoint, photos, "-o", tmp_path / "out")
+    code, _, err = run(capsys, "restore", photos, "--model", checkpoint, "-o", tmp_path / "out")
     assert code == 2
     assert err.splitlines()[-1] == "error: 1 of 2 images were skipped"
 

@@ -38,7 +38,8 @@ def test_a_checkpoint_is_packed_and_restores(
     Image.fromarray(pixels).save(tmp_path / "a.png")
     restored = []
     for source, folder in ((model, "packed"), (checkpoint, "network")):
-        words = ("restore", source, tmp_path / "a.png", "-o", tmp_path / folder, "--tile", 24)
+        words = ("restore", tmp_path / "a.png", "--model", source, "-o", tmp_path / folder)
+        words += ("--tile", 24)
         assert run(capsys, *words)[0] == 0
         with Image.open(tmp_path / folder / "a.png") as image:
             restored.append(np.asarray(image))
@@ -51,7 +52,7 @@ def test_bad_input_is_one_line(
     broken = tmp_path / "broken.bbn"
     broken.write_bytes(checkpoint.read_bytes())
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "a.png")
-    words = ("restore", broken, tmp_path / "a.png", "-o", tmp_path / "out")
+    words = ("restore", tmp_path / "a.png", "--model", broken, "-o", tmp_path / "out")
     code, _, err = run(capsys, *words)
     assert (code, err.count("\n")) == (2, 1)
     assert "broken.bbn" in err

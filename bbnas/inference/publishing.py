@@ -1,0 +1,63 @@
+"""A checkpoint becomes a model that comes with bbnas: its packed file and its card."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from bbnas.data import load_dataset
+from bbnas.engine import compile_network, write_program
+from bbnas.errors import UserError
+from bbnas.files import write_output
+from bbnas.inference.checkpoint import load_checkpoint
+from bbnas.inference.evaluating import evaluate_checkpoint
+from bbnas.models import FOLDER, Card, Figures
+from bbnas.tasks import get_task
+
+
+def publish(
+    name: str,
+    checkpoint: str | Path,
+    data_root: str | Path | None = None,
+    folder: str | Path = FOLDER,
+) -> Card:
+    """Write ``NAME.bbn`` and ``NAME.yaml`` into ``folder``, and return the card.
+
+    The scores are those of the task's benchmark sets below ``data_root`` or $BBNAS_DATA.
+
+    Raises:
+        UserError: the checkpoint cannot be read, its training images are not there, there is no
+            benchmark set, or a file cannot be written.
+    """
+    network, info = load_checkpoint(checkpoint)
+    recipe = info.recipe
+    dataset = load_dataset(recipe.data)
+    if dataset.fingerprint != info.data:
+        raise UserError(f"{recipe.data}: not the images that {checkpoint} was trained on")
+    scores = evaluate_checkpoint(checkpoint, "all", data_root=data_root)
+    file = Path(folder) / f"{name}.bbn"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    size = write_program(compile_network(network, get_task(recipe.task)), file)
+    card = Card(
+        task=recipe.task,
+        design=recipe.protocol.trained(recipe.design),
+        protocol=recipe.protocol,
+        iterations=info.iteration,
+        hours=round(info.seconds / 3600, 2),
+        data=dataset.description,
+        fingerprint=info.data,
+        environment=info.environment,
+        date=f"{datetime.now(UTC):%Y-%m-%d}",
+        scores={
+            images: Figures(psnr=round(rows[-1].psnr, 3), ssim=round(rows[-1].ssim, 4))
+            for images, rows in scores.items()
+        },
+        bytes=size,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )
+    content = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    write_output(file.with_suffix(".yaml"), content)
+    return card
