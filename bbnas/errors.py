@@ -10,10 +10,22 @@ class UserError(Exception):
     """Bad input: one line stating the value, the rule and the remedy. The CLI exits with 2."""
 
 
+def short(value: object, most: int = 80) -> str:
+    """``value`` as a message shows it: its repr, cut after ``most`` characters."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def class_of(value: object) -> str:
+    """The full name of a value's class, such as ``torch.nn.modules.conv.Conv2d``."""
+    kind = type(value)
+    return f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+
+
 def unknown(kind: str, value: object, choices: Iterable[str]) -> UserError:
     """The error for a name that is not in a registry, suggesting the nearest one that is."""
     names = [str(choice) for choice in choices]
     lower = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(str(value).lower(), lower, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(value).lower()[:100], lower, n=1, cutoff=0.4)
     hint = f"; did you mean {lower[near[0]]!r}?" if near else ""
-    return UserError(f"unknown {kind} {str(value)!r}: choose from {', '.join(names)}{hint}")
+    return UserError(f"unknown {kind} {short(str(value))}: choose from {', '.join(names)}{hint}")

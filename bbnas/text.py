@@ -113,3 +113,12 @@ def _known(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     return value.tolist() if hasattr(value, "tolist") else list(value)
+
+
+def from_json(content: str | bytes) -> Any:
+    """What JSON text says. Nothing else in bbnas parses JSON that a user may have been sent.
+
+    Raises:
+        ValueError: it is not JSON, is nested too deep, or a number is too long.
+    """
+    return pydantic_core.from_json(content)

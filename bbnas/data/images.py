@@ -27,6 +27,7 @@ from bbnas.data.pack import (
 )
 from bbnas.data.reading import READER, read, reader_warnings, reason
 from bbnas.errors import UserError
+from bbnas.text import from_json
 
 _log = logging.getLogger(__name__)
 
@@ -246,7 +247,7 @@ def _to_cache(
 
 def _from_cache(index: Path) -> ImageSet | None:
     try:
-        content = json.loads(index.read_bytes())
+        content = from_json(index.read_bytes())
         shapes = [(int(h), int(w), int(c)) for h, w, c in content["shapes"]]
         pack = Pack.of_shapes(index.parent / Path(content["pack"]).name, shapes)
         if not pack.whole():

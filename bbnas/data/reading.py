@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bbnas.data.pack import Pixels
 from bbnas.errors import UserError
+from bbnas.formats import IMAGE, recognise
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
@@ -97,11 +98,18 @@ def read(path: Path) -> Layers:
     """``read_layers`` inside ``reader_warnings``; raises whatever the decoder raises."""
     if path.exists() and not path.is_file():  # opening a pipe would block
         raise _UnusableError("not a file; name an image file")
-    with Image.open(path, formats=_FORMATS) as opened:
-        stored = _Stored.of(opened)
-        opened.load()
-        image = ImageOps.exif_transpose(opened)
-        frames = _frames(opened)  # it moves in the file, so the first frame is decoded before
+    try:
+        with Image.open(path, formats=_FORMATS) as opened:
+            stored = _Stored.of(opened)
+            opened.load()
+            image = ImageOps.exif_transpose(opened)
+            frames = _frames(opened)  # it moves in the file, so the first frame is decoded before
+    except UnidentifiedImageError:
+        found = recognise(path)
+        if found is None or found == IMAGE:
+            raise
+        remedy = found.remedy or "use another file"
+        raise _UnusableError(f"not a readable image, but {found.title}; {remedy}") from None
     profile = image.info.get("icc_profile")
     if image.mode in ("1", "L") or image.mode.startswith("I;16"):
         colour, alpha = stored.grey(image)

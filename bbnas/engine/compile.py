@@ -12,8 +12,8 @@ from bbnas.binary import Accumulation, BinaryUpsample, BinaryWeightConv2d, RPReL
 from bbnas.binary.methods import XNORNet
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.engine.program import Array, Op, Program, Tensor, check
-from bbnas.errors import UserError
-from bbnas.networks import DnCNN, RestorationNetwork, SRResNet
+from bbnas.errors import UserError, class_of
+from bbnas.networks import DnCNN, RestorationNetwork, SRResNet, foreign
 from bbnas.networks.dncnn import ConvBlock
 from bbnas.networks.parts import AccumulatingBody, BinaryBlock, Layer
 from bbnas.networks.srresnet import SLOPE, ResidualBlock
@@ -26,8 +26,10 @@ def compile_network(network: RestorationNetwork, task: Task | None = None) -> Pr
     ``task`` is a label for people.
 
     Raises:
-        UserError: the network holds a module that the engine does not know.
+        UserError: it is no network of bbnas, or holds a module that the engine does not know.
     """
+    if not isinstance(network, SRResNet | DnCNN):
+        raise foreign(network)
     with torch.no_grad():
         return _Compiler(network, task).program()
 
@@ -59,8 +61,6 @@ class _Compiler:
         if isinstance(network, SRResNet):
             self.part = "upsampling"
             x = self.upsampling(x)
-        elif not isinstance(network, DnCNN):
-            raise UserError(f"the engine does not know {type(network).__name__}")
         self.part = "tail"
         skip = image
         if network.scale > 1:
@@ -129,6 +129,8 @@ class _Compiler:
 
     def conv(self, x: int, layer: Layer, block: ConvBlock | None = None, **rest: Any) -> int:
         """A full-precision 3×3 convolution; a ``block`` has its normalisation and activation."""
+        if not isinstance(layer, Layer):
+            raise _unknown(layer)
         arrays = _weights(layer) | (_norm(block.norm) if block else {})
         wide = len(arrays["weight"])
         rest |= _activation((block or layer).activation, wide, arrays)
@@ -192,7 +194,7 @@ class _Compiler:
                 case ConvBlock():
                     x = self.conv(x, block.conv, block)
                 case _:
-                    raise UserError(f"the engine does not know {type(block).__name__}")
+                    raise _unknown(block)
         return x
 
     def accumulating(self, x: int, body: AccumulatingBody) -> int:
@@ -257,8 +259,10 @@ def _weights(layer: Layer) -> dict[str, Array]:
 
 def _norm(norm: nn.Module | None) -> dict[str, Array]:
     """BatchNorm by running statistics as a factor and a term, rounded as PyTorch rounds them."""
-    if not isinstance(norm, nn.BatchNorm2d):
+    if norm is None or isinstance(norm, nn.Identity):
         return {}
+    if not isinstance(norm, nn.BatchNorm2d):
+        raise _unknown(norm)
     mean, var = cast("torch.Tensor", norm.running_mean), cast("torch.Tensor", norm.running_var)
     factor = (1 / torch.sqrt(var + norm.eps)) * norm.weight
     return {"norm_a": _flat(factor), "norm_b": _flat(norm.bias - mean * factor)}
@@ -280,8 +284,14 @@ def _activation(module: nn.Module, channels: int, arrays: dict[str, Array]) -> d
         case nn.Identity():
             return {}
         case _:
-            raise UserError(f"the engine does not know the activation {type(module).__name__}")
+            raise _unknown(module)
     return {"activation": "prelu"}
+
+
+def _unknown(module: nn.Module) -> UserError:
+    return UserError(
+        f"the engine does not know {class_of(module)}: it runs what bbnas.networks builds"
+    )
 
 
 def _flat(tensor: torch.Tensor) -> Array:

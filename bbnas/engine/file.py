@@ -37,6 +37,8 @@ import numpy as np
 
 from bbnas.engine.program import MAX_OPS, MAX_TENSORS, Array, Op, Program, Tensor, check
 from bbnas.errors import UserError
+from bbnas.formats import BBN, other_format
+from bbnas.text import from_json
 
 if TYPE_CHECKING:
     from bbnas.cost import Cost
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 MAGIC = b"\x89BBN\r\n\x1a\n"
 VERSION, READS = 2, (1, 2)
 _PREFIX = struct.Struct("<8sIIIIQ32s")
+PACK = "bbnas pack makes one from a checkpoint"
 _ALIGN = 64
 _MAX_HEADER = 1 << 24
 _MAX_FILE = 1 << 31
@@ -119,7 +122,13 @@ def read_program(path: Path) -> Program:
         raise UserError(
             f"{path}: larger than {_MAX_FILE} bytes, so no model of bbnas; check the path"
         )
-    return from_bytes(path.read_bytes(), str(path))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if not content.startswith(MAGIC) and (other := other_format(path, BBN, PACK)):
+        raise other
+    return from_bytes(content, str(path))
 
 
 def from_bytes(content: bytes, where: str) -> Program:
@@ -130,7 +139,7 @@ def from_bytes(content: bytes, where: str) -> Program:
     """
     try:
         program = _parse(content)
-    except (ValueError, KeyError, IndexError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{where}: not a readable .bbn model ({reason}); pack it again") from error
     except zlib.error as error:
@@ -159,7 +168,7 @@ def _parse(content: bytes) -> Program:
     text = unpacking.decompress(content[_PREFIX.size : _PREFIX.size + stored], raw + 1)
     if len(text) != raw or not unpacking.eof:
         raise ValueError("header sizes")
-    header = json.loads(text.decode())
+    header = from_json(text)
     return _program(header, memoryview(content)[start:])
 
 

@@ -35,7 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.errors import UserError
+from bbnas.errors import UserError, class_of
 
 Array = NDArray[Any]
 Kind = Literal["planes", "floats", "bits"]
@@ -148,6 +148,11 @@ def check(program: Program, where: str = "program") -> None:
     Raises:
         UserError: a field of the program is invalid; the message names it.
     """
+    if not isinstance(program, Program):
+        raise UserError(
+            f"{class_of(program)} is no program of the engine: make one by compile_network, or "
+            "read one by read_program"
+        )
     try:
         _check_header(program)
         made: set[int] = set()

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from bbnas.errors import UserError
+from bbnas.formats import SAFETENSORS, other_format
 from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
 from bbnas.recipe import Recipe
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 # biases in DnCNN-3.
 FORMAT = 2
 HEADER = "bbnas"  # the header's entry that holds a CheckpointInfo
+TRAINED = "give a checkpoint that bbnas train wrote"
 UNFIT = "its weights do not fit the design in its header; export or train it again"
 
 
@@ -73,20 +75,20 @@ def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         UserError: as :func:`load_checkpoint`.
     """
     if path.is_dir():
-        raise UserError(f"{path} is a folder: name a file in it, such as best.safetensors")
+        raise other_format(path, SAFETENSORS, TRAINED) or UserError(
+            f"{path} is a folder: name a file in it, such as best.safetensors"
+        )
     if not path.exists():
         raise UserError(f"{path}: no such checkpoint; check the path")
-    if path.suffix == ".bbn":
-        raise UserError(f"{path} is a packed model: name the checkpoint that it was packed from")
     try:
         header, tensors = read_tensors(path, HEADER)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise other_format(path, SAFETENSORS, TRAINED) or UserError(
             f"{path}: truncated or not a checkpoint ({' '.join(str(error).split())}); "
             "use another copy or an earlier checkpoint"
         ) from error
     if not isinstance(header, dict):
-        raise UserError(f"{path}: not a checkpoint of bbnas; use one that bbnas train wrote")
+        raise UserError(f"{path}: a safetensors file, but no checkpoint of bbnas; {TRAINED}")
     if not isinstance(header.get("format"), int) or header["format"] > FORMAT:
         raise UserError(
             f"{path}: checkpoint format {header.get('format')} is newer than this bbnas reads "

@@ -20,6 +20,7 @@ from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
 from bbnas.errors import UserError, unknown
 from bbnas.files import disk_message, write_atomically
+from bbnas.formats import SAFETENSORS, other_format
 from bbnas.inference.checkpoint import CheckpointInfo, load_checkpoint
 from bbnas.inference.device import resolve_device
 from bbnas.inference.restoring import png_names
@@ -28,6 +29,7 @@ from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import PRESETS, load_design, preset_name
 from bbnas.tasks import Task, get_task
+from bbnas.text import from_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +173,9 @@ def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
     try:
         _, tensors = read_tensors(path)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise other_format(
+            path, SAFETENSORS, "give a state dict saved by safetensors"
+        ) or UserError(
             f"{path}: not a whole safetensors file ({' '.join(str(error).split())}); give a "
             "state dict saved by safetensors"
         ) from error
@@ -359,7 +363,7 @@ def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, 
     try:
         if path.stat().st_mtime_ns < checkpoint.stat().st_mtime_ns:
             return {}
-        before = json.loads(path.read_bytes())
+        before = from_json(path.read_bytes())
         benchmarks = before.pop("benchmarks")
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return {}  # no such file, or a damaged one

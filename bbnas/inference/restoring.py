@@ -21,7 +21,7 @@ from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
 from bbnas.inference.checkpoint import load_checkpoint
 from bbnas.inference.device import resolve_device
-from bbnas.networks import RestorationNetwork
+from bbnas.networks import RestorationNetwork, foreign
 from bbnas.tasks import get_task
 from bbnas.text import share
 from bbnas.tiling import MOST_OVERLAP, TILE, Restorer, overlap, restore_tiled, smallest_tile
@@ -147,6 +147,8 @@ def _restorer(model: RestorationNetwork | Model | str | Path) -> tuple[Restorer,
         task = get_task(model.program.task)
         if (task.scale, task.channels) != (model.scale, model.channels):
             raise UserError(f"{path}: made for another task than {task.name}; pack it again")
+    if not all(hasattr(model, name) for name in ("restore_tensor", "scale", "reach", "channels")):
+        raise foreign(model)
     return Restorer(model.restore_tensor, model.scale, model.reach), model.channels
 
 

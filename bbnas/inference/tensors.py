@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from bbnas.files import write_atomically
+from bbnas.text import from_json
 
 WEIGHTS = "network."  # what the names of a network's tensors begin with
 
@@ -40,7 +41,7 @@ def read_tensors(path: Path, key: str = "") -> tuple[Any, dict[str, Tensor]]:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            content = json.loads((file.metadata() or {}).get(key, "null"))
+            content = from_json((file.metadata() or {}).get(key, "null"))
             return content, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(str(error)) from error

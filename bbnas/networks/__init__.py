@@ -7,12 +7,14 @@ from torch import Tensor, nn
 
 from bbnas.binary import BBCU, Unit
 from bbnas.design import Design
+from bbnas.errors import UserError, class_of
+from bbnas.formats import IMPORT
 from bbnas.networks.dncnn import DnCNN
 from bbnas.networks.parts import RestorationNetwork
 from bbnas.networks.srresnet import SRResNet
 from bbnas.tasks import Task
 
-__all__ = ["DnCNN", "RestorationNetwork", "SRResNet", "build", "calibrate"]
+__all__ = ["DnCNN", "RestorationNetwork", "SRResNet", "build", "calibrate", "foreign"]
 
 
 def build(design: Design, task: Task) -> RestorationNetwork:
@@ -47,6 +49,14 @@ def start_close_to_the_residuals(network: RestorationNetwork) -> None:
             unit.norm.weight.zero_()
         elif isinstance(unit, BBCU):
             unit.conv.weight.mul_(network.design.width / 64)
+
+
+def foreign(network: object) -> UserError:
+    """The error for what is given as a network and is not one of bbnas."""
+    return UserError(
+        f"{class_of(network)} is no network of bbnas: give one that bbnas.build or a checkpoint "
+        f"makes; of a PyTorch checkpoint, {IMPORT}"
+    )
 
 
 @torch.no_grad()

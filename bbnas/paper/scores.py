@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +12,10 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bbnas.design import Design
 from bbnas.errors import UserError
+from bbnas.formats import JSON, other_format
 from bbnas.protocol import Protocol
 from bbnas.tasks import get_task
+from bbnas.text import from_json
 
 FORMAT = 1
 SUFFIX = ".scores.json"
@@ -81,11 +82,11 @@ def read_scores(path: Path) -> Scored:
         UserError: the file cannot be read, was written by a newer bbnas, or is damaged.
     """
     try:
-        content: Any = json.loads(path.read_bytes())
+        content: Any = from_json(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
     except ValueError as error:
-        raise UserError(
+        raise other_format(path, JSON, "evaluate the checkpoint again") or UserError(
             f"{path}: not valid JSON ({error}); evaluate the checkpoint again"
         ) from error
     form = content.get("format") if isinstance(content, dict) else None

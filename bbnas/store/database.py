@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bbnas.errors import UserError
+from bbnas.formats import SQLITE, other_format
 from bbnas.store.tables import SCHEMA_VERSION, explain, make_engine, metadata, version_table
 
 
@@ -55,6 +56,10 @@ class Database:
             raise UserError(f"storage {self}: must name a file, or the study is lost at the end")
         if not create and not self.url.query and not Path(file).is_file():
             raise UserError(f"{file}: no such study database; check the path, or search first")
+        if not self.url.query and Path(file).is_file() and Path(file).stat().st_size:
+            other = other_format(file, SQLITE, "give the database of a study")
+            if other is not None:
+                raise other
 
     def _open(self, create: bool) -> None:
         with self.write() if create else self.read() as connection:

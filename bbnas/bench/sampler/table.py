@@ -18,12 +18,13 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Evaluator, Status
 from bbnas.files import write_output
+from bbnas.formats import GZIP, other_format
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
 from bbnas.store import TABLE, Store
-from bbnas.text import to_json
+from bbnas.text import from_json, to_json
 
 VERSION = 1
 # Where a table is written; from there it is shipped.
@@ -221,7 +222,7 @@ def read_table(path: str | Path) -> Table:
     if not path.is_file():
         raise UserError(f"no table {path}: make it with bbnas bench sampler --tabulate")
     try:
-        about, *rows = map(json.loads, gzip.decompress(path.read_bytes()).splitlines())
+        about, *rows = map(from_json, gzip.decompress(path.read_bytes()).splitlines())
         if about["version"] != VERSION:
             raise ValueError(f"version {about['version']}, this bbnas reads {VERSION}")
         return Table(
@@ -236,7 +237,7 @@ def read_table(path: str | Path) -> Table:
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         reason = " ".join(str(error).split())
-        raise UserError(
+        raise other_format(path, GZIP, "give a table of bbnas bench tabulate") or UserError(
             f"{path}: not a table of bbnas bench sampler ({reason}); make it anew with --tabulate"
         ) from error
 
