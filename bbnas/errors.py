@@ -16,6 +16,12 @@ def short(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def why(error: BaseException, most: int = 200) -> str:
+    """The text of another library's error for a message: one line, cut after ``most``."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def class_of(value: object) -> str:
     """The full name of a value's class, such as ``torch.nn.modules.conv.Conv2d``."""
     kind = type(value)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bbnas.design import METHODS, TITLES, Design
 from bbnas.errors import UserError, unknown
-from bbnas.schema import read_yaml
+from bbnas.schema import names_file, read_yaml
 from bbnas.tasks import TASKS, Part, Task
 
 # Backbones in full precision, by the width and the backbone's name in ``bbnas.tasks``.
@@ -74,7 +74,7 @@ def load_design(name_or_path: str | Path, task: Task = TASKS["sr4"]) -> Design:
                 f"use {next(iter(fitting))} there, or --task {_task_of(preset)}"
             )
         return fitting[preset]
-    if Path(text).suffix in {".yaml", ".yml"} or Path(text).exists():
+    if names_file(text):
         return Design.from_dict(at_depth(read_yaml(text), task), text).fitted(task)
     raise unknown("preset (or a .yaml file)", text, PRESETS)
 

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from bbnas.design import Design
 from bbnas.errors import UserError, unknown
-from bbnas.schema import Value, parse_yaml, read_yaml, validate
+from bbnas.schema import Value, names_file, parse_yaml, read_yaml, validate
 
 if TYPE_CHECKING:
     from bbnas.tasks import Task
@@ -172,7 +172,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     name, *changes = text.split(",")
     if name in PROTOCOLS:
         found = PROTOCOLS[name]
-    elif Path(name).suffix in {".yaml", ".yml"} or Path(name).exists():
+    elif names_file(name):
         found = validate(Protocol, {"name": Path(name).stem} | read_yaml(name), name)
     else:
         raise unknown("protocol (or a .yaml file)", name, PROTOCOLS)

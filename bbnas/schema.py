@@ -81,6 +81,14 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
+def names_file(text: str) -> bool:
+    """Whether ``text``, which may also be a built-in name, is the path of a YAML file."""
+    try:
+        return Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()
+    except OSError:  # too long for a path, say
+        return False
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 

@@ -22,9 +22,9 @@ from bbnas.design import (
     Norm,
     k_star,
 )
-from bbnas.errors import UserError, unknown
+from bbnas.errors import UserError, short, unknown
 from bbnas.resources import builtin
-from bbnas.schema import Value, read_yaml, validate
+from bbnas.schema import Value, names_file, read_yaml, validate
 from bbnas.tasks import TASKS, Part, Task
 
 if TYPE_CHECKING:
@@ -437,9 +437,8 @@ def load_space(name_or_path: str | Path, task: Task = TASKS["sr4"]) -> Space:
     """
     text = str(name_or_path)
     known = builtin("search_spaces")
-    is_file = Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()
     path = known[text] if text in known else Path(text)
-    if text not in known and not is_file:
+    if text not in known and not names_file(text):
         raise unknown("space (or a .yaml file)", text, known)
     content = {"name": path.stem} | read_yaml(path)
     if isinstance(content.get("axes"), Mapping):
@@ -459,6 +458,6 @@ def _at_depth(axes: dict[str, Any], depth: int, where: Path) -> dict[str, Any]:
     ):
         raise UserError(
             f"{where}: axes.depth: must be a list of convolutions, such as [16, 32], or "
-            f"{{of_backbone: [shares in 0..1]}}, not {given}"
+            f"{{of_backbone: [shares in 0..1]}}, not {short(given)}"
         )
     return axes | {"depth": sorted({max(1, round(share * depth)) for share in shares})}

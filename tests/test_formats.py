@@ -184,10 +184,16 @@ def test_a_saved_model_of_tensorflow_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "restore FILE x.png -o out", "evaluate FILE --benchmark .", "pack FILE -o x.bbn",
-        "export-model FILE --format onnx -o x.onnx", "profile FILE", "cost FILE", "train FILE", "report FILE",
+        "restore FILE x.png -o out",
+        "evaluate FILE --benchmark .",
+        "pack FILE -o x.bbn",
+        "export-model FILE --format onnx -o x.onnx",
+        "profile FILE",
+        "cost FILE",
+        "train FILE",
+        "report FILE",
     ],
-)  # fmt: skip
+)
 def test_every_command_says_what_to_do_with_a_checkpoint_of_pytorch(
     command: str,
     tmp_path: Path,
@@ -223,8 +229,8 @@ def test_a_network_that_is_not_of_bbnas_is_named_by_its_class(
     with pytest.raises(UserError, match=f"^{name} is no program"):
         Model(given)  # type: ignore[arg-type]
     if not isinstance(given, str):
+        picture(tmp_path / "x.png")
         with pytest.raises(UserError, match=f"^{name} is no network of bbnas"):
-            picture(tmp_path / "x.png")
             restore(given, [tmp_path / "x.png"], tmp_path / "out")  # type: ignore[arg-type]
 
 

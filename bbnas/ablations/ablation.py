@@ -22,7 +22,7 @@ from bbnas.paper.printed import TABLES, printed_psnr
 from bbnas.presets import at_depth, load_design
 from bbnas.protocol import Protocol, load_protocol
 from bbnas.resources import builtin
-from bbnas.schema import Value, read_yaml, validate
+from bbnas.schema import Value, names_file, read_yaml, validate
 from bbnas.tasks import Task, get_task
 
 
@@ -211,7 +211,7 @@ def load_ablation(name_or_path: str | Path, protocol: str | Path | None = None) 
         UserError: there is neither such a built-in ablation nor such a file, or it is not valid.
     """
     text, known = str(name_or_path), builtin("ablations")
-    if text not in known and not (Path(text).suffix in {".yaml", ".yml"} or Path(text).exists()):
+    if text not in known and not names_file(text):
         raise unknown("ablation (or a .yaml file)", text, known)
     path = known.get(text, Path(text))
     content = {"name": path.stem} | read_yaml(path)

@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bbnas.engine.program import MAX_OPS, MAX_TENSORS, Array, Op, Program, Tensor, check
-from bbnas.errors import UserError
+from bbnas.errors import UserError, why
 from bbnas.formats import BBN, other_format
 from bbnas.text import from_json
 
@@ -140,8 +140,9 @@ def from_bytes(content: bytes, where: str) -> Program:
     try:
         program = _parse(content)
     except (ValueError, KeyError, IndexError, TypeError, OverflowError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where}: not a readable .bbn model ({reason}); pack it again") from error
+        raise UserError(
+            f"{where}: not a readable .bbn model ({why(error)}); pack it again"
+        ) from error
     except zlib.error as error:
         raise UserError(f"{where}: damaged (its header does not unpack); pack it again") from error
     check(program, where)

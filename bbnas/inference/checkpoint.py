@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from pydantic import ValidationError
 
-from bbnas.errors import UserError
+from bbnas.errors import UserError, short, why
 from bbnas.formats import SAFETENSORS, other_format
 from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
@@ -84,14 +84,14 @@ def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         header, tensors = read_tensors(path, HEADER)
     except (OSError, ValueError) as error:
         raise other_format(path, SAFETENSORS, TRAINED) or UserError(
-            f"{path}: truncated or not a checkpoint ({' '.join(str(error).split())}); "
+            f"{path}: truncated or not a checkpoint ({why(error)}); "
             "use another copy or an earlier checkpoint"
         ) from error
     if not isinstance(header, dict):
         raise UserError(f"{path}: a safetensors file, but no checkpoint of bbnas; {TRAINED}")
     if not isinstance(header.get("format"), int) or header["format"] > FORMAT:
         raise UserError(
-            f"{path}: checkpoint format {header.get('format')} is newer than this bbnas reads "
+            f"{path}: checkpoint format {short(header.get('format'))} is newer than this bbnas reads "
             f"({FORMAT}); upgrade bbnas"
         )
     if header["format"] < FORMAT:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
-from bbnas.errors import UserError, unknown
+from bbnas.errors import UserError, unknown, why
 from bbnas.files import disk_message, write_atomically
 from bbnas.formats import SAFETENSORS, other_format
 from bbnas.inference.checkpoint import CheckpointInfo, load_checkpoint
@@ -176,7 +176,7 @@ def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
         raise other_format(
             path, SAFETENSORS, "give a state dict saved by safetensors"
         ) or UserError(
-            f"{path}: not a whole safetensors file ({' '.join(str(error).split())}); give a "
+            f"{path}: not a whole safetensors file ({why(error)}); give a "
             "state dict saved by safetensors"
         ) from error
     tensors = weights_of(tensors) or tensors  # a checkpoint's names, or a plain state dict

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from bbnas.design import Design
-from bbnas.errors import UserError
+from bbnas.errors import UserError, short
 from bbnas.formats import JSON, other_format
 from bbnas.protocol import Protocol
 from bbnas.tasks import get_task
@@ -92,7 +92,7 @@ def read_scores(path: Path) -> Scored:
     form = content.get("format") if isinstance(content, dict) else None
     if not isinstance(form, int) or form > FORMAT:
         raise UserError(
-            f"{path}: format {form!r} is not one that this bbnas reads ({FORMAT}); evaluate the "
+            f"{path}: format {short(form)} is not one that this bbnas reads ({FORMAT}); evaluate the "
             "checkpoint again, or upgrade bbnas"
         )
     try:

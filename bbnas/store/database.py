@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from bbnas.errors import UserError
+from bbnas.errors import UserError, why
 from bbnas.formats import SQLITE, other_format
 from bbnas.store.tables import SCHEMA_VERSION, explain, make_engine, metadata, version_table
 
@@ -90,9 +90,17 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """One transaction that sees one state of the database."""
+        """One transaction that sees one state of the database.
+
+        The block also makes values of the rows: what is not one is the database's fault.
+        """
         with self._errors(), self._engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except (UserError, ValueError, TypeError, KeyError, AttributeError) as error:
+                if isinstance(error, UserError) and str(self) in str(error):
+                    raise
+                raise UserError(f"{self}: damaged ({why(error)}); restore a copy") from error
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:

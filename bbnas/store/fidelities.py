@@ -44,17 +44,17 @@ def find_fidelity(
     )
     with store.read() as connection:
         row = connection.execute(query.order_by(fidelities.c.id.desc()).limit(1)).first()
-    if row is None:
-        return None
-    return MeasuredFidelity(
-        task=row.task,
-        space=row.space,
-        protocol=Protocol.model_validate(row.protocol),
-        long=Protocol.model_validate(row.long),
-        data=row.data,
-        result=_RESULT.validate_python(row.result),
-        environment=row.environment,
-    )
+        if row is None:
+            return None
+        return MeasuredFidelity(
+            task=row.task,
+            space=row.space,
+            protocol=Protocol.model_validate(row.protocol),
+            long=Protocol.model_validate(row.long),
+            data=row.data,
+            result=_RESULT.validate_python(row.result),
+            environment=row.environment,
+        )
 
 
 def _seedless(protocol: Protocol) -> Protocol:

@@ -291,10 +291,10 @@ class Ledger:
     def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
         """What is done or stopped, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
-            rows = settled_rows(connection, self.study_id)
-        return [
-            (Candidate(row.number, read_evaluation(row), row.baseline), row.notes) for row in rows
-        ]
+            return [
+                (Candidate(row.number, read_evaluation(row), row.baseline), row.notes)
+                for row in settled_rows(connection, self.study_id)
+            ]
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config

@@ -73,11 +73,8 @@ class Store(Database):
             task = get_task(config.task)
             setting = config.latency or setting or last_setting(connection, task)
             times = {} if setting is None else seconds_by_design(connection, task, setting)
-        beside = [read_evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
-        return Study(
-            config=config,
-            storage=str(self),
-            candidates=tuple(
+            beside = [read_evaluation(r, times.get(r.design_key, math.nan)) for r in referred]
+            candidates = tuple(
                 Candidate(
                     r.number,
                     read_evaluation(r, times.get(r.design_key, math.nan)),
@@ -85,13 +82,18 @@ class Store(Database):
                     r.finished.replace(tzinfo=UTC),
                 )
                 for r in finished
-            ),
+            )
+            created = row.created.replace(tzinfo=UTC)
+        return Study(
+            config=config,
+            storage=str(self),
+            candidates=candidates,
             references=tuple(e for e in beside if e.protocol.key == config.protocol.key),
             confirmations=tuple(e for e in beside if e.protocol.key != config.protocol.key),
             latency=setting,
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
-            created=row.created.replace(tzinfo=UTC),
+            created=created,
         )
 
     def find_evaluation(
@@ -100,7 +102,7 @@ class Store(Database):
         """What is known of a network under these circumstances; an unfinished attempt is not."""
         with self.read() as connection:
             row = find_row(connection, design, task, protocol, data)
-        return None if row is None else read_evaluation(row)
+            return None if row is None else read_evaluation(row)
 
     def add_evaluation(self, added: Evaluation) -> int:
         """Keep an evaluation; the first one that did not fail stays. Returns the row's id."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bbnas.design import Design
-from bbnas.errors import UserError
+from bbnas.errors import UserError, why
 from bbnas.evaluation import Evaluation, Evaluator, Status
 from bbnas.files import write_output
 from bbnas.formats import GZIP, other_format
@@ -236,9 +236,8 @@ def read_table(path: str | Path) -> Table:
             rows=tuple(_read_row(row) for row in rows),
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
-        reason = " ".join(str(error).split())
         raise other_format(path, GZIP, "give a table of bbnas bench tabulate") or UserError(
-            f"{path}: not a table of bbnas bench sampler ({reason}); make it anew with --tabulate"
+            f"{path}: not a table of bbnas bench sampler ({why(error)}); make it anew with --tabulate"
         ) from error
 
 
