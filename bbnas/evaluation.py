@@ -6,10 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from typing import Protocol as Interface
 
 from bbnas.design import Design
+from bbnas.errors import UserError, short, unknown
 from bbnas.protocol import Protocol
 from bbnas.tasks import Task
 
@@ -67,12 +68,17 @@ class Evaluation:
     """One design trained and scored under one protocol, with its figures and its circumstances.
 
     ``ops`` and ``params`` are plain counts in the paper's convention for the design at full
-    width and depth; ``psnr`` (dB) and ``ssim`` are NaN unless ``status`` is ``ok``. ``curve``
+    width and depth; ``psnr`` (dB) and ``ssim`` are NaN unless ``status`` is ``ok``, and SSIM may
+    be unknown (NaN) there too. An evaluation that is made with the status ``ok`` or ``stopped``
+    and a PSNR that is not finite, at the end or at a rung, has the status ``failed``. ``curve``
     holds (iteration, training L1 loss on 0..1) pairs, up to the point of divergence if it did;
     ``rungs`` the (iteration, PSNR) pairs of the protocol's rungs that were scored on the way.
     ``data`` is the fingerprint of the images; ``seconds`` is the wall time of training and
     scoring. ``latency`` (seconds) is that of the full design in the setting of a study that asks
     for it, else NaN: it is measured beside training, and kept by design.
+
+    Raises:
+        UserError: an unknown status, or a cost or a time that is not finite.
     """
 
     design: Design
@@ -91,9 +97,40 @@ class Evaluation:
     latency: float = math.nan
     rungs: tuple[tuple[int, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.status not in get_args(Status):
+            raise unknown("status of an evaluation", self.status, get_args(Status))
+        for name in ("ops", "params", "seconds"):
+            if not _finite(getattr(self, name)):
+                raise UserError(
+                    f"{name} = {short(getattr(self, name))} of {self.design.label()}: must be a "
+                    "finite number; correct the evaluator"
+                )
+        if self.status in ("ok", "stopped") and (fault := self._fault()):
+            # A frozen dataclass is filled in this way only.
+            for name, value in (
+                ("status", "failed"),
+                ("error", f"{fault} is not a finite number"),
+                ("psnr", math.nan),
+                ("ssim", math.nan),
+                ("rungs", tuple(rung for rung in self.rungs if _finite(rung[1]))),
+            ):
+                object.__setattr__(self, name, value)
+
+    def _fault(self) -> str:
+        """The first figure that should be finite and is not."""
+        for iteration, psnr in self.rungs:
+            if not _finite(psnr):
+                return f"PSNR {short(psnr)} at iteration {iteration}"
+        if self.status == "ok" and not _finite(self.psnr):
+            return f"PSNR {short(self.psnr)}"
+        if self.status == "ok" and not (_finite(self.ssim) or self.ssim != self.ssim):
+            return f"SSIM {short(self.ssim)}"
+        return ""
+
     @property
     def feasible(self) -> bool:
-        return self.status == "ok" and math.isfinite(self.psnr)
+        return self.status == "ok"
 
     @property
     def result(self) -> str:
@@ -103,6 +140,13 @@ class Evaluation:
         if self.status == "stopped" and self.rungs:
             return f"stopped at iteration {self.rungs[-1][0]} with {self.rungs[-1][1]:.2f} dB"
         return self.status
+
+
+def _finite(value: object) -> bool:
+    try:
+        return math.isfinite(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # no number, or one beyond floats
+        return False
 
 
 class Outcome(Interface):

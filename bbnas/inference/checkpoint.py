@@ -91,8 +91,8 @@ def read_checkpoint(path: Path) -> tuple[CheckpointInfo, dict[str, Tensor]]:
         raise UserError(f"{path}: a safetensors file, but no checkpoint of bbnas; {TRAINED}")
     if not isinstance(header.get("format"), int) or header["format"] > FORMAT:
         raise UserError(
-            f"{path}: checkpoint format {short(header.get('format'))} is newer than this bbnas reads "
-            f"({FORMAT}); upgrade bbnas"
+            f"{path}: checkpoint format {short(header.get('format'))} is newer than this bbnas "
+            f"reads ({FORMAT}); upgrade bbnas"
         )
     if header["format"] < FORMAT:
         raise UserError(

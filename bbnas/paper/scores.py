@@ -92,8 +92,8 @@ def read_scores(path: Path) -> Scored:
     form = content.get("format") if isinstance(content, dict) else None
     if not isinstance(form, int) or form > FORMAT:
         raise UserError(
-            f"{path}: format {short(form)} is not one that this bbnas reads ({FORMAT}); evaluate the "
-            "checkpoint again, or upgrade bbnas"
+            f"{path}: format {short(form)} is not one that this bbnas reads ({FORMAT}); evaluate "
+            "the checkpoint again, or upgrade bbnas"
         )
     try:
         valid = _Content.model_validate(content)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
-from bbnas.errors import UserError
+from bbnas.errors import UserError, class_of
 from bbnas.evaluation import Costs, Evaluation, Evaluator
 from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.store.ledger import Job
@@ -108,6 +108,20 @@ class TrainingEvaluator:
         return evaluation
 
 
+def evaluated(evaluator: Evaluator, job: Job) -> Evaluation:
+    """The evaluation of a Job.
+
+    Raises:
+        TypeError: the evaluator returned anything else.
+    """
+    found = evaluator(job.design, job.until, job.protocol)
+    if not isinstance(found, Evaluation):
+        raise TypeError(f"the evaluator returned {class_of(found)} instead of an Evaluation")
+    if found.design.key != job.design.key:
+        raise TypeError("the evaluator returned the Evaluation of another design")
+    return found
+
+
 @dataclass(frozen=True)
 class InProcess:
     """One candidate after another, here."""
@@ -117,7 +131,7 @@ class InProcess:
     def run(self, work: Work) -> None:
         while (job := work.next()) is not None:
             try:
-                found = self.evaluator(job.design, job.until, job.protocol)
+                found = evaluated(self.evaluator, job)
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search

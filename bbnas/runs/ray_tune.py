@@ -25,7 +25,7 @@ from ray.tune.search import Searcher
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
-from bbnas.runs.executors import Work, reason
+from bbnas.runs.executors import Work, evaluated, reason
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
@@ -139,7 +139,7 @@ class Worker(tune.Trainable):
         outcome: dict[str, Any]
         try:
             job: Job = self._job["job"]
-            outcome = {"found": self._evaluate(job.design, job.until, job.protocol)}
+            outcome = {"found": evaluated(self._evaluate, job)}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides

@@ -190,7 +190,7 @@ def test_a_preset_with_weights(prefix: str, sets: Path, tmp_path: Path) -> None:
     refused({k: v for k, v in state.items() if k != first}, f"missing: {name}")
     refused(state | {f"{prefix}more": torch.zeros(1)}, "too many: more")
     refused(state | {first: torch.zeros(7)}, rf"of another size: {name} is \(7,\) instead")
-    path.write_bytes(b"nonsense")
+    path.write_bytes(b"\xff nonsense")
     with pytest.raises(UserError, match="not a whole safetensors file"):
         evaluate_checkpoint("bbcu-m", sets / "Set5", get_task("sr4"), path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,22 @@ from bbnas.space import Space
 
 PROGRAM = Path(__file__).parents[1] / "helpers" / "quick.py"
 ENVIRONMENT = {"PYTHONPATH": str(Path(__file__).parents[2]), "RAY_ADDRESS": "127.0.0.1:1"}
+
+
+# One design for each width.
+WIDTHS = Space.from_dict(
+    SPACE
+    | {
+        "axes": {
+            "binarize": [["body"]],
+            "norm": "none",
+            "k_ratio": 1,
+            "activation": "rprelu",
+            "width": [16, 32, 48, 64, 80, 96],
+            "depth": 16,
+        }
+    }
+)
 
 
 def attempts(log: Path) -> Counter[str]:
@@ -50,14 +68,11 @@ def wait_for(log: Path, lines: int, process: subprocess.Popen[str]) -> None:
 def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "log"
-    one_a_width = {"binarize": [["body"]], "norm": "none", "k_ratio": 1, "activation": "rprelu"}
-    widths = {"width": [16, 32, 48, 64, 80, 96], "depth": 16}
-    space = Space.from_dict(SPACE | {"axes": one_a_width | widths})
     # One design kills the worker that first evaluates it, another one every worker.
     evaluate = Formula(log=str(log), kills=((16, 1), (32, 99)))
-    result = quick_search(tmp_path, 6, workers=2, space=space, evaluator=evaluate)
+    result = quick_search(tmp_path, 6, workers=2, space=WIDTHS, evaluator=evaluate)
     found = {c.evaluation.design.width: c.evaluation for c in result.study.candidates}
-    assert set(found) == set(widths["width"])
+    assert set(found) == set(WIDTHS.axes.width)
     assert [width for width in found if found[width].status != "ok"] == [32]
     assert found[32].status == "failed"
     assert found[32].error.startswith("3 workers died evaluating it")
@@ -70,6 +85,24 @@ def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     import ray
 
     assert not ray.is_initialized()
+
+
+@dataclass(frozen=True)
+class NoNumber(Formula):
+    def __call__(self, design: Design, *rest: Any) -> Any:
+        found = super().__call__(design, *rest)
+        answers = {16: replace(found, psnr=math.nan), 32: None}
+        return answers.get(design.width, found)
+
+
+def test_what_a_worker_returns_is_a_result_or_a_failure(tmp_path: Path) -> None:
+    result = quick_search(tmp_path, 6, space=WIDTHS, workers=2, evaluator=NoNumber())
+    found = {c.evaluation.design.width: c.evaluation for c in result.study.candidates}
+    failed = {width: e.error for width, e in found.items() if e.status == "failed"}
+    assert set(failed) == {16, 32}
+    assert "PSNR nan" in failed[16]
+    assert "NoneType" in failed[32]
+    assert result.counts.failed == 2
 
 
 class Refuses(Stub):

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +19,7 @@ from bbnas.analysis import recommend
 from bbnas.cost import ops_and_params
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
 from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.runs.benefit import benefit_designs
@@ -332,6 +335,58 @@ def test_an_error_of_the_evaluator_is_a_failed_candidate(tmp_path: Path) -> None
     assert {e.design.width for e in failed} == {32}
     assert {e.error for e in failed} == {"ZeroDivisionError: of the evaluator"}
     assert len(keys(result)) == 30
+
+
+@dataclass(frozen=True)
+class Wrong(Formula):
+    """Evaluates designs of one width as an author's evaluator with a fault might."""
+
+    answer: Callable[[Evaluation], Any] = replace
+
+    def __call__(self, design: Design, *rest: Any) -> Any:
+        found = super().__call__(design, *rest)
+        return self.answer(found) if design.width == 32 else found
+
+
+def no_psnr(found: Evaluation) -> Evaluation:
+    return replace(found, psnr=math.nan)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (no_psnr, "PSNR nan is not a finite number"),
+        (lambda found: replace(found, psnr=math.inf), "PSNR inf is not a finite number"),
+        (lambda found: None, "the evaluator returned NoneType instead of an Evaluation"),
+        (lambda found: found.psnr, "the evaluator returned float instead of an Evaluation"),
+        (
+            lambda found: replace(found, design=found.design.replace(width=48)),
+            "the evaluator returned the Evaluation of another design",
+        ),
+    ],
+)
+def test_what_is_no_result_is_a_failed_candidate(
+    answer: Callable[[Evaluation], Any], error: str, tmp_path: Path
+) -> None:
+    result = quick_search(tmp_path, 12, evaluator=Wrong(answer=answer))
+    found = [c.evaluation for c in result.study.candidates]
+    failed = [e for e in found if e.design.width == 32 and e.status != "diverged"]
+    assert failed
+    assert {e.status for e in failed} == {"failed"}
+    assert all(error in e.error for e in failed)
+    assert result.counts.failed >= len(failed)
+    assert all(e.design.width != 32 for e in found if e.feasible)
+    with sqlite3.connect(tmp_path / "quick.db") as database:
+        stored = database.execute(
+            "SELECT count(*) FROM bbnas_evaluations WHERE status = 'ok' AND psnr IS NULL"
+        ).fetchone()
+    assert stored == (0,)
+
+
+def test_costs_that_are_not_finite_stop_a_search_in_one_line(tmp_path: Path) -> None:
+    evaluator = Wrong(answer=lambda found: replace(found, ops=math.nan))
+    with pytest.raises(UserError, match=r"^ops = nan"):
+        quick_search(tmp_path, 30, evaluator=evaluator)
 
 
 def test_a_search_in_which_everything_fails_stops_with_the_reason(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_a_password_is_not_shown() -> None:
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "notes.db").write_text("these are my notes\n" * 100)
     for create in (False, True):
-        with pytest.raises(UserError, match=r"notes\.db: file is not a database; give another"):
+        with pytest.raises(UserError, match=r"notes\.db is a text file, not a SQLite database"):
             Store(f"sqlite:///{tmp_path}/notes.db", create=create)
     assert (tmp_path / "notes.db").read_text().startswith("these are my notes")
 

@@ -220,7 +220,7 @@ def read_table(path: str | Path) -> Table:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"no table {path}: make it with bbnas bench sampler --tabulate")
+        raise UserError(f"no table {path}: make it by bbnas bench tabulate")
     try:
         about, *rows = map(from_json, gzip.decompress(path.read_bytes()).splitlines())
         if about["version"] != VERSION:
@@ -237,7 +237,8 @@ def read_table(path: str | Path) -> Table:
         )
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         raise other_format(path, GZIP, "give a table of bbnas bench tabulate") or UserError(
-            f"{path}: not a table of bbnas bench sampler ({why(error)}); make it anew with --tabulate"
+            f"{path}: not a table of bbnas bench sampler ({why(error)}); make it anew by "
+            "bbnas bench tabulate"
         ) from error
 
 

@@ -108,7 +108,7 @@ def test_a_table_is_read_as_it_was_written_in_equal_bytes(tmp_path: Path) -> Non
 def test_what_is_no_table_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.json.gz"
     path.write_bytes(content)
-    with pytest.raises(UserError, match="--tabulate") as error:
+    with pytest.raises(UserError, match="bbnas bench tabulate") as error:
         read_table(path)
     assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="no table"):
