@@ -6,11 +6,14 @@ import os
 import platform
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from bbnas.native import kernels
+from bbnas.text import plural
+from bbnas.threads import available_cores
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
@@ -29,6 +32,21 @@ def cpu() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+def taken_on(threads: int | None = None, unit: str = "thread") -> str:
+    """The circumstances of a time that is measured now: ``AMD EPYC, 2 threads, 2026-11-26``.
+
+    Without ``threads`` it is the number of cores that this process may use.
+    """
+    cores = plural(available_cores(), "core")
+    with_ = cores if threads is None else plural(threads, unit)
+    return f"{cpu()}, {with_}, {today()}"
+
+
+def today() -> str:
+    """The date in UTC, as a measurement states it."""
+    return datetime.now(UTC).date().isoformat()
 
 
 @cache

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter
 
 from bbnas.protocol import Protocol
+from bbnas.text import plain
+
+# JSON writes NaN as null.
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % confidence interval."""
+    """A figure with its 95 % confidence interval, whose ends are NaN where they are not known."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        known = f" [{self.low:.2f}, {self.high:.2f}]" if math.isfinite(self.low) else ""
+        return f"{self.value:.2f}{known}"
 
 
 @dataclass(frozen=True)
@@ -50,11 +59,11 @@ class Fidelity:
     ``floor`` is the PSNR (dB) of the network's global skip plus noise. Many designs of a space
     learn nothing and end there, and their order is chance: designs at or below the floor are
     ranked equal last. ``useful`` counts those above it under the long protocol. What is not known
-    is None.
+    is None, or NaN where it is an Interval's.
     """
 
     designs: int
-    useful: int
+    useful: int | None
     floor: float | None
     kendall_tau: Interval
     spearman_rho: Interval
@@ -66,14 +75,15 @@ class Fidelity:
     proxy_seconds: float
     long_seconds: float
     baselines: Mapping[str, Interval]
-    biases: tuple[RankBias, ...]
+    biases: tuple[RankBias, ...] | None
 
 
 @dataclass(frozen=True)
 class MeasuredFidelity:
     """How ``protocol`` ranks designs of ``space``, compared with the longer protocol ``long``.
 
-    ``environment`` is that of the long trainings.
+    ``environment`` is that of the long trainings, ``measured`` the date. ``shipped``: it came with
+    bbnas, and was measured on another machine.
     """
 
     task: str
@@ -83,3 +93,70 @@ class MeasuredFidelity:
     data: str
     result: Fidelity
     environment: Mapping[str, str] = field(default_factory=dict)
+    measured: str = ""
+    shipped: bool = False
+
+    @property
+    def machine(self) -> str:
+        """The processor, what trained and the date: ``AMD EPYC, native avx512, 2026-11-26``."""
+        kept = (self.environment.get(name, "") for name in ("cpu", "kernels"))
+        return ", ".join(filter(None, (*kept, self.measured))) or "a machine that is not recorded"
+
+
+_RESULT = TypeAdapter(Fidelity)
+_INTERVALS = ("kendall_tau", "spearman_rho")
+
+
+def to_content(found: Sequence[MeasuredFidelity]) -> dict[str, Any]:
+    """What ``bbnas fidelity --json`` prints of protocols compared with one longer one."""
+    first, *others = found
+    about = {
+        "task": first.task,
+        "space": first.space,
+        "data": first.data,
+        "long": first.long,
+        "environment": first.environment,
+        "measured": first.measured,
+    }
+    return about | _figures(first) | {"others": [_figures(each) for each in others]}
+
+
+def _figures(found: MeasuredFidelity) -> dict[str, Any]:
+    """The protocol and its result: each interval as its figure, and beside it its ends."""
+    content: dict[str, Any] = {"protocol": found.protocol} | plain(found.result)
+    for name in _INTERVALS:
+        interval = content[name]
+        content |= {
+            name: interval["value"],
+            f"{name}_interval": [interval["low"], interval["high"]],
+        }
+    return content
+
+
+def of_content(content: Mapping[str, Any], *, shipped: bool = False) -> list[MeasuredFidelity]:
+    """The measurements of which ``to_content`` made ``content``.
+
+    Raises:
+        ValueError: a figure of another type.
+        KeyError: one is missing.
+    """
+    found = []
+    for own in (content, *content["others"]):
+        result = {name: own[name] for name in Fidelity.__dataclass_fields__}
+        for name in _INTERVALS:
+            low, high = own[f"{name}_interval"]
+            result[name] = {"value": own[name], "low": low, "high": high}
+        found.append(
+            MeasuredFidelity(
+                task=content["task"],
+                space=content["space"],
+                protocol=Protocol.model_validate(own["protocol"]),
+                long=Protocol.model_validate(content["long"]),
+                data=content["data"],
+                result=_RESULT.validate_python(result),
+                environment=content["environment"],
+                measured=content["measured"],
+                shipped=shipped,
+            )
+        )
+    return found

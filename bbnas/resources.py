@@ -7,7 +7,7 @@ from typing import Literal
 
 _PACKAGE = Path(__file__).resolve().parent
 
-Kind = Literal["search_spaces", "ablations", "bench/sampler", "models"]
+Kind = Literal["search_spaces", "ablations", "bench/sampler", "fidelities", "models"]
 
 
 def builtin(kind: Kind, suffix: str = ".yaml") -> dict[str, Path]:

@@ -266,23 +266,24 @@ def _biases(
 def summary(measured: MeasuredFidelity) -> list[str]:
     """Lines for the terminal."""
     r, long = measured.result, measured.long
-    device = measured.environment.get("device", "unknown device")
     baselines = listed([f"{name} {tau}" for name, tau in r.baselines.items()])
     compared = (
         f"protocol {measured.protocol.name} ({r.proxy_seconds:.1f} s a design) compared with "
         f"{long.name} ({long.iterations:,} iterations of {long.patch}×{long.patch} patches, "
         f"{r.long_seconds:.0f} s a design): {r.designs} designs of space {measured.space} on "
-        f"{measured.task}, {device}"
+        f"{measured.task}, "
+        + ("measured on another machine and shipped with bbnas: " if measured.shipped else "on ")
+        + measured.machine
     )
     order = "none" if r.ordered_pairs is None else f"{r.ordered_pairs:.0%} of {r.pairs}"
     short_noise, long_noise = (
-        "not measured" if noise is None else f"{noise:.3f} dB"
+        "not known" if noise is None else f"{noise:.3f} dB"
         for noise in (r.proxy_noise, r.long_noise)
     )
     biases = [
         f"{bias.axis} {bias.choice} is ranked {abs(bias.shift):.0%} of all ranks too "
         f"{'high' if bias.shift > 0 else 'low'}"
-        for bias in r.biases
+        for bias in r.biases or ()
         if bias.significant
     ]
     lines = [
@@ -292,9 +293,10 @@ def summary(measured: MeasuredFidelity) -> list[str]:
         f"pairs that differ beyond seed noise in the same order: {order}",
         f"overlap of the best fifths: {r.top:.0%}",
         f"seed noise (standard deviation): {short_noise}, {long_noise} with long training",
-        f"systematic bias: {listed(biases) if biases else 'none significant'}",
+        "systematic bias: "
+        + ("not recorded" if r.biases is None else listed(biases) or "none significant"),
     ]
-    if r.floor is not None:
+    if r.floor is not None and r.useful is not None:
         lines.insert(
             1,
             f"{r.useful} designs end above {r.floor:.2f} dB (the global skip plus noise); the "

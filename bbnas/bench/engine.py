@@ -190,8 +190,8 @@ class EngineBench:
     def words(self) -> str:
         versions = ", ".join(f"{name} {text}" for name, text in self.machine["versions"].items())
         words = (
-            f"{self.machine['cpu']}, {self.machine['cores']} cores, the engine on "
-            f"{self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
+            f"{self.machine['cpu']}, {self.machine['cores']} cores, {self.machine['date']}, "
+            f"the engine on {self.machine['isa']}, LQ {self.lq[0]}×{self.lq[1]}, medians of "
             f"{plural(self.rounds, 'round')}, load of other processes "
             f"{self.machine['load']:.1f}; {versions}"
         )
@@ -295,12 +295,13 @@ def _has_avx512() -> bool:
 
 
 def _machine(isa: str) -> dict[str, Any]:
-    from bbnas.environment import cpu
+    from bbnas.environment import cpu, today
 
     packages = ("bbnas", "torch", *PEERS)
     return {
         "cpu": cpu(),
         "cores": len(_cpus()),
+        "date": today(),
         "isa": isa,
         "versions": {name: version(name) for name in packages},
     }

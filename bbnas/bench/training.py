@@ -14,7 +14,7 @@ from bbnas.bench.transcription import TranscribedUnit
 from bbnas.binary.kernels import native
 from bbnas.binary.unit import BBCU
 from bbnas.design import Design
-from bbnas.environment import environment_variables
+from bbnas.environment import environment_variables, taken_on
 from bbnas.native import kernels
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
@@ -64,15 +64,18 @@ class StepSpeed:
 
 @dataclass(frozen=True)
 class TrainingBench:
-    """The two measurements of ``bbnas bench train``."""
+    """The two measurements of ``bbnas bench train``; ``machine`` says on what and when."""
 
+    machine: str
     units: tuple[UnitSpeed, ...]
     steps: tuple[StepSpeed, ...]
 
 
 def bench_training(rounds: int = 20) -> TrainingBench:
     """Both measurements, on one CPU thread."""
-    return TrainingBench(tuple(bench_units(rounds=rounds)), tuple(bench_steps(rounds=rounds)))
+    return TrainingBench(
+        taken_on(1), tuple(bench_units(rounds=rounds)), tuple(bench_steps(rounds=rounds))
+    )
 
 
 # ---- a unit -----------------------------------------------------------------------------------

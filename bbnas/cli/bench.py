@@ -47,18 +47,18 @@ def bench_train(rounds: int, as_json: bool) -> None:
     measured = bench_training(rounds)
     rows, steps = measured.units, measured.steps
     if as_json:
-        print_json({"rows": rows, "steps": steps})
+        print_json({"machine": measured.machine, "rows": rows, "steps": steps})
         return
     columns = ("width", "batch", "LQ side", "bbnas ms", "plain ms", "bare conv ms", "× faster")
     lines = [
         (r.width, r.batch, r.side, r.ours_ms, r.transcription_ms, r.convolution_ms, r.ratio)
         for r in rows
     ]
-    print_table(columns, lines, "one BBCU unit, forward and backward, one thread")
+    print_table(columns, lines, f"one BBCU unit, forward and backward; {measured.machine}")
     print_table(
         ("preset", "width", "depth", f"{steps[0].kernels}, ms", "torch, ms", "× faster"),
         [(s.preset, s.width, s.depth, s.ours_ms, s.torch_ms, s.ratio) for s in steps],
-        "one step of the proxy, sr4, processor time, one thread",
+        f"one step of the proxy, sr4, processor time; {measured.machine}",
     )
 
 

@@ -28,6 +28,7 @@ def cost(
     chosen = load_design(design, restored)
 
     from bbnas.cost import count, printed
+    from bbnas.environment import today
 
     found = count(chosen, restored, lq)
     timed = None
@@ -37,7 +38,7 @@ def cost(
         timed = Stopwatch(setting(lq, threads)).measure(program_of(chosen, restored))
     if as_json:
         content = {"design": design, "task": task, "key": chosen.key} | found.to_dict()
-        print_json(content | ({} if timed is None else {"latency": timed}))
+        print_json(content | ({} if timed is None else {"latency": timed, "date": today()}))
         return
     rows = [
         (
@@ -78,8 +79,8 @@ def cost(
 
         click.echo(
             f"{milliseconds(timed.seconds)} (± {timed.spread:.1%} over {plural(timed.runs, 'run')}"
-            f") on {timed.setting.words()}: {timed.ratio:.3g} times the reference workload run "
-            f"beside it, which takes {milliseconds(timed.reference)} undisturbed"
+            f") on {timed.setting.words()}, {today()}: {timed.ratio:.3g} times the reference "
+            f"workload run beside it, which takes {milliseconds(timed.reference)} undisturbed"
         )
     for operator, times in found.unknown.items():
         click.echo(f"not counted: {operator}, {times} times", err=True)

@@ -178,6 +178,7 @@ def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> N
     chosen = None if task is None else get_task(task)
 
     from bbnas.data.preparing import prepare
+    from bbnas.environment import taken_on
 
     with work_progress(quiet) as on_progress:
         done = prepare(folder, chosen, on_progress)
@@ -197,7 +198,11 @@ def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> N
     click.echo(done.dataset.description)
     for file in done.files:
         click.echo(f"{file.stat().st_size / 1e6:,.1f} MB  {file}")
-    what = f"made in {duration(done.seconds)}" if done.made else "all of it was there already"
+    what = (
+        f"made in {duration(done.seconds)} ({taken_on()})"
+        if done.made
+        else "all of it was there already"
+    )
     click.echo(f"{done.size / 1e6:,.1f} MB in all, {what}")
 
 

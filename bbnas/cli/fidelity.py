@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json, print_table
 from bbnas.cli.progress import trainings_progress
-from bbnas.text import plain
-
-if TYPE_CHECKING:
-    from bbnas.fidelity import Fidelity
 
 
 @click.command()
@@ -87,6 +82,7 @@ def fidelity(
     compared by Kendall τ. Every training is kept: the same command resumes, or prints the result
     again.
     """
+    from bbnas.fidelity import to_content
     from bbnas.protocol import load_protocol
     from bbnas.space import load_space
     from bbnas.tasks import get_task
@@ -118,17 +114,14 @@ def fidelity(
             workers=workers,
             on_done=on_done,
         )
+    command = shlex.join(["bbnas", *sys.argv[1:]])
     if output is not None:
         from bbnas.files import write_output
         from bbnas.reporting.fidelity import to_markdown
 
-        command = shlex.join(["bbnas", *sys.argv[1:]])
         write_output(output, to_markdown(found, command))
     if as_json:
-        about = {"task": task, "space": drawn_from.name, "long": first.long}
-        own = {"protocol": first.protocol} | _plain_fidelity(first.result)
-        rest = [{"protocol": f.protocol} | _plain_fidelity(f.result) for f in others]
-        print_json(about | {"environment": first.environment} | own | {"others": rest})
+        print_json({"command": command} | to_content(found))
         return
     from bbnas.analysis.fidelity import summary
 
@@ -141,12 +134,3 @@ def fidelity(
         print_table(table.columns, table.rows, table.title)
     if output is not None:
         click.echo(f"wrote {output}")
-
-
-def _plain_fidelity(result: Fidelity) -> dict[str, Any]:
-    """Each interval as its figure, and beside it its ends."""
-    content: dict[str, Any] = plain(result)
-    for name in ("kendall_tau", "spearman_rho"):
-        tau = content[name]
-        content |= {name: tau["value"], f"{name}_interval": [tau["low"], tau["high"]]}
-    return content

@@ -41,6 +41,7 @@ def profile(
     from bbnas.engine.latency import program_of, setting
     from bbnas.engine.profile import by_part_and_work
     from bbnas.engine.profile import profile as measure
+    from bbnas.environment import today
     from bbnas.presets import load_design
     from bbnas.tasks import get_task
     from bbnas.text import share
@@ -50,7 +51,7 @@ def profile(
     else:
         restored = get_task(task)
         program = program_of(load_design(design, restored), restored)
-    where = setting(lq, threads)
+    where, date = setting(lq, threads), today()
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
     if output is not None:
@@ -58,13 +59,15 @@ def profile(
         from bbnas.reporting.plain import write_figures
 
         title = f"Where the time of {Path(design).name} goes"
-        words = f"{total * 1e3:.1f} ms of processor time: {where.words()}."
+        words = f"{total * 1e3:.1f} ms of processor time: {where.words()}, {date}."
         write_figures(output, title, words, [draw_profile(found)], inline=inline)
     if as_json:
         parts = [{"part": p, "work": w, "seconds": s} for (p, w), s in sums.items()]
-        print_json({"setting": where, "seconds": total, "parts": parts, "layers": found})
+        print_json(
+            {"setting": where, "date": date, "seconds": total, "parts": parts, "layers": found}
+        )
         return
-    title = f"{design}: {where.words()}"
+    title = f"{design}: {where.words()}, {date}"
     if layers:
         columns = ("layer", "part", "work", "channels", "ms", "share")
         rows = [

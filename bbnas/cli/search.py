@@ -137,11 +137,13 @@ def search(
     else:
         first = {preset: load_design(preset, chosen_task) for preset in baselines or ()}
 
+    from bbnas.environment import taken_on
     from bbnas.inference import resolve_device
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.searching import search as run_search
     from bbnas.searching import summary
     from bbnas.study import StudyConfig
+    from bbnas.threads import available_cores
 
     latency = None
     if "latency" in objectives or max_latency is not None:
@@ -176,14 +178,15 @@ def search(
             confirm=confirm,
             on_event=on_event,
         )
+    machine = taken_on(workers or available_cores(), "worker")
     if as_json:
-        print_json(summary(result.study, result))
+        print_json(summary(result.study, result) | {"machine": machine})
     else:
-        _print(result, budget, storage)
+        _print(result, budget, storage, machine)
     return 130 if result.interrupted else 0
 
 
-def _print(result: SearchResult, budget: int, storage: str | None) -> None:
+def _print(result: SearchResult, budget: int, storage: str | None, machine: str) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
     from bbnas.reporting.summary import summary as rows_of
 
@@ -215,7 +218,8 @@ def _print(result: SearchResult, budget: int, storage: str | None) -> None:
             _print_candidates(ties[:TIE_ROWS], title)
     click.echo(
         f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
-        f"{result.trained} now in {duration(result.seconds)}\n"
+        f"{result.trained} now in {duration(result.seconds)} "
+        f"({machine})\n"
         f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
         f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )

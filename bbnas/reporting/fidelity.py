@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.reporting.markdown import grid, literal
 from bbnas.reporting.tables import NONE, TextTable
+from bbnas.tasks import get_task
 from bbnas.text import plural
+
+MEANINGS = {
+    "Kendall τ, Spearman ρ": "rank correlation with the long protocol, and its 95 % confidence "
+    "interval by bootstrap over designs",
+    "pairs ordered": "share in the same order, of the pairs that differ beyond the noise of the "
+    "long protocol",
+    "best fifth": "share of it that both protocols have in common",
+    "noise": "standard deviation between seeds",
+}
 
 
 def compared(found: Sequence[MeasuredFidelity]) -> TextTable:
@@ -36,12 +47,7 @@ def compared(found: Sequence[MeasuredFidelity]) -> TextTable:
         ),
         numeric=(False, False, *[True] * 6),
         rows=tuple(rows),
-        note=(
-            "95 % confidence intervals by bootstrap over designs. Pairs ordered: share in the "
-            "same order, of the pairs that differ beyond the noise of the long protocol. Best "
-            "fifth: share of it that both protocols have in common. Noise: the standard deviation "
-            "between seeds."
-        ),
+        note=". ".join(f"{name}: {meaning}" for name, meaning in MEANINGS.items()) + ".",
     )
 
 
@@ -64,16 +70,47 @@ def _row(found: MeasuredFidelity) -> tuple[str, ...]:
 
 
 def to_markdown(found: Sequence[MeasuredFidelity], command: str) -> str:
-    """The comparison as Markdown, with the command that made it and where."""
+    """The comparison as a page in Markdown, with the command that made it and where."""
     table, first = compared(found), found[0]
-    lines = [f"# {literal(table.title)}", "", *grid(table), "", literal(table.note)]
-    if first.result.floor is not None:
-        lines[-1] += (
-            f" Under the long protocol {first.result.useful} designs end above "
-            f"{first.result.floor:.2f} dB, the network’s global skip plus noise; the others are "
-            "ranked equal last."
+    long, r = first.long, first.result
+    about = (
+        f"This page compares how well short protocols rank designs. {plural(r.designs, 'design')} "
+        f"of the space `{first.space}` are trained for {get_task(first.task).title} by each "
+        f"protocol, and by a longer one, whose ranking counts as the truth: `{long.name}` "
+        f"({recipe(long)}, {r.long_seconds:.0f} s a design). Times are those of "
+        f"{literal(first.machine)}."
+    )
+    lines = [
+        f"# Proxies for {first.task}",
+        "",
+        about,
+        "",
+        *grid(table),
+        "",
+        "| Column | Meaning |",
+        "|---|---|",
+        *(f"| {name} | {meaning} |" for name, meaning in MEANINGS.items()),
+    ]
+    if r.floor is not None and r.useful is not None:
+        above = (
+            f"Under the long protocol {plural(r.useful, 'design')} end above {r.floor:.2f} dB, "
+            "the PSNR of the network’s global skip plus the noise. The others are ranked equal "
+            "last."
         )
-    lines += ["", f"Made by `{command}` on:", ""]
+        lines += ["", above]
+    lines += ["", "The table was made by", "", "```sh", folded(command), "```", ""]
+    when = f" on {first.measured}" if first.measured else ""
+    lines += [f"with these versions, on this machine{when}:", "", "| | |", "|---|---|"]
     where = sorted(first.environment.items())
-    lines += [f"- {literal(name)}: {literal(value)}" for name, value in where]
+    lines += [f"| {literal(name)} | {literal(value)} |" for name, value in where]
     return "\n".join(lines) + "\n"
+
+
+def folded(command: str) -> str:
+    """A command of the shell in lines of at most 90 characters, as far as its words allow."""
+    lines = [""]
+    for word in map(shlex.quote, shlex.split(command)):
+        if lines[-1].strip() and len(lines[-1]) + len(word) > 90:
+            lines.append(" ")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return " \\\n".join(lines)

@@ -134,13 +134,15 @@ def _trained_again(
 
 
 def _known_fidelity(study: Study) -> MeasuredFidelity | None:
-    """How well the study's protocol ranks designs, if ``bbnas fidelity`` has measured it here."""
-    from bbnas.store.fidelities import find_fidelity
+    """How well the study's protocol ranks designs: as ``bbnas fidelity`` measured it here, or else
+    as what comes with bbnas says, of the same images.
+    """
+    from bbnas.store.fidelities import find_fidelity, shipped_fidelity
 
-    if not FIDELITY.exists():
-        return None
-    config, store = study.config, open_store(None, FIDELITY)
-    return find_fidelity(store, get_task(config.task), config.protocol, config.data)
+    config = study.config
+    key = get_task(config.task), config.protocol, config.data
+    own = find_fidelity(open_store(None, FIDELITY), *key) if FIDELITY.exists() else None
+    return own or shipped_fidelity(*key)
 
 
 def _with_latencies(store: Store, study: Study, setting: LatencySetting, say: Say) -> Study:

@@ -169,6 +169,16 @@ def _moment(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
+def machines(evaluations: Sequence[Evaluation]) -> str:
+    """The processors that the times of evaluations are of: ``AMD EPYC (native avx512)``."""
+    found = (
+        f"{e.environment['cpu']} ({e.environment.get('kernels', 'kernels not recorded')})"
+        for e in evaluations
+        if "cpu" in e.environment
+    )
+    return listed(list(dict.fromkeys(found))) or "a machine that was not recorded"
+
+
 def environments(evaluations: Sequence[Evaluation]) -> list[tuple[str, str]]:
     """Versions and devices; where they differ, each with its number of evaluations."""
     names = dict.fromkeys(name for e in evaluations for name in e.environment)

@@ -36,7 +36,7 @@ from bbnas.files import write_output
 from bbnas.paper import published
 from bbnas.reporting import draw, figures
 from bbnas.reporting.html import write_html
-from bbnas.reporting.measured import measured, tally
+from bbnas.reporting.measured import machines, measured, tally
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
@@ -95,6 +95,7 @@ def write_page(
         objectives=listed([_TITLES[name] for name in study.config.objectives]),
         numbers=tally(study),
         seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
+        machines=machines([c.evaluation for c in study.candidates]),
         findings=finding_lines(findings(study)),
         chosen=_chosen(study, recommendation) if recommendation else None,
         missing=missing,
@@ -116,6 +117,7 @@ def write_page(
         methods=_methods(study, noise),
         agreement=agreement(study, repeats),
         fidelity=fidelity_words(fidelity) if fidelity else [],
+        fidelity_elsewhere=fidelity.machine if fidelity and fidelity.shipped else "",
         tau=fidelity.result.kendall_tau if fidelity else None,
         figures={
             "front": draw.draw_front(plot) if plot else None,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from bbnas.analysis.fidelity import fidelity
 from bbnas.design import Design, aligned
+from bbnas.environment import today
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
 from bbnas.fidelity import MeasuredFidelity
@@ -116,6 +117,7 @@ def measure_fidelity(
             data=evaluator.data,
             result=fidelity(short, by[-1], task, floor),
             environment=by[-1][0].environment,
+            measured=today(),
         )
         for proxy, short in zip(proxies, by, strict=False)
     ]

@@ -1,16 +1,20 @@
-"""Measured fidelities: how well protocols rank designs."""
+"""Measured fidelities: how well protocols rank designs, measured here or shipped with bbnas.
+
+``bbnas/fidelities/TASK.json`` is what ``bbnas fidelity --task TASK --json`` printed.
+"""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
-from bbnas.fidelity import Fidelity, MeasuredFidelity
+from bbnas.fidelity import Fidelity, MeasuredFidelity, of_content
 from bbnas.protocol import Protocol
+from bbnas.resources import builtin
 from bbnas.store.database import Database, now
 from bbnas.store.tables import fidelities
 from bbnas.tasks import Task
-from bbnas.text import plain
+from bbnas.text import from_json, plain
 
 _RESULT = TypeAdapter(Fidelity)
 
@@ -54,7 +58,21 @@ def find_fidelity(
             data=row.data,
             result=_RESULT.validate_python(row.result),
             environment=row.environment,
+            measured=row.measured.date().isoformat(),
         )
+
+
+def shipped_fidelities(task: Task) -> list[MeasuredFidelity]:
+    """What comes with bbnas: protocols compared with one longer one, none for most tasks."""
+    file = builtin("fidelities", ".json").get(task.name)
+    return [] if file is None else of_content(from_json(file.read_bytes()), shipped=True)
+
+
+def shipped_fidelity(task: Task, protocol: Protocol, data: str) -> MeasuredFidelity | None:
+    """The shipped fidelity of ``protocol`` with any seed on the same images, or None."""
+    key = _seedless(protocol).key
+    same = (f for f in shipped_fidelities(task) if _seedless(f.protocol).key == key)
+    return next((found for found in same if found.data == data), None)
 
 
 def _seedless(protocol: Protocol) -> Protocol:

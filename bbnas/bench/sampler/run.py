@@ -45,7 +45,8 @@ class Comparison:
         return (
             f"{len(table.rows)} designs of space {table.space.name}, {len(self.truth.front)} of "
             f"them on the front; {table.protocol.iterations:,} iterations each, "
-            f"{table.data_description}, trained {table.about.get('date', 'on a day unknown')}; "
+            f"{table.data_description}, trained on {table.machine}, "
+            f"{table.about.get('date', 'on a day unknown')}; "
             f"{self.seeds} searches of {self.budget} designs each"
         )
 

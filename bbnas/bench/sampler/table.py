@@ -24,7 +24,7 @@ from bbnas.resources import builtin
 from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
 from bbnas.store import TABLE, Store
-from bbnas.text import from_json, to_json
+from bbnas.text import from_json, listed, to_json
 
 VERSION = 1
 # Where a table is written; from there it is shipped.
@@ -77,6 +77,13 @@ class Table:
     skip_psnr: float | None
     about: Mapping[str, Any]
     rows: tuple[Row, ...]
+
+    @property
+    def machine(self) -> str:
+        """The processor and the kernels that took the seconds of the runs."""
+        made = [e for e in self.about.get("environments", []) if "cpu" in e]
+        names = [", ".join(filter(None, (e["cpu"], e.get("kernels")))) for e in made]
+        return listed(list(dict.fromkeys(names))) if names else "an unknown machine"
 
     @cached_property
     def by_key(self) -> dict[str, Row]:
