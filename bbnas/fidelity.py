@@ -18,7 +18,7 @@ Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is Non
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure with its 95 % confidence interval, whose ends are NaN where they are not known."""
+    """A figure with its 95 % confidence interval; NaN stands for what is not known."""
 
     value: Number
     low: Number
@@ -26,7 +26,7 @@ class Interval:
 
     def __str__(self) -> str:
         known = f" [{self.low:.2f}, {self.high:.2f}]" if math.isfinite(self.low) else ""
-        return f"{self.value:.2f}{known}"
+        return f"{self.value:.2f}{known}" if math.isfinite(self.value) else "–"
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class MeasuredFidelity:
     """How ``protocol`` ranks designs of ``space``, compared with the longer protocol ``long``.
 
     ``environment`` is that of the long trainings, ``measured`` the date. ``shipped``: it came with
-    bbnas, and was measured on another machine.
+    bbnas, and was measured on another machine. ``earlier``: with networks that today's bbnas has
+    changed.
     """
 
     task: str
@@ -95,12 +96,21 @@ class MeasuredFidelity:
     environment: Mapping[str, str] = field(default_factory=dict)
     measured: str = ""
     shipped: bool = False
+    earlier: bool = False
 
     @property
     def machine(self) -> str:
         """The processor, what trained and the date: ``AMD EPYC, native avx512, 2026-11-26``."""
         kept = (self.environment.get(name, "") for name in ("cpu", "kernels"))
         return ", ".join(filter(None, (*kept, self.measured))) or "a machine that is not recorded"
+
+    @property
+    def origin(self) -> str:
+        """Where it was measured, in words that follow a figure."""
+        if not self.shipped:
+            return f"measured on {self.machine}"
+        networks = ", with networks of an earlier version of bbnas," if self.earlier else ""
+        return f"measured on another machine ({self.machine}){networks} and shipped with bbnas"
 
 
 _RESULT = TypeAdapter(Fidelity)
@@ -133,7 +143,7 @@ def _figures(found: MeasuredFidelity) -> dict[str, Any]:
     return content
 
 
-def of_content(content: Mapping[str, Any], *, shipped: bool = False) -> list[MeasuredFidelity]:
+def of_content(content: Mapping[str, Any]) -> list[MeasuredFidelity]:
     """The measurements of which ``to_content`` made ``content``.
 
     Raises:
@@ -156,7 +166,6 @@ def of_content(content: Mapping[str, Any], *, shipped: bool = False) -> list[Mea
                 result=_RESULT.validate_python(result),
                 environment=content["environment"],
                 measured=content["measured"],
-                shipped=shipped,
             )
         )
     return found

@@ -68,6 +68,23 @@ def test_commands_and_options_exist(page: Path) -> None:
         assert asked <= options | {"--help", "--version"}, line
 
 
+# A measured time, and the names of a machine.
+TIME = re.compile(r"\b[\d.,]+ ?(?:ms|min|h|s)\b|\b(?!per)\w+ (?:minutes?|milliseconds)\b")
+MACHINE = re.compile(r"EPYC|[Mm]achine|AVX")
+# Times that a machine does not change: the lease of a run, and the limits that a user gives.
+SET = re.compile(r"every 15 s|after 60 s|`[^`\n]*`")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.rglob("*.md")], ids=lambda p: p.stem)
+def test_a_time_names_its_machine(page: Path) -> None:
+    """In its section, or above the first section for the whole page."""
+    text = SET.sub("", page.read_text("utf-8"))
+    top, *sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    for section in (top, *sections):
+        if found := TIME.search(section):
+            assert MACHINE.search(section) or MACHINE.search(top), found[0]
+
+
 def test_the_table_has_every_environment_variable() -> None:
     sources = [*ROOT.glob("bbnas/**/*.py"), *ROOT.glob("bbnas/native/src/*")]
     used = {

@@ -271,9 +271,7 @@ def summary(measured: MeasuredFidelity) -> list[str]:
         f"protocol {measured.protocol.name} ({r.proxy_seconds:.1f} s a design) compared with "
         f"{long.name} ({long.iterations:,} iterations of {long.patch}×{long.patch} patches, "
         f"{r.long_seconds:.0f} s a design): {r.designs} designs of space {measured.space} on "
-        f"{measured.task}, "
-        + ("measured on another machine and shipped with bbnas: " if measured.shipped else "on ")
-        + measured.machine
+        f"{measured.task}, {measured.origin}"
     )
     order = "none" if r.ordered_pairs is None else f"{r.ordered_pairs:.0%} of {r.pairs}"
     short_noise, long_noise = (

@@ -96,6 +96,7 @@ def fidelity(
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.runs.fidelity import measure_fidelity
     from bbnas.store import FIDELITY, open_store
+    from bbnas.store.tables import SCHEMA_VERSION
 
     evaluator = TrainingEvaluator(
         chosen, proxies[0], load_images(data), str(resolve_device(device))
@@ -121,7 +122,7 @@ def fidelity(
 
         write_output(output, to_markdown(found, command))
     if as_json:
-        print_json({"command": command} | to_content(found))
+        print_json({"command": command, "schema": SCHEMA_VERSION} | to_content(found))
         return
     from bbnas.analysis.fidelity import summary
 

@@ -117,7 +117,7 @@ def write_page(
         methods=_methods(study, noise),
         agreement=agreement(study, repeats),
         fidelity=fidelity_words(fidelity) if fidelity else [],
-        fidelity_elsewhere=fidelity.machine if fidelity and fidelity.shipped else "",
+        fidelity_origin=fidelity.origin if fidelity and fidelity.shipped else "",
         tau=fidelity.result.kendall_tau if fidelity else None,
         figures={
             "front": draw.draw_front(plot) if plot else None,

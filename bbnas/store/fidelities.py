@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 from pydantic import TypeAdapter
 
@@ -12,7 +14,7 @@ from bbnas.fidelity import Fidelity, MeasuredFidelity, of_content
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.store.database import Database, now
-from bbnas.store.tables import fidelities
+from bbnas.store.tables import SCHEMA_VERSION, fidelities
 from bbnas.tasks import Task
 from bbnas.text import from_json, plain
 
@@ -65,7 +67,11 @@ def find_fidelity(
 def shipped_fidelities(task: Task) -> list[MeasuredFidelity]:
     """What comes with bbnas: protocols compared with one longer one, none for most tasks."""
     file = builtin("fidelities", ".json").get(task.name)
-    return [] if file is None else of_content(from_json(file.read_bytes()), shipped=True)
+    if file is None:
+        return []
+    content = from_json(file.read_bytes())
+    earlier = content["schema"] != SCHEMA_VERSION
+    return [replace(found, shipped=True, earlier=earlier) for found in of_content(content)]
 
 
 def shipped_fidelity(task: Task, protocol: Protocol, data: str) -> MeasuredFidelity | None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bbnas.cli import main
+from bbnas.environment import cpu
+from bbnas.fidelity import of_content
 
 TINY = "proxy,iterations=3,batch=1,patch=16,depth_scale=0.1,validation_side=48"
 SHORTER = TINY.replace("iterations=3", "iterations=2")
@@ -27,21 +29,29 @@ def test_two_protocols_against_one_truth(
     out, err = capsys.readouterr()
     assert "Kendall τ" in out
     assert "iterations=2" in out
-    assert "no training" in out
     assert "wrote found/table.md" in out
     assert "18/18" in err  # 3 protocols, 5 designs and a second seed of one
     assert "left" in err
     page = Path("found/table.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("|")]
-    assert len(lines) == 2 + 2 + 2
-    assert f"Made by `bbnas {' '.join(command[:3])}" in page
+    heads, meanings, versions = 2, 2 + 4, 2 + 9
+    assert len(lines) == heads + 2 + 2 + meanings + versions
+    assert f"bbnas {' '.join(command[:3])}" in page
+    assert cpu() in out
+    assert cpu() in page
     assert "torch" in page
+    assert "no training" in page
     assert main([*command, "--json"]) == 0
     out, err = capsys.readouterr()
     assert err == ""  # all is known
     found = json.loads(out)
     assert {"kendall_tau", "kendall_tau_interval", "spearman_rho", "baselines"} <= found.keys()
     assert found["designs"] == 5
+    assert found["command"] == f"bbnas {' '.join(command)}"
+    shown = of_content(found)
+    assert [each.protocol.iterations for each in shown] == [3, 2]
+    assert shown[0].environment["cpu"] == cpu()
+    assert shown[0].measured >= "2026"
     assert found["protocol"]["iterations"] == 3
     assert [other["protocol"]["iterations"] for other in found["others"]] == [2]
 

@@ -10,8 +10,10 @@ import pytest
 
 import bbnas
 from bbnas.analysis import recommend
+from bbnas.analysis.fidelity import summary
 from bbnas.errors import UserError
 from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity
+from bbnas.protocol import PROTOCOLS
 from bbnas.reporting import (
     plot_curves,
     plot_front,
@@ -22,7 +24,8 @@ from bbnas.reporting import (
 )
 from bbnas.reporting.html import PLOTLY
 from bbnas.store import FIDELITY, open_store
-from bbnas.store.fidelities import add_fidelity
+from bbnas.store.fidelities import add_fidelity, shipped_fidelities
+from bbnas.tasks import get_task
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +70,24 @@ def test_it_quotes_the_fidelity_that_was_measured_here(synthetic_study):
     )
     add_fidelity(open_store(None, FIDELITY, create=True), known)
     assert "0.71" in report(study, repeats=0, pictures=False).read_text().split("<main>")[0]
+
+
+def test_it_quotes_the_fidelity_that_ships_where_none_was_measured_here(
+    synthetic_study, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    task, proxy = get_task("sr4"), PROTOCOLS["proxy"]
+    shipped = shipped_fidelities(task)[0]
+    study = synthetic_study(12)
+    head = report(study, repeats=0, pictures=False).read_text().split("<main>")[0]
+    assert "bbnas fidelity --task sr4" in head  # of other images nothing is known
+    config = replace(study.config, protocol=proxy.with_seed(3), data=shipped.data)
+    page = report(replace(study, config=config), repeats=0, pictures=False).read_text()
+    head = page.split("<main>")[0]
+    assert f"{shipped.result.kendall_tau.value:.2f}" in head
+    assert "another machine" in head
+    assert shipped.machine in head
+    assert summary(shipped)[0].partition(":")[0] in page
 
 
 def test_a_notebook_shows_a_study_as_a_table_of_escaped_text(synthetic_study):
