@@ -56,10 +56,6 @@ class Database:
             raise UserError(f"storage {self}: must name a file, or the study is lost at the end")
         if not create and not self.url.query and not Path(file).is_file():
             raise UserError(f"{file}: no such study database; check the path, or search first")
-        if not self.url.query and Path(file).is_file() and Path(file).stat().st_size:
-            other = other_format(file, SQLITE, "give the database of a study")
-            if other is not None:
-                raise other
 
     def _open(self, create: bool) -> None:
         with self.write() if create else self.read() as connection:
@@ -117,4 +113,9 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
+            # Only now: to open and close a database's file drops SQLite's locks on it.
+            if "not a database" in str(error) and self.url.database:
+                other = other_format(self.url.database, SQLITE, "give the database of a study")
+                if other is not None:
+                    raise other from error
             raise explain(self.url, error) from error

@@ -124,7 +124,7 @@ def test_prepare_says_what_it_made_and_then_that_it_made_nothing(capsys, root, p
     assert len(packs) == 2
     for pack in packs:
         assert f"{pack.stat().st_size / 1e6:,.1f} MB  {pack}" in out
-    assert re.search(r"1\.4 MB in all, made in \d+ s\n", out)
+    assert re.search(r"1\.4 MB in all, made in \d+ s \(.+\)\n", out)
     assert (
         "1.4 MB in all, all of it was there already\n"
         in run(capsys, "data", "prepare", folder, "--task", "sr2")[1]

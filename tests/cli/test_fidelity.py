@@ -36,7 +36,7 @@ def test_two_protocols_against_one_truth(
     lines = [line for line in page.splitlines() if line.startswith("|")]
     heads, meanings, versions = 2, 2 + 4, 2 + 9
     assert len(lines) == heads + 2 + 2 + meanings + versions
-    assert f"bbnas {' '.join(command[:3])}" in page
+    assert f"```sh\nbbnas {' '.join(command[:2])}" in page
     assert cpu() in out
     assert cpu() in page
     assert "torch" in page

@@ -30,8 +30,10 @@ def studies(
     monkeypatch.chdir(tmp_path)
     for name in ("first", "second"):
         config = synthetic_study(candidates=2, name=name).config
-        enter(open_store(None, default_url(name), create=True), config)
-        enter(open_store("both.db", default_url(name), create=True), config)
+        for storage in (None, "both.db"):
+            store = open_store(storage, default_url(name), create=True)
+            enter(store, config)
+            store.close()  # else SQLite's side files outlive it until Python collects it
     return tmp_path
 
 
