@@ -79,7 +79,11 @@ def to_markdown(found: Sequence[MeasuredFidelity], command: str) -> str:
         f"protocol, and by a longer one, whose ranking counts as the truth: `{long.name}` "
         f"({recipe(long)}, {r.long_seconds:.0f} s a design). Times are those of "
         f"{literal(first.machine)}."
-        + (" The networks are those of an earlier version of bbnas." if first.earlier else "")
+        + (
+            " The networks and the proxy are those of an earlier version of bbnas."
+            if first.earlier
+            else ""
+        )
     )
     lines = [
         f"# Proxies for {first.task}",

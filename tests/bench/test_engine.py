@@ -164,7 +164,7 @@ def test_the_exit_code_tells_whether_a_rule_falls_short(
     peers = {name: speed * ms / 8 for name, ms in FP32.items()}
     times = timings("dncnn", bbnas_1=10, bbnas_2=5, **peers)
     verdicts = tuple(check_rules(times, "avx2"))
-    machine = {"cpu": None, "cores": 2, "isa": "avx2", "load": 0.0, "versions": {}}
+    machine = {"cpu": None, "cores": 2, "date": "", "isa": "avx2", "load": 0.0, "versions": {}}
     passed = all(verdict.passed is not False for verdict in verdicts)
     made = EngineBench(machine, LQ, 3, tuple(times), (), verdicts, None, passed)
     monkeypatch.setattr(engine_bench, "bench_engine", lambda *args: made)

@@ -13,7 +13,6 @@ from bbnas.analysis import recommend
 from bbnas.analysis.fidelity import summary
 from bbnas.errors import UserError
 from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity
-from bbnas.protocol import PROTOCOLS
 from bbnas.reporting import (
     plot_curves,
     plot_front,
@@ -76,12 +75,11 @@ def test_it_quotes_the_fidelity_that_ships_where_none_was_measured_here(
     synthetic_study, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    task, proxy = get_task("sr4"), PROTOCOLS["proxy"]
-    shipped = shipped_fidelities(task)[0]
+    shipped = shipped_fidelities(get_task("sr4"))[0]
     study = synthetic_study(12)
     head = report(study, repeats=0, pictures=False).read_text().split("<main>")[0]
     assert "bbnas fidelity --task sr4" in head  # of other images nothing is known
-    config = replace(study.config, protocol=proxy.with_seed(3), data=shipped.data)
+    config = replace(study.config, protocol=shipped.protocol.with_seed(3), data=shipped.data)
     page = report(replace(study, config=config), repeats=0, pictures=False).read_text()
     head = page.split("<main>")[0]
     assert f"{shipped.result.kendall_tau.value:.2f}" in head
