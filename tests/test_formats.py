@@ -184,7 +184,7 @@ def test_a_saved_model_of_tensorflow_is_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "restore FILE x.png -o out",
+        "restore x.png --model FILE -o out",
         "evaluate FILE --benchmark .",
         "pack FILE -o x.bbn",
         "export-model FILE --format onnx -o x.onnx",
