@@ -10,7 +10,7 @@ PROTOCOL = {
     "iterations": 150,  # enough to beat interpolation
     "batch": 4,
     "patch": 32,
-    "learning_rate": 4e-3,
+    "learning_rate": 2e-3,
     "width_scale": 0.25,
     "depth_scale": 0.1,
     "schedule": "onecycle",
