@@ -40,6 +40,9 @@ class ImageSet:
     (file, reason) of every file left out, and of the frames after the first. If the images lie in
     a ``pack``, a pickled set holds the file's path instead of pixels, and every process that
     unpickles it shares the memory.
+
+    The images are HQ. ``lq`` holds their LQ images in the same order where they are given (real
+    degradations); without it, each task makes its own.
     """
 
     names: tuple[str, ...]
@@ -48,6 +51,7 @@ class ImageSet:
     digests: tuple[str, ...] = field(repr=False)
     skipped: tuple[tuple[str, str], ...] = ()
     pack: Pack | None = field(default=None, repr=False)
+    lq: ImageSet | None = field(default=None, repr=False)
 
     @classmethod
     def from_arrays(
@@ -66,7 +70,9 @@ class ImageSet:
     @cached_property
     def fingerprint(self) -> str:
         """The identity of names, sizes and pixels: 16 hexadecimal digits."""
-        content = json.dumps([self.names, self.digests])
+        content = json.dumps(
+            [self.names, self.digests, *([self.lq.names, self.lq.digests] if self.lq else [])]
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def select(self, indices: Iterable[int]) -> ImageSet:
@@ -79,11 +85,13 @@ class ImageSet:
             digests=tuple(self.digests[i] for i in chosen),
             skipped=self.skipped,
             pack=self.pack.select(chosen) if self.pack else None,
+            lq=self.lq.select(chosen) if self.lq else None,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         images = () if self.pack else self.images
-        return _unpickled, (self.names, images, self.grey, self.digests, self.skipped, self.pack)
+        fields = (self.names, images, self.grey, self.digests, self.skipped, self.pack, self.lq)
+        return _unpickled, fields
 
 
 def _unpickled(
@@ -93,8 +101,9 @@ def _unpickled(
     digests: tuple[str, ...],
     skipped: tuple[tuple[str, str], ...],
     pack: Pack | None,
+    lq: ImageSet | None,
 ) -> ImageSet:
-    return ImageSet(names, pack.arrays() if pack else images, grey, digests, skipped, pack)
+    return ImageSet(names, pack.arrays() if pack else images, grey, digests, skipped, pack, lq)
 
 
 def digest(image: Pixels) -> str:
