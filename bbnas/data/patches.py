@@ -27,18 +27,28 @@ class Patches:
     Every design therefore sees the same batches (common random numbers), and a resumed training
     needs no generator state. Each patch comes from an image drawn uniformly, whatever its size,
     because the variety of patches depends on the number of photographs more than on that of
-    pixels. The LQ patch is cut from the LQ image of the whole photograph; both are flipped and
-    rotated alike. Noise is drawn anew for each batch, with the task's fixed σ (the authors' code
-    draws σ as well).
+    pixels. The LQ patch is cut from the LQ image of the whole photograph. With ``augment``, both
+    are flipped and rotated alike, by one of the 8 symmetries of the square. Noise is drawn anew
+    for each batch, with the task's fixed σ (the authors' code draws σ as well); the LQ images of
+    pairs have their own.
 
     ``patch`` is the side of the HQ patch in pixels, reduced to a multiple of the scale.
 
     Raises:
-        UserError: an image is smaller than the patch.
+        UserError: an image is smaller than the patch; a pair does not fit the task.
     """
 
-    def __init__(self, images: ImageSet, task: Task, patch: int, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: ImageSet,
+        task: Task,
+        patch: int,
+        batch: int,
+        seed: int,
+        augment: bool = True,
+    ) -> None:
         self.images, self.task, self.batch, self.seed = images, task, batch, seed
+        self.augment = augment
         self.patch = patch // task.scale * task.scale
         if self.patch == 0:
             raise UserError(f"patch {patch} is below the scale {task.scale}; give a larger patch")
@@ -58,7 +68,8 @@ class Patches:
         self._places = np.array([np.subtract(lq.shape[:2], side - 1) for lq in self.lq])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Patches, (self.images, self.task, self.patch, self.batch, self.seed)
+        fields = (self.images, self.task, self.patch, self.batch, self.seed, self.augment)
+        return Patches, fields
 
     def batch_at(self, iteration: int) -> tuple[Tensor, Tensor]:
         """LQ and HQ of batch ``iteration``: float32, N×C×H×W, in 0..1 before noise is added."""
@@ -68,6 +79,8 @@ class Patches:
         corners = (draw[:, 1:3] * self._places[chosen]).astype(np.int64)
         turns = (draw[:, 3] * 4).astype(np.int64)
         flips = draw[:, 4] < 0.5
+        if not self.augment:
+            turns, flips = np.zeros_like(turns), np.zeros_like(flips)
 
         scale, patch, channels = self.task.scale, self.patch, self.task.channels
         side = patch // scale

@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from bbnas.data import embedded_name
 from bbnas.errors import UserError
 from bbnas.protocol import UNDECIDING
 from bbnas.store.database import Database, now
@@ -61,8 +62,8 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         # The descriptions may well be the same: it is the pixels that differ.
         yield (
             "data",
-            f"{old.data_description} ({old.data[:12]})",
-            f"{new.data_description} ({new.data[:12]})",
+            _data(old),
+            _data(new),
         )
     if old.latency is not None and new.latency is not None:
         yield from _differences("latency", asdict(old.latency), asdict(new.latency))
@@ -74,6 +75,12 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in compared and before != after:
             yield field.name, before, after
+
+
+def _data(config: StudyConfig) -> str:
+    name = embedded_name(config.data)
+    option = "" if name is None else f", --data {name}"
+    return f"{config.data_description} ({config.data[:12]}{option})"
 
 
 def _differences(
