@@ -8,7 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from bbnas.data import embedded_name
 from bbnas.errors import UserError
 from bbnas.protocol import UNDECIDING
 from bbnas.store.database import Database, now
@@ -78,9 +77,11 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
 
 
 def _data(config: StudyConfig) -> str:
+    from bbnas.data import embedded_name  # it decodes images
+
     name = embedded_name(config.data)
-    option = "" if name is None else f", --data {name}"
-    return f"{config.data_description} ({config.data[:12]}{option})"
+    what = config.data_description if name is None else f"--data {name}"
+    return f"{what} ({config.data[:12]})"
 
 
 def _differences(
