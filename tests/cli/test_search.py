@@ -124,10 +124,6 @@ def test_a_study_of_the_earlier_default_goes_on_by_its_name(at_home) -> None:
     assert "--data skimage" in err
     assert "--data cc0" in err
     assert at_home(*SEARCH, *other)[0] == 0
-    # A report finds the photographs itself.
-    code, _, err = at_home("report", "earlier", "--repeats", "0", "--csv", "earlier.csv")
-    assert (code, err) == (0, "")
-    assert "data:image/png;base64," in Path("reports/earlier.html").read_text()
 
 
 def test_a_search_on_pairs_names_them_and_keeps_them_apart(at_home, tmp_path) -> None:
