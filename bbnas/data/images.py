@@ -113,18 +113,19 @@ def digest(image: Pixels) -> str:
     return hashed.hexdigest()
 
 
-def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
+def load_images(path: str | Path, min_side: int = 1, copies: bool = False) -> ImageSet:
     """The photographs of a folder and its subfolders, sorted by name, or a single file.
 
     ``skipped`` lists the files that cannot be used, with the reason: unreadable files, images with
-    a side below ``min_side`` pixels, low-resolution copies in a data set.
+    a side below ``min_side`` pixels, low-resolution copies in a data set unless ``copies`` are
+    asked for.
 
     Raises:
         UserError: no such file or folder, or no usable image in it.
     """
     path = Path(path)
     if path.is_dir():
-        files, skipped = find_files(path)
+        files, skipped = find_files(path, copies)
     elif path.exists():
         files, skipped = [(path.name, path)], []
     else:

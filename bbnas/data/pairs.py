@@ -32,7 +32,7 @@ def load_pairs(lq: str | Path, hq: str | Path, min_side: int = 1) -> ImageSet:
     image without its other half is skipped, as are HQ images with a side below ``min_side``.
 
     Raises:
-        UserError: no such folder, no usable image in one, or no pair.
+        UserError: no such folder, one folder for both, no usable image in one, or no pair.
     """
     for name, folder in (("LQ", lq), ("HQ", hq)):
         if not Path(folder).is_dir():
@@ -40,7 +40,12 @@ def load_pairs(lq: str | Path, hq: str | Path, min_side: int = 1) -> ImageSet:
                 f"{lq}:{hq}: the {name} folder {str(folder)!r} does not exist; give "
                 "LQ_DIR:HQ_DIR, two folders with images of equal names"
             )
-    low, high = load_images(lq), load_images(hq, min_side)
+    if Path(lq).samefile(hq):
+        raise UserError(
+            f"{lq}:{hq}: both are one folder, whose images would be restored from themselves; put "
+            "LQ and HQ images into two folders"
+        )
+    low, high = load_images(lq, copies=True), load_images(hq, min_side)
     partner = _partners(low.names, high.names)
     skipped = {f"{Path(lq).name}/{name}": why for name, why in low.skipped} | dict(high.skipped)
     found: dict[int, int] = {}
@@ -69,23 +74,29 @@ def load_pairs(lq: str | Path, hq: str | Path, min_side: int = 1) -> ImageSet:
 def _partners(low: tuple[str, ...], high: tuple[str, ...]) -> list[int | None]:
     """For each LQ name the position of its HQ name: by equal names, else by the least stripped."""
     places: dict[str, int] = {}
-    for forms in zip(*(_forms(name, "gt|hr|hq") for name in high), strict=True):
+    for forms in zip(*(_forms(name, _HQ) for name in high), strict=True):
         for j, form in enumerate(forms):
             places.setdefault(form, j)
     return [
-        next((places[form] for form in _forms(name, "lq|lr") if form in places), None)
+        next((places[form] for form in _forms(name, _LQ, _HQ) if form in places), None)
         for name in low
     ]
 
 
-def _forms(name: str, ending: str) -> Iterator[str]:
+_LQ, _HQ = "lq|lr", "gt|hr|hq"  # endings of names
+
+
+def _forms(name: str, ending: str, other: str = "") -> Iterator[str]:
     """``name`` without its suffix, then by and by without what sets LQ and HQ apart.
 
-    The first form keeps capitals and a ``/``, which no later form does.
+    The first form keeps capitals and a ``/``, which no later form does. A name with an ``other``
+    ending has the first form alone.
     """
     path = PurePosixPath(name)
     folder = path.parent.as_posix()
     yield f"{folder}/{path.stem}"
+    if other and re.search(rf"[_-]({other})$", path.stem.lower()):
+        return
     plain = re.sub(rf"[_-]({ending})$", "", path.stem.lower())
     yield f"{folder} {stem_of(plain)}"
     yield f"{folder} {stem_of(re.sub(r'[_-]?x[2-8]$', '', plain))}"

@@ -111,6 +111,16 @@ def test_equal_names_come_before_similar_ones(pair: Pair) -> None:
     assert images.lq.names == ("M.png", "matrix2.png", "matrix3.png")
 
 
+def test_low_resolution_copies_are_what_the_lq_folder_holds(pair: Pair, tmp_path: Path) -> None:
+    text = pair(("a_LR.png", "a.png"), ("b_LR.png", "b.png"))
+    for path in (tmp_path / "lq").iterdir():  # beside HQ files of those names
+        path.with_name(path.name.replace("LR", "HR")).write_bytes(path.read_bytes())
+    images = load_pairs(*text.split(":"))
+    assert images.names == ("a.png", "b.png")
+    assert images.lq is not None
+    assert images.lq.names == ("a_LR.png", "b_LR.png")
+
+
 def test_what_has_no_other_half_is_named(pair: Pair, tmp_path: Path) -> None:
     text = pair(("a.png", "a.png"), ("b.png", "b.png"), ("lost.png", "alone.png"))
     (tmp_path / "lq" / "a_x2.png").write_bytes((tmp_path / "lq" / "b.png").read_bytes())
@@ -129,6 +139,7 @@ def test_what_has_no_other_half_is_named(pair: Pair, tmp_path: Path) -> None:
         (lambda lq, hq: f"{lq}x:{hq}", "the LQ folder .* does not exist"),
         (lambda lq, hq: f"{lq}:{hq}x", "the HQ folder .* does not exist"),
         (lambda lq, hq: f"{lq}:{lq.parent / 'third'}", "no image of .* has the name"),
+        (lambda lq, hq: f"{hq}:{hq}/", "both are one folder"),
     ],
 )
 def test_no_pairs_is_one_line(pair: Pair, tmp_path: Path, change, says: str) -> None:  # type: ignore[no-untyped-def]
