@@ -22,17 +22,22 @@ if TYPE_CHECKING:
 
 # Fields that do not change the result of a training to its end, and so not the key.
 UNDECIDING = {"name", "rungs", "noise"}
+# The value of each field that is younger than stored results: every training before it had that
+# value. It is left out of the key, so those results are still found.
+ALWAYS = {"augment": "dihedral"}
 
 
 class Protocol(Value):
     """One training and scoring recipe.
 
     ``width_scale`` and ``depth_scale`` shrink the network that is trained, not the design whose
-    cost is counted. ``patch`` is the side of the HQ patch in pixels. ``schedule`` is ``onecycle``
-    or ``halve`` (the learning rate halved every ``halve_every`` iterations). ``shift_rate``
-    multiplies the learning rate of the parameters that a unit compares with its stream or adds
-    to it (``bbnas.binary.Unit.shifts``). Adam's steps are as large for them as for weights; in a
-    short training they would change the stream faster than the convolutions can follow.
+    cost is counted. ``patch`` is the side of the HQ patch in pixels. ``augment`` is ``dihedral``
+    (as in the field: each patch under one of the 8 symmetries of the square, flips and rotations
+    by quarter turns, drawn evenly) or ``none``. ``schedule`` is ``onecycle`` or ``halve`` (the
+    learning rate halved every ``halve_every`` iterations). ``shift_rate`` multiplies the learning
+    rate of the parameters that a unit compares with its stream or adds to it
+    (``bbnas.binary.Unit.shifts``). Adam's steps are as large for them as for weights; in a short
+    training they would change the stream faster than the convolutions can follow.
     ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
     of the centre crop scored of each validation image; 0 scores whole images.
 
@@ -47,6 +52,7 @@ class Protocol(Value):
     iterations: int = Field(ge=1)
     batch: int = Field(ge=1)
     patch: int = Field(ge=8)
+    augment: Literal["dihedral", "none"] = "dihedral"
     learning_rate: float = Field(gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
     shift_rate: float = Field(default=1.0, gt=0, le=1)
@@ -71,7 +77,11 @@ class Protocol(Value):
     @property
     def key(self) -> str:
         """12 hexadecimal digits over all that decides a result."""
-        content = json.dumps(self.model_dump(exclude=UNDECIDING), sort_keys=True)
+        deciding = self.model_dump(exclude=UNDECIDING).items()
+        content = json.dumps(
+            {name: value for name, value in deciding if (name, value) not in ALWAYS.items()},
+            sort_keys=True,
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
     def replace(self, **changes: Any) -> Self:

@@ -48,10 +48,11 @@ def _paper_schedule(fields: dict[str, Any]) -> Protocol:
 class Recipe(Value):
     """A design at full width and depth, and how it is trained.
 
-    ``data`` is a folder of images; None stands for the embedded photographs. In YAML, ``design``
-    may be the name of a preset, which is fitted to the task, and ``protocol`` that of a protocol.
-    The default protocol is the paper's for the task's backbone. Residual alignment carries over
-    from the width that the proxy trained, since a Design holds k relative to k*(width).
+    ``data`` is what :func:`bbnas.load_dataset` takes: a folder of images, ``LQ_DIR:HQ_DIR``, or
+    the name of embedded photographs; None stands for ``cc0``. In YAML, ``design`` may be the name
+    of a preset, which is fitted to the task, and ``protocol`` that of a protocol. The default
+    protocol is the paper's for the task's backbone. Residual alignment carries over from the width
+    that the proxy trained, since a Design holds k relative to k*(width).
     """
 
     # The first field: design and the default of protocol depend on it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 
 from bbnas.errors import UserError
-from bbnas.protocol import PROTOCOLS, load_protocol
+from bbnas.protocol import PROTOCOLS, Protocol, load_protocol
 
 PROXY = PROTOCOLS["proxy"]
 
@@ -24,6 +26,23 @@ def test_changes_follow_a_name_or_a_file(tmp_path: Path) -> None:
     path.write_text("{iterations: 10, batch: 2, patch: 8, learning_rate: 0.001}")
     assert load_protocol(f"{path},batch=3").batch == 3
     assert load_protocol(f"{path},batch=3").name == "mine,batch=3"
+
+
+def test_the_keys_of_stored_results_stay() -> None:
+    """They are those from before a protocol named its augmentation, which was this one."""
+    for protocol in PROTOCOLS.values():
+        before = protocol.model_dump(exclude={"name", "rungs", "noise", "augment"})
+        digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
+        assert protocol.key == digest[:12]
+    assert PROXY.augment == "dihedral"
+    assert PROXY.model_dump()["augment"] == "dihedral"
+    stored = {name: value for name, value in PROXY.model_dump().items() if name != "augment"}
+    assert Protocol.model_validate(stored) == PROXY
+    plain = load_protocol("proxy,augment=none")
+    assert plain.augment == "none"
+    assert plain.key != PROXY.key
+    with pytest.raises(UserError, match="augment"):
+        load_protocol("proxy,augment=mirror")
 
 
 @pytest.mark.parametrize(

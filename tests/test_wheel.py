@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from bbnas.data import load_dataset
+from bbnas.data.datasets import PHOTOGRAPHS
 from bbnas.native import build
 from bbnas.paper import TABLES
 from bbnas.resources import builtin
@@ -73,11 +75,27 @@ def test_it_carries_every_built_in_file_and_no_database(wheel: Path) -> None:
     assert not [name for name in inside if name.endswith((".db", ".pyc"))]
 
 
-def test_its_metadata_name_the_licence(wheel: Path) -> None:
+def test_it_carries_the_photographs_and_their_licences(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    files = {path for path in PHOTOGRAPHS.rglob("*") if path.is_file()}
+    assert len([path for path in files if path.suffix == ".webp"]) == 46
+    assert {path.name for path in files if path.suffix != ".webp"} == {"licences.csv", "README.md"}
+    assert {
+        f"bbnas/data/photographs/{p.relative_to(PHOTOGRAPHS).as_posix()}" for p in files
+    } <= inside
+    assert wheel.stat().st_size <= 12e6
+
+
+def test_it_trains_on_its_photographs(installed: Path, tmp_path: Path) -> None:
+    code = "import bbnas; print(bbnas.load_dataset().fingerprint)"
+    assert run(installed, "-c", code, cwd=tmp_path).strip() == load_dataset().fingerprint
+
+
+def test_its_metadata_name_the_licences(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     text = archive.read(metadata).decode()
-    assert "License-Expression: Apache-2.0" in text
+    assert "License-Expression: Apache-2.0 AND CC0-1.0\n" in text
     assert metadata.replace("METADATA", "licenses/LICENSE") in archive.namelist()
 
 

@@ -51,6 +51,7 @@ def benefit(
 
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
+    from bbnas.data import embedded_name
     from bbnas.inference import resolve_device
     from bbnas.protocol import load_protocol
     from bbnas.runs.benefit import benefit_requests
@@ -66,7 +67,8 @@ def benefit(
         rows = study_benefit(opened)
         title = f"study {config.name}: {config.protocol.name} protocol"
         if len(rows) < len(get_task(config.task).parts):
-            evaluator = study_evaluator(config, load_images(data), place)
+            images = load_images(data or embedded_name(config.data))
+            evaluator = study_evaluator(config, images, place)
             store = open_store(storage, opened.storage)
             requests = benefit_requests(evaluator.task, config.protocol, config.space)
             with trainings_progress(quiet) as on_done:

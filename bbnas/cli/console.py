@@ -166,7 +166,7 @@ def print_json(content: Mapping[str, Any]) -> None:
 
 
 def load_images(data: str | None) -> Dataset:
-    """The photographs in a folder, or the embedded ones; what was skipped is named."""
+    """The images that ``--data`` names; what was skipped is named."""
     from bbnas.data import load_dataset
 
     dataset = load_dataset(data)

@@ -159,7 +159,7 @@ def _check_dict(one: Checked) -> dict[str, Any]:
 
 
 @data.command("prepare")
-@click.argument("folder", type=options.Existing(), metavar="DIR")
+@click.argument("images", type=click.Path(), metavar="DATA")
 @click.option(
     "--task",
     type=options.TASK,
@@ -167,8 +167,8 @@ def _check_dict(one: Checked) -> dict[str, Any]:
 )
 @options.quiet
 @options.as_json
-def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> None:
-    """Decode the images in DIR once, for training with --data DIR.
+def data_prepare(images: str, task: str | None, quiet: bool, as_json: bool) -> None:
+    """Decode images once, for training with --data DATA.
 
     The result, with the LQ images of a task, is memory-mapped and shared by all workers. Files
     that exist are not made again.
@@ -181,7 +181,7 @@ def data_prepare(folder: str, task: str | None, quiet: bool, as_json: bool) -> N
     from bbnas.environment import taken_on
 
     with work_progress(quiet) as on_progress:
-        done = prepare(folder, chosen, on_progress)
+        done = prepare(images, chosen, on_progress)
     if as_json:
         print_json(
             {

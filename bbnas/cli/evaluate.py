@@ -21,7 +21,8 @@ from bbnas.files import write_output
     "benchmarks",
     multiple=True,
     required=True,
-    help="Benchmark set: a name such as Set5, a folder of HQ images, or all; may be repeated.",
+    help="Benchmark set: a name such as Set5, a folder of HQ images, LQ_DIR:HQ_DIR, or all; may "
+    "be repeated.",
 )
 @click.option(
     "--task",

@@ -5,7 +5,7 @@
 | ``--task`` | a task (bbnas tasks) | sr4; none where a study or a checkpoint knows its own |
 | ``--space`` | a design space: a name or a YAML file | bbcu |
 | ``--protocol`` | a training protocol: a name or a YAML file, with changes | proxy |
-| ``--data`` | a folder of images | the embedded photographs |
+| ``--data`` | a folder, LQ_DIR:HQ_DIR, or embedded photographs (cc0, skimage) | cc0 |
 | ``--data-root`` | the folder that holds the benchmark sets | $BBNAS_DATA |
 | ``--storage`` | a database: a URL or the path of a SQLite file | below studies/ or runs/ |
 | ``--seed`` | a number | 0 |
@@ -149,11 +149,16 @@ device = click.option(
     show_default=True,
     help="Where networks run: auto, cpu, cuda or cuda:N; auto is a GPU if there is one.",
 )
+DATA_HELP = (
+    "Images to train and validate on: a folder, LQ_DIR:HQ_DIR, or embedded photographs: cc0, "
+    "skimage."
+)
 data = click.option(
     "--data",
     type=click.Path(),
-    show_default="the embedded photographs",
-    help="Folder of images to train and validate on.",
+    metavar="DATA",
+    show_default="cc0, the embedded photographs",
+    help=DATA_HELP,
 )
 data_root = click.option(
     "--data-root",

@@ -90,7 +90,7 @@ def report(
         repeats=repeats,
         pictures=pictures,
         latency=setting,
-        data=load_images(data) if pictures or repeats else None,
+        data=load_images(data) if data is not None and (pictures or repeats) else None,
         device=device,
         csv=csv_file,
         inline=inline,

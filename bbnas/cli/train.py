@@ -17,8 +17,9 @@ from bbnas.cli.progress import training_progress
 @click.option(
     "--data",
     type=click.Path(),
-    show_default="the recipe's",
-    help="Folder of images to train and validate on.",
+    metavar="DATA",
+    show_default="the recipe's, or cc0",
+    help=options.DATA_HELP,
 )
 @click.option(
     "--iterations",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from bbnas.data.datasets import Dataset, find_benchmark, load_dataset
+from bbnas.data.datasets import Dataset, embedded_name, find_benchmark, load_dataset
 from bbnas.data.degradation import (
     bicubic_downscale,
     bicubic_on_y,
@@ -15,6 +15,7 @@ from bbnas.data.degradation import (
     target,
 )
 from bbnas.data.images import ImageSet, load_images
+from bbnas.data.pairs import load_pairs
 from bbnas.data.reading import read_image
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ __all__ = [
     "bicubic_upscale",
     "crop_to_multiple",
     "degrade",
+    "embedded_name",
     "find_benchmark",
     "hq_images",
     "load_dataset",
     "load_images",
+    "load_pairs",
     "lq_images",
     "read_image",
     "target",

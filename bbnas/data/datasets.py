@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import difflib
 import hashlib
 import logging
@@ -15,6 +17,7 @@ import numpy as np
 
 from bbnas.data.folders import split_of
 from bbnas.data.images import ImageSet, decode, load_images
+from bbnas.data.pairs import load_pairs, split_pair
 from bbnas.data.sets import (
     SETS,
     KnownSet,
@@ -30,27 +33,6 @@ _log = logging.getLogger(__name__)
 
 MIN_SIDE = 96  # pixels; a smaller image holds too few patches to train on or to score
 _MOST_HELD_OUT = 16  # images of the validation side, so that scoring takes seconds
-
-_SKIMAGE, _SKLEARN = ("skimage", "data"), ("sklearn", "datasets/images")
-# Both views of the motorcycle are on one side of the split. The validation side holds colour
-# photographs of different content: a building with foliage, a portrait with fabric and lettering,
-# fur, petals. The training side includes grey scans for their edges and textures.
-_TRAINING = (
-    (*_SKIMAGE, "brick.png"),
-    (*_SKIMAGE, "camera.png"),
-    (*_SKIMAGE, "coffee.png"),
-    (*_SKIMAGE, "grass.png"),
-    (*_SKIMAGE, "gravel.png"),
-    (*_SKIMAGE, "motorcycle_left.png"),
-    (*_SKIMAGE, "motorcycle_right.png"),
-    (*_SKIMAGE, "rocket.jpg"),
-)
-_VALIDATION = (
-    (*_SKIMAGE, "astronaut.png"),
-    (*_SKIMAGE, "chelsea.png"),
-    (*_SKLEARN, "china.jpg"),
-    (*_SKLEARN, "flower.jpg"),
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +60,124 @@ class Dataset:
         return self.train.skipped
 
 
+# bbnas's own photographs: ``train/``, ``valid/``, and ``licences.csv``, which lists both.
+PHOTOGRAPHS = Path(__file__).parent / "photographs"
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Photographs that come with bbnas or its dependencies, with a fixed split.
+
+    ``train`` and ``validation`` are (package, file in it); with ``own``, bbnas's photographs come
+    after them. ``title`` says in the description what comes from ``packages``.
+    """
+
+    name: str
+    title: str
+    packages: tuple[str, ...]
+    train: tuple[tuple[str, str], ...]
+    validation: tuple[tuple[str, str], ...]
+    own: bool = False
+
+    def load(self) -> Dataset:
+        """Raises UserError if a file is missing or cannot be decoded."""
+        train, validation = map(_places, (self.train, self.validation))
+        if self.own:
+            train, validation = train + _own("train"), validation + _own("valid")
+        files = [(place.name, place) for place in (*train, *validation)]
+        images = decode(files)
+        missing = sorted({name for name, _ in files} - set(images.names))
+        if missing:
+            raise UserError(
+                f"embedded photographs missing: {', '.join(missing)}; reinstall bbnas and "
+                f"{' and '.join(self.packages)} from PyPI, or give a folder of images"
+            )
+        count = len(train)
+        versions = " and ".join(f"{package} {version(package)}" for package in self.packages)
+        return Dataset(
+            images.select(range(count)),
+            images.select(range(count, len(files))),
+            f"{len(files)} photographs ({self.name}: {self.title} {versions}): {count} to train "
+            f"on, {len(validation)} held out",
+        )
+
+
+def _places(files: Iterable[tuple[str, str]]) -> list[Path]:
+    places = []
+    for package, file in files:
+        spec = find_spec(package)
+        inside = (spec.submodule_search_locations if spec else None) or [package]
+        places.append(Path(next(iter(inside)), file))
+    return places
+
+
+def _own(side: str) -> list[Path]:
+    try:
+        with (PHOTOGRAPHS / "licences.csv").open(encoding="utf-8", newline="") as file:
+            names = [row["file"] for row in csv.DictReader(file)]
+    except OSError as error:
+        raise UserError(
+            f"embedded photographs missing ({error.filename}): reinstall bbnas, or give a folder "
+            "of images"
+        ) from error
+    return [PHOTOGRAPHS / name for name in names if name.startswith(f"{side}/")]
+
+
+def _skimage(*names: str) -> tuple[tuple[str, str], ...]:
+    return tuple(("skimage", f"data/{name}") for name in names)
+
+
+# Both views of the motorcycle are on one side of the split. The training side includes grey scans
+# for their edges and textures.
+_SCANS = _skimage(
+    "brick.png", "camera.png", "coffee.png", "grass.png", "gravel.png",
+    "motorcycle_left.png", "motorcycle_right.png",
+)  # fmt: skip
+
+EMBEDDED = {
+    one.name: one
+    for one in (
+        # None of these shows the blocks of 8×8 pixels that JPEG leaves (docs/guide/data.md).
+        Embedded(
+            name="cc0",
+            title="46 under CC0, and 9 from",
+            packages=("scikit-image",),
+            train=_SCANS,
+            validation=_skimage("astronaut.png", "chelsea.png"),
+            own=True,
+        ),
+        # The default of earlier versions, which studies and reports of theirs were made with.
+        Embedded(
+            name="skimage",
+            title="from",
+            packages=("scikit-image", "scikit-learn"),
+            train=(*_SCANS, *_skimage("rocket.jpg")),
+            validation=(
+                *_skimage("astronaut.png", "chelsea.png"),
+                ("sklearn", "datasets/images/china.jpg"),
+                ("sklearn", "datasets/images/flower.jpg"),
+            ),
+        ),
+    )
+}
+DEFAULT = "cc0"
+
+
+def embedded_name(fingerprint: str) -> str | None:
+    """The name of the embedded photographs with this ``Dataset.fingerprint``; None for others."""
+    for name, embedded in EMBEDDED.items():
+        with contextlib.suppress(UserError):  # a set that is not whole is not the one looked for
+            if embedded.load().fingerprint == fingerprint:
+                return name
+    return None
+
+
 def load_dataset(path: str | Path | None = None, seed: int = 0) -> Dataset:
-    """The photographs of a folder, split by image; None stands for the embedded photographs.
+    """Photographs split by image: those of a folder, pairs, or embedded ones.
+
+    ``path`` is a folder of HQ images, ``LQ_DIR:HQ_DIR`` (:func:`bbnas.data.load_pairs`), or the
+    name of embedded photographs (``EMBEDDED``); None stands for ``cc0``. A folder of such a name
+    is given as ``./cc0``.
 
     A folder with training and validation folders of its own (DIV2K as downloaded) keeps its
     split. Otherwise a tenth of the images, at least 1 and at most 16, drawn by ``seed``, are held
@@ -87,41 +185,25 @@ def load_dataset(path: str | Path | None = None, seed: int = 0) -> Dataset:
     images are skipped and listed in ``Dataset.skipped``.
 
     Raises:
-        UserError: no such folder, or fewer than two usable images in it.
+        UserError: no such folder or name, or fewer than two usable images in it.
     """
-    return _embedded() if path is None else _from_folder(Path(path), seed)
-
-
-def _embedded() -> Dataset:
-    files = []
-    for package, folder, name in (*_TRAINING, *_VALIDATION):
-        spec = find_spec(package)
-        places = (spec.submodule_search_locations if spec else None) or []
-        files += [(name, Path(place, folder, name)) for place in places[:1]]
-    images = decode(files, MIN_SIDE)
-    wanted = [name for *_, name in (*_TRAINING, *_VALIDATION)]
-    missing = sorted(set(wanted) - set(images.names))
-    if missing:
-        raise UserError(
-            f"embedded photographs missing: {', '.join(missing)}; reinstall scikit-image and "
-            "scikit-learn from PyPI, or give a folder of images"
-        )
-    train, held_out = range(len(_TRAINING)), range(len(_TRAINING), len(wanted))
-    validation = images.select(held_out)
-    stems = ", ".join(Path(name).stem for name in validation.names)
-    return Dataset(
-        images.select(train),
-        validation,
-        f"{len(images)} photographs from scikit-image {version('scikit-image')} and scikit-learn "
-        f"{version('scikit-learn')}: {len(train)} to train on, {len(held_out)} held out ({stems})",
-    )
-
-
-def _from_folder(root: Path, seed: int) -> Dataset:
+    text = DEFAULT if path is None else str(path)
+    if text in EMBEDDED:
+        return EMBEDDED[text].load()
+    pair = split_pair(text)
+    if pair is not None:
+        return _split(text, load_pairs(*pair, MIN_SIDE), seed, "pairs of images", pair[1])
+    root = Path(text)
     if not root.is_dir():
         what = "is a file" if root.exists() else "does not exist"
-        raise UserError(f"{root}: {what}; give a folder with at least two photographs")
-    images = load_images(root, MIN_SIDE)
+        raise UserError(
+            f"{root}: {what}; give a folder with at least two photographs, LQ_DIR:HQ_DIR, or "
+            f"{' or '.join(EMBEDDED)}"
+        )
+    return _split(text, load_images(root, MIN_SIDE), seed, "photographs", text)
+
+
+def _split(where: str, images: ImageSet, seed: int, kind: str, folder: str) -> Dataset:
     sides = [split_of(name) for name in images.names]
     own_split = {"train", "valid"} <= set(sides)
     # Validation images come first: of repeated images the first is kept, so that none is both
@@ -153,12 +235,12 @@ def _from_folder(root: Path, seed: int) -> Dataset:
     if not train or not held_out:
         left = f", {len(skipped)} skipped" if skipped else ""
         raise UserError(
-            f"{root}: {len(kept)} usable image{left}; give at least two different photographs, "
+            f"{where}: {len(kept)} usable image{left}; give at least two different photographs, "
             "one to train on and one to score on"
         )
     left = f"; {len(skipped)} files or folders skipped" if skipped else ""
     description = (
-        f"{len(kept)} photographs from {root.resolve().name}: {len(train)} to train on, "
+        f"{len(kept)} {kind} from {Path(folder).resolve().name}: {len(train)} to train on, "
         f"{len(held_out)} held out ({how}){left}"
     )
     return Dataset(images.select(train), images.select(held_out), description)
@@ -168,7 +250,7 @@ _MIN_BENCHMARK_SIDE = 32  # pixels; SSIM needs 11 inside the border that is cut 
 
 
 def find_benchmark(name_or_dir: str | Path, data_root: str | Path | None = None) -> ImageSet:
-    """A benchmark set by name, or the images of any folder.
+    """A benchmark set by name, the images of any folder, or the pairs of ``LQ_DIR:HQ_DIR``.
 
     A name, in any case and under any of its aliases (``data/sets.py``), is searched below
     ``data_root`` and $BBNAS_DATA as ``Set5/`` or ``benchmark/Set5/``, with or without ``HR/``
@@ -178,6 +260,9 @@ def find_benchmark(name_or_dir: str | Path, data_root: str | Path | None = None)
     Raises:
         UserError: no such set; the message names the folders that were searched.
     """
+    pair = split_pair(str(name_or_dir))
+    if pair is not None:
+        return load_pairs(*pair, _MIN_BENCHMARK_SIDE)
     direct = Path(name_or_dir)
     if direct.is_dir():
         return load_images(high_resolution(direct), _MIN_BENCHMARK_SIDE)

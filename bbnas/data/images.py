@@ -41,6 +41,9 @@ class ImageSet:
     (file, reason) of every file left out, and of the frames after the first. If the images lie in
     a ``pack``, a pickled set holds the file's path instead of pixels, and every process that
     unpickles it shares the memory.
+
+    The images are HQ. ``lq`` holds their LQ images in the same order where they are given (real
+    degradations); without it, each task makes its own.
     """
 
     names: tuple[str, ...]
@@ -49,6 +52,7 @@ class ImageSet:
     digests: tuple[str, ...] = field(repr=False)
     skipped: tuple[tuple[str, str], ...] = ()
     pack: Pack | None = field(default=None, repr=False)
+    lq: ImageSet | None = field(default=None, repr=False)
 
     @classmethod
     def from_arrays(
@@ -67,7 +71,9 @@ class ImageSet:
     @cached_property
     def fingerprint(self) -> str:
         """The identity of names, sizes and pixels: 16 hexadecimal digits."""
-        content = json.dumps([self.names, self.digests])
+        content = json.dumps(
+            [self.names, self.digests, *([self.lq.names, self.lq.digests] if self.lq else [])]
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def select(self, indices: Iterable[int]) -> ImageSet:
@@ -80,11 +86,13 @@ class ImageSet:
             digests=tuple(self.digests[i] for i in chosen),
             skipped=self.skipped,
             pack=self.pack.select(chosen) if self.pack else None,
+            lq=self.lq.select(chosen) if self.lq else None,
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
         images = () if self.pack else self.images
-        return _unpickled, (self.names, images, self.grey, self.digests, self.skipped, self.pack)
+        fields = (self.names, images, self.grey, self.digests, self.skipped, self.pack, self.lq)
+        return _unpickled, fields
 
 
 def _unpickled(
@@ -94,8 +102,9 @@ def _unpickled(
     digests: tuple[str, ...],
     skipped: tuple[tuple[str, str], ...],
     pack: Pack | None,
+    lq: ImageSet | None,
 ) -> ImageSet:
-    return ImageSet(names, pack.arrays() if pack else images, grey, digests, skipped, pack)
+    return ImageSet(names, pack.arrays() if pack else images, grey, digests, skipped, pack, lq)
 
 
 def digest(image: Pixels) -> str:
@@ -105,18 +114,19 @@ def digest(image: Pixels) -> str:
     return hashed.hexdigest()
 
 
-def load_images(path: str | Path, min_side: int = 1) -> ImageSet:
+def load_images(path: str | Path, min_side: int = 1, copies: bool = False) -> ImageSet:
     """The photographs of a folder and its subfolders, sorted by name, or a single file.
 
     ``skipped`` lists the files that cannot be used, with the reason: unreadable files, images with
-    a side below ``min_side`` pixels, low-resolution copies in a data set.
+    a side below ``min_side`` pixels, low-resolution copies in a data set unless ``copies`` are
+    asked for.
 
     Raises:
         UserError: no such file or folder, or no usable image in it.
     """
     path = Path(path)
     if path.is_dir():
-        files, skipped = find_files(path)
+        files, skipped = find_files(path, copies)
     elif path.exists():
         files, skipped = [(path.name, path)], []
     else:

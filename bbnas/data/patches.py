@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bbnas.data.degradation import Lq, crop_to_multiple, degrade, target
+from bbnas.data.degradation import Lq, crop_to_multiple, degrade, luma, target
 from bbnas.data.images import ImageSet
 from bbnas.data.pack import Pack, Pixels, Shape, finish, made_once, map_in_order, temporary_file
 from bbnas.errors import UserError
@@ -27,18 +27,28 @@ class Patches:
     Every design therefore sees the same batches (common random numbers), and a resumed training
     needs no generator state. Each patch comes from an image drawn uniformly, whatever its size,
     because the variety of patches depends on the number of photographs more than on that of
-    pixels. The LQ patch is cut from the LQ image of the whole photograph; both are flipped and
-    rotated alike. Noise is drawn anew for each batch, with the task's fixed σ (the authors' code
-    draws σ as well).
+    pixels. The LQ patch is cut from the LQ image of the whole photograph. With ``augment``, both
+    are flipped and rotated alike, by one of the 8 symmetries of the square. Noise is drawn anew
+    for each batch, with the task's fixed σ (the authors' code draws σ as well); the LQ images of
+    pairs have their own.
 
     ``patch`` is the side of the HQ patch in pixels, reduced to a multiple of the scale.
 
     Raises:
-        UserError: an image is smaller than the patch.
+        UserError: an image is smaller than the patch; a pair does not fit the task.
     """
 
-    def __init__(self, images: ImageSet, task: Task, patch: int, batch: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: ImageSet,
+        task: Task,
+        patch: int,
+        batch: int,
+        seed: int,
+        augment: bool = True,
+    ) -> None:
         self.images, self.task, self.batch, self.seed = images, task, batch, seed
+        self.augment = augment
         self.patch = patch // task.scale * task.scale
         if self.patch == 0:
             raise UserError(f"patch {patch} is below the scale {task.scale}; give a larger patch")
@@ -51,13 +61,15 @@ class Patches:
                     f"{name} has {width}×{height} pixels, fewer than the patch of {self.patch}: "
                     "choose a smaller patch or take the image out"
                 )
+        check_sizes(images, task)
         self.hq, self.lq = hq_images(images, task), lq_images(images, task)
         side = self.patch // task.scale
         # The number of positions of an LQ patch in each image, vertically and horizontally.
         self._places = np.array([np.subtract(lq.shape[:2], side - 1) for lq in self.lq])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Patches, (self.images, self.task, self.patch, self.batch, self.seed)
+        fields = (self.images, self.task, self.patch, self.batch, self.seed, self.augment)
+        return Patches, fields
 
     def batch_at(self, iteration: int) -> tuple[Tensor, Tensor]:
         """LQ and HQ of batch ``iteration``: float32, N×C×H×W, in 0..1 before noise is added."""
@@ -67,6 +79,8 @@ class Patches:
         corners = (draw[:, 1:3] * self._places[chosen]).astype(np.int64)
         turns = (draw[:, 3] * 4).astype(np.int64)
         flips = draw[:, 4] < 0.5
+        if not self.augment:
+            turns, flips = np.zeros_like(turns), np.zeros_like(flips)
 
         scale, patch, channels = self.task.scale, self.patch, self.task.channels
         side = patch // scale
@@ -79,7 +93,7 @@ class Patches:
             lq[i] = _turned(low, int(turns[i]), bool(flips[i]))
             hq[i] = _turned(high, int(turns[i]), bool(flips[i]))
         seen = _to_tensor(lq)
-        if self.task.degradation == "noise":
+        if self.task.degradation == "noise" and self.images.lq is None:
             # A stream 2^128 draws ahead, so that the draws above do not depend on the task.
             noise = np.random.Generator(stream.jumped()).standard_normal(seen.shape, np.float32)
             seen.add_(torch.from_numpy(noise), alpha=self.task.level / 255)
@@ -117,8 +131,10 @@ def hq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
 def lq_images(images: ImageSet, task: Task) -> tuple[Pixels, ...]:
     """The images that LQ patches are cut from: the cached LQ version of each whole image, h×w×C.
 
-    For ``noise`` they are the HQ images: each batch adds its own noise.
+    For ``noise`` they are the HQ images: each batch adds its own noise. Pairs have LQ images.
     """
+    if images.lq is not None:
+        return hq_images(images.lq, task)
     hq, scale = hq_images(images, task), task.scale
     if task.degradation == "noise":
         return hq
@@ -167,16 +183,37 @@ def _write(pack: Pack, images: Iterable[Pixels]) -> None:
         finish(file, temporary, pack.path)
 
 
+def check_sizes(images: ImageSet, task: Task) -> None:
+    """Raises UserError for a pair whose sizes do not fit the task's scale.
+
+    HQ may have the rows and columns that fill no LQ pixel (:func:`crop_to_multiple`).
+    """
+    given = images.lq
+    if given is None:
+        return
+    for name, hq, lq in zip(images.names, images.images, given.images, strict=True):
+        (height, width), (low, narrow) = hq.shape[:2], lq.shape[:2]
+        if (height // task.scale, width // task.scale) != (low, narrow):
+            raise UserError(
+                f"{name} has {width}×{height} pixels and its LQ image {narrow}×{low}: for "
+                f"{task.name} HQ must be {task.scale} times as large as LQ; name the task of "
+                "their scale, or other folders"
+            )
+
+
 def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Lq, Pixels]]:
     """(LQ, HQ) of the centre crop of each image, (h, w, C) and (H, W, C).
 
-    LQ is made from the crop. Both are uint8; the LQ of ``noise`` is float32 in 0..1. ``side`` is
-    the side of the crop in HQ pixels, at most that of the image, reduced to a multiple of the
-    scale; 0 takes the whole image, cropped to a multiple of the scale.
+    LQ is made from the crop; that of a pair is the same place of its LQ image. Both are uint8;
+    the LQ of ``noise`` is float32 in 0..1. ``side`` is the side of the crop in HQ pixels, at most
+    that of the image, reduced to a multiple of the scale; 0 takes the whole image, cropped to a
+    multiple of the scale.
 
     Raises:
-        UserError: an image is smaller than the scale.
+        UserError: an image is smaller than the scale; a pair does not fit the task.
     """
+    if images.lq is not None:
+        return _given_pairs(images, images.lq, task, side)
     pairs = []
     for name, (image, grey) in zip(images.names, _with_grey(images), strict=True):
         hq = target(task, _centre(image, side) if side else image, grey)
@@ -186,6 +223,24 @@ def validation_pairs(images: ImageSet, task: Task, side: int) -> list[tuple[Lq, 
                 f"{task.scale}; give a larger one"
             )
         pairs.append((degrade(task, hq), hq))
+    return pairs
+
+
+def _given_pairs(
+    images: ImageSet, given: ImageSet, task: Task, side: int
+) -> list[tuple[Lq, Pixels]]:
+    check_sizes(images, task)
+    scale = task.scale
+    if 0 < side < scale:
+        raise UserError(f"a crop of {side} pixels is below the scale {scale}; give a larger one")
+    pairs: list[tuple[Lq, Pixels]] = []
+    for (image, grey), (low, low_grey) in zip(_with_grey(images), _with_grey(given), strict=True):
+        height, width = (min(side // scale or n, n) for n in low.shape[:2])
+        y, x = (low.shape[0] - height) // 2, (low.shape[1] - width) // 2
+        lq = low[y : y + height, x : x + width]
+        top, left = y * scale, x * scale
+        hq = image[top : top + height * scale, left : left + width * scale]
+        pairs.append((lq if task.channels == 3 else luma(lq, low_grey), target(task, hq, grey)))
     return pairs
 
 

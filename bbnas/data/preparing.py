@@ -1,4 +1,4 @@
-"""Preparing: the cached form of a folder's images, made before a training needs it."""
+"""Preparing: the cached form of images, made before a training needs it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bbnas.data.datasets import Dataset, load_dataset
 from bbnas.data.folders import find_files
-from bbnas.data.pack import cache_folder, file_behind, watched
+from bbnas.data.images import ImageSet
+from bbnas.data.pack import Pixels, cache_folder, file_behind, watched
 from bbnas.data.sets import DataProgress, OnProgress
 from bbnas.errors import UserError
 from bbnas.tasks import Task
@@ -31,13 +32,13 @@ class Prepared:
 def prepare(
     path: str | Path, task: Task | None = None, on_progress: OnProgress | None = None
 ) -> Prepared:
-    """Decode a folder's images and generate their LQ images for ``task``, as training does.
+    """Decode the images of ``load_dataset(path)`` and generate their LQ images for ``task``.
 
     They are written to the cache folder ($BBNAS_CACHE), each file whole or not at all. Every
     process maps the same files, so memory holds them once. Cached images are left as they are.
 
     Raises:
-        UserError: no such folder, too few usable images, or the cache cannot be written.
+        UserError: no such images, too few usable images, or the cache cannot be written.
     """
     start, made = time.monotonic(), 0
     done, total, what = 0, 0, ""
@@ -53,6 +54,7 @@ def prepare(
         total = len(find_files(Path(path))[0]) if Path(path).is_dir() else 0
         dataset = load_dataset(path)
         images = list(dataset.train.images) + list(dataset.validation.images)
+        images += [lq for side in (dataset.train, dataset.validation) for lq in _given(side)]
         # Without a pack nothing is cached, and the error below follows.
         if task is not None and dataset.train.pack is not None:
             from bbnas.data.patches import hq_images, lq_images  # they need torch
@@ -71,3 +73,7 @@ def prepare(
     files = tuple(sorted({file for file in behind if file is not None}))
     size = sum(file.stat().st_size for file in files)
     return Prepared(dataset, files, size, made, time.monotonic() - start)
+
+
+def _given(images: ImageSet) -> tuple[Pixels, ...]:
+    return images.lq.images if images.lq is not None else ()

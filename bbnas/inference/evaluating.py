@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from bbnas.data import ImageSet, find_benchmark
+from bbnas.data.pairs import split_pair
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
 from bbnas.errors import UserError, unknown, why
 from bbnas.files import disk_message, write_atomically
@@ -28,6 +29,7 @@ from bbnas.inference.scoring import BASELINES, Score, score, score_baseline
 from bbnas.inference.tensors import read_tensors, weights_of
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import PRESETS, load_design, preset_name
+from bbnas.protocol import Protocol
 from bbnas.tasks import Task, get_task
 from bbnas.text import from_json
 
@@ -215,10 +217,10 @@ def evaluate_checkpoint(
     """The rows of :func:`bbnas.inference.score` for each benchmark, by its name.
 
     ``checkpoint``, ``task`` and ``weights`` are those of :func:`load_subject`. A benchmark is a
-    name such as ``Set5``, found below ``data_root`` or $BBNAS_DATA, or any folder of HQ images;
-    ``all`` names those of the task's benchmarks that are found. ``save_images`` is a folder for
-    the restored images, PNG in a subfolder per benchmark. ``on_benchmark`` is called with each
-    benchmark's name and rows as soon as they are known.
+    name such as ``Set5``, found below ``data_root`` or $BBNAS_DATA, any folder of HQ images, or
+    ``LQ_DIR:HQ_DIR``; ``all`` names those of the task's benchmarks that are found. ``save_images``
+    is a folder for the restored images, PNG in a subfolder per benchmark. ``on_benchmark`` is
+    called with each benchmark's name and rows as soon as they are known.
 
     The means of a checkpoint are also written beside it (:func:`write_scores`).
 
@@ -278,7 +280,10 @@ def _named(
 
 
 def _title(benchmark: str | Path) -> str:
-    """``Set5`` of ``set5``, ``data/Set5`` and ``data/Set5/HR``."""
+    """``Set5`` of ``set5``, ``data/Set5`` and ``data/Set5/HR``; ``LR-Set5`` of ``LR:Set5``."""
+    pair = split_pair(str(benchmark))
+    if pair is not None:
+        return "-".join(Path(folder).name for folder in pair)
     path = Path(benchmark)
     if path.is_dir():
         path = path.resolve()
@@ -292,7 +297,8 @@ def _keep_off(
 ) -> None:
     """Raises UserError where restored images would be written among the HQ images."""
     roots = data_roots(data_root)
-    places = [Path(n) if Path(n).is_dir() else find_set(str(n), roots) for n in named]
+    each = [folder for name in named for folder in split_pair(str(name)) or (name,)]
+    places = [Path(n) if Path(n).is_dir() else find_set(str(n), roots) for n in each]
     for folder in folders:
         for place in places:
             if place is not None and folder.resolve().is_relative_to(place.resolve()):
@@ -365,6 +371,9 @@ def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, 
             return {}
         before = from_json(path.read_bytes())
         benchmarks = before.pop("benchmarks")
+        # A file of an earlier version lacks the fields that protocols have got since.
+        own = Protocol.model_validate(before["protocol"])
+        before["protocol"] = own.model_dump(mode="json")
     except (OSError, ValueError, AttributeError, KeyError, TypeError):
         return {}  # no such file, or a damaged one
     return dict(benchmarks) if before == header and isinstance(benchmarks, dict) else {}

@@ -22,7 +22,7 @@ from bbnas.data import (
 )
 from bbnas.errors import UserError, unknown
 from bbnas.inference.device import resolve_device
-from bbnas.metrics import Planes, psnr, ssim, to_y
+from bbnas.metrics import Planes, psnr, quantize, ssim, to_y
 from bbnas.networks import RestorationNetwork
 from bbnas.tasks import Task
 from bbnas.tiling import Restorer, restore_tiled
@@ -130,6 +130,16 @@ def skip(task: Task) -> Callable[[Tensor], Tensor]:
     return partial(F.interpolate, scale_factor=task.scale, mode="bilinear", align_corners=False)
 
 
+def bicubic(task: Task) -> Callable[[Tensor], Tensor]:
+    """Bicubic interpolation of an LQ tensor (1, C, h, w), as MATLAB's ``imresize``."""
+
+    def enlarged(lq: Tensor) -> Tensor:
+        image = bicubic_upscale(quantize(lq[0]), task.scale)
+        return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
+
+    return enlarged
+
+
 def skip_psnr(task: Task, images: ImageSet, side: int = 0) -> float:
     """PSNR (dB) of the global skip alone: the score of a network that has learned nothing."""
     return score(skip(task), task, images, "cpu", side, reach=1)[-1].psnr
@@ -142,7 +152,7 @@ def score_baseline(
 
     ``identity`` is the LQ image itself, rounded to 8 bits as any output. ``bicubic`` is scored as
     the published rows are, on the interpolated Y (:func:`bbnas.data.bicubic_on_y`); ``keep`` gets
-    the bicubic interpolation of the 8-bit LQ image in colour.
+    the bicubic interpolation of the 8-bit LQ image in colour. Of pairs, that is scored.
 
     Raises:
         UserError: no such baseline, or not one of this task.
@@ -154,6 +164,8 @@ def score_baseline(
         raise UserError(f"{name} is no baseline of {task.name}: use {fitting}")
     if name == "identity":
         return score(skip(task), task, images, "cpu", reach=0, keep=keep)
+    if images.lq is not None:
+        return score(bicubic(task), task, images, "cpu", keep=keep)
     rows = []
     for index, (image, grey) in enumerate(zip(images.images, images.grey, strict=True)):
         restored, true = bicubic_on_y(image, task.scale, grey)

@@ -49,9 +49,10 @@ def report(
 
     The recommended design is trained again by the study's protocol, which takes seconds: with
     ``repeats`` other seeds, to measure the noise between seeds, and for ``pictures``, to show what
-    it restores. Both need the study's images: ``data`` is a Dataset or a folder, None the embedded
-    photographs. With ``latency``, every candidate without a latency is measured in that setting
-    (or in the study's own, if it has one). ``csv`` is a file for the table of all candidates.
+    it restores. Both need the study's images: ``data`` is a Dataset, or what
+    :func:`bbnas.load_dataset` takes; None is the embedded photographs that the study was made
+    with. With ``latency``, every candidate without a latency is measured in that setting (or in
+    the study's own, if it has one). ``csv`` is a file for the table of all candidates.
     ``inline`` puts plotly.js into the page, which is otherwise written beside it.
     ``on_message`` receives remarks and progress, one line each.
 
@@ -108,16 +109,18 @@ def _trained_again(
     say: Say,
 ) -> tuple[list[Evaluation], Pictures | None]:
     """The recommended design under other seeds, and what it restores; nothing on other images."""
-    from bbnas.data import load_dataset
+    from bbnas.data import embedded_name, load_dataset
     from bbnas.runs.pictures import restored_crops
     from bbnas.runs.repeats import measure_repeats
     from bbnas.runs.train_all import study_evaluator
 
+    if data is None:
+        data = embedded_name(study.config.data)
     dataset = load_dataset(data) if data is None or isinstance(data, str | Path) else data
     if dataset.fingerprint != study.config.data:
         say(
             f"no restored crops and no seed noise: the study was made with "
-            f"{study.config.data_description}; name its folder by --data (data= in Python)"
+            f"{study.config.data_description}; name them by --data (data= in Python)"
         )
         return [], None
     design = chosen.candidate.evaluation.design

@@ -125,6 +125,12 @@ def _floor(study: Study) -> str:
     return f"{known}, by {task.skip}, which costs nothing"
 
 
+AUGMENTATION = {
+    "dihedral": "flips and rotations by quarter turns, the 8 symmetries of the square",
+    "none": "none",
+}
+
+
 def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
     """All settings of a protocol: (name, value)."""
     whole = Design(width=64, depth=task.backbone.depth)
@@ -142,6 +148,7 @@ def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
         ),
         ("iterations", f"{protocol.iterations:,}"),
         ("batch", f"{protocol.batch} patches of {protocol.patch}×{protocol.patch} HQ pixels"),
+        ("augmentation", AUGMENTATION[protocol.augment]),
         (
             "loss and optimiser",
             f"L1, Adam with betas {protocol.betas[0]:g}, {protocol.betas[1]:g}",

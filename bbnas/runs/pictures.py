@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bbnas.data import bicubic_upscale, validation_pairs
+from bbnas.data import validation_pairs
 from bbnas.design import Design
 from bbnas.inference.device import resolve_device
-from bbnas.inference.scoring import compared, score, skip
-from bbnas.metrics import psnr, quantize
+from bbnas.inference.scoring import bicubic, compared, score, skip
+from bbnas.metrics import psnr
 from bbnas.tasks import Task, get_task
 from bbnas.threads import torch_threads
 from bbnas.training.loop import Diverged, Training
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from bbnas.data import Dataset
     from bbnas.networks import RestorationNetwork
@@ -100,7 +99,7 @@ def restored_crops(
         means[name], restored[name] = rows[-1].psnr, images
 
     if task.degradation == "bicubic":
-        run(BICUBIC, partial(_bicubic, scale=task.scale))
+        run(BICUBIC, bicubic(task))
     else:
         run(DEGRADED, skip(task))
     missing = []
@@ -120,11 +119,6 @@ def restored_crops(
     return Pictures(
         candidate.number, tuple(crops), means, ". ".join([note.rstrip("."), *missing]) + "."
     )
-
-
-def _bicubic(lq: Tensor, scale: int) -> Tensor:
-    image = bicubic_upscale(quantize(lq[0]), scale)
-    return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
 
 
 def _trained(

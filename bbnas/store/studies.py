@@ -61,8 +61,8 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         # The descriptions may well be the same: it is the pixels that differ.
         yield (
             "data",
-            f"{old.data_description} ({old.data[:12]})",
-            f"{new.data_description} ({new.data[:12]})",
+            _data(old),
+            _data(new),
         )
     if old.latency is not None and new.latency is not None:
         yield from _differences("latency", asdict(old.latency), asdict(new.latency))
@@ -74,6 +74,14 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
         before, after = getattr(old, field.name), getattr(new, field.name)
         if field.name not in compared and before != after:
             yield field.name, before, after
+
+
+def _data(config: StudyConfig) -> str:
+    from bbnas.data import embedded_name  # it decodes images
+
+    name = embedded_name(config.data)
+    what = config.data_description if name is None else f"--data {name}"
+    return f"{what} ({config.data[:12]})"
 
 
 def _differences(

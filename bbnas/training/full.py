@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch.utils.tensorboard import SummaryWriter
 
-from bbnas.data import load_dataset
+from bbnas.data import embedded_name, load_dataset
 from bbnas.environment import environment
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
@@ -62,7 +62,7 @@ def train(
 
     The folder holds ``recipe.yaml`` as trained, ``last.safetensors`` (weights and Adam's
     moments), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
-    TensorBoard. ``data`` replaces the recipe's folder of images. ``iterations`` shortens the
+    TensorBoard. ``data`` replaces the recipe's images. ``iterations`` shortens the
     schedule in proportion. A checkpoint is written at each validation and every
     ``checkpoint_seconds`` seconds. ``device`` is as for
     :func:`bbnas.inference.device.resolve_device`: ``auto`` is CUDA where there is a GPU.
@@ -139,9 +139,10 @@ def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: D
             "resume with its own recipe.yaml, or name another folder"
         )
     if before.data != dataset.fingerprint:
+        name = embedded_name(before.data)
         raise UserError(
             f"{folder} was trained on other images than {dataset.description}: "
-            "name the same --data, or another folder"
+            f"name {f'--data {name}' if name else 'the same --data'}, or another folder"
         )
 
 

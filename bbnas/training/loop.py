@@ -111,9 +111,17 @@ class Training:
         """The training of ``protocol.trained(design)`` on ``dataset``, at iteration 0.
 
         Raises:
-            UserError: the device is not there; an image is smaller than the protocol's patch.
+            UserError: the device is not there; an image is smaller than the protocol's patch; a
+                pair does not fit the task.
         """
-        patches = Patches(dataset.train, task, protocol.patch, protocol.batch, protocol.seed)
+        patches = Patches(
+            dataset.train,
+            task,
+            protocol.patch,
+            protocol.batch,
+            protocol.seed,
+            augment=protocol.augment == "dihedral",
+        )
         return cls(initialise(design, task, protocol), patches.batch_at, protocol, device)
 
     def state(self) -> dict[str, Tensor]:

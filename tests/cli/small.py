@@ -36,4 +36,6 @@ SEARCH = (
     "1",
     "--name",
     "first",
+    "--data",
+    "skimage",  # on which 150 iterations beat interpolation
 )

@@ -17,7 +17,7 @@ def test_report_and_csv(at_home, tmp_path) -> None:
     assert str(html) in out
     text = html.read_text()
     assert text.lstrip().lower().startswith("<!doctype html>")
-    assert "data:image/png;base64," in text  # the restored crops
+    assert "data:image/png;base64," in text  # the restored crops, of the study's own data
     rows = csv.read_text().splitlines()
     assert len(rows) == 1 + json.loads(at_home(*SEARCH, "--budget", "1", "--json")[1])["evaluated"]
 

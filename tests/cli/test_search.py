@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from tests.cli.small import PROTOCOL, SEARCH, SPACE
 
@@ -111,3 +113,34 @@ def test_an_interrupted_search_resumes(tmp_path) -> None:
     again = [*command[:-1], str(done + 1), "--json"]
     found = json.loads(subprocess.check_output(again, cwd=tmp_path, env=environ, timeout=60))
     assert found["evaluated"] == done + 1
+
+
+def test_a_study_of_the_earlier_default_goes_on_by_its_name(at_home) -> None:
+    other = ("--name", "earlier", "--budget", "2", "--quiet")
+    assert at_home(*SEARCH, *other)[0] == 0
+    command = SEARCH[: SEARCH.index("--data")]
+    code, _, err = at_home(*command, *other)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--data skimage" in err
+    assert "--data cc0" in err
+    assert at_home(*SEARCH, *other)[0] == 0
+
+
+def test_a_search_on_pairs_names_them_and_keeps_them_apart(at_home, tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        for folder, side in (("LR", 32), ("HR", 128)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            pixels = rng.integers(0, 256, (side, side + side // 4, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    pair = f"{tmp_path / 'LR'}:{tmp_path / 'HR'}"
+    paired = ("--name", "paired", "--budget", "2", "--quiet")
+    assert at_home(*SEARCH, *paired, "--data", pair)[0] == 0
+    code, _, err = at_home(*SEARCH, *paired, "--data", str(tmp_path / "HR"))
+    assert code == 2
+    assert "3 pairs of images from HR: 2 to train on, 1 held out" in err
+    shown = json.loads(at_home("studies", "show", "paired", "--json")[1])
+    assert "3 pairs of images" in json.dumps(shown, ensure_ascii=False)
+    code, _, err = at_home(*SEARCH, "--task", "sr2", "--name", "p2", "--quiet", "--data", pair)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "for sr2 HQ must be 2 times as large as LQ" in err

@@ -77,6 +77,22 @@ def test_every_patch_is_a_symmetry_of_crops_at_one_place(name: str, images: Imag
     assert len(found) == 4
 
 
+def test_without_augmentation_patches_lie_as_in_the_image() -> None:
+    places = placed(2)
+    patches = Patches(places, get_task("sr2"), 8, 40, 3, augment=False)
+    turned = Patches(places, get_task("sr2"), 8, 40, 3)
+    (lq, hq), (_, other) = (p.batch_at(1) for p in (patches, turned))
+    for low, high in zip(as_pixels(lq), as_pixels(hq), strict=True):
+        y, x = high[0, 0, :2].astype(int) // 5
+        assert np.array_equal(high, places.images[0][2 * y : 2 * y + 8, 2 * x : 2 * x + 8])
+        assert low.shape == (4, 4, 3)
+    # The places are the same with and without.
+    assert torch.equal(hq.flatten(2).amin(2), other.flatten(2).amin(2))
+    assert not torch.equal(hq, other)
+    sent = pickle.loads(pickle.dumps(patches))  # noqa: S301
+    assert torch.equal(sent.batch_at(1)[1], hq)
+
+
 @pytest.mark.parametrize("sigma", [15, 25, 50])
 def test_noise_is_drawn_anew_for_each_batch(sigma: int, images: ImageSet) -> None:
     task = get_task(f"denoise{sigma}")

@@ -68,6 +68,40 @@ def test_the_scores_of_a_checkpoint(checkpoint: Path, sets: Path) -> None:
         evaluate_checkpoint(checkpoint, ["set5", sets / "Set5"], data_root=sets)
 
 
+def test_a_benchmark_of_pairs_has_a_title_of_its_own(
+    checkpoint: Path, sets: Path, tmp_path: Path
+) -> None:
+    low = tmp_path / "low"
+    low.mkdir()
+    for path in (sets / "Set5").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))[::2, ::2]).save(low / path.name)
+    pair = f"{low}:{sets / 'Set5'}"
+    out = tmp_path / "out"
+    found = evaluate_checkpoint(checkpoint, pair, device="cpu", save_images=out)
+    ((title, rows),) = found.items()
+    assert title == "low-Set5"  # not the published set
+    assert len(rows) == 3
+    whole = evaluate_checkpoint(checkpoint, sets / "Set5", device="cpu")["Set5"]
+    assert rows[-1].psnr < whole[-1].psnr - 3  # restored from negatives
+    assert len(list((out / title).glob("*.png"))) == 2
+    for place in (low, sets / "Set5"):
+        with pytest.raises(UserError, match="holds the benchmark itself"):
+            evaluate_checkpoint(checkpoint, pair, device="cpu", save_images=place)
+
+
+def test_scores_of_a_protocol_without_augmentation_stay(
+    checkpoint: Path, sets: Path, recipe: Recipe
+) -> None:
+    """A file of scores of version 0.1 names no augmentation; it was this one."""
+    file = checkpoint.with_name("best.scores.json")
+    evaluate_checkpoint(checkpoint, "Set5", device="cpu", data_root=sets)
+    content = json.loads(file.read_text())
+    assert content["protocol"].pop("augment") == "dihedral"
+    file.write_text(json.dumps(content))
+    evaluate_checkpoint(checkpoint, "Set14", device="cpu", data_root=sets)
+    assert json.loads(file.read_text())["benchmarks"].keys() == {"Set5", "Set14"}
+
+
 def evaluated_network(checkpoint: Path):  # type: ignore[no-untyped-def]
     from bbnas.inference import load_checkpoint
 

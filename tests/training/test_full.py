@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from bbnas.data import load_dataset
 from bbnas.errors import UserError
 from bbnas.inference import load_checkpoint
 from bbnas.recipe import Recipe
@@ -165,6 +168,35 @@ def test_a_run_is_resumed_with_its_own_recipe_and_images(
         train(recipe, folder, iterations=8, resume=True, device="cpu")
     with pytest.raises(UserError, match="trained on other images"):
         train(recipe.model_copy(update={"data": None}), folder, resume=True, device="cpu")
+
+
+def test_a_run_on_the_earlier_photographs_is_resumed_by_their_name(
+    recipe: Recipe, tmp_path: Path
+) -> None:
+    earlier = recipe.model_copy(update={"data": "skimage"})
+    train(earlier, tmp_path / "run", iterations=2, device="cpu")
+    with pytest.raises(UserError, match="name --data skimage, or"):
+        train(recipe.model_copy(update={"data": None}), tmp_path / "run", resume=True)
+    assert train(recipe, tmp_path / "run", "skimage", resume=True, device="cpu").iteration == 2
+
+
+def test_a_run_on_pairs(recipe: Recipe, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("a", "b", "c"):
+        for folder, side in (("lq", 50), ("hq", 100)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            pixels = rng.integers(0, 256, (side, side, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / folder / f"{name}.png")
+    pair = f"{tmp_path / 'lq'}:{tmp_path / 'hq'}"
+    info = train(recipe, tmp_path / "run", pair, iterations=4, device="cpu")
+    assert info.recipe.data == pair
+    assert info.data == load_dataset(pair).fingerprint
+    assert Recipe.from_yaml(tmp_path / "run" / "recipe.yaml").data == pair
+    # Trained on the LQ files, and not on LQ images made of HQ.
+    plain = train(recipe, tmp_path / "plain", tmp_path / "hq", iterations=4, device="cpu")
+    assert plain.psnr != info.psnr
+    with pytest.raises(UserError, match="for sr4 HQ must be 4 times"):
+        train(recipe.model_copy(update={"task": "sr4"}), tmp_path / "other", pair, iterations=4)
 
 
 def test_divergence_is_told_and_keeps_the_last_checkpoint(recipe: Recipe, tmp_path: Path) -> None:
