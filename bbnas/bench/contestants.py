@@ -15,7 +15,6 @@ layout that they have inside a network.
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from bbnas.engine.native import counting
 from bbnas.engine.program import Array, Kind, Op, Program, Tensor
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, kernels
+from bbnas.processes import SPAWN, end_with_parent, sheltered
 from bbnas.tasks import get_task
 
 UNITS = 8  # units of the long chain, beyond the one of the short chain
@@ -72,14 +72,12 @@ class ContestantProcess:
     """A process that is ready for its turns, or the reason why it is not (``missing``)."""
 
     def __init__(self, assignment: Assignment) -> None:
-        import multiprocessing
-
         self.assignment = assignment
         self.kernels, self.missing = "", ""
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, assignment), daemon=True)
-        self._process.start()
+        self._pipe, theirs = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=_serve, args=(theirs, assignment), daemon=True)
+        with sheltered():
+            self._process.start()
         theirs.close()
 
     def wait(self) -> None:
@@ -90,18 +88,18 @@ class ContestantProcess:
         """The seconds of one run by the contestant's clock, and in wall time."""
         # Idle threads of the contestant before spin for a while: wait until they have stopped.
         time.sleep(0.02)
-        self._pipe.send(True)
-        processor, wall = self._receive()
+        processor, wall = self._receive(asked=True)
         return (processor if len(self.assignment.cpus) == 1 else wall), wall
 
     def end(self) -> None:
+        self._process.kill()
+        self._process.join()
         self._pipe.close()
-        self._process.join(1)
-        if self._process.is_alive():
-            self._process.kill()
 
-    def _receive(self) -> Any:
+    def _receive(self, asked: bool = False) -> Any:
         try:
+            if asked:
+                self._pipe.send(True)
             return self._pipe.recv()
         except (EOFError, ConnectionError) as error:
             contestant, case = self.assignment.contestant, self.assignment.case
@@ -117,7 +115,7 @@ _Turn = Callable[[], tuple[float, float]]
 
 def _serve(pipe: Any, assignment: Assignment) -> None:
     """The process's main: sends (kernels, reason why it cannot run), then seconds of each turn."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
+    end_with_parent()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, assignment.cpus)
     os.environ["OMP_NUM_THREADS"] = str(len(assignment.cpus))

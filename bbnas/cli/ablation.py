@@ -151,7 +151,7 @@ def run(
         str(resolve_device(device)),
     )
     store = open_store(storage, ABLATIONS, create=True)
-    with trainings_progress(quiet) as on_done:
+    with trainings_progress(quiet, store) as on_done:
         measured = run_ablation(ablation, evaluator, store, workers=workers, on_done=on_done)
     found = ablation_report(measured, evaluator.skip_psnr)
     html, markdown = write_ablation(found, output or "reports", inline=inline, pictures=png)

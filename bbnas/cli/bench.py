@@ -10,6 +10,7 @@ import click
 from bbnas.cli import options
 from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
 from bbnas.cli.console import Names, print_json, print_table
+from bbnas.signals import keeps
 from bbnas.text import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +45,7 @@ def bench_train(rounds: int, as_json: bool) -> None:
     """
     from bbnas.bench.training import bench_training
 
+    keeps("nothing is kept")
     measured = bench_training(rounds)
     rows, steps = measured.units, measured.steps
     if as_json:
@@ -91,6 +93,8 @@ def bench_engine(
     """
     from bbnas.bench.engine import CASES, tables, write_page
     from bbnas.bench.engine import bench_engine as measure
+
+    keeps("nothing is kept")
 
     def say(case: str) -> None:
         if not quiet:

@@ -200,11 +200,12 @@ def bench_tabulate(
         "date": datetime.now(UTC).date().isoformat(),
         "command": shlex.join(["bbnas", *sys.argv[1:]]),
     }
-    with trainings_progress(quiet) as on_done:
+    store = open_store(storage, TABLE, create=True)
+    with trainings_progress(quiet, store) as on_done:
         made = tabulate(
             chosen_space,
             evaluator,
-            open_store(storage, TABLE, create=True),
+            store,
             workers=workers,
             about=about,
             on_done=on_done,

@@ -71,7 +71,7 @@ def benefit(
             evaluator = study_evaluator(config, images, place)
             store = open_store(storage, opened.storage)
             requests = benefit_requests(evaluator.task, config.protocol, config.space)
-            with trainings_progress(quiet) as on_done:
+            with trainings_progress(quiet, store) as on_done:
                 train_all(
                     requests, evaluator, store, study=config.name, workers=workers, on_done=on_done
                 )
@@ -83,7 +83,7 @@ def benefit(
         )
         by = evaluator.protocol
         title = f"{chosen.title}, {by.name} protocol, {evaluator.data_description}"
-        with trainings_progress(quiet) as on_done:
+        with trainings_progress(quiet, None) as on_done:
             evaluations = train_all(
                 benefit_requests(chosen, by), evaluator, None, workers=workers, on_done=on_done
             )

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
+import io
+import json
 import math
 import os
 import re
+import select
+import signal
 import sys
 import textwrap
 import traceback
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bbnas import signals
 from bbnas.errors import UserError
 from bbnas.text import to_json
 
@@ -162,7 +170,16 @@ def _cell(value: Any) -> str:
 
 def print_json(content: Mapping[str, Any]) -> None:
     """One JSON object on standard output; NaN and infinities are null."""
-    click.echo(to_json(content, indent=2))
+    click.echo(json_as_encoded(to_json(content, indent=2)))
+
+
+def json_as_encoded(text: str) -> str:
+    """JSON whose signs are escaped where standard output cannot encode them."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return re.sub(r"[^\x00-\x7f]", lambda sign: json.dumps(sign[0])[1:-1], text)
+    return text
 
 
 def load_images(data: str | None) -> Dataset:
@@ -183,45 +200,111 @@ def tell_skipped(skipped: Sequence[tuple[str, str]], where: str = "") -> None:
     click.echo(f"left out {len(skipped)}{where}: {files}", err=True)
 
 
+def encode_anything() -> None:
+    """Let standard output and error take any text, whatever their encoding, or nowhere to go.
+
+    Where a sign cannot be encoded, a plain one takes its place. The bytes of a file's name that
+    are no text are written as they are.
+    """
+    # Under another name: click writes UTF-8 where it finds ASCII.
+    codecs.register(lambda name: _ASCII if name == _ASCII.name else None)
+    codecs.register_error("bbnas", _plain_signs)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 - closed by >&-
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding=_ASCII.name if ascii_only else None, errors="bbnas")
+
+
+_plain = codecs.lookup("ascii")
+_ASCII = codecs.CodecInfo(
+    _plain.encode,
+    _plain.decode,
+    _plain.streamreader,
+    _plain.streamwriter,
+    _plain.incrementalencoder,
+    _plain.incrementaldecoder,
+    name="bbnas_ascii",
+)
+_SIGNS = {
+    "–": "-", "—": "-", "−": "-", "─": "-", "×": "x", "·": "*", "⊛": "*", "÷": "/", "±": "+/-",
+    "≥": ">=", "≤": "<=", "≈": "~", "→": "->", "←": "<-", "↓": "v", "↑": "^", "↕": "|", "★": "*",
+    "▸": ">", "▾": "v", "∞": "inf", "√": "sqrt ", "§": "section ", "µ": "u",
+    "“": '"', "”": '"', "‘": "'", "’": "'",
+}  # fmt: skip
+
+
+def _plain_signs(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name
+        return bytes([ord(sign) - 0xDC00]), error.start + 1
+    simple = unicodedata.normalize("NFKD", sign).encode("ascii", "ignore").decode()
+    words = unicodedata.name(sign, "").split()
+    greek = words[-1].lower() if "GREEK" in words else ""
+    return _SIGNS.get(sign) or simple or greek or "?", error.start + 1
+
+
 def guarded(run: Callable[[], Any], debug: bool) -> int:
     """The exit code of ``run``: every failure is one line on standard error.
 
-    2 is the user's to mend, 1 is a fault of bbnas, 130 an interruption. With ``debug`` faults
-    and bad input show their traceback as well.
+    2 is the user's to mend, 1 is a fault of bbnas. 130 is an interruption, 143 one by SIGTERM
+    (:mod:`bbnas.signals`). 141 is an output whose reader has gone, as after ``| head``: git and
+    the core utilities are then ended by SIGPIPE, which a shell tells as 128 + 13. With ``debug``
+    faults and bad input show their traceback as well.
     """
+    signals.keeps("")
     try:
         result = run()
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
-    except click.exceptions.NoArgsIsHelpError as error:
+    except BaseException as error:  # the last resort, shown in full with --debug
+        # A library may have turned the interruption into an error of its own.
+        if signals.received() or isinstance(error, KeyboardInterrupt | click.Abort):
+            signals.tell()
+            return 128 + (signals.received() or signal.SIGINT)
+        if isinstance(error, BrokenPipeError | SystemExit) and _reader_gone():
+            # What Python still wants to flush at its end goes nowhere.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            for stream in (1, 2):
+                os.dup2(nowhere, stream)
+            return 128 + signal.SIGPIPE
+        if isinstance(error, SystemExit):
+            raise
+        return _failure(error, debug)
+
+
+def _reader_gone() -> bool:
+    """Whether standard output or error is a pipe that nobody reads."""
+    streams = select.poll()
+    for stream in (1, 2):
+        streams.register(stream, 0)  # errors are told without asking
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in streams.poll(0))
+
+
+def _failure(error: BaseException, debug: bool) -> int:
+    """Print why a command failed; its exit code."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message())
         return 0
-    except click.UsageError as error:
+    code, hint = 2, ""
+    if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "bbnas"
-        text = error.format_message().rstrip(". ")
-        return _fail(f"{text} (see {command} --help)", 2, debug)
-    except (click.ClickException, UserError) as error:
-        text = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        return _fail(text, 2, debug)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
-        return 130
-    except BrokenPipeError:
-        # Whoever read has gone: what Python still wants to flush at exit goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except OSError as error:
-        return _fail(_disk(error), 2, debug)
-    except Exception as error:  # noqa: BLE001 - the last resort, shown in full with --debug
-        reason = " ".join(str(error).split()) or "no message"
-        hint = "" if debug else "; run again with --debug for the traceback"
-        return _fail(f"unexpected {type(error).__name__}: {reason}{hint}", 1, debug)
-
-
-def _fail(text: str, code: int, debug: bool) -> int:
+        text = f"{error.format_message().rstrip('. ')} (see {command} --help)"
+    elif isinstance(error, click.ClickException):
+        text = error.format_message()
+    elif isinstance(error, UserError):
+        text = str(error)
+    elif isinstance(error, OSError):
+        text = _disk(error)
+    else:
+        code, hint = 1, "" if debug else "; run again with --debug for the traceback"
+        text = f"unexpected {type(error).__name__}: {str(error).strip() or 'no message'}"
     if debug:
         traceback.print_exc()
-    click.echo(f"error: {' '.join(text.split())}", err=True)
+    click.echo(f"error: {' '.join(text.split())}{hint}", err=True)
     return code
 
 

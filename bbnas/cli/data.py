@@ -10,6 +10,7 @@ from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
 from bbnas.cli.progress import work_progress
 from bbnas.errors import UserError
+from bbnas.signals import keeps
 from bbnas.text import duration
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def data_check(names: tuple[str, ...], data_root: str | None, quiet: bool, as_js
     from bbnas.data.sets import SETS, check_set, data_roots, get_set
 
     chosen = [get_set(name) for name in names] or list(SETS.values())
+    keeps("nothing is kept")
     with work_progress(quiet) as on_progress:
         results = [check_set(known, data_root, on_progress) for known in chosen]
     if as_json:
@@ -180,6 +182,7 @@ def data_prepare(images: str, task: str | None, quiet: bool, as_json: bool) -> N
     from bbnas.data.preparing import prepare
     from bbnas.environment import taken_on
 
+    keeps("the files that are complete are kept; the same command makes the others")
     with work_progress(quiet) as on_progress:
         done = prepare(images, chosen, on_progress)
     if as_json:
@@ -220,6 +223,7 @@ def data_fetch(name: str, data_root: str | None, quiet: bool, as_json: bool) -> 
     from bbnas.data.sets import get_set
 
     known = get_set(name)
+    keeps("what was downloaded is kept; the same command resumes")
     with work_progress(quiet) as on_progress:
         fetched = fetch(known, data_root, on_progress)
     if as_json:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
-from bbnas.errors import UserError
 from bbnas.files import write_output
+from bbnas.signals import keeps
 
 
 @click.command()
@@ -37,7 +36,7 @@ from bbnas.files import write_output
 @options.csv
 @click.option(
     "--save-images",
-    type=click.Path(),
+    type=options.Output(),
     help="Folder that the restored images are written to as PNG.",
 )
 @options.device
@@ -62,8 +61,6 @@ def evaluate(
     from bbnas.inference.evaluating import load_subject
     from bbnas.tasks import get_task
 
-    if csv_file is not None and not Path(csv_file).parent.is_dir():
-        raise UserError(f"--csv {csv_file}: no such folder; make it, or name another file")
     chosen = None if task is None else get_task(task)
     scored = load_subject(checkpoint, chosen, weights).task
 
@@ -72,6 +69,8 @@ def evaluate(
         title = f"{checkpoint} on {benchmark}, {scored.title}: {scored.metric}"
         print_table(("image", "PSNR (dB)", "SSIM"), lines, title)
 
+    kept = f", but the images that are in {save_images} already" if save_images else ""
+    keeps(f"no score is kept{kept}")
     scores = evaluate_checkpoint(
         checkpoint,
         benchmarks,

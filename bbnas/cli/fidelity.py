@@ -101,11 +101,12 @@ def fidelity(
     evaluator = TrainingEvaluator(
         chosen, proxies[0], load_images(data), str(resolve_device(device))
     )
-    with trainings_progress(quiet) as on_done:
+    store = open_store(storage, FIDELITY, create=True)
+    with trainings_progress(quiet, store) as on_done:
         first, *others = found = measure_fidelity(
             drawn_from,
             evaluator,
-            open_store(storage, FIDELITY, create=True),
+            store,
             others=proxies[1:],
             long=truth,
             designs=designs,

@@ -27,6 +27,7 @@ alone; everything else that a command writes, the same command writes again, and
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,6 +60,20 @@ class Existing(click.Path):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         if not Path(value).exists():
             raise UserError(f"{value}: no such file or folder; check the path")
+        return super().convert(value, param, ctx)
+
+
+class Output(click.Path):
+    """A file or folder that is written, and its parent folders with it. Where they cannot be made
+    is told before anything is computed.
+    """
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        parent = next(folder for folder in Path(value).absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise UserError(f"{value}: {parent} is a file, no folder; name another place")
+        if not os.access(parent, os.W_OK):
+            raise UserError(f"{value}: {parent} may not be written to; name another place")
         return super().convert(value, param, ctx)
 
 
@@ -180,7 +195,7 @@ seed = click.option(
     help="Seed of all random choices: of the designs and of the trainings.",
 )
 csv = click.option(
-    "--csv", "csv_file", type=click.Path(), help="File that the table is written to as CSV."
+    "--csv", "csv_file", type=Output(), help="File that the table is written to as CSV."
 )
 inline = click.option(
     "--inline", is_flag=True, help="Put plotly.js into the HTML page instead of beside it."
@@ -216,7 +231,7 @@ def output(what: str, default: str = "", required: bool = False) -> Callable[[F]
     return click.option(
         "-o",
         "--output",
-        type=click.Path(),
+        type=Output(),
         required=required,
         show_default=default or False,
         help=what,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import print_table
+from bbnas.cli.console import json_as_encoded, print_table
 from bbnas.errors import UserError
 from bbnas.files import write_output
 
@@ -84,7 +84,8 @@ def paper(
     if form is None:
         _print(found)
     elif output is None:
-        click.echo(FORMATS[form](found), nl=False)
+        text = FORMATS[form](found)
+        click.echo(json_as_encoded(text) if form == "json" else text, nl=False)
     else:
         click.echo(f"wrote {write_output(output, FORMATS[form](found))}")
 

@@ -8,6 +8,7 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
+from bbnas.signals import keeps
 
 
 @click.command()
@@ -52,6 +53,7 @@ def profile(
         restored = get_task(task)
         program = program_of(load_design(design, restored), restored)
     where, date = setting(lq, threads), today()
+    keeps("nothing is kept")
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
     if output is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bbnas.signals import keeps
 from bbnas.text import duration, share
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from bbnas.inference import RestoreProgress
     from bbnas.runs.train_all import Trained
     from bbnas.searching.loop import Event
+    from bbnas.store import Store
     from bbnas.training import Progress
 
 # Seconds between two lines where standard error is no terminal: a log of an hour stays readable.
@@ -161,8 +163,14 @@ def _tally(now: Event) -> Iterator[str]:
 
 
 @contextmanager
-def trainings_progress(quiet: bool) -> Iterator[Callable[[Trained], None] | None]:
-    """Shows each Trained of ``train_all`` that is passed to what it yields."""
+def trainings_progress(
+    quiet: bool, store: Store | None
+) -> Iterator[Callable[[Trained], None] | None]:
+    """Shows each Trained of ``train_all`` that is passed to what it yields; ``store`` keeps them,
+    or None.
+    """
+    kept = f"every training that ended is kept in {store}; the same command resumes"
+    keeps("nothing is kept" if store is None else kept)
     if quiet:
         yield None
         return
@@ -251,6 +259,7 @@ def restore_progress(quiet: bool) -> Iterator[Callable[[RestoreProgress], None] 
 @contextmanager
 def simulation_progress(quiet: bool) -> Iterator[Callable[[Trace, int, int, float], None] | None]:
     """Shows each Trace of ``simulate_all`` that is passed to what it yields."""
+    keeps("nothing is kept")
     if quiet:
         yield None
         return

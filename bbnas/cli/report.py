@@ -8,6 +8,7 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import load_images, print_json
+from bbnas.signals import keeps
 
 
 @click.command()
@@ -74,6 +75,8 @@ def report(
         from bbnas.engine.latency import setting as measured_on
 
         setting = measured_on(lq, threads)
+
+    keeps(f"every training that ended is kept in {opened.storage}; the same command resumes")
 
     def say(text: str) -> None:
         if not quiet:

@@ -10,6 +10,7 @@ from bbnas.cli import options
 from bbnas.cli.console import print_json, tell_skipped
 from bbnas.cli.progress import restore_progress
 from bbnas.errors import UserError
+from bbnas.signals import keeps
 
 
 @click.command()
@@ -53,6 +54,8 @@ def restore(
     file = model_file(model)
     if not file.exists():
         raise UserError(f"--model {model}: neither a file nor a model of bbnas models list")
+
+    keeps(f"the images that are in {output} already are kept; the same command does all again")
 
     def show(item: Restored) -> None:
         # By print: click would write across the panel of the progress.

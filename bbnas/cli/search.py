@@ -13,6 +13,7 @@ from bbnas.cli import options
 from bbnas.cli.console import Names, load_images, print_json, print_table
 from bbnas.cli.progress import search_progress
 from bbnas.errors import UserError
+from bbnas.signals import keeps
 from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def search(
     early_stopping: bool | None,
     quiet: bool,
     as_json: bool,
-) -> int:
+) -> None:
     """Search a design space and recommend a design.
 
     Every evaluation is kept as it ends: the same command resumes, whatever ended it.
@@ -167,6 +168,7 @@ def search(
         max_latency=max_latency,
         latency=latency,
     )
+    keeps("every design that was trained is kept; the same command resumes")
     with search_progress(quiet) as on_event:
         result = run_search(
             config,
@@ -178,15 +180,18 @@ def search(
             confirm=confirm,
             on_event=on_event,
         )
+    if result.interrupted:
+        done = f"{result.counts.done} of {plural(budget, 'design')}"
+        keeps(f"{done} are kept in {result.study.storage}; the same command resumes")
+        raise KeyboardInterrupt
     machine = taken_on(workers or available_cores(), "worker")
     if as_json:
         print_json(summary(result.study, result) | {"machine": machine})
     else:
-        _print(result, budget, storage, machine)
-    return 130 if result.interrupted else 0
+        _print(result, storage, machine)
 
 
-def _print(result: SearchResult, budget: int, storage: str | None, machine: str) -> None:
+def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
     from bbnas.reporting.summary import summary as rows_of
 
@@ -225,9 +230,7 @@ def _print(result: SearchResult, budget: int, storage: str | None, machine: str)
     )
     if result.note:
         click.echo(result.note)
-    if result.interrupted:
-        click.echo(f"interrupted at {counts.done} of {budget}: the same command resumes")
-    elif result.complete:
+    if result.complete:
         at = "" if storage is None else f" --storage {shlex.quote(storage)}"
         click.echo(f"next: bbnas report {study.config.name}{at}, or a larger --budget")
 

@@ -9,6 +9,7 @@ import click
 from bbnas.cli import options
 from bbnas.cli.console import print_json
 from bbnas.cli.progress import training_progress
+from bbnas.signals import keeps
 
 
 @click.command()
@@ -49,9 +50,11 @@ def train(
     from bbnas.recipe import Recipe
     from bbnas.tasks import get_task
     from bbnas.training import train as train_recipe
+    from bbnas.training.full import kept
 
     parsed = Recipe.from_yaml(recipe)
     folder = Path(output or Path("runs") / Path(recipe).stem)
+    keeps(lambda: f"{kept(folder)}{'; --resume continues' if folder.exists() else ''}")
     with training_progress(quiet) as on_event:
         info = train_recipe(parsed, folder, data, iterations, resume, device, on_event)
     if as_json:

@@ -25,7 +25,6 @@ following signs differ.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -288,18 +287,18 @@ def _openvino(program: Program) -> tuple[Any, int]:
 
 
 def _write_openvino(program: Program, path: Path) -> Exported:
-    from bbnas.files import write_atomically
+    from bbnas.files import temporary_folder, write_output
 
     model, one_bit = _openvino(program)
     from openvino import save_model  # _openvino has checked that the package is installed
 
-    with tempfile.TemporaryDirectory() as folder:
-        draft = Path(folder) / "model.xml"
+    with temporary_folder() as folder:
+        draft = folder / "model.xml"
         save_model(model, draft, compress_to_fp16=False)
         # The .bin comes first, so that an .xml never lacks its weights.
         contents = {end: draft.with_suffix(end).read_bytes() for end in (".bin", ".xml")}
     for end, content in contents.items():
-        write_atomically(path.with_suffix(end), content)
+        write_output(path.with_suffix(end), content)
     files = {path.with_suffix(end): len(content) for end, content in contents.items()}
     return Exported(files, _binary_layers(program), one_bit)
 
@@ -407,10 +406,10 @@ def to_onnx(program: Program) -> Any:
 
 
 def _write_onnx(program: Program, path: Path) -> Exported:
-    from bbnas.files import write_atomically
+    from bbnas.files import write_output
 
     content = to_onnx(program).SerializeToString()
-    write_atomically(path, content)
+    write_output(path, content)
     return Exported({path: len(content)}, _binary_layers(program), 0)
 
 

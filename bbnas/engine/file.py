@@ -58,14 +58,13 @@ def write_program(program: Program, path: Path) -> int:
     """Write ``program`` in one atomic step; returns the number of bytes written.
 
     Raises:
-        UserError: the engine cannot run the program.
-        OSError: the file cannot be written.
+        UserError: the engine cannot run the program, or the file cannot be written.
     """
-    from bbnas.files import write_atomically
+    from bbnas.files import write_output
 
     check(program)
     content = to_bytes(program)
-    write_atomically(path, content)
+    write_output(path, content)
     return len(content)
 
 

@@ -6,10 +6,9 @@ import io
 import shutil
 import subprocess
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bbnas.errors import UserError
-from bbnas.files import write_output
+from bbnas.files import temporary_folder, write_output
 from bbnas.reporting.html import write_html
 from bbnas.reporting.theme import Spec
 
@@ -31,11 +30,11 @@ def write_picture(path: str | Path, figure: Spec) -> Path:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         raise UserError(f"{path}: pictures need Chromium on the PATH; install it, or go without")
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         page = write_html(
-            Path(folder) / "figure.html", "reporting/picture.html.j2", figures={"picture": figure}
+            folder / "figure.html", "reporting/picture.html.j2", figures={"picture": figure}
         )
-        drawn = Path(folder) / "figure.png"
+        drawn = folder / "figure.png"
         command = [
             browser,
             "--headless",

@@ -14,6 +14,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError, class_of
 from bbnas.evaluation import Costs, Evaluation, Evaluator
 from bbnas.protocol import Protocol as TrainingProtocol
+from bbnas.signals import handlers_kept, raise_if_received
 from bbnas.store.ledger import Job
 from bbnas.tasks import Task
 from bbnas.threads import torch_threads
@@ -135,6 +136,7 @@ class InProcess:
             except UserError:
                 raise
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search
+                raise_if_received()
                 work.failed(job, reason(error))
             else:
                 work.finish(job, found)
@@ -148,7 +150,8 @@ def executor(workers: int, evaluator: Evaluator) -> Executor:
     if workers == 1:
         return InProcess(evaluator)
     _guard_ray()
-    from bbnas.runs.ray_tune import RayTune
+    with handlers_kept():
+        from bbnas.runs.ray_tune import RayTune
 
     return RayTune(workers, evaluator)
 

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import signal
 import sys
-import tempfile
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,9 @@ from ray.tune.search import Searcher
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
+from bbnas.files import SHORT, temporary_folder
 from bbnas.runs.executors import Work, evaluated, reason
+from bbnas.signals import delayed, end_processes, handlers_kept, received
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
@@ -51,8 +49,8 @@ class RayTune:
     def __init__(self, workers: int, evaluate: Evaluator) -> None:
         self._workers = workers
         self._evaluate = evaluate
-        self._folder = ""
-        self._ours = False
+        self._folder: Path | None = None
+        self._open = ExitStack()
 
     def run(self, work: Work) -> None:
         first = work.next()
@@ -60,49 +58,50 @@ class RayTune:
             return
         # What can be imported here can be imported by the workers.
         path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with environment_variables(_ENVIRONMENT | path), _stopping() as stop:
-            self._start()
+        with environment_variables(_ENVIRONMENT | path), delayed(second=True) as asked:
+            folder = self._started()
             try:
-                self._tune(OverWork(work, first, self._workers + AHEAD), stop)
+                self._tune(OverWork(work, first, self._workers + AHEAD), Stop(asked), folder)
             except _Abort as abort:
                 raise abort.error from None
 
     def close(self) -> None:
-        if self._ours:
-            ray.shutdown()
-            self._ours = False
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = ""
+        if received():
+            end_processes()  # Ray takes seconds to end them
+        self._open.close()
+        self._folder = None
 
-    def _start(self) -> None:
-        if self._folder:
-            return
+    def _started(self) -> Path:
+        """The folder of the workers, which are started if they are not."""
+        if self._folder is not None:
+            return self._folder
         # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
-        parent = "/tmp" if os.name == "posix" else None
-        self._folder = tempfile.mkdtemp(prefix="bbnas-", dir=parent)
+        short = SHORT if os.name == "posix" else None
+        self._folder = self._open.enter_context(temporary_folder(short))
         for name in ("ray", "ray.tune"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if ray.is_initialized():
-            return
-        self._ours = True
+            return self._folder
+        self._open.callback(_end_ray)
         try:
-            ray.init(
-                address="local",  # whatever RAY_ADDRESS says
-                num_cpus=self._workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.CRITICAL,
-                object_store_memory=256 * 2**20,
-                _temp_dir=self._folder,
-            )
+            with handlers_kept():
+                ray.init(
+                    address="local",  # whatever RAY_ADDRESS says
+                    num_cpus=self._workers,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=256 * 2**20,
+                    _temp_dir=str(self._folder),
+                )
         except (RuntimeError, OSError, ValueError, TimeoutError) as error:
             raise UserError(
                 f"{self._workers} workers cannot be started by Ray ({reason(error)}); "
                 "use --workers 1"
             ) from error
+        return self._folder
 
-    def _tune(self, searcher: OverWork, stop: Stop) -> None:
+    def _tune(self, searcher: OverWork, stop: Stop, folder: Path) -> None:
         worker = tune.with_parameters(Worker, evaluate=self._evaluate)
         tune.Tuner(
             tune.with_resources(worker, {"CPU": 1}),
@@ -114,7 +113,7 @@ class RayTune:
             ),
             run_config=tune.RunConfig(
                 name="search",
-                storage_path=str(Path(self._folder) / "tune"),
+                storage_path=str(folder / "tune"),
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
@@ -197,37 +196,22 @@ class OverWork(Searcher):
 
 
 class Stop(tune.Callback):
-    """Ends Tune between two of its steps, at most 0.1 s after it was asked to."""
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self.asked:
-            raise _Abort(KeyboardInterrupt())
-
-
-@contextmanager
-def _stopping() -> Iterator[Stop]:
-    """The first Ctrl-C asks Tune to stop; the next one interrupts whatever is going on.
+    """Ends Tune between two of its steps, at most 0.1 s after a signal that ``asked`` tells of.
 
     Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
     """
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
 
-    def ask(_number: int, _frame: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
 
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._asked():
+            raise _Abort(KeyboardInterrupt())
+
+
+def _end_ray() -> None:
+    if not received():
+        ray.shutdown()
 
 
 class _Abort(BaseException):

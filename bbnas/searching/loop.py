@@ -6,11 +6,8 @@ One record for each candidate holds what the loop knows of it; the ledger holds 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,6 +21,7 @@ from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Prices
 from bbnas.searching.stopping import next_rung, to_resume
 from bbnas.searching.trials import Trials
+from bbnas.signals import delayed
 from bbnas.space import Space
 from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
@@ -34,22 +32,6 @@ PATIENCE = 10
 UNSEEN_DRAWS = 300
 # After so many failures in a row, the machine is taken to be at fault, not the designs.
 MAX_FAILURES = 5
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Delays a Ctrl-C to the end of the block, so that a result just obtained is recorded."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _frame: pending.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-        if pending:
-            raise KeyboardInterrupt
 
 
 @dataclass(frozen=True)
@@ -180,7 +162,7 @@ class Loop:
         record = self.records[job.number]
         self._failures = [*self._failures, job] if evaluation.status == "failed" else []
         evaluation = self.prices.complete(evaluation)
-        with uninterrupted():
+        with delayed():  # a result just obtained is recorded
             notes = self.trials.tell(record.trial, evaluation, bool(record.baseline))
             recorded = self.ledger.finish(job, evaluation, notes)
         record = replace(record, running=False, trained=True)

@@ -36,25 +36,23 @@ def default_url(name: str) -> str:
 def open_store(storage: str | Path | None, default: str | Path, create: bool = False) -> Store:
     """The database at ``storage``, or at ``default`` where it is None: URLs or paths of files.
 
-    ``create`` makes what is missing: the tables, the file and, of ``default``, its folder.
+    ``create`` makes what is missing: the tables, the file and its parent folders.
 
     Raises:
         UserError: no such database, one that cannot be opened, or a folder that cannot be made.
     """
     url = storage_url(default if storage is None else storage)
-    if create and storage is None:
-        _make_folder(url)
+    if create and url.startswith("sqlite:///") and "?" not in url:
+        _make_folder(Path(url.removeprefix("sqlite:///")).parent)
     return Store(url, create)
 
 
-def _make_folder(url: str) -> None:
-    folder = Path(sa.make_url(url).database or "").parent
+def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"{folder}/ cannot be made here ({error.strerror}); change the folder, or give "
-            "--storage URL"
+            f"{folder}/ cannot be made ({error.strerror}); name another place by --storage"
         ) from error
 
 

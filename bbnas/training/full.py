@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from bbnas.data import Dataset
 
-LAST, BEST, LOG = "last.safetensors", "best.safetensors", "log"
+LAST, BEST, LOG, RECIPE = "last.safetensors", "best.safetensors", "log", "recipe.yaml"
 LOG_EVERY = 10  # iterations between two events; a training of fewer than 200 has 20 events
 
 
@@ -67,14 +68,14 @@ def train(
     ``checkpoint_seconds`` seconds. ``device`` is as for
     :func:`bbnas.inference.device.resolve_device`: ``auto`` is CUDA where there is a GPU.
 
-    ``resume`` continues from the last checkpoint, however the run ended; without a checkpoint
-    the run starts. On a CPU, with the same number of threads, the result equals that of a run
-    never interrupted, to the bit.
+    ``resume`` continues from the last checkpoint, however the run ended; a run that ended before
+    its first one starts again. On a CPU, with the same number of threads, the result equals that
+    of a run never interrupted, to the bit.
 
     Raises:
-        UserError: the folder holds a run and ``resume`` is False; that run is of another recipe
-            or other images; training diverges; the disk is full. The last checkpoint is kept in
-            each case.
+        UserError: the folder holds a run and ``resume`` is False, or none and it is True; that run
+            is of another recipe or other images; training diverges; the disk is full. The last
+            checkpoint is kept in each case.
     """
     place = resolve_device(device)
     folder = Path(output)
@@ -82,7 +83,7 @@ def train(
         recipe = Recipe.from_yaml(recipe)
     if data is not None:
         recipe = recipe.model_copy(update={"data": str(data)})
-    before = _earlier(folder, resume)
+    before = _earlier(folder, recipe, resume)
     if before is not None and iterations is None:
         iterations = before.recipe.protocol.iterations
     if iterations is not None:
@@ -103,30 +104,56 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
         for draft in folder.glob(".*.safetensors.*"):  # left by a process that was killed
             draft.unlink()
-        write_atomically(folder / "recipe.yaml", recipe.to_yaml().encode())
+        write_atomically(folder / RECIPE, recipe.to_yaml().encode())
         run.run()
     except Diverged as error:
         raise UserError(
-            f"training {error}; {run.kept()}; lower protocol.learning_rate in the recipe and "
+            f"training {error}; {kept(folder)}; lower protocol.learning_rate in the recipe and "
             "train it into another folder"
         ) from error
     except OSError as error:
         raise UserError(
-            f"{disk_message(error, folder)}, then resume with --resume ({run.kept()})"
+            f"{disk_message(error, folder)}, then resume with --resume ({kept(folder)})"
         ) from error
     return run.info
 
 
-def _earlier(folder: Path, resume: bool) -> CheckpointInfo | None:
+def kept(folder: Path) -> str:
+    """What ``folder`` holds of a training, in words."""
+    last = folder / LAST
+    if not last.exists():
+        return "no checkpoint was written yet"
+    return f"the checkpoint of iteration {read_checkpoint(last)[0].iteration} is kept in {last}"
+
+
+def _earlier(folder: Path, recipe: Recipe, resume: bool) -> CheckpointInfo | None:
     """The header of the last checkpoint in ``folder``; None if there is none."""
     last = folder / LAST
     if not last.exists():
+        if resume and not (folder / RECIPE).exists():
+            near = ", ".join(map(str, _runs_of(recipe, {folder.parent, Path("runs")})))
+            raise UserError(
+                f"{folder} holds no run to resume: "
+                + (f"runs of this design are in {near}; " if near else "")
+                + "name the folder of the run, or leave out --resume to start one"
+            )
         return None
     if not resume:
         raise UserError(
             f"{folder} already holds a run: resume it with --resume, or name another folder"
         )
     return read_checkpoint(last)[0]
+
+
+def _runs_of(recipe: Recipe, places: set[Path]) -> list[Path]:
+    """The folders in ``places`` that hold a checkpoint of the recipe's design."""
+    found = []
+    for file in sorted({file for place in places for file in place.glob(f"*/{LAST}")}):
+        with contextlib.suppress(UserError):
+            other = read_checkpoint(file)[0].recipe
+            if (other.task, other.design) == (recipe.task, recipe.design):
+                found.append(file.parent)
+    return found
 
 
 def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: Dataset) -> None:
@@ -170,15 +197,9 @@ class _Run:
         self.training = training
         self.dataset = dataset
         self.info = info
-        self.saved: int | None = info.iteration or None
         self.started = time.monotonic() - info.seconds
         self.checkpoint_seconds = checkpoint_seconds
         self.on_event = on_event
-
-    def kept(self) -> str:
-        if self.saved is None:
-            return "no checkpoint was written yet"
-        return f"the checkpoint of iteration {self.saved} is kept in {self.folder / LAST}"
 
     def run(self) -> None:
         training = self.training
@@ -257,5 +278,3 @@ class _Run:
         }
         self.info = self.info.model_copy(update=done)
         save_checkpoint(self.folder / name, self.training, self.info, moments=name == LAST)
-        if name == LAST:
-            self.saved = self.training.iteration

@@ -118,19 +118,6 @@ def test_debug_shows_the_traceback_wherever_it_stands(capsys) -> None:
     assert "Traceback" not in run(capsys, "design", "show", "nope")[2]
 
 
-def test_a_reader_that_goes_is_no_error() -> None:
-    command = f"{sys.executable} -m bbnas space show bbcu --json"
-    found = subprocess.run(
-        ["bash", "-c", f"{command} | true"],
-        check=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert found.stderr == ""
-
-
 def test_every_command_stands_under_one_heading_with_a_whole_sentence(capsys) -> None:
     from bbnas.cli import GROUPS, cli
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -102,14 +103,14 @@ def test_an_interrupted_search_resumes(tmp_path) -> None:
         text=True,
     ) as process:
         assert process.stderr is not None
-        while not process.stderr.readline().startswith("1/12"):
-            assert process.poll() is None
+        while not re.match(r"[1-9]\d*/12", line := process.stderr.readline()):
+            assert line
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted at" in out
+    assert out == ""
     assert "Traceback" not in err
-    done = int(out.split("interrupted at ")[1].split()[0])
+    done = int(err.split("interrupted: ")[1].split()[0])
     again = [*command[:-1], str(done + 1), "--json"]
     found = json.loads(subprocess.check_output(again, cwd=tmp_path, env=environ, timeout=60))
     assert found["evaluated"] == done + 1

@@ -23,6 +23,7 @@ from bbnas.training import Progress, train
 # iteration 20 on (empty: none). Prints the status of each.
 PROGRAM = """
 import os, resource, signal, sys, time
+from pathlib import Path
 import torch
 from bbnas.errors import UserError
 from bbnas.training import train
@@ -36,7 +37,8 @@ def child(begun, limit):
         if limit and event.iteration >= 20:
             resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
     try:
-        train(recipe, folder, resume=True, device="cpu", on_event=on_event, checkpoint_seconds=0)
+        again = (Path(folder) / "recipe.yaml").exists()
+        train(recipe, folder, resume=again, device="cpu", on_event=on_event, checkpoint_seconds=0)
     except UserError as error:
         os.write(2, f"{error}\\n".encode())
         os._exit(2)

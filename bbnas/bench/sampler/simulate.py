@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-import multiprocessing
-import os
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,13 +19,12 @@ from bbnas.design import Design
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError, unknown
 from bbnas.evaluation import Costs, Evaluation
+from bbnas.files import MEMORY, temporary_folder
+from bbnas.processes import sheltered, worker_pool
 from bbnas.protocol import Protocol
 from bbnas.searching import search
 from bbnas.study import Guide, Study, StudyConfig
 from bbnas.tasks import Task, get_task
-
-# A database in memory, where there is such a place: it is thrown away anyway.
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True)
@@ -135,8 +130,8 @@ def simulate(table: Table, truth: Truth, name: str, seed: int, budget: int) -> T
         early_stopping=contender.early_stopping,
         guide=contender.guide,
     )
-    place = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="bbnas-", dir=place) as folder:
+    # A database in memory, where there is such a place: it is thrown away anyway.
+    with temporary_folder(MEMORY if MEMORY.is_dir() else None) as folder:
         storage = f"sqlite:///{folder}/simulated.db"
         result = search(config, lookup, budget, storage=storage, workers=1, confirm=0)
     return _trace(table, truth, name, seed, lookup, result.study)
@@ -195,25 +190,16 @@ def simulate_all(
     started = time.monotonic()
     with (
         environment_variables(_ONE_THREAD),
-        ProcessPoolExecutor(
-            min(workers, len(jobs)),
-            # Threads of what is loaded here would not survive a fork.
-            multiprocessing.get_context("spawn"),
-            _prepare,
-            (table, truth, budget),
-        ) as pool,
+        worker_pool(min(workers, len(jobs)), _prepare, (table, truth, budget)) as pool,
     ):
-        running = [pool.submit(_simulate, *job) for job in jobs]
-        try:
-            for future in as_completed(running):
-                trace = future.result()
-                found[trace.contender, trace.seed] = trace
-                if on_done is not None:
-                    each = (time.monotonic() - started) / len(found)
-                    on_done(trace, len(found), len(jobs), each * (len(jobs) - len(found)))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        with sheltered():
+            running = [pool.submit(_simulate, *job) for job in jobs]
+        for future in as_completed(running):
+            trace = future.result()
+            found[trace.contender, trace.seed] = trace
+            if on_done is not None:
+                each = (time.monotonic() - started) / len(found)
+                on_done(trace, len(found), len(jobs), each * (len(jobs) - len(found)))
     return [found[name, seed] for name in names for seed in range(seeds)]
 
 
@@ -244,15 +230,6 @@ _given: tuple[Table, Truth, int] | None = None
 def _prepare(table: Table, truth: Truth, budget: int) -> None:
     global _given  # noqa: PLW0603 - an initializer has no other place
     _given = table, truth, budget
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Killed, the parent cannot end its workers, who would wait for work for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _simulate(name: str, seed: int) -> Trace:
