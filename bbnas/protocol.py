@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 UNDECIDING = {"name", "rungs", "noise"}
 # The value of each field that is younger than stored results: every training before it had that
 # value. It is left out of the key, so those results are still found.
-ALWAYS = {"augment": "dihedral"}
+ALWAYS = {"augment": "dihedral", "shift_rate": 1.0}
 
 
 class Protocol(Value):
