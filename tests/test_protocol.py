@@ -29,7 +29,7 @@ def test_changes_follow_a_name_or_a_file(tmp_path: Path) -> None:
 
 
 def test_the_keys_of_stored_results_stay() -> None:
-    """They are those from before a protocol had an augmentation and a rate of shifts of its own."""
+    """They are those from before it had an augmentation and a rate of shifts of its own."""
     for protocol in PROTOCOLS.values():
         before = protocol.model_dump(exclude={"name", "rungs", "noise", "augment"})
         if protocol.shift_rate == 1:
