@@ -9,7 +9,7 @@ from typing import NamedTuple
 from bbnas.errors import UserError
 
 # What to do with a checkpoint of PyTorch.
-IMPORT = "bbnas import FILE --as PRESET makes a checkpoint of bbnas from it"
+IMPORT = "bbnas import FILE --as PRESET -o NEW.safetensors makes a checkpoint of bbnas from it"
 
 
 class Format(NamedTuple):

@@ -24,6 +24,7 @@ from bbnas.cli.export import export
 from bbnas.cli.export_model import export_model
 from bbnas.cli.fidelity import fidelity
 from bbnas.cli.findings import findings
+from bbnas.cli.import_ import import_
 from bbnas.cli.models import models
 from bbnas.cli.pack import pack
 from bbnas.cli.paper import paper
@@ -39,7 +40,7 @@ from bbnas.cli.train import train
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
     "Search": (search, studies, report, findings, export),
-    "Network": (models, restore, train, evaluate, pack, export_model),
+    "Network": (models, restore, train, import_, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),
     "Machine": (bench, doctor),

@@ -12,6 +12,7 @@ _HOME = {
     "resolve_device": "device",
     "CheckpointInfo": "checkpoint",
     "load_checkpoint": "checkpoint",
+    "import_checkpoint": "importing",
     "Score": "scoring",
     "score": "scoring",
     "skip_psnr": "scoring",

@@ -37,6 +37,9 @@ class CheckpointInfo(Value):
     ``best_psnr`` is the highest PSNR so far; all are None before the first validation. ``data``
     is the fingerprint of the training images. ``seconds`` is the time of the training so far, all
     sessions together.
+
+    ``origin`` names the file of another code that the weights are imported from. There the
+    protocol is the task's default, nothing was trained by it, and ``data`` is ``unknown``.
     """
 
     format: int = FORMAT
@@ -48,6 +51,7 @@ class CheckpointInfo(Value):
     data: str
     environment: dict[str, str]
     seconds: float = 0.0
+    origin: str = ""
 
 
 def load_checkpoint(path: str | Path) -> tuple[RestorationNetwork, CheckpointInfo]:

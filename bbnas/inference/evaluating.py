@@ -350,6 +350,7 @@ def write_scores(
         "iteration": info.iteration,
         "data": info.data,
         "environment": info.environment,
+        "origin": info.origin,
     }
     content = json.loads(json.dumps(content))  # tuples become lists, as in the file
     kept = _earlier(path, checkpoint, content)
@@ -371,7 +372,8 @@ def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, 
             return {}
         before = from_json(path.read_bytes())
         benchmarks = before.pop("benchmarks")
-        # A file of an earlier version lacks the fields that protocols have got since.
+        # A file of an earlier version lacks the fields that are younger.
+        before.setdefault("origin", "")
         own = Protocol.model_validate(before["protocol"])
         before["protocol"] = own.model_dump(mode="json")
     except (OSError, ValueError, AttributeError, KeyError, TypeError):

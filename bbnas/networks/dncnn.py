@@ -44,9 +44,9 @@ def body(design: Design) -> nn.Module:
 class DnCNN(RestorationNetwork):
     """Without upsampling: the output is the LQ image plus the tail's output.
 
-    In colour it is bias-free. DnCNN-3, on one channel, has biases in head and tail, as in the
-    authors' code. Theirs has one before each RPReLU and BatchNorm of the body too, which γ and
-    the normalisation's own term contain.
+    As in the authors' code the 1-bit network in colour is bias-free. DnCNN-3, on one channel, and
+    the full-precision network have biases in head and tail. Theirs have one before each RPReLU
+    and BatchNorm of the body too, which γ and the normalisation's own term contain.
 
     The paper writes x − net(x). The sign of the last convolution is free, so x + net(x) is the
     same family of networks.
@@ -54,7 +54,7 @@ class DnCNN(RestorationNetwork):
 
     def __init__(self, design: Design, channels: int) -> None:
         super().__init__(design, 1, channels)
-        bias = channels == 1
+        bias = channels == 1 or not design.binarize
         self.head = Head(channels, design, bias=bias, activation=nn.ReLU())
         self.body = body(design)
         self.tail = Tail(channels, design, bias=bias)

@@ -38,11 +38,15 @@ class _Content(BaseModel):
     data: str
     benchmarks: dict[str, BenchmarkScore]
     checkpoint: str
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The scores of one checkpoint; ``data`` is the fingerprint of its training images."""
+    """The scores of one checkpoint; ``data`` is the fingerprint of its training images.
+
+    ``origin`` is that of :class:`bbnas.inference.checkpoint.CheckpointInfo`.
+    """
 
     checkpoint: Path
     design: Design
@@ -51,6 +55,7 @@ class Scored:
     iteration: int
     data: str
     benchmarks: dict[str, BenchmarkScore]
+    origin: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -64,6 +69,9 @@ class Scored:
 
     def words(self) -> str:
         """The origin of the scores, in one line."""
+        if self.origin:
+            scored = f"{self.task}: {self.checkpoint}, imported from {self.origin}"
+            return f"{scored}; {get_task(self.task).metric}"
         p = self.protocol
         size = (
             f" at width × {p.width_scale:g}, depth × {p.depth_scale:g}" if not self.whole else ""

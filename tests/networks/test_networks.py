@@ -186,9 +186,19 @@ def test_full_precision_starts_small_as_in_the_authors_code() -> None:
             assert not module.bias.any()
 
 
-@pytest.mark.parametrize(("task", "biases"), [("denoise25", False), ("jpeg10", True)])
-def test_dncnn_has_biases_on_one_channel_alone(task: str, biases: bool) -> None:
-    network = build(PRESETS["bbcu"].replace(width=4, depth=2), get_task(task))
+@pytest.mark.parametrize(
+    ("task", "preset", "biases"),
+    [
+        ("denoise25", "bbcu", False),
+        ("denoise25", "dncnn", True),
+        ("jpeg10", "bbcu", True),
+        ("jpeg10", "dncnn3", True),
+    ],
+)
+def test_dncnn_has_no_biases_in_the_1_bit_network_in_colour(
+    task: str, preset: str, biases: bool
+) -> None:
+    network = build(PRESETS[preset].replace(width=4, depth=2), get_task(task))
     for layer in (network.head.layer, network.tail.layer):
         assert isinstance(layer, Conv3x3)
         assert (layer.bias is not None) == biases
