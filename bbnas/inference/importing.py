@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bbnas.design import Design
-from bbnas.errors import UserError, class_of, why
+from bbnas.errors import UserError, class_of, short, why
 from bbnas.files import disk_message
 from bbnas.formats import IMPORT, SAFETENSORS, TORCH, other_format, recognise
 from bbnas.inference.checkpoint import HEADER, CheckpointInfo
-from bbnas.inference.sources import SOURCES, Source, names
+from bbnas.inference.foreign import FOREIGN, ForeignNetwork, names
 from bbnas.inference.tensors import WEIGHTS, read_tensors, write_tensors
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import load_design, presets
@@ -46,9 +46,9 @@ def import_checkpoint(
     """
     path, output = Path(path), Path(output)
     design = load_design(preset, task)
-    sources = [source for source in SOURCES if source.takes(design, task)]
-    if not sources:
-        known = [n for n, d in presets(task).items() if any(s.takes(d, task) for s in SOURCES)]
+    candidates = [foreign for foreign in FOREIGN if foreign.takes(design, task)]
+    if not candidates:
+        known = [n for n, d in presets(task).items() if any(f.takes(d, task) for f in FOREIGN)]
         raise UserError(
             f"--as {preset}: no other code is known whose network for {task.name} is of this "
             f"design; choose from {', '.join(known)}"
@@ -56,9 +56,9 @@ def import_checkpoint(
     if output.exists() and output.samefile(path):
         raise UserError(f"{output} is the file that is read: name another with -o")
     entry, state = read_state(path)
-    fits = [_fitted(source, state, design, task, path) for source in sources]
-    network, source = min(fits, key=lambda fit: len(names(fit[1].pairs(fit[0])) ^ state.keys()))
-    _fill(network, source, state, f"{path} is not {preset} for {task.name}")
+    fits = [_fitted(foreign, state, design, task, path) for foreign in candidates]
+    network, foreign = min(fits, key=lambda fit: len(names(fit[1].pairs(fit[0])) ^ state.keys()))
+    _fill(network, foreign, state, f"{path} is not {preset} for {task.name}")
 
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     info = CheckpointInfo(
@@ -66,7 +66,7 @@ def import_checkpoint(
         iteration=0,
         data=UNKNOWN,
         environment={},
-        origin=f"{source.title}: {entry}{path.name} (SHA-256 {digest[:12]})",
+        origin=f"{foreign.title}: {entry}{path.name} (SHA-256 {digest[:12]})",
     )
     tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in network.state_dict().items()}
     try:
@@ -91,7 +91,7 @@ def read_state(path: Path) -> tuple[str, dict[str, Tensor]]:
         raise UserError(f"{path}: holds {class_of(state)} and no state dict; {_SAVE}")
     for name, tensor in state.items():
         if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise UserError(f"{path}: {name} is {class_of(tensor)} and no tensor; {_SAVE}")
+            raise UserError(f"{path}: {short(name)} is {class_of(tensor)}, no tensor; {_SAVE}")
     if all(name.startswith("module.") for name in state):  # DataParallel's
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     kept = {name: tensor for name, tensor in state.items() if not name.endswith(COUNTER)}
@@ -127,20 +127,22 @@ def _read(path: Path) -> Any:
 
 
 def _fitted(
-    source: Source, state: dict[str, Tensor], design: Design, task: Task, path: Path
-) -> tuple[RestorationNetwork, Source]:
-    """The network of ``design`` at the width and depth that the state dict has in ``source``."""
-    size = {"depth": source.depth(state)}
-    head = state.get(source.head[0].theirs)
+    foreign: ForeignNetwork, state: dict[str, Tensor], design: Design, task: Task, path: Path
+) -> tuple[RestorationNetwork, ForeignNetwork]:
+    """The network of ``design`` at the width and depth that the state dict has by the names of
+    ``foreign``.
+    """
+    size = {"depth": foreign.depth(state)}
+    head = state.get(foreign.head[0].theirs)
     if head is not None and head.ndim == 4:
         size["width"] = len(head)
     content = design.to_dict() | size
     with torch.random.fork_rng(devices=[]):
-        return build(Design.from_dict(content, path), task), source
+        return build(Design.from_dict(content, path), task), foreign
 
 
 def _fill(
-    network: RestorationNetwork, source: Source, state: dict[str, Tensor], unfit: str
+    network: RestorationNetwork, foreign: ForeignNetwork, state: dict[str, Tensor], unfit: str
 ) -> None:
     """Set the network's tensors; ``unfit`` begins the error.
 
@@ -151,7 +153,7 @@ def _fill(
 
     def fault(name: str, what: str) -> UserError:
         return UserError(
-            f"{unfit}: {name} {what} by the names of {source.title}; give --as and --task of the "
+            f"{unfit}: {name} {what} by the names of {foreign.title}; give --as and --task of the "
             "network that the file holds"
         )
 
@@ -164,7 +166,7 @@ def _fill(
         if not tensor.is_floating_point() or tensor.layout != torch.strided:
             raise fault(name, f"is of {tensor.dtype}, {tensor.layout}, and must be dense floats")
 
-    ours, pairs = network.state_dict(), source.pairs(network)
+    ours, pairs = network.state_dict(), foreign.pairs(network)
     for pair in pairs:
         if pair.theirs:
             check(pair.theirs, pair.shape(ours[pair.ours]))
@@ -173,7 +175,7 @@ def _fill(
     known = names(pairs)
     for name, tensor in state.items():
         if name not in known:
-            raise fault(name, f"{tuple(tensor.shape)} is too many")
+            raise fault(short(name), f"{tuple(tensor.shape)} is too many")
     network.load_state_dict(
         {pair.ours: pair.read(state, ours[pair.ours]) for pair in pairs}, strict=False
     )

@@ -142,7 +142,7 @@ def merged(theirs: str) -> Pairs:
 
 
 @dataclass(frozen=True)
-class Source:
+class ForeignNetwork:
     """A network of others' code: the tasks and 1-bit parts, and the pairs of each part.
 
     The first pair of a part is a convolution's weight. ``up`` has the pairs of each
@@ -158,7 +158,7 @@ class Source:
     up: Pairs = ()
 
     def takes(self, design: Design, task: Task) -> bool:
-        """Whether it is the source of such a design, at any width, depth and k."""
+        """Whether it computes what such a design does, at any width, depth and k."""
         known = design.convs_per_block is None
         if design.binarize:
             known = design.replace(k_ratio=1.0).published == "bbcu"
@@ -186,8 +186,8 @@ class Source:
         return tuple(pair for pair in found if pair.ours in ours)
 
 
-def state_of(network: RestorationNetwork, source: Source) -> dict[str, Tensor]:
-    """The tensors of ``network`` under the names of ``source``, the inverse of an import.
+def state_of(network: RestorationNetwork, foreign: ForeignNetwork) -> dict[str, Tensor]:
+    """The tensors of ``network`` under the names of ``foreign``: the inverse of an import.
 
     Raises:
         ValueError: their network has no place for what ours has.
@@ -195,7 +195,7 @@ def state_of(network: RestorationNetwork, source: Source) -> dict[str, Tensor]:
     ours = network.state_dict()
     return {
         name: tensor
-        for pair in source.pairs(network)
+        for pair in foreign.pairs(network)
         for name, tensor in pair.write(ours[pair.ours]).items()
     }
 
@@ -205,8 +205,8 @@ def names(pairs: Iterable[Pair]) -> dict[str, None]:
     return dict.fromkeys(n for pair in pairs for n in (pair.theirs, pair.folded) if n)
 
 
-def _bbcu_dncnn(title: str, backbone: str, *, bias: bool) -> Source:
-    return Source(
+def _bbcu_dncnn(title: str, backbone: str, *, bias: bool) -> ForeignNetwork:
+    return ForeignNetwork(
         title,
         backbones=(backbone,),
         parts=(Part.BODY,),
@@ -216,8 +216,8 @@ def _bbcu_dncnn(title: str, backbone: str, *, bias: bool) -> Source:
     )
 
 
-def _kair_dncnn(title: str, body: Pairs, end: str) -> Source:
-    return Source(
+def _kair_dncnn(title: str, body: Pairs, end: str) -> ForeignNetwork:
+    return ForeignNetwork(
         title,
         backbones=("dncnn", "dncnn3"),
         parts=(),
@@ -227,7 +227,7 @@ def _kair_dncnn(title: str, body: Pairs, end: str) -> Source:
     )
 
 
-_BASICSR = Source(
+_BASICSR = ForeignNetwork(
     "BasicSR's MSRResNet",
     backbones=("srresnet",),
     parts=(),
@@ -243,7 +243,7 @@ _BBCU_L = replace(
     body=unit("body.{block}.body.{half}", "body.{i}.units.0"),
 )
 
-SOURCES = (
+FOREIGN = (
     _BASICSR,
     replace(
         _BASICSR,
