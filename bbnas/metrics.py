@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
@@ -131,10 +128,8 @@ def _channels(image: NDArray[Any]) -> Values:
     return values[None] if values.ndim == 2 else np.moveaxis(values, 2, 0)
 
 
-def quantize(image: Tensor) -> Pixels:
-    """A restored C×H×W tensor in 0..1 as uint8 H×W×C: clamped and rounded; NaN becomes 0."""
-    import torch
-
-    values = torch.nan_to_num(image.detach().float(), nan=0.0, posinf=1.0, neginf=0.0)
-    levels = (values.clamp(0, 1) * 255).round().to(torch.uint8)
-    return np.ascontiguousarray(levels.permute(1, 2, 0).cpu().numpy())
+def quantize(image: NDArray[Any]) -> Pixels:
+    """A restored image in 0..1 as uint8: clamped and rounded, half to even; NaN becomes 0."""
+    values = np.fmin(np.fmax(image.astype(np.float32, copy=False), 0), 1)
+    levels: Pixels = np.rint(values * 255).astype(np.uint8, order="C")
+    return levels

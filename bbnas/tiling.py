@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise, product
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from numpy.typing import NDArray
 
 from bbnas.errors import UserError
 from bbnas.metrics import quantize
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 # Largest side of a tile in LQ pixels, overlap included: a ×4 network of width 64 then needs about
 # 1 GB.
@@ -24,38 +20,23 @@ TILE = 256
 MOST_OVERLAP = 0.6
 
 
-class Network(Protocol):
-    """The part of a network of bbnas that tiling uses; see :class:`Restorer`."""
-
-    @property
-    def scale(self) -> int: ...
-    @property
-    def reach(self) -> int: ...
-    @property
-    def __call__(self) -> Callable[..., Any]: ...
-
-
 class Restorer(NamedTuple):
     """A model that restores images, whatever it is.
 
-    ``run`` maps an LQ tensor (1, C, h, w), float in 0..1, to an HQ tensor (1, C, s·h, s·w), where
-    s is ``scale``. ``reach`` is the distance in LQ pixels over which an input pixel can change
-    the output; None if it is unknown, and the model can only be shown whole images.
+    ``run`` maps an LQ image (h, w, C), uint8 or float in 0..1, to an HQ image (s·h, s·w, C),
+    float32, neither clamped nor rounded, where s is ``scale``. ``reach`` is the distance in LQ
+    pixels over which an input pixel can change the output; None if it is unknown, and the model
+    can only be shown whole images.
     """
 
-    run: Callable[[Tensor], Tensor]
+    run: Callable[[NDArray[Any]], NDArray[Any]]
     scale: int
     reach: int | None
 
-    @classmethod
-    def of(cls, network: Network) -> Restorer:
-        return cls(network, network.scale, network.reach)
-
 
 def restore_tiled(
-    model: Restorer | Network,
+    model: Restorer,
     image: NDArray[Any],
-    device: str | torch.device = "cpu",
     tile: int | None = TILE,
     on_part: Callable[[float], None] | None = None,
 ) -> NDArray[np.uint8]:
@@ -64,26 +45,20 @@ def restore_tiled(
     ``image`` is uint8, or float in 0..1. ``tile`` is the largest side in LQ pixels that the model
     sees at once, so memory does not grow with the image; None shows it the whole image. Tiles
     overlap by the receptive field: the result differs from that of the whole image by rounding
-    only. (Below twice the overlap, a tile is larger than ``tile``.) A ``torch.nn.Module`` is left
-    in evaluation mode on ``device``. ``on_part`` is called after each tile with the share of the
-    image that is restored.
+    only. (Below twice the overlap, a tile is larger than ``tile``.) ``on_part`` is called after
+    each tile with the share of the image that is restored.
 
     Raises:
-        UserError: tiles are needed and the model's reach is unknown; the output is no tensor of
-            the right shape.
+        UserError: tiles are needed and the model's reach is unknown.
         FloatingPointError: the output is not finite.
     """
-    restorer = model if isinstance(model, Restorer) else Restorer.of(model)
-    place = torch.device(device)
-    if isinstance(restorer.run, nn.Module):
-        restorer.run.to(place).eval()
     height, width, channels = image.shape
-    scale = restorer.scale
+    scale = model.scale
     restored = np.empty((height * scale, width * scale, channels), np.uint8)
-    for rows, columns, output in tiles(restorer, image, place, tile):
-        if not bool(output.isfinite().all()):
+    for rows, columns, output in tiles(model, image, tile):
+        if not np.isfinite(output).all():
             raise FloatingPointError("the network's output is not finite")
-        restored[rows, columns] = quantize(output[0])
+        restored[rows, columns] = quantize(output)
         if on_part is not None:
             # Tiles come row by row from the left.
             done = rows.start * width + (rows.stop - rows.start) * columns.stop / scale
@@ -92,20 +67,19 @@ def restore_tiled(
 
 
 def tiles(
-    model: Restorer, image: NDArray[Any], device: torch.device, tile: int | None
-) -> Iterator[tuple[slice, slice, Tensor]]:
+    model: Restorer, image: NDArray[Any], tile: int | None
+) -> Iterator[tuple[slice, slice, NDArray[Any]]]:
     """The parts of the restored image: (rows, columns, output there), not clamped."""
     height, width = image.shape[:2]
     margin, inner = _margin_and_inner(model.reach, height, width, tile)
     s = model.scale
     for (top, bottom), (left, right) in product(spans(height, inner), spans(width, inner)):
         y, x = max(top - margin, 0), max(left - margin, 0)
-        seen = image[y : bottom + margin, x : right + margin]
-        output = _run(model, _to_tensor(seen, device))
+        output = model.run(image[y : bottom + margin, x : right + margin])
         yield (
             slice(top * s, bottom * s),
             slice(left * s, right * s),
-            output[..., (top - y) * s : (bottom - y) * s, (left - x) * s : (right - x) * s],
+            output[(top - y) * s : (bottom - y) * s, (left - x) * s : (right - x) * s],
         )
 
 
@@ -142,32 +116,6 @@ def smallest_tile(reach: int | None, height: int, width: int) -> int:
     while overlap(reach, height, width, tile) > MOST_OVERLAP:
         tile += 16
     return tile
-
-
-@torch.inference_mode()
-def _run(model: Restorer, lq: Tensor) -> Tensor:
-    try:
-        output = model.run(lq)
-    except RuntimeError as error:  # torch raises it for sizes that do not fit
-        if "memory" in str(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"the model cannot take an image of {tuple(lq.shape)}: {reason}"
-        ) from error
-    shape = (*lq.shape[:2], lq.shape[2] * model.scale, lq.shape[3] * model.scale)
-    if not isinstance(output, Tensor) or output.shape != shape:
-        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise UserError(
-            f"the model makes {got} of {tuple(lq.shape)}: it must return a tensor of {shape}"
-        )
-    return output
-
-
-def _to_tensor(image: NDArray[Any], device: torch.device) -> Tensor:
-    planes = torch.from_numpy(image.transpose(2, 0, 1).copy())
-    values = planes.unsqueeze(0).to(device).float()
-    return values.div_(255) if image.dtype == np.uint8 else values
 
 
 def spans(length: int, inner: int) -> Iterator[tuple[int, int]]:

@@ -129,12 +129,21 @@ def test_images_that_cannot_be_compared() -> None:
 
 def test_quantize_inverts_the_division_by_255() -> None:
     a, _ = pair(0)
-    restored = quantize(torch.from_numpy(a).permute(2, 0, 1).float() / 255)
+    restored = quantize(a / np.float32(255))
     assert restored.dtype == np.uint8
     assert np.array_equal(restored, a)
 
 
 def test_quantize_clamps_and_rounds() -> None:
-    values = torch.tensor([-1.0, 0.4 / 255, 0.6 / 255, 254.6 / 255, 2.0, math.inf, math.nan])
-    image = values.repeat(3, 1).reshape(3, 1, 7).requires_grad_()
-    assert quantize(image)[0, :, 0].tolist() == [0, 0, 1, 255, 255, 255, 0]
+    values = [-1.0, -math.inf, 0.4 / 255, 0.6 / 255, 254.6 / 255, 2.0, math.inf, math.nan]
+    assert quantize(np.array([[values]])).tolist() == [[[0, 0, 0, 1, 255, 255, 255, 0]]]
+
+
+def test_quantize_rounds_as_torch_does() -> None:
+    """Also at and beside the values halfway between two levels."""
+    halves = (np.arange(256, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
+    values = np.concatenate([np.nextafter(halves, np.float32(x)) for x in (0, 1)] + [halves])
+    exact = values * np.float32(255) % 1 == 0.5
+    assert exact.sum() > 200
+    expected = (torch.from_numpy(values).clamp(0, 1) * 255).round().to(torch.uint8)
+    assert np.array_equal(quantize(values), expected.numpy())

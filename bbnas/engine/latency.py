@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 
 from bbnas.design import Design
-from bbnas.engine.compile import compile_network
 from bbnas.engine.model import Model
 from bbnas.engine.program import Program
 from bbnas.environment import cpu
 from bbnas.evaluation import Latency, LatencySetting
 from bbnas.native import choose_isa
-from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.tasks import LQ_SIZE, Task, get_task
 
@@ -71,6 +69,9 @@ def shape_of(program: Program) -> str:
 
 def program_of(design: Design, task: Task) -> Program:
     """The program of an untrained network of ``design``; weights do not change its time."""
+    from bbnas.engine.compile import compile_network  # imports torch, as networks do
+    from bbnas.networks import build
+
     return compile_network(build(design, task).eval(), task)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from bbnas.engine.native import Native
 from bbnas.engine.program import Program, check
 from bbnas.errors import UserError
+from bbnas.metrics import quantize
 from bbnas.native import choose_isa
-
-if TYPE_CHECKING:
-    import torch
+from bbnas.tiling import Restorer, restore_tiled
 
 Pixels = NDArray[np.uint8]
 
@@ -89,10 +88,7 @@ class Model:
         """
         whole = self._checked(image)
         if tile is not None and max(whole.shape[:2]) > tile:
-            from bbnas import tiling
-
-            model = tiling.Restorer(self.restore_tensor, self.scale, self.reach)
-            restored = tiling.restore_tiled(model, whole, "cpu", tile)
+            restored = restore_tiled(Restorer(self.run, self.scale, self.reach), whole, tile)
         else:
             restored = np.empty(self._size(whole), np.uint8)
             self._run(whole, restored)
@@ -104,13 +100,6 @@ class Model:
         out = np.empty(self._size(whole), np.float32)
         self._run(whole, out)
         return out[..., 0] if image.ndim == 2 else out
-
-    def restore_tensor(self, lq: torch.Tensor) -> torch.Tensor:
-        """(1, C, H, W) float32 in 0..1 → (1, C, s·H, s·W), the interface of a network of bbnas."""
-        import torch
-
-        image = lq[0].permute(1, 2, 0).contiguous().numpy()
-        return torch.from_numpy(self.run(image)).permute(2, 0, 1).unsqueeze(0)
 
     def profile(self, height: int, width: int, runs: int = 3) -> list[OpTime]:
         """The time of each operation on an image of ``height``×``width`` LQ pixels.
@@ -160,11 +149,11 @@ class Model:
         import torch
 
         from bbnas.engine import reference
-        from bbnas.metrics import quantize
 
         lq = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float()
-        hq = reference.run(self.program, lq / 255 if image.dtype == np.uint8 else lq)[0]
-        out[:] = quantize(hq) if out.dtype == np.uint8 else hq.permute(1, 2, 0).numpy()
+        hq = reference.run(self.program, lq / 255 if image.dtype == np.uint8 else lq)
+        values = hq[0].permute(1, 2, 0).numpy()
+        out[:] = quantize(values) if out.dtype == np.uint8 else values
 
 
 def load(path: str | Path, isa: str | None = None, threads: int = 1) -> Model:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-
-import torch
+from typing import TYPE_CHECKING
 
 from bbnas.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 
 def resolve_device(name: str | torch.device = "auto") -> torch.device:
@@ -15,17 +17,23 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         UserError: another name, or a CUDA device that this machine does not have.
     """
+    import torch
+
     text = str(name)
+    check_device(text)
     if text == "auto":
         return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    match = re.fullmatch(r"cpu|cuda(?::(\d+))?", text)
-    if match is None:
-        raise UserError(f"unknown device {text!r}: choose auto, cpu, cuda or cuda:N")
     if text == "cpu":
         return torch.device("cpu")
-    number, count = int(match[1] or 0), torch.cuda.device_count()
+    number, count = int(text.partition(":")[2] or 0), torch.cuda.device_count()
     if not torch.cuda.is_available() or number >= count:
         raise UserError(
             f"device {text!r} is not there (CUDA devices found: {count}); use --device auto or cpu"
         )
     return torch.device("cuda", number)
+
+
+def check_device(name: str) -> None:
+    """Raises UserError for a name that :func:`resolve_device` does not know. Imports no torch."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise UserError(f"unknown device {name!r}: choose auto, cpu, cuda or cuda:N")

@@ -10,24 +10,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
 
 from bbnas.data import bicubic_upscale
 from bbnas.data.degradation import luma
 from bbnas.data.folders import find_files, no_image
 from bbnas.data.reading import SUFFIXES, Layers, fits, read_layers
+from bbnas.engine import Model, load
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
-from bbnas.inference.checkpoint import load_checkpoint
-from bbnas.inference.device import resolve_device
-from bbnas.networks import RestorationNetwork, foreign
+from bbnas.inference.device import check_device, resolve_device
 from bbnas.tasks import get_task
 from bbnas.text import share
 from bbnas.tiling import MOST_OVERLAP, TILE, Restorer, overlap, restore_tiled, smallest_tile
 
 if TYPE_CHECKING:
-    from bbnas.engine import Model
+    from bbnas.networks import RestorationNetwork
 
 _log = logging.getLogger(__name__)
 
@@ -83,10 +81,7 @@ def restore(
     """
     inputs = [images] if isinstance(images, str | Path) else images
     plan, done = _plan([Path(name) for name in inputs], Path(output))
-    place = resolve_device(device)
-    restorer, channels = _restorer(model)
-    if not isinstance(restorer.run, torch.nn.Module):
-        place = torch.device("cpu")
+    restorer, channels = _restorer(model, device)
     if on_image is not None:
         for left_out in done:
             on_image(left_out)
@@ -101,7 +96,7 @@ def restore(
         try:
             layers = read_layers(source)
             told = told or _tell_overlap(restorer, layers, tile)
-            image = _restore_one(restorer, channels, layers, place, tile, tell)
+            image = _restore_one(restorer, channels, layers, tile, tell)
         except (UserError, FloatingPointError) as error:
             text = str(error)
             text = text if str(source) in text else f"{source}: {text}"
@@ -134,22 +129,25 @@ def _tell_overlap(restorer: Restorer, layers: Layers, tile: int) -> bool:
     return True
 
 
-def _restorer(model: RestorationNetwork | Model | str | Path) -> tuple[Restorer, int]:
-    """The model and the number of its image channels."""
-    if isinstance(model, str | Path) and Path(model).suffix != ".bbn":
-        model = load_checkpoint(model)[0]
-    if isinstance(model, RestorationNetwork):
-        return Restorer.of(model), model.channels
-    if isinstance(model, str | Path):
-        from bbnas.engine import load
-
+def _restorer(model: RestorationNetwork | Model | str | Path, device: str) -> tuple[Restorer, int]:
+    """The model and the number of its image channels. A packed model does not import torch."""
+    check_device(device)
+    if isinstance(model, str | Path) and Path(model).suffix == ".bbn":
         path, model = model, load(model, threads=0)
         task = get_task(model.program.task)
         if (task.scale, task.channels) != (model.scale, model.channels):
             raise UserError(f"{path}: made for another task than {task.name}; pack it again")
-    if not all(hasattr(model, name) for name in ("restore_tensor", "scale", "reach", "channels")):
-        raise foreign(model)
-    return Restorer(model.restore_tensor, model.scale, model.reach), model.channels
+    if isinstance(model, Model):
+        return Restorer(model.run, model.scale, model.reach), model.channels
+    from bbnas.inference.adapter import on_arrays
+    from bbnas.inference.checkpoint import load_checkpoint
+    from bbnas.networks import RestorationNetwork, foreign
+
+    network = load_checkpoint(model)[0] if isinstance(model, str | Path) else model
+    if not isinstance(network, RestorationNetwork):
+        raise foreign(network)
+    place = resolve_device(device)
+    return on_arrays(network, network.scale, network.reach, place), network.channels
 
 
 def _plan(inputs: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[Restored]]:
@@ -207,17 +205,16 @@ def _restore_one(
     model: Restorer,
     channels: int,
     layers: Layers,
-    device: torch.device,
     tile: int,
     on_part: Callable[[float], None],
 ) -> Image.Image:
     pixels, alpha, grey = layers.colour, layers.alpha, layers.grey
     if channels == 1:
         before = luma(pixels, grey)
-        y = restore_tiled(model, before, device, tile, on_part)
+        y = restore_tiled(model, before, tile, on_part)
         restored = _with_y(pixels, before, y, grey)
     else:
-        restored = restore_tiled(model, pixels, device, tile, on_part)
+        restored = restore_tiled(model, pixels, tile, on_part)
     image = Image.fromarray(restored)
     if grey:
         image = image.convert("L")

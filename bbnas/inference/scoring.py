@@ -21,6 +21,7 @@ from bbnas.data import (
     validation_pairs,
 )
 from bbnas.errors import UserError, unknown
+from bbnas.inference.adapter import on_arrays
 from bbnas.inference.device import resolve_device
 from bbnas.metrics import Planes, psnr, quantize, ssim, to_y
 from bbnas.networks import RestorationNetwork
@@ -86,14 +87,14 @@ def score(
             to score; ``tile`` without ``reach``.
         FloatingPointError: the model's output is not finite.
     """
-    restorer, place = _restorer(model, task, reach), resolve_device(device)
+    restorer = _restorer(model, task, reach, resolve_device(device))
     if tile is None and restorer.reach is not None:
         tile = WHOLE // task.scale
     rows = []
     for index, (name, grey) in enumerate(zip(images.names, images.grey, strict=True)):
         # One image at a time: the float LQ images of a whole set would fill the memory.
         ((lq, hq),) = validation_pairs(images.select([index]), task, side)
-        output = restore_tiled(restorer, lq, place, tile)
+        output = restore_tiled(restorer, lq, tile)
         if keep is not None:
             keep(name, output)
         rows.append(Score(name, *_figures(task, output, hq, grey)))
@@ -101,16 +102,19 @@ def score(
 
 
 def _restorer(
-    model: RestorationNetwork | Callable[[Tensor], Tensor], task: Task, reach: int | None
+    model: RestorationNetwork | Callable[[Tensor], Tensor],
+    task: Task,
+    reach: int | None,
+    device: torch.device,
 ) -> Restorer:
     if not isinstance(model, RestorationNetwork):
-        return Restorer(model, task.scale, reach)
+        return on_arrays(model, task.scale, reach, device)
     if (model.scale, model.channels) != (task.scale, task.channels):
         raise UserError(
             f"a ×{model.scale} network of {model.channels} image channels cannot be scored on "
             f"{task.name} (×{task.scale}, {task.channels}): name the task it was built for"
         )
-    return Restorer.of(model)
+    return on_arrays(model, model.scale, model.reach, device)
 
 
 def _figures(task: Task, output: Pixels, hq: Pixels, grey: bool) -> tuple[float, float]:
@@ -134,7 +138,7 @@ def bicubic(task: Task) -> Callable[[Tensor], Tensor]:
     """Bicubic interpolation of an LQ tensor (1, C, h, w), as MATLAB's ``imresize``."""
 
     def enlarged(lq: Tensor) -> Tensor:
-        image = bicubic_upscale(quantize(lq[0]), task.scale)
+        image = bicubic_upscale(quantize(lq[0].permute(1, 2, 0).cpu().numpy()), task.scale)
         return torch.from_numpy(image).permute(2, 0, 1)[None] / 255
 
     return enlarged

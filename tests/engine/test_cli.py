@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 from PIL import Image
 
 from bbnas.engine import isas
+from bbnas.native import choose_isa
 from bbnas.presets import load_design
 from bbnas.tasks import get_task
 from tests.engine.networks import assert_same_pixels, run, saved
@@ -46,6 +50,73 @@ def test_a_checkpoint_is_packed_and_restores(
     assert_same_pixels(restored[0], restored[1])
 
 
+WITHOUT_TORCH = """
+import sys
+import numpy as np
+import bbnas.engine
+from bbnas.cli import main
+
+def check():
+    assert not {"torch", "scipy"} & set(sys.modules)
+
+assert main(["restore", "a.png", "--model", "m.bbn", "-o", "out", "--tile", "16"]) == 0
+check()
+assert main(["restore", "in", "--model", "m.bbn", "-o", "out", "--device", "cuda", "--json"]) == 0
+check()
+assert bbnas.restore("m.bbn", "a.png", "out")[0].output
+check()
+model = bbnas.engine.load("m.bbn")
+image = np.zeros((20, 18, model.channels), np.uint8)
+assert (model(image, tile=16) == model(image)).all()
+check()
+assert main(["profile", "m.bbn", "--lq", "9x8"]) == 0
+check()
+"""
+
+
+@pytest.mark.skipif(not choose_isa(), reason="packed models run on torch here")
+def test_a_packed_model_runs_without_torch(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(capsys, "pack", checkpoint, "-o", tmp_path / "m.bbn")[0] == 0
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 4), np.uint8)
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "in/b.png"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        check=True,
+    )
+
+
+def test_a_packed_model_restores_without_a_compiled_library(
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run(capsys, "pack", checkpoint, "-o", tmp_path / "m.bbn")
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 41, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    restored = []
+    for isa in ("torch", choose_isa()):
+        monkeypatch.setenv("BBNAS_ISA", isa)
+        words = (
+            "restore",
+            tmp_path / "a.png",
+            "--model",
+            tmp_path / "m.bbn",
+            "-o",
+            tmp_path / "out",
+        )
+        assert run(capsys, *words, "--tile", 24)[0] == 0
+        with Image.open(tmp_path / "out" / "a.png") as image:
+            restored.append(np.asarray(image))
+    assert_same_pixels(restored[0], restored[1])
+
+
 def test_bad_input_is_one_line(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -56,6 +127,9 @@ def test_bad_input_is_one_line(
     code, _, err = run(capsys, *words)
     assert (code, err.count("\n")) == (2, 1)
     assert "broken.bbn" in err
+    assert run(capsys, "pack", checkpoint, "-o", tmp_path / "m.bbn")[0] == 0
+    code, _, err = run(capsys, *words, "--model", tmp_path / "m.bbn", "--device", "gpu")
+    assert (code, err) == (2, "error: unknown device 'gpu': choose auto, cpu, cuda or cuda:N\n")
     code, _, err = run(capsys, "pack", tmp_path / "none.safetensors", "-o", tmp_path / "x.bbn")
     assert (code, err.count("\n")) == (2, 1)
 

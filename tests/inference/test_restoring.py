@@ -12,7 +12,9 @@ from bbnas.data import Dataset, bicubic_upscale, load_images
 from bbnas.engine import compile_network, write_program
 from bbnas.errors import UserError
 from bbnas.inference import RestoreProgress, load_checkpoint, restore
+from bbnas.inference.adapter import on_arrays
 from bbnas.inference.checkpoint import CheckpointInfo
+from bbnas.networks import RestorationNetwork
 from bbnas.presets import load_design
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
@@ -32,6 +34,10 @@ def checkpoint(recipe: Recipe, dataset: Dataset, tmp_path_factory: pytest.TempPa
     return path
 
 
+def restored_by(network: RestorationNetwork, image: np.ndarray) -> np.ndarray:
+    return restore_tiled(on_arrays(network, network.scale, network.reach), image)
+
+
 def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
@@ -47,7 +53,7 @@ def test_a_folder_keeps_its_names_and_folders(checkpoint: Path, tmp_path: Path) 
     ]
     network, _ = load_checkpoint(checkpoint)
     with Image.open(tmp_path / "out" / "a.png") as image:
-        assert np.array_equal(np.asarray(image), restore_tiled(network, noise(9, 7, 3)))
+        assert np.array_equal(np.asarray(image), restored_by(network, noise(9, 7, 3)))
     with Image.open(tmp_path / "out" / "deep" / "b.png") as image:
         assert image.size == (2, 2)
 
@@ -77,7 +83,7 @@ def test_grey_stays_grey_and_transparency_stays(checkpoint: Path, tmp_path: Path
     assert np.array_equal(out[..., 3], bicubic_upscale(layers[..., 3], 2))
     # The colour is restored as it is, not as it looks over a background.
     assert np.array_equal(
-        out[..., :3], restore_tiled(network, np.ascontiguousarray(layers[..., :3]))
+        out[..., :3], restored_by(network, np.ascontiguousarray(layers[..., :3]))
     )
 
 
@@ -301,7 +307,7 @@ def test_denoising_keeps_size_and_transparency(
         out = np.asarray(image)
     assert np.array_equal(out[..., 3], layers[..., 3])
     assert np.array_equal(
-        out[..., :3], restore_tiled(network, np.ascontiguousarray(layers[..., :3]))
+        out[..., :3], restored_by(network, np.ascontiguousarray(layers[..., :3]))
     )
 
 
@@ -317,13 +323,13 @@ def test_deblocking_restores_y_and_keeps_cb_and_cr(
     restore(path, [tmp_path / "colour.png", tmp_path / "grey.png"], tmp_path / "out")
     with Image.open(tmp_path / "out" / "grey.png") as image:
         assert image.mode == "L"
-        assert np.array_equal(np.asarray(image), restore_tiled(network, values[..., None])[..., 0])
+        assert np.array_equal(np.asarray(image), restored_by(network, values[..., None])[..., 0])
     with Image.open(tmp_path / "out" / "colour.png") as image:
         assert image.mode == "RGB"
         out = np.asarray(image)
     before, after = rgb2ycbcr(pixels), rgb2ycbcr(out)
     y = np.floor(before[..., :1] + 0.5).astype(np.uint8)
-    restored = restore_tiled(network, y)
+    restored = restored_by(network, y)
     assert not np.array_equal(restored, y)
     # Y changes by what the network changed, Cb and Cr not at all, but for 8 bits of RGB.
     change = restored[..., 0].astype(float) - y[..., 0]
