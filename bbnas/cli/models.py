@@ -112,7 +112,7 @@ def models_verify(names: tuple[str, ...]) -> None:
 @click.argument("checkpoint", type=options.Existing())
 @options.data_root
 @click.option(
-    "--folder", type=click.Path(), help="Folder of the models.  [default: (the package's)]"
+    "--folder", type=options.Output(), help="Folder of the models.  [default: (the package's)]"
 )
 def models_add(name: str, checkpoint: str, data_root: str | None, folder: str | None) -> None:
     """Pack and score CHECKPOINT as model NAME, for those who maintain bbnas."""

@@ -38,7 +38,8 @@ def test_every_path_is_read_or_written() -> None:
         (words, option.name)
         for words, command in commands()
         for option in command.params
-        if isinstance(option.type, click.Path)
+        if isinstance(option, click.Option)
+        and isinstance(option.type, click.Path)
         and not isinstance(option.type, options.Output | options.Existing)
         and not read & set(option.opts)
     }

@@ -13,6 +13,7 @@ import pytest
 
 from bbnas.cli import main
 from bbnas.cli.console import encode_anything
+from tests.cli.small import SEARCH
 
 ENVIRON = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 COMMAND = f"{sys.executable} -m bbnas"
@@ -41,7 +42,7 @@ PRINTS = (
     "profile bbcu-m --lq 32x32",
     "export first -o recipe.yaml --force",
     "report first --no-pictures --repeats 0 -o page.html --csv page.csv",
-    "search --space small.yaml --protocol tiny.yaml --workers 1 --name first --budget 4",
+    " ".join((*SEARCH, "--budget", "4")),
 )
 
 
