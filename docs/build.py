@@ -116,9 +116,8 @@ def models_page() -> str:
     lines = [
         "# Models",
         "",
-        "These models come with bbnas. `bbnas restore IMAGES --model NAME -o FOLDER` restores",
-        "images, and `bbnas models show NAME` prints a card.",
-        "`python docs/build.py models` writes this page.",
+        "bbnas trained these models. `bbnas restore IMAGES --model NAME -o FOLDER` runs one,",
+        "`bbnas models show NAME` prints its card. `python docs/build.py models` writes this page.",
     ]
     for name, card in all_models().items():
         task, protocol = get_task(card.task), card.protocol
@@ -127,11 +126,12 @@ def models_page() -> str:
             "",
             f"## {name}",
             "",
-            f"{task.title.capitalize()} by {card.design.label()}, {card.bytes:,} bytes. It was",
-            f"trained for {card.iterations:,} of {protocol.iterations:,} iterations in",
-            f"{card.hours:.1f} hours, each on {protocol.batch} patches of {protocol.patch}²,",
-            f"on {card.environment.get('cpu', 'an unknown processor')}, with {card.data}.",
-            f"The scores are {task.metric}.",
+            f"- Task: {task.title}, by {card.design.label()}; {card.bytes:,} bytes",
+            f"- Training: {card.iterations:,} of {protocol.iterations:,} iterations of "
+            + f"{protocol.batch} patches of {protocol.patch}², {card.hours:.1f} hours on "
+            + f"{card.environment.get('cpu', 'an unknown processor')}, one thread",
+            f"- Data: {card.data}",
+            f"- Score: {task.metric}",
             "",
             "| set | PSNR (dB) | SSIM | in print | difference |",
             "| --- | ---: | ---: | ---: | ---: |",

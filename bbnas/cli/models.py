@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def models() -> None:
-    """List, show, copy and check the trained models that come with bbnas."""
+    """List, show, copy and check trained models of bbnas."""
 
 
 @models.command("list")
