@@ -117,7 +117,7 @@ def models_page() -> str:
         "# Models",
         "",
         "bbnas trained these models. `bbnas restore IMAGES --model NAME -o FOLDER` runs one,",
-        "`bbnas models show NAME` prints its card. `python docs/build.py models` writes this page.",
+        "and `bbnas models show NAME` prints its card.",
     ]
     for name, card in all_models().items():
         task, protocol = get_task(card.task), card.protocol
@@ -127,9 +127,9 @@ def models_page() -> str:
             f"## {name}",
             "",
             f"- Task: {task.title}, by {card.design.label()}; {card.bytes:,} bytes",
-            f"- Training: {card.iterations:,} of {protocol.iterations:,} iterations of "
-            + f"{protocol.batch} patches of {protocol.patch}², {card.hours:.1f} hours on "
-            + f"{card.environment.get('cpu', 'an unknown processor')}, one thread",
+            f"- Training: {card.iterations:,} of {protocol.iterations:,} iterations",
+            f"- Batches: {protocol.batch} patches of {protocol.patch}² HQ pixels",
+            f"- Time: {card.hours:.1f} hours of {card.environment.get('cpu', 'a processor')}",
             f"- Data: {card.data}",
             f"- Score: {task.metric}",
             "",
