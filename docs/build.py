@@ -103,8 +103,32 @@ def check() -> None:
 
 
 def models() -> None:
-    """Writes ``docs/models.md`` from the cards of the models."""
+    """Writes ``docs/models.md`` from the cards of the models, and a picture of each ×s."""
+    from bbnas.models import models as all_models
+
     (DOCS / "models.md").write_text(models_page(), encoding="utf-8")
+    for name, card in all_models().items():
+        if card.task.startswith("sr"):
+            _beside_bicubic(name, DOCS / f"{name}.webp")
+
+
+def _beside_bicubic(name: str, file: Path) -> None:
+    """The middle of the sample, enlarged by bicubic interpolation and by a model."""
+    import numpy as np
+    from PIL import Image
+
+    from bbnas.data import bicubic_upscale
+    from bbnas.engine import load
+    from bbnas.models import model_file
+
+    with Image.open(DOCS / "sample" / "astronaut.png") as sample:
+        lq = np.asarray(sample.convert("RGB"))
+    model = load(model_file(name))
+    whole = np.stack([bicubic_upscale(lq, model.scale), model(lq)])
+    height, width = whole.shape[1:3]
+    top, left = height // 8, width // 4
+    crops = whole[:, top : top + height // 2, left : left + width // 2]
+    Image.fromarray(np.concatenate(crops, axis=1)).save(file, quality=90)
 
 
 def models_page() -> str:
@@ -132,6 +156,11 @@ def models_page() -> str:
             f"- Time: {card.hours:.1f} hours of {card.environment.get('cpu', 'a processor')}",
             f"- Data: {card.data}",
             f"- Score: {task.metric}",
+            *(
+                ["", f"![Left bicubic interpolation, right model {name}]({name}.webp)"]
+                if task.scale > 1
+                else []
+            ),
             "",
             "| set | PSNR (dB) | SSIM | in print | difference |",
             "| --- | ---: | ---: | ---: | ---: |",
