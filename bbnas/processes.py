@@ -26,7 +26,10 @@ def sheltered() -> Iterator[None]:
     """Processes that are started in the block do not see a terminal's Ctrl-C, which goes to every
     process: the one that has started them ends them.
     """
-    resource_tracker.ensure_running()  # its start, which comes with the first process, unblocks
+    # Started now, since its start, which else comes with the first process, ends the block. Where
+    # this process is cut off, it removes the semaphores, without a word about it.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

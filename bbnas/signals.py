@@ -185,12 +185,17 @@ def _tell_at_once() -> None:
 
 
 def end_processes() -> None:
-    """Kill every process that this one has started, and theirs."""
+    """Kill every process that this one has started, and theirs.
+
+    But for Python's own that removes semaphores: it does so, and ends, when this one has ended.
+    """
     import psutil
 
+    killed = []
     with contextlib.suppress(psutil.Error):
-        started = psutil.Process().children(recursive=True)
-        for process in started:
+        for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(started, timeout=0.3)
+                if "multiprocessing.resource_tracker" not in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process)
+    psutil.wait_procs(killed, timeout=0.3)

@@ -193,6 +193,7 @@ def test_a_signal_ends_a_command_in_mid_work(name: str, place: Path) -> None:
     assert err.splitlines()[-1].startswith("interrupted: ")
     assert err.splitlines()[-1].endswith(case.kept)
     assert "Traceback" not in err
+    assert "resource_tracker" not in err  # which would say that semaphores are left
     # Killed they are; on a busy machine that takes its time.
     _, left = psutil.wait_procs(others, timeout=2)
     assert [p for p in left if p.status() != psutil.STATUS_ZOMBIE] == []
