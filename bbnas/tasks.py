@@ -55,16 +55,39 @@ class Task:
     """One restoration task (paper §4.1).
 
     ``level`` is the upsampling factor of ``bicubic``, the σ of ``noise`` (of 255) or the quality
-    of ``jpeg``. ``metric`` says in words how the task is scored.
+    of ``jpeg``, at which a network is scored. ``levels`` are the lowest and the highest level that
+    training draws for each patch. They differ in a *blind* task, whose network is not told the
+    level (DnCNN-B and DnCNN-3: Zhang et al., TIP 2017). ``metric`` says in words how the task is
+    scored.
     """
 
     name: str
     title: str
     degradation: Degradation
     level: int
+    levels: tuple[int, int]
     backbone: Backbone
     metric: str
     benchmarks: tuple[str, ...]
+
+    @property
+    def blind(self) -> bool:
+        """Whether training draws the level."""
+        return self.levels[0] < self.levels[1]
+
+    @property
+    def covered(self) -> tuple[Task, ...]:
+        """The tasks of one level that a network of this task restores; itself, if not blind."""
+        if not self.blind:
+            return (self,)
+        lowest, highest = self.levels
+        return tuple(
+            task
+            for task in TASKS.values()
+            if task.degradation == self.degradation
+            and not task.blind
+            and lowest <= task.level <= highest
+        )
 
     @property
     def scale(self) -> int:
@@ -97,30 +120,33 @@ def _sr(scale: int) -> Task:
         title=f"×{scale} super-resolution",
         degradation="bicubic",
         level=scale,
+        levels=(scale, scale),
         backbone=BACKBONES["srresnet"],
         metric=f"PSNR and SSIM on Y, {scale} border pixels cropped",
         benchmarks=("Set5", "Set14", "B100", "Urban100", "Manga109"),
     )
 
 
-def _denoise(sigma: int) -> Task:
+def _denoise(name: str, title: str, sigma: int, sigmas: tuple[int, int]) -> Task:
     return Task(
-        name=f"denoise{sigma}",
-        title=f"denoising, σ = {sigma}",
+        name=name,
+        title=title,
         degradation="noise",
         level=sigma,
+        levels=sigmas,
         backbone=BACKBONES["dncnn"],
         metric="PSNR and SSIM on RGB",
         benchmarks=("CBSD68", "Kodak24", "Urban100"),
     )
 
 
-def _jpeg(quality: int) -> Task:
+def _jpeg(name: str, title: str, quality: int, qualities: tuple[int, int]) -> Task:
     return Task(
-        name=f"jpeg{quality}",
-        title=f"JPEG deblocking, q = {quality}",
+        name=name,
+        title=title,
         degradation="jpeg",
         level=quality,
+        levels=qualities,
         backbone=BACKBONES["dncnn3"],
         metric="PSNR and SSIM on Y",
         benchmarks=("LIVE1", "Classic5"),
@@ -131,8 +157,10 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         *map(_sr, (2, 3, 4)),
-        *map(_denoise, (15, 25, 50)),
-        *map(_jpeg, (10, 20, 30, 40)),
+        *(_denoise(f"denoise{s}", f"denoising, σ = {s}", s, (s, s)) for s in (15, 25, 50)),
+        _denoise("denoise", "blind denoising, σ = 0 to 55", 25, (0, 55)),
+        *(_jpeg(f"jpeg{q}", f"JPEG deblocking, q = {q}", q, (q, q)) for q in (10, 20, 30, 40)),
+        _jpeg("jpeg", "blind JPEG deblocking, q = 5 to 50", 10, (5, 50)),
     )
 }
 

@@ -141,11 +141,11 @@ def models_page() -> str:
         "# Models",
         "",
         "bbnas trained these models. `bbnas restore IMAGES --model NAME -o FOLDER` runs one,",
-        "and `bbnas models show NAME` prints its card.",
+        "and `bbnas models show NAME` prints its card. A blind model also answers to the tasks",
+        "that it covers: `--model denoise25` is `--model denoise`.",
     ]
     for name, card in all_models().items():
         task, protocol = get_task(card.task), card.protocol
-        psnr = {images: figures.psnr for images, figures in card.scores.items()}
         lines += [
             "",
             f"## {name}",
@@ -162,14 +162,18 @@ def models_page() -> str:
                 else []
             ),
             "",
-            "| set | PSNR (dB) | SSIM | in print | difference |",
-            "| --- | ---: | ---: | ---: | ---: |",
+            "| task | set | PSNR (dB) | SSIM | in print | difference |",
+            "| --- | --- | ---: | ---: | ---: | ---: |",
         ]
-        for row in beside_printed(task, psnr):
-            printed = "–" if row.printed is None else f"{row.row} {row.printed:.2f}"
-            gap = "–" if row.gap is None else f"{row.gap:+.2f}"
-            ssim = card.scores[row.images].ssim
-            lines.append(f"| {row.images} | {row.psnr:.2f} | {ssim:.4f} | {printed} | {gap} |")
+        for level, sets in card.scores.items():
+            psnr = {images: figures.psnr for images, figures in sets.items()}
+            for row in beside_printed(get_task(level), psnr):
+                printed = "–" if row.printed is None else f"{row.row} {row.printed:.2f}"
+                gap = "–" if row.gap is None else f"{row.gap:+.2f}"
+                ssim = sets[row.images].ssim
+                lines.append(
+                    f"| {level} | {row.images} | {row.psnr:.2f} | {ssim:.4f} | {printed} | {gap} |"
+                )
     return "\n".join(lines) + "\n"
 
 

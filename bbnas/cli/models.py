@@ -34,7 +34,10 @@ def models_list(as_json: bool) -> None:
             each.design.label(),
             f"{each.bytes:,}",
             f"{each.hours:.1f}",
-            ", ".join(f"{images} {f.psnr:.2f}" for images, f in each.scores.items()),
+            "\n".join(
+                f"{task}: " + ", ".join(f"{images} {f.psnr:.2f}" for images, f in sets.items())
+                for task, sets in each.scores.items()
+            ),
         )
         for name, each in found.items()
     ]
@@ -47,14 +50,19 @@ def models_list(as_json: bool) -> None:
 @options.as_json
 def models_show(name: str, as_json: bool) -> None:
     """Print how model NAME was made, and its scores beside those of the paper."""
-    from bbnas.models import card
+    from bbnas.models import card, names
     from bbnas.paper import beside_printed
     from bbnas.tasks import get_task
 
+    name = names().get(name, name)
     found = card(name)
-    rows = beside_printed(get_task(found.task), {s: f.psnr for s, f in found.scores.items()})
+    beside = {
+        task: beside_printed(get_task(task), {images: f.psnr for images, f in sets.items()})
+        for task, sets in found.scores.items()
+    }
     if as_json:
-        print_json(_content(name, found) | {"beside_printed": [row._asdict() for row in rows]})
+        rows = {task: [row._asdict() for row in rows] for task, rows in beside.items()}
+        print_json(_content(name, found) | {"beside_printed": rows})
         return
     protocol = found.protocol
     facts = (
@@ -76,10 +84,17 @@ def models_show(name: str, as_json: bool) -> None:
     )
     print_table(("", name), facts)
     lines = [
-        (row.images, f"{row.psnr:.2f}", _number(row.printed, ".2f"), _number(row.gap, "+.2f"))
+        (
+            task,
+            row.images,
+            f"{row.psnr:.2f}",
+            f"{row.row} {_number(row.printed, '.2f')}",
+            _number(row.gap, "+.2f"),
+        )
+        for task, rows in beside.items()
         for row in rows
     ]
-    print_table(("set", "PSNR (dB)", f"{rows[0].row}, in print", "difference"), lines)
+    print_table(("task", "set", "PSNR (dB)", "in print", "difference"), lines, labels=2)
 
 
 @models.command("fetch")
@@ -88,9 +103,9 @@ def models_show(name: str, as_json: bool) -> None:
 def models_fetch(name: str, output: str | None) -> None:
     """Copy the file of model NAME, for another machine."""
     from bbnas.files import write_output
-    from bbnas.models import model_file, verify
+    from bbnas.models import model_file, names, verify
 
-    verify(name)
+    verify(names().get(name, name))
     file = write_output(output or f"{name}.bbn", model_file(name).read_bytes())
     click.echo(f"{file}: {file.stat().st_size:,} bytes")
 
@@ -100,9 +115,10 @@ def models_fetch(name: str, output: str | None) -> None:
 def models_verify(names: tuple[str, ...]) -> None:
     """Check the SHA-256 and the content of models NAMES, or of all."""
     from bbnas.models import models as all_models
+    from bbnas.models import names as all_names
     from bbnas.models import verify
 
-    for name in names or all_models():
+    for name in dict.fromkeys(all_names().get(name, name) for name in names) or all_models():
         verify(name)
         click.echo(f"{name}: as its card says")
 

@@ -115,9 +115,9 @@ def _ablations() -> Iterable[str]:
 
 
 def _models() -> Iterable[str]:
-    from bbnas.resources import builtin
+    from bbnas.models import names
 
-    return builtin("models")
+    return names()
 
 
 def _studies() -> Iterable[str]:

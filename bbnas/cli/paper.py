@@ -61,8 +61,8 @@ def paper(
 ) -> None:
     """Print a table of the paper beside your own figures.
 
-    TABLE is table1 to table6. Costs are counted now; your PSNR and SSIM are those that bbnas
-    evaluate left beside trained checkpoints.
+    TABLE is table1 to table6. Costs are counted now. Your PSNR and SSIM are those that bbnas
+    evaluate left beside trained checkpoints, or those of bbnas's own models.
     """
     from bbnas.paper.printed import records
 
@@ -102,14 +102,15 @@ def _form(asked: str | None, output: str | None) -> str | None:
 
 
 def _scores(runs: str | None) -> list[Scored]:
-    from bbnas.paper import find_scores
+    from bbnas.paper import find_scores, shipped_scores
 
+    shipped = shipped_scores()
     if runs is None and not Path(RUNS).is_dir():
-        return []
+        return shipped
     found, skipped = find_scores(runs or RUNS)
     for reason in skipped:
         click.echo(f"skipped: {reason}", err=True)
-    return found
+    return found + shipped
 
 
 def _print(table: PaperTable) -> None:

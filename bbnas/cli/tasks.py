@@ -20,7 +20,11 @@ def tasks(as_json: bool) -> None:
     rows = [
         (
             task.name,
-            _DEGRADATIONS[task.degradation].format(task.level),
+            _DEGRADATIONS[task.degradation].format(
+                f"{task.levels[0]}–{task.levels[1]}, scored at {task.level}"
+                if task.blind
+                else task.level
+            ),
             task.backbone.title,
             task.metric,
             ", ".join(task.benchmarks),

@@ -43,8 +43,9 @@ def degrade(task: Task, hq: Pixels) -> Lq:
     - ``noise``: :func:`noisy`, float32 in 0..1 before noise is added.
     - ``jpeg``: :func:`jpeg`, uint8.
 
-    Each task has one fixed level. (The authors' code trains denoising and deblocking blind, with
-    σ drawn up to 75 and quality up to q. [ours: a network for each level])
+    The level is the task's, also that of a blind task. (The authors' code trains denoising and
+    deblocking blind, with σ drawn up to 75 and quality up to q. [ours: a network for each level,
+    or blind])
 
     Raises:
         UserError: a side is no multiple of the scale.

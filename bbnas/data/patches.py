@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bbnas.data.degradation import Lq, crop_to_multiple, degrade, luma, target
+from bbnas.data.degradation import Lq, crop_to_multiple, degrade, jpeg, luma, target
 from bbnas.data.images import ImageSet
 from bbnas.data.pack import Pack, Pixels, Shape, finish, made_once, map_in_order, temporary_file
 from bbnas.errors import UserError
@@ -29,8 +30,8 @@ class Patches:
     because the variety of patches depends on the number of photographs more than on that of
     pixels. The LQ patch is cut from the LQ image of the whole photograph. With ``augment``, both
     are flipped and rotated alike, by one of the 8 symmetries of the square. Noise is drawn anew
-    for each batch, with the task's fixed σ (the authors' code draws σ as well); the LQ images of
-    pairs have their own.
+    for each batch. A blind task draws a level for each patch: σ evenly, JPEG's quality among the
+    whole numbers. The LQ images of pairs have their own degradation.
 
     ``patch`` is the side of the HQ patch in pixels, reduced to a multiple of the scale.
 
@@ -62,7 +63,10 @@ class Patches:
                     "choose a smaller patch or take the image out"
                 )
         check_sizes(images, task)
-        self.hq, self.lq = hq_images(images, task), lq_images(images, task)
+        # The blocks of JPEG at a drawn quality are made for each patch.
+        self._compresses = task.degradation == "jpeg" and task.blind and images.lq is None
+        self.hq = hq_images(images, task)
+        self.lq = self.hq if self._compresses else lq_images(images, task)
         side = self.patch // task.scale
         # The number of positions of an LQ patch in each image, vertically and horizontally.
         self._places = np.array([np.subtract(lq.shape[:2], side - 1) for lq in self.lq])
@@ -86,18 +90,49 @@ class Patches:
         side = patch // scale
         lq = np.empty((self.batch, side, side, channels), np.uint8)
         hq = np.empty((self.batch, patch, patch, channels), np.uint8)
+        # Streams 2^128 draws ahead, so that the draws above do not depend on the task.
+        levels = self._levels(stream.jumped(2))
         for i, (index, (y, x)) in enumerate(zip(chosen.tolist(), corners.tolist(), strict=True)):
             low = self.lq[index][y : y + side, x : x + side]
+            if self._compresses:
+                low = _compressed(self.hq[index], y, x, side, int(levels[i]))
             top, left = y * scale, x * scale
             high = self.hq[index][top : top + patch, left : left + patch]
             lq[i] = _turned(low, int(turns[i]), bool(flips[i]))
             hq[i] = _turned(high, int(turns[i]), bool(flips[i]))
         seen = _to_tensor(lq)
         if self.task.degradation == "noise" and self.images.lq is None:
-            # A stream 2^128 draws ahead, so that the draws above do not depend on the task.
             noise = np.random.Generator(stream.jumped()).standard_normal(seen.shape, np.float32)
-            seen.add_(torch.from_numpy(noise), alpha=self.task.level / 255)
+            if self.task.blind:
+                noise *= (levels / 255).astype(np.float32)[:, None, None, None]
+                seen.add_(torch.from_numpy(noise))
+            else:  # rounded once, as in the evaluations that are stored
+                seen.add_(torch.from_numpy(noise), alpha=self.task.level / 255)
         return seen, _to_tensor(hq)
+
+    def _levels(self, stream: np.random.Philox) -> NDArray[np.float64]:
+        """The level of each patch: that of the task, or drawn."""
+        if not self.task.blind:
+            return np.full(self.batch, float(self.task.level))
+        low, high = self.task.levels
+        drawn = np.random.Generator(stream).random(self.batch)
+        if self.task.degradation == "jpeg":
+            return np.floor(low + drawn * (high - low + 1))
+        return np.asarray(low + drawn * (high - low))
+
+
+def _compressed(image: Pixels, y: int, x: int, side: int, quality: int) -> Pixels:
+    """The patch at (y, x) of ``image`` after JPEG at ``quality`` of the whole image.
+
+    Only the blocks of 8×8 that it touches are compressed: blocks do not depend on each other.
+    """
+    top, left = y // 8 * 8, x // 8 * 8
+    blocks = jpeg(image[top : _to_block(y + side), left : _to_block(x + side)], quality)
+    return blocks[y - top : y - top + side, x - left : x - left + side]
+
+
+def _to_block(end: int) -> int:
+    return -(-end // 8) * 8
 
 
 def _turned(image: Pixels, turns: int, flip: bool) -> Pixels:

@@ -135,7 +135,8 @@ def load_subject(
     """The checkpoint ``name``, or ``bicubic``, ``identity``, or a preset with ``weights``.
 
     ``weights`` is a safetensors state dict of the preset's network. A checkpoint's header names
-    its task; the others need one.
+    its task; the others need one. A blind checkpoint is also scored at the level of a task that
+    its own covers.
 
     Raises:
         UserError: not a checkpoint; no task, or another than the checkpoint's; a preset without
@@ -159,11 +160,10 @@ def load_subject(
     if not Path(text).exists() and Path(text).name == text and not Path(text).suffix:
         raise unknown("checkpoint, preset or baseline", text, (*BASELINES, *PRESETS))
     network, info = load_checkpoint(text)
-    if task is not None and task.name != info.recipe.task:
-        raise UserError(
-            f"{text} was trained for {info.recipe.task}, not {task.name}: leave out --task"
-        )
-    return Subject(text, network, get_task(info.recipe.task), info)
+    own = get_task(info.recipe.task)
+    if task is not None and task not in (own, *own.covered):
+        raise UserError(f"{text} was trained for {own.name}, not {task.name}: leave out --task")
+    return Subject(text, network, task or own, info)
 
 
 def _with_weights(name: str, task: Task, path: Path) -> RestorationNetwork:
@@ -245,9 +245,12 @@ def evaluate_checkpoint(
         scores[title] = subject.score(images, place, keep=keep)
         if subject.info is not None:
             try:
-                write_scores(Path(checkpoint), subject.info, title, images, scores[title][-1])
+                write_scores(
+                    Path(checkpoint), subject.info, subject.task, title, images, scores[title][-1]
+                )
             except OSError as error:
-                _log.warning("scores not kept: %s", disk_message(error, scores_file(checkpoint)))
+                file = scores_file(checkpoint, subject.info, subject.task)
+                _log.warning("scores not kept: %s", disk_message(error, file))
         if on_benchmark is not None:
             on_benchmark(title, scores[title])
     return scores
@@ -323,13 +326,22 @@ def _saver(folder: Path, images: ImageSet) -> Callable[[str, NDArray[np.uint8]],
     return save
 
 
-def scores_file(checkpoint: str | Path) -> Path:
-    """The file of a checkpoint's scores: ``best.scores.json`` for ``best.safetensors``."""
-    return Path(checkpoint).with_suffix(".scores.json")
+def scores_file(checkpoint: str | Path, info: CheckpointInfo, task: Task) -> Path:
+    """The file of a checkpoint's scores: ``best.scores.json`` for ``best.safetensors``.
+
+    It is ``best.denoise25.scores.json`` where ``task`` is not that of the training.
+    """
+    other = "" if task.name == info.recipe.task else f".{task.name}"
+    return Path(checkpoint).with_suffix(f"{other}.scores.json")
 
 
 def write_scores(
-    checkpoint: Path, info: CheckpointInfo, title: str, images: ImageSet, mean: Score
+    checkpoint: Path,
+    info: CheckpointInfo,
+    task: Task,
+    title: str,
+    images: ImageSet,
+    mean: Score,
 ) -> None:
     """Put the means over one benchmark into the file of scores, in one atomic step.
 
@@ -340,12 +352,13 @@ def write_scores(
     Raises:
         OSError: the file cannot be written.
     """
-    path = scores_file(checkpoint)
+    path = scores_file(checkpoint, info, task)
     content: dict[str, Any] = {
         "format": FORMAT,
         "checkpoint": checkpoint.name,
         "design": info.recipe.design.to_dict(),
-        "task": info.recipe.task,
+        "task": task.name,
+        "trained_for": info.recipe.task,
         "protocol": info.recipe.protocol.model_dump(mode="json"),
         "iteration": info.iteration,
         "data": info.data,
@@ -374,6 +387,7 @@ def _earlier(path: Path, checkpoint: Path, header: dict[str, Any]) -> dict[str, 
         benchmarks = before.pop("benchmarks")
         # A file of an earlier version lacks the fields that are younger.
         before.setdefault("origin", "")
+        before.setdefault("trained_for", before["task"])
         own = Protocol.model_validate(before["protocol"])
         before["protocol"] = own.model_dump(mode="json")
     except (OSError, ValueError, AttributeError, KeyError, TypeError):

@@ -14,6 +14,7 @@ from bbnas.errors import UserError
 from bbnas.files import write_output
 from bbnas.inference.checkpoint import load_checkpoint
 from bbnas.inference.evaluating import evaluate_checkpoint
+from bbnas.inference.scoring import Score
 from bbnas.models import FOLDER, Card, Figures
 from bbnas.tasks import get_task
 
@@ -26,7 +27,8 @@ def publish(
 ) -> Card:
     """Write ``NAME.bbn`` and ``NAME.yaml`` into ``folder``, and return the card.
 
-    The scores are those of the task's benchmark sets below ``data_root`` or $BBNAS_DATA.
+    The scores are those of the task's benchmark sets below ``data_root`` or $BBNAS_DATA, of a
+    blind task at the level of each task that it covers.
 
     Raises:
         UserError: the checkpoint cannot be read, its training images are not there, there is no
@@ -37,10 +39,14 @@ def publish(
     dataset = load_dataset(recipe.data)
     if dataset.fingerprint != info.data:
         raise UserError(f"{recipe.data}: not the images that {checkpoint} was trained on")
-    scores = evaluate_checkpoint(checkpoint, "all", data_root=data_root)
+    task = get_task(recipe.task)
+    scores = {
+        each.name: evaluate_checkpoint(checkpoint, "all", each, data_root=data_root)
+        for each in task.covered
+    }
     file = Path(folder) / f"{name}.bbn"
     file.parent.mkdir(parents=True, exist_ok=True)
-    size = write_program(compile_network(network, get_task(recipe.task)), file)
+    size = write_program(compile_network(network, task), file)
     card = Card(
         task=recipe.task,
         design=recipe.protocol.trained(recipe.design),
@@ -52,8 +58,8 @@ def publish(
         environment=info.environment,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         scores={
-            images: Figures(psnr=round(rows[-1].psnr, 3), ssim=round(rows[-1].ssim, 4))
-            for images, rows in scores.items()
+            level: {images: _figures(rows) for images, rows in sets.items()}
+            for level, sets in scores.items()
         },
         bytes=size,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -61,3 +67,8 @@ def publish(
     content = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_output(file.with_suffix(".yaml"), content)
     return card
+
+
+def _figures(rows: list[Score]) -> Figures:
+    *images, mean = rows
+    return Figures(psnr=round(mean.psnr, 3), ssim=round(mean.ssim, 4), images=len(images))

@@ -15,25 +15,38 @@ from bbnas.errors import UserError, unknown
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
+from bbnas.tasks import get_task
 
-__all__ = ["DEFAULT", "FOLDER", "Card", "Figures", "card", "model_file", "models", "verify"]
+__all__ = [
+    "DEFAULT",
+    "FOLDER",
+    "Card",
+    "Figures",
+    "card",
+    "model_file",
+    "models",
+    "names",
+    "verify",
+]
 
 FOLDER = Path(__file__).parent
 DEFAULT = "sr4"  # the model of ``bbnas restore`` without --model
 
 
 class Figures(Value):
-    """Mean PSNR (dB) and SSIM over the images of a benchmark set, by the task's metric."""
+    """Mean PSNR (dB) and SSIM over the ``images`` of a benchmark set, by the task's metric."""
 
     psnr: float
     ssim: float
+    images: int
 
 
 class Card(Value):
     """What a model is and how it was made.
 
     ``iterations`` were trained of those of the protocol, in ``hours``, on the images that
-    ``data`` describes and ``fingerprint`` identifies. ``scores`` are by benchmark set.
+    ``data`` describes and ``fingerprint`` identifies. ``scores`` are by task and benchmark set; a
+    blind model has those of every task that its own covers.
     """
 
     task: str
@@ -45,7 +58,7 @@ class Card(Value):
     fingerprint: str
     environment: dict[str, str]
     date: str
-    scores: dict[str, Figures]
+    scores: dict[str, dict[str, Figures]]
     bytes: int
     sha256: str
 
@@ -53,6 +66,15 @@ class Card(Value):
 def models() -> dict[str, Card]:
     """All models by name."""
     return {name: card(name) for name in builtin("models")}
+
+
+def names() -> dict[str, str]:
+    """The models by every name that they answer to: their own, and tasks that they cover."""
+    found = models()
+    covering = {
+        task.name: name for name, card in found.items() for task in get_task(card.task).covered
+    }
+    return covering | {name: name for name in found}
 
 
 def card(name: str) -> Card:
@@ -69,8 +91,8 @@ def card(name: str) -> Card:
 
 def model_file(model: str | Path) -> Path:
     """The file of the model that ``model`` names; a path stays as it is."""
-    files = builtin("models")
-    return files[str(model)].with_suffix(".bbn") if str(model) in files else Path(model)
+    name = names().get(str(model))
+    return Path(model) if name is None else builtin("models")[name].with_suffix(".bbn")
 
 
 def verify(name: str) -> None:

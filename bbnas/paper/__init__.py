@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bbnas.paper.printed import TABLES, Beside, Published, beside_printed, published
-from bbnas.paper.scores import Scored, find_scores, live_bicubic
+from bbnas.paper.scores import Scored, find_scores, live_bicubic, shipped_scores
 from bbnas.paper.tables import PaperTable, paper_table
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "live_bicubic",
     "paper_table",
     "published",
+    "shipped_scores",
 ]

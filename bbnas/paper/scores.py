@@ -1,4 +1,4 @@
-"""Our scores: the files that ``bbnas evaluate`` writes beside checkpoints, and bicubic's."""
+"""Our scores: those beside checkpoints, those of the models of bbnas, and bicubic's."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 from bbnas.design import Design
 from bbnas.errors import UserError, short
 from bbnas.formats import JSON, other_format
+from bbnas.models import models
 from bbnas.protocol import Protocol
 from bbnas.tasks import get_task
 from bbnas.text import from_json
@@ -33,6 +34,7 @@ class BenchmarkScore(BaseModel):
 class _Content(BaseModel):
     design: Design
     task: str
+    trained_for: str = ""
     protocol: Protocol
     iteration: int
     data: str
@@ -45,7 +47,9 @@ class _Content(BaseModel):
 class Scored:
     """The scores of one checkpoint; ``data`` is the fingerprint of its training images.
 
-    ``origin`` is that of :class:`bbnas.inference.checkpoint.CheckpointInfo`.
+    ``checkpoint`` is a file, or a model of bbnas by its name. ``trained_for`` is the task of the
+    training, where that is another than ``task``, which it covers. ``origin`` is that of
+    :class:`bbnas.inference.checkpoint.CheckpointInfo`.
     """
 
     checkpoint: Path
@@ -55,6 +59,7 @@ class Scored:
     iteration: int
     data: str
     benchmarks: dict[str, BenchmarkScore]
+    trained_for: str = ""
     origin: str = ""
 
     @cached_property
@@ -76,8 +81,10 @@ class Scored:
         size = (
             f" at width × {p.width_scale:g}, depth × {p.depth_scale:g}" if not self.whole else ""
         )
+        blind = self.trained_for not in ("", self.task)
+        task = f" for {get_task(self.trained_for).title}" if blind else ""
         return (
-            f"ours, {self.task}: {self.checkpoint}, trained by protocol {p.name!r} ({p.key})"
+            f"ours, {self.task}: {self.checkpoint}, trained{task} by protocol {p.name!r} ({p.key})"
             f"{size} for {self.iteration:,} of {p.iterations:,} iterations on data {self.data}; "
             f"{get_task(self.task).metric}"
         )
@@ -129,6 +136,27 @@ def find_scores(folder: str | Path) -> tuple[list[Scored], list[str]]:
         except UserError as error:
             skipped.append(str(error))
     return scores, skipped
+
+
+def shipped_scores() -> list[Scored]:
+    """Those of the models that come with bbnas, from their cards."""
+    return [
+        Scored(
+            checkpoint=Path(f"model {name}"),
+            design=card.design,
+            task=task,
+            protocol=card.protocol,
+            iteration=card.iterations,
+            data=card.fingerprint,
+            benchmarks={
+                images: BenchmarkScore(**figures.model_dump(), date=card.date)
+                for images, figures in sets.items()
+            },
+            trained_for=card.task,
+        )
+        for name, card in models().items()
+        for task, sets in card.scores.items()
+    ]
 
 
 def best_trained(

@@ -71,7 +71,7 @@ def test_a_checkpoint_becomes_a_model(tmp_path: Path, monkeypatch: pytest.Monkey
     checkpoint = tmp_path / "run" / "last.safetensors"
     made = publish("small", checkpoint, tmp_path, tmp_path / "models")
     assert made.fingerprint == load_dataset(data).fingerprint
-    assert set(made.scores) == {"Set5"}
+    assert made.scores["sr2"]["Set5"].images == 5
     content = yaml.safe_load((tmp_path / "models" / "small.yaml").read_text())
     assert content["sha256"] == made.sha256
     assert content["iterations"] == 2

@@ -12,8 +12,8 @@ def test_tasks_are_listed_with_how_they_are_measured(capsys, monkeypatch) -> Non
     assert code == 0
     assert list(found) == [
         *("sr2", "sr3", "sr4"),
-        *("denoise15", "denoise25", "denoise50"),
-        *("jpeg10", "jpeg20", "jpeg30", "jpeg40"),
+        *("denoise15", "denoise25", "denoise50", "denoise"),
+        *("jpeg10", "jpeg20", "jpeg30", "jpeg40", "jpeg"),
     ]
     _, table, _ = run(capsys, "tasks")
     lines = {line.split()[0]: line for line in table.splitlines() if line.strip()}

@@ -24,6 +24,7 @@ from bbnas.data import (
     target,
     validation_pairs,
 )
+from bbnas.data.degradation import jpeg
 from bbnas.errors import UserError
 from bbnas.tasks import get_task
 
@@ -276,3 +277,50 @@ def test_validation_pairs_are_centre_crops(name: str, side: int) -> None:
     assert np.array_equal(lq, degrade(task, hq))
     top, left = (53 - min(side or 53, 53)) // 2, (67 - min(side or 67, 67)) // 2
     assert np.array_equal(hq, target(task, full[top : top + height, left : left + width]))
+
+
+def test_a_blind_task_draws_sigma_for_each_patch(images: ImageSet) -> None:
+    task, low = get_task("denoise"), get_task("denoise15")
+    patches = Patches(images, task, 48, 64, seed=3)
+    lq, hq = patches.batch_at(2)
+    assert torch.equal(lq, patches.batch_at(2)[0])
+    assert torch.equal(hq, Patches(images, low, 48, 64, seed=3).batch_at(2)[1])
+    sigmas = ((lq - hq) * 255).flatten(1).std(1)
+    assert float(sigmas.min()) < 8
+    assert float(sigmas.max()) > 47
+    assert float(sigmas.max()) < 56.5
+    # Evenly on 0..55: the mean within four standard errors.
+    assert abs(float(sigmas.mean()) - 27.5) < 4 * 55 / 12**0.5 / 8
+    # The same noise but for its size.
+    unit = Patches(images, low, 48, 64, seed=3).batch_at(2)[0] - hq
+    size = sigmas / (unit * 255).flatten(1).std(1)
+    assert torch.allclose(lq - hq, unit * size[:, None, None, None], atol=1e-5)
+
+
+def test_a_blind_task_draws_quality_for_each_patch(images: ImageSet) -> None:
+    """Each patch is cut from the JPEG of the whole image at a quality of 5..50, at any place."""
+    task = get_task("jpeg")
+    highs = [target(task, image) for image in images.images]
+    patches = Patches(images, task, 20, 24, seed=3, augment=False)
+    lq, hq = (as_pixels(batch) for batch in patches.batch_at(5))
+    expected = as_pixels(Patches(images, get_task("jpeg10"), 20, 24, 3, False).batch_at(5)[1])
+    assert np.array_equal(hq, expected)
+    compressed = {q: [jpeg(high, q) for high in highs] for q in range(1, 101)}
+    found = []
+    for low, high in zip(lq, hq, strict=True):
+        n, y, x = next(
+            (n, y, x)
+            for n, image in enumerate(highs)
+            for y in range(image.shape[0] - 19)
+            for x in range(image.shape[1] - 19)
+            if np.array_equal(image[y : y + 20, x : x + 20], high)
+        )
+        match = [
+            q
+            for q, photos in compressed.items()
+            if np.array_equal(photos[n][y : y + 20, x : x + 20], low)
+        ]
+        assert match
+        found.append((match[0], match[-1]))
+    assert all(first <= 50 and last >= 5 for first, last in found)
+    assert len(set(found)) > 12

@@ -47,7 +47,7 @@ def test_the_numbers_of_images_are_those_of_the_literature() -> None:
 def test_every_task_s_benchmarks_are_known_and_every_test_set_is_of_a_task() -> None:
     named = {name for task in TASKS.values() for name in task.benchmarks}
     assert named == {known.name for known in SETS.values() if known.use == "test"}
-    assert SETS["Classic5"].tasks == ("jpeg10", "jpeg20", "jpeg30", "jpeg40")
+    assert SETS["Classic5"].tasks == ("jpeg10", "jpeg20", "jpeg30", "jpeg40", "jpeg")
     assert SETS["DIV2K-train"].tasks == tuple(TASKS)
 
 
