@@ -21,7 +21,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bbnas.models import Card
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, BUILD = ROOT / "docs", ROOT / "build"
@@ -161,6 +164,7 @@ def models_page() -> str:
                 if task.scale > 1
                 else []
             ),
+            *_curve(card),
             "",
             "| task | set | PSNR (dB) | SSIM | in print | difference |",
             "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -175,6 +179,18 @@ def models_page() -> str:
                     f"| {level} | {row.images} | {row.psnr:.2f} | {ssim:.4f} | {printed} | {gap} |"
                 )
     return "\n".join(lines) + "\n"
+
+
+def _curve(card: Card) -> list[str]:
+    """The validations of a training: a table of at most 6 of them, evenly apart."""
+    if not card.curve:
+        return []
+    last, steps = len(card.curve) - 1, min(5, len(card.curve) - 1)
+    shown = [card.curve[round(last * i / max(steps, 1))] for i in range(steps + 1)]
+    cells = [f"| iteration | {' | '.join(f'{iteration:,}' for iteration, _ in shown)} |"]
+    cells += ["| --- |" + " ---: |" * len(shown)]
+    cells += [f"| validation (dB) | {' | '.join(f'{psnr:.2f}' for _, psnr in shown)} |"]
+    return ["", *cells]
 
 
 # Notebooks

@@ -27,7 +27,8 @@ from bbnas.signals import keeps
     "--task",
     type=options.TASK,
     show_default="the checkpoint's",
-    help="Restoration task of bicubic, identity or a preset, such as sr4.",
+    help="Restoration task of bicubic, identity or a preset, such as sr4; of a blind checkpoint "
+    "the level, such as denoise50.",
 )
 @click.option(
     "--weights", type=options.Existing(), help="Weights of a preset: a safetensors state dict."

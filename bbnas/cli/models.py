@@ -132,8 +132,8 @@ def models_verify(names: tuple[str, ...]) -> None:
 )
 def models_add(name: str, checkpoint: str, data_root: str | None, folder: str | None) -> None:
     """Pack and score CHECKPOINT as model NAME, for those who maintain bbnas."""
-    from bbnas.inference.publishing import publish
     from bbnas.models import FOLDER
+    from bbnas.training.publishing import publish
 
     card = publish(name, checkpoint, data_root, folder or FOLDER)
     click.echo(f"{name}: {card.bytes:,} bytes; next: python docs/build.py models")

@@ -46,7 +46,8 @@ class Card(Value):
 
     ``iterations`` were trained of those of the protocol, in ``hours``, on the images that
     ``data`` describes and ``fingerprint`` identifies. ``scores`` are by task and benchmark set; a
-    blind model has those of every task that its own covers.
+    blind model has those of every task that its own covers. ``curve`` is (iteration, PSNR in dB)
+    of the validations during training.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Card(Value):
     fingerprint: str
     environment: dict[str, str]
     date: str
+    curve: tuple[tuple[int, float], ...] = ()
     scores: dict[str, dict[str, Figures]]
     bytes: int
     sha256: str

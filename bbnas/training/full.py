@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bbnas.data import Dataset
 
 LAST, BEST, LOG, RECIPE = "last.safetensors", "best.safetensors", "log", "recipe.yaml"
+VALIDATION = "validation/psnr"  # the scalar of the log
 LOG_EVERY = 10  # iterations between two events; a training of fewer than 200 has 20 events
 
 
@@ -258,7 +259,7 @@ class _Run:
             )[-1]
         except FloatingPointError as error:
             raise Diverged(training.iteration, str(error)) from error
-        writer.add_scalar("validation/psnr", mean.psnr, training.iteration)
+        writer.add_scalar(VALIDATION, mean.psnr, training.iteration)
         writer.add_scalar("validation/ssim", mean.ssim, training.iteration)
         best = self.info.best_psnr
         better = best is None or mean.psnr > best

@@ -14,13 +14,13 @@ from PIL import Image
 
 from bbnas.data import load_dataset
 from bbnas.errors import UserError
-from bbnas.inference.publishing import publish
 from bbnas.models import FOLDER, card, models, verify
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
 from bbnas.training import train
+from bbnas.training.publishing import publish
 from tests.engine.networks import run
 
 

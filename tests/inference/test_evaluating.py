@@ -17,6 +17,7 @@ from bbnas.inference import evaluate_checkpoint, score
 from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.inference.scoring import score_baseline
 from bbnas.networks import build
+from bbnas.paper import find_scores
 from bbnas.presets import load_design
 from bbnas.recipe import Recipe
 from bbnas.tasks import get_task
@@ -36,8 +37,9 @@ def write(
     path: Path, recipe: Recipe, dataset: Dataset, iteration: int = 4, bias: float = 0.0
 ) -> None:
     training = trained(recipe, dataset)
-    with torch.no_grad():
-        training.network.tail.layer.bias.add_(bias)
+    if bias:
+        with torch.no_grad():
+            training.network.tail.layer.bias.add_(bias)
     info = CheckpointInfo(recipe=recipe, iteration=iteration, data="abc", environment={"a": "b"})
     save_checkpoint(path, training, info)
 
@@ -66,6 +68,33 @@ def test_the_scores_of_a_checkpoint(checkpoint: Path, sets: Path) -> None:
         evaluate_checkpoint(checkpoint, "Set5", get_task("sr4"), data_root=sets)
     with pytest.raises(UserError, match="named twice"):
         evaluate_checkpoint(checkpoint, ["set5", sets / "Set5"], data_root=sets)
+
+
+def test_a_blind_checkpoint_is_scored_at_each_level(
+    recipe: Recipe, dataset: Dataset, sets: Path, tmp_path: Path
+) -> None:
+    design = load_design("bbcu", get_task("denoise")).replace(width=6, depth=2)
+    blind = Recipe(task="denoise", design=design, protocol=recipe.protocol, data=recipe.data)
+    checkpoint = tmp_path / "run" / "best.safetensors"
+    checkpoint.parent.mkdir()
+    write(checkpoint, blind, dataset)
+    network = evaluated_network(checkpoint)
+    images = load_images(sets / "Set5")
+    for name in ("denoise", "denoise15", "denoise50"):
+        task = get_task(name)
+        (rows,) = evaluate_checkpoint(checkpoint, "Set5", task, data_root=sets).values()
+        assert rows == score(network, task, images)
+    assert sorted(path.name for path in checkpoint.parent.glob("*.json")) == [
+        "best.denoise15.scores.json",
+        "best.denoise50.scores.json",
+        "best.scores.json",
+    ]
+    found = {scored.task: scored for scored in find_scores(tmp_path)[0]}
+    assert set(found) == {"denoise", "denoise15", "denoise50"}
+    assert "trained for blind denoising" in found["denoise15"].words()
+    assert "trained for" not in found["denoise"].words()
+    with pytest.raises(UserError, match="was trained for denoise, not jpeg10"):
+        evaluate_checkpoint(checkpoint, "Set5", get_task("jpeg10"), data_root=sets)
 
 
 def test_a_benchmark_of_pairs_has_a_title_of_its_own(

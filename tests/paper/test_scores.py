@@ -12,7 +12,8 @@ from bbnas.inference.checkpoint import CheckpointInfo
 from bbnas.inference.evaluating import scores_file
 from bbnas.inference.evaluating import write_scores as evaluate_writes
 from bbnas.inference.scoring import Score
-from bbnas.paper import find_scores, live_bicubic
+from bbnas.models import card, models
+from bbnas.paper import find_scores, live_bicubic, shipped_scores
 from bbnas.paper.scores import best_trained, read_scores
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
@@ -28,8 +29,9 @@ def test_what_evaluate_writes_is_read(tmp_path):
     checkpoint = tmp_path / "run" / "best.safetensors"
     checkpoint.parent.mkdir()
     checkpoint.write_bytes(b"")
-    evaluate_writes(checkpoint, info, "Set5", images, Score("mean", 31.25, 0.875))
-    assert scores_file(checkpoint).exists()
+    task = get_task("sr4")
+    evaluate_writes(checkpoint, info, task, "Set5", images, Score("mean", 31.25, 0.875))
+    assert scores_file(checkpoint, info, task) == tmp_path / "run" / "best.scores.json"
     (found,), skipped = find_scores(tmp_path)
     assert skipped == []
     assert (found.key, found.task, found.iteration) == (design.key, "sr4", 1000)
@@ -113,3 +115,14 @@ def test_live_bicubic_is_the_field_s():
     psnr, ssim = score("sr4", "Set5")
     assert (f"{psnr:.2f}", f"{ssim:.4f}") == ("28.42", "0.8104")
     assert score("sr4", "Manga109") is None
+
+
+def test_the_models_of_bbnas_have_scores() -> None:
+    found = shipped_scores()
+    assert {scored.task for scored in found} >= {"sr4"}
+    for scored in found:
+        name = scored.checkpoint.name.removeprefix("model ")
+        assert name in models()
+        assert scored.words().startswith(f"ours, {scored.task}: model {name}, trained")
+        for images, score in scored.benchmarks.items():
+            assert score.psnr == card(name).scores[scored.task][images].psnr

@@ -17,6 +17,7 @@ from bbnas.inference.evaluating import evaluate_checkpoint
 from bbnas.inference.scoring import Score
 from bbnas.models import FOLDER, Card, Figures
 from bbnas.tasks import get_task
+from bbnas.training.full import LOG, VALIDATION
 
 
 def publish(
@@ -57,6 +58,7 @@ def publish(
         fingerprint=info.data,
         environment=info.environment,
         date=f"{datetime.now(UTC):%Y-%m-%d}",
+        curve=_curve(Path(checkpoint).parent / LOG, info.iteration),
         scores={
             level: {images: _figures(rows) for images, rows in sets.items()}
             for level, sets in scores.items()
@@ -67,6 +69,18 @@ def publish(
     content = yaml.safe_dump(card.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     write_output(file.with_suffix(".yaml"), content)
     return card
+
+
+def _curve(log: Path, last: int) -> tuple[tuple[int, float], ...]:
+    """(iteration, PSNR in dB) of the validations up to iteration ``last`` in a TensorBoard log."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(log))
+    events.Reload()
+    if VALIDATION not in events.Tags()["scalars"]:
+        return ()
+    found = events.Scalars(VALIDATION)
+    return tuple((e.step, round(e.value, 2)) for e in found if e.step <= last)
 
 
 def _figures(rows: list[Score]) -> Figures:
