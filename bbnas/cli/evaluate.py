@@ -33,6 +33,11 @@ from bbnas.signals import keeps
 @click.option(
     "--weights", type=options.Existing(), help="Weights of a preset: a safetensors state dict."
 )
+@click.option(
+    "--against",
+    type=options.CheckpointOrName(),
+    help="Checkpoint, model or baseline to compare with, image by image.",
+)
 @options.data_root
 @options.csv
 @click.option(
@@ -47,6 +52,7 @@ def evaluate(
     benchmarks: tuple[str, ...],
     task: str | None,
     weights: str | None,
+    against: str | None,
     data_root: str | None,
     csv_file: str | None,
     save_images: str | None,
@@ -55,10 +61,11 @@ def evaluate(
 ) -> None:
     """Score a CHECKPOINT on benchmark sets: PSNR and SSIM.
 
-    Of each image, and their means. Instead of a checkpoint: bicubic (super-resolution), identity
-    (denoising, deblocking), or a preset with --weights.
+    Of each image, and their means. Instead of a checkpoint: a packed .bbn, a model of bbnas
+    models list, bicubic (super-resolution), identity (denoising, deblocking), or a preset with
+    --weights.
     """
-    from bbnas.inference import Score, evaluate_checkpoint
+    from bbnas.inference import Score, difference, evaluate_checkpoint
     from bbnas.inference.evaluating import load_subject
     from bbnas.tasks import get_task
 
@@ -82,6 +89,22 @@ def evaluate(
         save_images,
         on_benchmark=None if as_json else show,
     )
+    gains = {}
+    if against is not None:
+        others = evaluate_checkpoint(against, benchmarks, scored, None, device, data_root)
+        gains = {name: difference(rows, others[name]) for name, rows in scores.items()}
+        if len(scores) > 1:
+            gains["all images"] = difference(
+                [row for rows in scores.values() for row in rows],
+                [row for rows in others.values() for row in rows],
+            )
+        if not as_json:
+            lines = [
+                (name, gain.images, f"{gain.psnr:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}")
+                for name, gain in gains.items()
+            ]
+            columns = ("benchmark", "images", "difference (dB)", "95 % interval over images")
+            print_table(columns, lines, f"{checkpoint} less {against}, PSNR")
     if csv_file is not None:
         text = io.StringIO(newline="")
         writer = csv.writer(text)
@@ -98,4 +121,6 @@ def evaluate(
         measured = {"checkpoint": checkpoint, "task": scored.name, "metric": scored.metric}
         # One benchmark is what most ask for: its figures without a list.
         single = found[0] if len(found) == 1 else {}
-        print_json(measured | single | {"benchmarks": found})
+        compared = {name: gain._asdict() for name, gain in gains.items()}
+        told = {"against": against, "difference": compared} if gains else {}
+        print_json(measured | single | {"benchmarks": found} | told)

@@ -78,7 +78,7 @@ class Output(click.Path):
 
 
 class CheckpointOrName(Existing):
-    """A checkpoint that must exist, or the name of a baseline or a preset, which has no suffix."""
+    """A file that must exist, or the name of a model, a baseline or a preset: it has no suffix."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         return super().convert(value, param, ctx) if Path(value).suffix else value

@@ -1,4 +1,4 @@
-"""Scores on benchmarks: of checkpoints, presets with weights, baselines, or any callable."""
+"""Scores on benchmarks: of trained networks by file or name, of baselines, of any callable."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from bbnas.data import ImageSet, find_benchmark
 from bbnas.data.pairs import split_pair
 from bbnas.data.sets import data_roots, find_set, high_resolution, known_set
+from bbnas.engine import Model, load
 from bbnas.errors import UserError, unknown, why
 from bbnas.files import disk_message, write_atomically
 from bbnas.formats import SAFETENSORS, other_format
@@ -27,10 +28,11 @@ from bbnas.inference.device import resolve_device
 from bbnas.inference.restoring import png_names
 from bbnas.inference.scoring import BASELINES, Score, score, score_baseline
 from bbnas.inference.tensors import read_tensors, weights_of
+from bbnas.models import card, model_file, names
 from bbnas.networks import RestorationNetwork, build
 from bbnas.presets import PRESETS, load_design, preset_name
 from bbnas.protocol import Protocol
-from bbnas.tasks import Task, get_task
+from bbnas.tasks import TASKS, Task, get_task
 from bbnas.text import from_json
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ Images = ImageSet | str | Path | Sequence["NDArray[np.uint8]"]
 
 
 def evaluate(
-    model: RestorationNetwork | Callable[[Tensor], Tensor] | str | Path,
+    model: RestorationNetwork | Model | Callable[[Tensor], Tensor] | str | Path,
     task: Task | None,
     images: Images,
     device: str = "auto",
@@ -53,9 +55,10 @@ def evaluate(
     """PSNR (dB) and SSIM by the field's protocol: a row per image, and their means last.
 
     ``model`` is any callable from an LQ to an HQ tensor, a network of bbnas, the path of a
-    checkpoint, ``bicubic`` or ``identity``. ``task`` may be None for a checkpoint, whose header
-    names it. ``images`` is the name of a benchmark such as ``Set5`` (below $BBNAS_DATA), a
-    folder, an ImageSet, or a list of HQ images: uint8, H×W×3 RGB or H×W grey. The protocol,
+    checkpoint or of a packed model, the name of a model of bbnas, ``bicubic`` or ``identity``.
+    ``task`` may be None for a checkpoint or a packed model, whose header names it. ``images`` is
+    the name of a benchmark such as ``Set5`` (below $BBNAS_DATA), a folder, an ImageSet, or a list
+    of HQ images: uint8, H×W×3 RGB or H×W grey. The protocol,
     ``tile`` and ``reach`` are those of :func:`bbnas.inference.score`; without ``reach``, images
     are restored whole, however large.
 
@@ -103,7 +106,7 @@ class Subject:
     """A model, or the name of a baseline, with its task; ``info`` is a checkpoint's header."""
 
     name: str
-    model: RestorationNetwork | Callable[[Tensor], Tensor] | str
+    model: RestorationNetwork | Model | Callable[[Tensor], Tensor] | str
     task: Task
     info: CheckpointInfo | None = None
 
@@ -132,14 +135,14 @@ class Subject:
 def load_subject(
     name: str | Path, task: Task | None = None, weights: str | Path | None = None
 ) -> Subject:
-    """The checkpoint ``name``, or ``bicubic``, ``identity``, or a preset with ``weights``.
+    """What ``name`` names: a file, a model of bbnas, ``bicubic``, ``identity``, or a preset.
 
-    ``weights`` is a safetensors state dict of the preset's network. A checkpoint's header names
-    its task; the others need one. A blind checkpoint is also scored at the level of a task that
-    its own covers.
+    A file is a checkpoint or a packed model (.bbn), whose header names its task; a model of bbnas
+    has one too, and the others need one. A blind model is also scored at the level of a task that
+    its own covers. ``weights`` is a safetensors state dict of the preset's network.
 
     Raises:
-        UserError: not a checkpoint; no task, or another than the checkpoint's; a preset without
+        UserError: no such name or file; no task, or another than the file's; a preset without
             weights, or weights that do not fit it.
     """
     text = str(name)
@@ -158,9 +161,18 @@ def load_subject(
             return Subject(text, text, task)
         return Subject(text, _with_weights(text, task, Path(weights)), task)
     if not Path(text).exists() and Path(text).name == text and not Path(text).suffix:
-        raise unknown("checkpoint, preset or baseline", text, (*BASELINES, *PRESETS))
-    network, info = load_checkpoint(text)
-    own = get_task(info.recipe.task)
+        shipped = names()
+        if text not in shipped:
+            raise unknown("checkpoint, model or baseline", text, (*BASELINES, *shipped, *PRESETS))
+        task = task or get_task(text if text in TASKS else card(shipped[text]).task)
+    network: RestorationNetwork | Model
+    file, info = model_file(text), None
+    if file.suffix == ".bbn":
+        network = load(file, threads=0)
+        own = get_task(network.program.task)
+    else:
+        network, info = load_checkpoint(text)
+        own = get_task(info.recipe.task)
     if task is not None and task not in (own, *own.covered):
         raise UserError(f"{text} was trained for {own.name}, not {task.name}: leave out --task")
     return Subject(text, network, task or own, info)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ from bbnas.data import (
     target,
     validation_pairs,
 )
+from bbnas.engine import Model
 from bbnas.errors import UserError, unknown
 from bbnas.inference.adapter import on_arrays
 from bbnas.inference.device import resolve_device
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 WHOLE = 1024
 
 BASELINES = ("bicubic", "identity")
+MEAN = "mean"  # the name of the row of means
 
 
 class Score(NamedTuple):
@@ -50,7 +53,7 @@ class Score(NamedTuple):
 
 
 def score(
-    model: RestorationNetwork | Callable[[Tensor], Tensor],
+    model: RestorationNetwork | Model | Callable[[Tensor], Tensor],
     task: Task,
     images: ImageSet,
     device: str | torch.device = "auto",
@@ -61,9 +64,9 @@ def score(
 ) -> list[Score]:
     """One row per image, and their means in a last row named ``mean``.
 
-    ``model`` is a network of bbnas, or any callable from an LQ tensor (1, C, h, w), float32 in
-    0..1, to an HQ tensor (1, C, s·h, s·w); C is 3 (RGB), or 1 (Y) for jpeg. A ``torch.nn.Module``
-    is moved to ``device`` and put into evaluation mode.
+    ``model`` is a network of bbnas, a packed one, or any callable from an LQ tensor (1, C, h, w),
+    float32 in 0..1, to an HQ tensor (1, C, s·h, s·w); C is 3 (RGB), or 1 (Y) for jpeg. A
+    ``torch.nn.Module`` is moved to ``device`` and put into evaluation mode.
 
     The protocol, which reproduces published tables from published weights to the printed digit:
 
@@ -101,19 +104,52 @@ def score(
     return [*rows, _mean(rows)]
 
 
+class Difference(NamedTuple):
+    """The mean difference in PSNR (dB) over ``images``, and its 95 % interval (Student's t).
+
+    ``low`` and ``high`` are NaN for a single image.
+    """
+
+    psnr: float
+    low: float
+    high: float
+    images: int
+
+
+def difference(rows: Sequence[Score], others: Sequence[Score]) -> Difference:
+    """PSNR of ``rows`` less that of ``others``, paired by image, of two calls of :func:`score`.
+
+    The rows named ``mean`` are left out, so the rows of several benchmarks may be joined. The
+    interval says how far the mean would move with other images of the same kind; it does not hold
+    the noise between trainings.
+    """
+    first, second = ([row for row in side if row.name != MEAN] for side in (rows, others))
+    if [row.name for row in first] != [row.name for row in second]:
+        raise ValueError("the rows are of other images")
+    gains = [one.psnr - other.psnr for one, other in zip(first, second, strict=True)]
+    if len(gains) < 2:
+        return Difference(fmean(gains), math.nan, math.nan, len(gains))
+    from scipy.stats import ttest_1samp  # its import takes half a second
+
+    low, high = ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    return Difference(fmean(gains), float(low), float(high), len(gains))
+
+
 def _restorer(
-    model: RestorationNetwork | Callable[[Tensor], Tensor],
+    model: RestorationNetwork | Model | Callable[[Tensor], Tensor],
     task: Task,
     reach: int | None,
     device: torch.device,
 ) -> Restorer:
-    if not isinstance(model, RestorationNetwork):
+    if not isinstance(model, RestorationNetwork | Model):
         return on_arrays(model, task.scale, reach, device)
     if (model.scale, model.channels) != (task.scale, task.channels):
         raise UserError(
             f"a ×{model.scale} network of {model.channels} image channels cannot be scored on "
             f"{task.name} (×{task.scale}, {task.channels}): name the task it was built for"
         )
+    if isinstance(model, Model):
+        return Restorer(model.run, model.scale, model.reach)
     return on_arrays(model, model.scale, model.reach, device)
 
 
@@ -182,4 +218,4 @@ def score_baseline(
 
 
 def _mean(rows: list[Score]) -> Score:
-    return Score("mean", fmean(row.psnr for row in rows), fmean(row.ssim for row in rows))
+    return Score(MEAN, fmean(row.psnr for row in rows), fmean(row.ssim for row in rows))

@@ -94,7 +94,7 @@ class RayTune:
                     object_store_memory=256 * 2**20,
                     _temp_dir=str(self._folder),
                 )
-        except (RuntimeError, OSError, ValueError, TimeoutError) as error:
+        except Exception as error:  # a start that takes too long raises no class of its own
             raise UserError(
                 f"{self._workers} workers cannot be started by Ray ({reason(error)}); "
                 "use --workers 1"

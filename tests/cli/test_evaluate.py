@@ -63,6 +63,23 @@ def test_json_of_all(sets: Path, capsys, monkeypatch) -> None:  # type: ignore[n
     assert len(content["benchmarks"]) == 2
 
 
+def test_a_difference_is_told_with_its_interval(sets: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    args = ["evaluate", "identity", "--task", "jpeg20", "--against", "identity"]
+    args += ["--benchmark", "all", "--data-root", str(sets)]
+    assert main(args) == 0
+    assert "identity less identity" in capsys.readouterr().out
+    assert main([*args, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["against"] == "identity"
+    assert set(content["difference"]) == {"LIVE1", "Classic5", "all images"}
+    assert content["difference"]["all images"] | {"low": 0, "high": 0} == {
+        "psnr": 0,
+        "low": 0,
+        "high": 0,
+        "images": 4,
+    }
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from shared import BENCHMARKS, needs_benchmarks
 
-from bbnas.data import load_dataset
+from bbnas.data import find_benchmark, load_dataset
 from bbnas.errors import UserError
-from bbnas.models import FOLDER, card, models, verify
+from bbnas.inference import evaluate
+from bbnas.models import FOLDER, card, model_file, models, verify
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
 from bbnas.recipe import Recipe
@@ -53,6 +55,16 @@ def test_restoring_takes_a_model_by_its_name(
     code, _, err = run(capsys, *words)
     assert (code, err.count("\n")) == (2, 1)
     assert "models list" in err
+
+
+@needs_benchmarks
+@pytest.mark.parametrize("name", models())
+def test_the_packed_model_scores_as_its_card_says(name: str) -> None:
+    """The card's figures are of the checkpoint by PyTorch, these of the engine."""
+    for level, sets in card(name).scores.items():
+        images = min(sets, key=lambda each: sets[each].images)
+        *_, mean = evaluate(model_file(level), get_task(level), find_benchmark(images, BENCHMARKS))
+        assert mean.psnr == pytest.approx(sets[images].psnr, abs=0.01)
 
 
 def test_a_checkpoint_becomes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

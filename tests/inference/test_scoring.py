@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 from bbnas.data import Dataset, ImageSet, find_benchmark, load_images
 from bbnas.errors import UserError
 from bbnas.inference import score, skip_psnr
-from bbnas.inference.scoring import score_baseline
+from bbnas.inference.scoring import Score, difference, score_baseline
 from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.tasks import TASKS, get_task
@@ -187,3 +188,17 @@ def test_models_that_do_not_fit(dataset: Dataset) -> None:
         score(lambda lq: lq / 0, get_task("jpeg10"), dataset.validation)
     with pytest.raises(UserError, match="bicubic is no baseline of jpeg10: use identity"):
         score_baseline("bicubic", get_task("jpeg10"), dataset.validation)
+
+
+def test_the_difference_of_two_models_is_paired_by_image() -> None:
+    """Against Student's t as a table prints it: 4.303 for two degrees of freedom."""
+    first = [Score(name, psnr, 0.9) for name, psnr in (("a", 30.0), ("b", 25.5), ("c", 28.0))]
+    second = [Score(name, psnr, 0.9) for name, psnr in (("a", 29.9), ("b", 25.2), ("c", 27.8))]
+    found = difference([*first, Score("mean", 99.0, 1.0)], second)
+    assert found.images == 3
+    assert found.psnr == pytest.approx(0.2)
+    assert found.high - found.psnr == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
+    assert found.psnr - found.low == pytest.approx(found.high - found.psnr)
+    assert math.isnan(difference(first[:1], second[:1]).low)
+    with pytest.raises(ValueError, match="other images"):
+        difference(first, second[::-1])
