@@ -71,6 +71,8 @@ def evaluate(
 
     chosen = None if task is None else get_task(task)
     scored = load_subject(checkpoint, chosen, weights).task
+    if against is not None:
+        load_subject(against, scored)  # a wrong name is told before the work
 
     def show(benchmark: str, rows: list[Score]) -> None:
         lines = [(row.name, f"{row.psnr:.2f}", f"{row.ssim:.4f}") for row in rows]
