@@ -27,13 +27,14 @@ def data() -> None:
 @options.as_json
 def data_list(data_root: str | None, as_json: bool) -> None:
     """List the known sets, their use and how to get them."""
+    from bbnas.data.datasets import EMBEDDED
     from bbnas.data.sets import SETS, data_roots, find_set
 
     roots = data_roots(data_root)
     places = {name: find_set(name, roots) for name in SETS}
     if as_json:
         rows = [_as_dict(known) | {"found": places[known.name]} for known in SETS.values()]
-        print_json({"data_roots": roots, "sets": rows})
+        print_json({"data_roots": roots, "sets": rows, "embedded": list(EMBEDDED)})
         return
     lines = [
         (
@@ -55,6 +56,7 @@ def data_list(data_root: str | None, as_json: bool) -> None:
             click.echo(f"{known.name}: ask for it at {known.page}")
         if known.note:
             click.echo(f"{known.name}: {known.note}")
+    click.echo(f"with bbnas come the photographs {' and '.join(EMBEDDED)}, by --data NAME")
     click.echo("get one by: bbnas data fetch NAME --data-root DIR")
 
 
@@ -64,7 +66,7 @@ def _tasks(known: KnownSet) -> str:
     kinds: dict[str, list[str]] = {}
     for task in known.tasks:
         kind = task.rstrip("0123456789")
-        kinds.setdefault(kind, []).append(task.removeprefix(kind))
+        kinds.setdefault(kind, []).append(task.removeprefix(kind) or "blind")
     return ", ".join(f"{kind} {'/'.join(levels)}" for kind, levels in kinds.items())
 
 

@@ -47,8 +47,9 @@ def models_list(as_json: bool) -> None:
 
 @models.command("show")
 @click.argument("name", type=options.MODEL)
+@click.option("--recipe", is_flag=True, help="Print the recipe for bbnas train instead.")
 @options.as_json
-def models_show(name: str, as_json: bool) -> None:
+def models_show(name: str, recipe: bool, as_json: bool) -> None:
     """Print how model NAME was made, and its scores beside those of the paper."""
     from bbnas.models import card, names
     from bbnas.paper import beside_printed
@@ -56,6 +57,9 @@ def models_show(name: str, as_json: bool) -> None:
 
     name = names().get(name, name)
     found = card(name)
+    if recipe:
+        click.echo(found.recipe.to_yaml(), nl=False)
+        return
     beside = {
         task: beside_printed(get_task(task), {images: f.psnr for images, f in sets.items()})
         for task, sets in found.scores.items()

@@ -13,6 +13,7 @@ from bbnas.design import Design
 from bbnas.engine import read_program
 from bbnas.errors import UserError, unknown
 from bbnas.protocol import Protocol
+from bbnas.recipe import Recipe
 from bbnas.resources import builtin
 from bbnas.schema import Value, read_yaml, validate
 from bbnas.tasks import get_task
@@ -63,6 +64,11 @@ class Card(Value):
     scores: dict[str, dict[str, Figures]]
     bytes: int
     sha256: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """What trains it again, on ``cc0`` or the images of ``bbnas train --data``."""
+        return Recipe(task=self.task, design=self.design, protocol=self.protocol)
 
 
 def models() -> dict[str, Card]:

@@ -37,6 +37,11 @@ def test_a_model_is_what_its_card_says(
     code, out, _ = run(capsys, "models", "show", name)
     assert code == 0
     assert card(name).sha256 in out
+    code, out, _ = run(capsys, "models", "show", name, "--recipe")
+    (tmp_path / "recipe.yaml").write_text(out)
+    recipe = Recipe.from_yaml(tmp_path / "recipe.yaml")
+    assert (recipe.task, recipe.design) == (card(name).task, card(name).design)
+    assert recipe.protocol == card(name).protocol
     code, out, _ = run(capsys, "models", "list", "--json")
     assert name in [each["name"] for each in json.loads(out)["models"]]
 
