@@ -109,6 +109,11 @@ class Task:
         return self.backbone.parts
 
     @property
+    def baseline(self) -> str:
+        """What a network is compared with, by its name in ``bbnas evaluate``."""
+        return "bicubic" if self.degradation == "bicubic" else "identity"
+
+    @property
     def skip(self) -> str:
         """The name of the network's global skip: its output where the rest adds nothing."""
         return "bilinear interpolation" if self.scale > 1 else "the degraded image"

@@ -166,18 +166,20 @@ def models_page() -> str:
             ),
             *_curve(card),
             "",
-            "| task | set | PSNR (dB) | SSIM | in print | difference |",
-            "| --- | --- | ---: | ---: | ---: | ---: |",
+            f"| task | set | PSNR (dB) | SSIM | against {task.baseline} | in print | difference |",
+            "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
         ]
         for level, sets in card.scores.items():
             psnr = {images: figures.psnr for images, figures in sets.items()}
             for row in beside_printed(get_task(level), psnr):
                 printed = "–" if row.printed is None else f"{row.row} {row.printed:.2f}"
                 gap = "–" if row.gap is None else f"{row.gap:+.2f}"
-                ssim = sets[row.images].ssim
-                lines.append(
-                    f"| {level} | {row.images} | {row.psnr:.2f} | {ssim:.4f} | {printed} | {gap} |"
+                found = sets[row.images]
+                cells = (
+                    *(level, row.images, f"{row.psnr:.2f}", f"{found.ssim:.4f}"),
+                    *(f"{row.psnr - found.baseline:+.2f}", printed, gap),
                 )
+                lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

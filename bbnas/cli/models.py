@@ -92,13 +92,16 @@ def models_show(name: str, recipe: bool, as_json: bool) -> None:
             task,
             row.images,
             f"{row.psnr:.2f}",
-            f"{row.row} {_number(row.printed, '.2f')}",
-            _number(row.gap, "+.2f"),
+            f"{row.psnr - found.scores[task][row.images].baseline:+.2f}",
+            "–" if row.printed is None else f"{row.row} {row.printed:.2f}",
+            "–" if row.gap is None else f"{row.gap:+.2f}",
         )
         for task, rows in beside.items()
         for row in rows
     ]
-    print_table(("task", "set", "PSNR (dB)", "in print", "difference"), lines, labels=2)
+    against = f"against {get_task(found.task).baseline}"
+    columns = ("task", "set", "PSNR (dB)", against, "in print", "difference")
+    print_table(columns, lines, labels=2)
 
 
 @models.command("fetch")
@@ -145,7 +148,3 @@ def models_add(name: str, checkpoint: str, data_root: str | None, folder: str | 
 
 def _content(name: str, card: Card) -> dict[str, object]:
     return {"name": name, **card.model_dump(mode="json")}
-
-
-def _number(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)

@@ -199,9 +199,8 @@ def score_baseline(
     """
     if name not in BASELINES:
         raise unknown("baseline", name, BASELINES)
-    fitting = "bicubic" if task.degradation == "bicubic" else "identity"
-    if name != fitting:
-        raise UserError(f"{name} is no baseline of {task.name}: use {fitting}")
+    if name != task.baseline:
+        raise UserError(f"{name} is no baseline of {task.name}: use {task.baseline}")
     if name == "identity":
         return score(skip(task), task, images, "cpu", reach=0, keep=keep)
     if images.lq is not None:

@@ -35,10 +35,14 @@ DEFAULT = "sr4"  # the model of ``bbnas restore`` without --model
 
 
 class Figures(Value):
-    """Mean PSNR (dB) and SSIM over the ``images`` of a benchmark set, by the task's metric."""
+    """Mean PSNR (dB) and SSIM over the ``images`` of a benchmark set, by the task's metric.
+
+    ``baseline`` is the PSNR of bicubic interpolation or, at scale 1, of the degraded image.
+    """
 
     psnr: float
     ssim: float
+    baseline: float
     images: int
 
 

@@ -142,19 +142,19 @@ def shipped_scores() -> list[Scored]:
     """Those of the models that come with bbnas, from their cards."""
     return [
         Scored(
-            checkpoint=Path(f"model {name}"),
+            checkpoint=Path(f"model {model}"),
             design=card.design,
             task=task,
             protocol=card.protocol,
             iteration=card.iterations,
             data=card.fingerprint,
             benchmarks={
-                images: BenchmarkScore(**figures.model_dump(), date=card.date)
-                for images, figures in sets.items()
+                name: BenchmarkScore(psnr=f.psnr, ssim=f.ssim, images=f.images, date=card.date)
+                for name, f in sets.items()
             },
             trained_for=card.task,
         )
-        for name, card in models().items()
+        for model, card in models().items()
         for task, sets in card.scores.items()
     ]
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import yaml
 
-from bbnas.data import load_dataset
+from bbnas.data import ImageSet, find_benchmark, load_dataset
 from bbnas.engine import compile_network, write_program
 from bbnas.errors import UserError
 from bbnas.files import write_output
 from bbnas.inference.checkpoint import load_checkpoint
 from bbnas.inference.evaluating import evaluate_checkpoint
-from bbnas.inference.scoring import Score
+from bbnas.inference.scoring import Score, score_baseline
 from bbnas.models import FOLDER, Card, Figures
-from bbnas.tasks import get_task
+from bbnas.tasks import Task, get_task
 from bbnas.training.full import LOG, VALIDATION
 
 
@@ -60,7 +60,10 @@ def publish(
         date=f"{datetime.now(UTC):%Y-%m-%d}",
         curve=_curve(Path(checkpoint).parent / LOG, info.iteration),
         scores={
-            level: {images: _figures(rows) for images, rows in sets.items()}
+            level: {
+                images: _figures(rows, get_task(level), find_benchmark(images, data_root))
+                for images, rows in sets.items()
+            }
             for level, sets in scores.items()
         },
         bytes=size,
@@ -83,6 +86,11 @@ def _curve(log: Path, last: int) -> tuple[tuple[int, float], ...]:
     return tuple((e.step, round(e.value, 2)) for e in found if e.step <= last)
 
 
-def _figures(rows: list[Score]) -> Figures:
-    *images, mean = rows
-    return Figures(psnr=round(mean.psnr, 3), ssim=round(mean.ssim, 4), images=len(images))
+def _figures(rows: list[Score], task: Task, images: ImageSet) -> Figures:
+    baseline = score_baseline(task.baseline, task, images)[-1]
+    return Figures(
+        psnr=round(rows[-1].psnr, 3),
+        ssim=round(rows[-1].ssim, 4),
+        baseline=round(baseline.psnr, 3),
+        images=len(images),
+    )
