@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 UNDECIDING = {"name", "rungs", "noise"}
 # The value of each field that is younger than stored results: every training before it had that
 # value. It is left out of the key, so those results are still found.
-ALWAYS = {"augment": "dihedral", "shift_rate": 1.0}
+ALWAYS = {
+    "augment": "dihedral",
+    "shift_rate": 1.0,
+    "latent_rate": 1.0,
+    "ema": 0.0,
+    "progressive": 0.0,
+}
 
 
 class Protocol(Value):
@@ -33,13 +39,28 @@ class Protocol(Value):
     ``width_scale`` and ``depth_scale`` shrink the network that is trained, not the design whose
     cost is counted. ``patch`` is the side of the HQ patch in pixels. ``augment`` is ``dihedral``
     (as in the field: each patch under one of the 8 symmetries of the square, flips and rotations
-    by quarter turns, drawn evenly) or ``none``. ``schedule`` is ``onecycle`` or ``halve`` (the
-    learning rate halved every ``halve_every`` iterations). ``shift_rate`` multiplies the learning
-    rate of the parameters that a unit compares with its stream or adds to it
-    (``bbnas.binary.Unit.shifts``). Adam's steps are as large for them as for weights; in a short
-    training they would change the stream faster than the convolutions can follow.
-    ``validate_every`` = 0 scores once, at the end. ``validation_side`` is the side in HQ pixels
-    of the centre crop scored of each validation image; 0 scores whole images.
+    by quarter turns, drawn evenly) or ``none``. ``schedule`` is ``onecycle``, ``cosine`` (from
+    ``learning_rate`` to 0 along half a cosine) or ``halve`` (the learning rate halved every
+    ``halve_every`` iterations). ``validate_every`` = 0 scores once, at the end.
+    ``validation_side`` is the side in HQ pixels of the centre crop scored of each validation
+    image; 0 scores whole images.
+
+    Options of training that cost nothing at inference:
+
+    - ``shift_rate`` multiplies the learning rate of the parameters that a unit compares with its
+      stream or adds to it (``bbnas.binary.Unit.shifts``). Adam's steps are as large for them as
+      for weights; in a short training they would change the stream faster than the convolutions
+      can follow.
+    - ``latent_rate`` multiplies the learning rate of the full-precision weights whose signs are
+      the 1-bit weights.
+    - ``ema`` is the decay per step of an exponential moving average of the weights and of
+      BatchNorm's statistics, corrected for its start (Kingma & Ba 2015, §7.2); 0 is none. The
+      average is what is scored and saved; latent weights are averaged before they are binarized.
+    - ``progressive`` is a share of the iterations, of which the first half trains the network
+      without binarization and the second half with 1-bit weights alone. Weights come before
+      activations as in Zhuang et al. 2018, "Towards effective low-bitwidth convolutional neural
+      networks"; Martinez et al. 2020 begin with activations. ``bbnas.binary.Stage`` says what
+      a 1-bit convolution computes meanwhile. Scores are those of the 1-bit network.
 
     ``rungs`` are the iterations at which a search scores a candidate on its way and may stop it.
     ``noise`` is the standard deviation of PSNR (dB) between seeds, as ``bbnas fidelity`` measures
@@ -56,7 +77,10 @@ class Protocol(Value):
     learning_rate: float = Field(gt=0)
     betas: tuple[float, float] = (0.9, 0.99)
     shift_rate: float = Field(default=1.0, gt=0, le=1)
-    schedule: Literal["onecycle", "halve"] = "halve"
+    latent_rate: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    progressive: float = Field(default=0.0, ge=0, lt=1)
+    schedule: Literal["onecycle", "cosine", "halve"] = "halve"
     halve_every: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=0, ge=0)
     validation_side: int = Field(default=0, ge=0)
@@ -65,12 +89,18 @@ class Protocol(Value):
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
-    def _rungs_ascend(self) -> Self:
+    def _rungs_fit(self) -> Self:
         steps = (0, *self.rungs, self.iterations)
         if any(after <= before for before, after in pairwise(steps)):
             raise ValueError(
                 f"rungs {list(self.rungs)}: must ascend between 1 and iterations - 1 "
                 f"({self.iterations - 1})"
+            )
+        if any(rung <= self.progressive * self.iterations for rung in self.rungs):
+            raise ValueError(
+                f"rungs {list(self.rungs)}: must come after the first {self.progressive:g} of the "
+                "iterations, since a rung scores the 1-bit network; lower progressive, or leave "
+                "out the rungs"
             )
         return self
 
@@ -87,6 +117,21 @@ class Protocol(Value):
     def replace(self, **changes: Any) -> Self:
         """A validated copy with ``changes``."""
         return self.model_validate(self.model_dump() | changes)
+
+    def changed(self, changes: Mapping[str, Any], name: str, where: str) -> Self:
+        """A copy called ``name`` with ``changes`` that a user asks for; ``where`` begins an error.
+
+        Rungs keep their shares of the iterations. Those within ``progressive`` are left out.
+
+        Raises:
+            UserError: an unknown field, or a value out of its rule.
+        """
+        asked = self.model_dump() | {"name": name, "rungs": ()} | changes
+        changed = validate(type(self), asked, where)
+        share = changed.iterations / self.iterations
+        rungs = dict.fromkeys(round(rung * share) for rung in self.rungs)
+        first, end = changed.progressive * changed.iterations, changed.iterations
+        return changed.replace(rungs=tuple(rung for rung in rungs if first < rung < end))
 
     def with_seed(self, seed: int) -> Self:
         """The same protocol with another seed."""
@@ -190,7 +235,7 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
 
 
 def _changed(protocol: Protocol, changes: Sequence[str], where: str) -> Protocol:
-    asked: dict[str, Any] = {"name": ",".join([protocol.name, *changes])}
+    asked: dict[str, Any] = {}
     for change in changes:
         name, equals, value = change.partition("=")
         if not equals or not value or name in ("name", "rungs"):
@@ -199,9 +244,4 @@ def _changed(protocol: Protocol, changes: Sequence[str], where: str) -> Protocol
                 "names and rungs are for a YAML file"
             )
         asked[name] = parse_yaml(value, f"protocol {where!r}")
-    kept = protocol.model_dump()
-    if isinstance(asked.get("iterations"), int):
-        share = asked["iterations"] / protocol.iterations
-        rungs = dict.fromkeys(round(rung * share) for rung in protocol.rungs)
-        kept["rungs"] = tuple(rung for rung in rungs if 0 < rung < asked["iterations"])
-    return validate(Protocol, kept | asked, f"protocol {where!r}")
+    return protocol.changed(asked, ",".join([protocol.name, *changes]), f"protocol {where!r}")

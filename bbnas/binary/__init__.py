@@ -9,7 +9,15 @@ from bbnas.binary.methods import (
     sign,
     unit,
 )
-from bbnas.binary.unit import BBCU, BinaryConv2d, BinaryWeightConv2d, Conv3x3, RPReLU, Unit
+from bbnas.binary.unit import (
+    BBCU,
+    BinaryConv2d,
+    BinaryWeightConv2d,
+    Conv3x3,
+    RPReLU,
+    Stage,
+    Unit,
+)
 from bbnas.binary.weights import WEIGHTS
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "BinaryWeightConv2d",
     "Conv3x3",
     "RPReLU",
+    "Stage",
     "Unit",
     "residual_span",
     "sign",

@@ -63,3 +63,27 @@ ESTIMATORS: dict[str, Estimate] = {
     "quadratic": quadratic,
     "ede": ede,
 }
+
+
+Soft = Callable[[Tensor, float], Tensor]
+
+
+def _soft_quadratic(u: Tensor, progress: float) -> Tensor:
+    """u·(2 − |u|) on ±1, and ±1 beyond: Bi-Real's ApproxSign."""
+    u = u.clamp(-1.0, 1.0)
+    return u * (2.0 - u.abs())
+
+
+def _soft_ede(u: Tensor, progress: float) -> Tensor:
+    """k·tanh(t·u), of IR-Net's Eq. 9."""
+    t, kt = ede_slope(progress)
+    return torch.tanh(u * t) * (kt / t)
+
+
+# The odd function whose derivative each estimator is: sgn made continuous.
+SOFT: dict[str, Soft] = {
+    "identity": lambda u, progress: u,
+    "clip": lambda u, progress: u.clamp(-1.0, 1.0),
+    "quadratic": _soft_quadratic,
+    "ede": _soft_ede,
+}

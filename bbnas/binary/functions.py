@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bbnas.binary.estimators import ESTIMATORS, clip
-from bbnas.binary.weights import WEIGHTS, mean_magnitude
+from bbnas.binary.estimators import ESTIMATORS
+from bbnas.binary.weights import WEIGHTS
 
 _ONE = torch.ones(())
 
@@ -69,6 +69,15 @@ def rprelu_add(
     return out, z
 
 
+def latent_gradient(latent: Tensor, grad: Tensor, weights: str, progress: float) -> Tensor:
+    """The gradient of V from that of the 1-bit weights, all (C_out, C_in, 3, 3)."""
+    binarizer = WEIGHTS[weights]
+    gradient = ESTIMATORS[binarizer.estimator](latent, grad, progress)
+    if binarizer.scales_gradient and binarizer.scale is not None:
+        gradient = gradient * binarizer.scale(latent).view(-1, 1, 1, 1)
+    return gradient
+
+
 class BinaryConvFunction(torch.autograd.Function):
     """scale(V) · (sgn(x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
@@ -108,31 +117,30 @@ class BinaryConvFunction(torch.autograd.Function):
             grad_x = ESTIMATORS[ctx.estimator](u, grad_xb, ctx.progress)
             if ctx.needs_input_grad[1]:
                 grad_alpha = grad_x.sum((0, 2, 3)).neg_()
-        binarizer = WEIGHTS[ctx.weights]
-        grad_latent = ESTIMATORS[binarizer.estimator](latent, grad_wb.neg(), ctx.progress)
-        if binarizer.scales_gradient:
-            grad_latent = grad_latent * scale.view(-1, 1, 1, 1)
+        grad_latent = latent_gradient(latent, grad_wb.neg(), ctx.weights, ctx.progress)
         return grad_x, grad_alpha, grad_latent, None, None, None
 
 
-def binary_weight(weight: Tensor) -> Tensor:
-    """mean|W_o| · sgn(W) for W (C_out, C_in, 3, 3)."""
-    return binarize_weight(weight, False) * -mean_magnitude(weight).view(-1, 1, 1, 1)
+def binary_weight(latent: Tensor, weights: str) -> Tensor:
+    """scale(V) · sgn(V) for V (C_out, C_in, 3, 3); ``weights`` names the binarizer."""
+    minus, scale = binarize_weight(latent, False), WEIGHTS[weights].scale
+    return -minus if scale is None else minus * -scale(latent).view(-1, 1, 1, 1)
 
 
 class BinaryWeightFunction(torch.autograd.Function):
-    """``binary_weight``. The backward pass is clip without the scale, as in BinaryConvFunction."""
+    """``binary_weight``, whose gradient is that of BinaryConvFunction."""
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(weight)
-        return binary_weight(weight)
+    def forward(ctx: Any, latent: Tensor, weights: str, progress: float) -> Tensor:
+        ctx.save_for_backward(latent)
+        ctx.weights, ctx.progress = weights, progress
+        return binary_weight(latent, weights)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (weight,) = ctx.saved_tensors
-        return clip(weight, grad)
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        (latent,) = ctx.saved_tensors
+        return latent_gradient(latent, grad, ctx.weights, ctx.progress), None, None
 
 
 class RPReLUAddFunction(torch.autograd.Function):

@@ -7,12 +7,13 @@ Fig. 2), ``bbnas.binary.methods`` holds those of earlier methods.
 from __future__ import annotations
 
 import math
-from typing import ClassVar, cast
+from typing import ClassVar, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bbnas.binary.estimators import SOFT
 from bbnas.binary.functions import (
     BinaryConvFunction,
     BinaryWeightFunction,
@@ -35,6 +36,11 @@ from bbnas.binary.kernels import (
 )
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
+
+# What is 1-bit of a 1-bit convolution in training: nothing yet, its weights, or weights and
+# activations. The others are V and the soft sgn of ``bbnas.binary.estimators.SOFT``. In evaluation
+# mode both are always 1-bit.
+Stage = Literal["none", "weights", "both"]
 
 
 class Unit(nn.Module):
@@ -95,6 +101,8 @@ class Unit(nn.Module):
 
         The library has BatchNorm after the convolution, by the statistics of the batch.
         """
+        if not self.conv.one_bit:
+            return False
         if isinstance(self.norm, nn.Identity):
             return True
         return self.norm.training and not self.norm_first
@@ -214,7 +222,9 @@ class BinaryConv2d(nn.Module):
     learned α_c, 0 at the start, or with 0 if ``threshold`` is False.
     """
 
-    progress: float = 0.0  # e/E in 0..1, set by the training loop; only EDE reads it
+    # Set by the training loop. ``progress`` is e/E in 0..1; only EDE reads it.
+    progress: float = 0.0
+    stage: Stage = "both"
 
     def __init__(
         self,
@@ -242,7 +252,14 @@ class BinaryConv2d(nn.Module):
         latent = WEIGHTS[self.weights].latent
         return self.weight if latent is None else latent(self.weight)
 
+    @property
+    def one_bit(self) -> bool:
+        """Whether activations and weights are 1-bit now."""
+        return self.stage == "both" or not self.training
+
     def forward(self, x: Tensor) -> Tensor:
+        if not self.one_bit:
+            return self._soft(x)
         if native(x):
             return run_chain([self.step()], x, progress=self.progress)
         if not torch.is_grad_enabled():
@@ -251,6 +268,14 @@ class BinaryConv2d(nn.Module):
             x, self.alpha, self.latent, self.weights, self.estimator, self.progress
         )
         return y
+
+    def _soft(self, x: Tensor) -> Tensor:
+        """soft sgn(x − α) ⊛ V, or ⊛ the 1-bit weights in the stage ``weights``."""
+        u = x if self.alpha is None else x - self.alpha.view(1, -1, 1, 1)
+        weight = self.latent
+        if self.stage == "weights":
+            weight = BinaryWeightFunction.apply(weight, self.weights, self.progress)  # type: ignore[no-untyped-call]
+        return conv3x3(SOFT[self.estimator](u, self.progress), weight, None, nn.Identity(), 1)
 
     def step(
         self,
@@ -340,6 +365,9 @@ class BinaryWeightConv2d(nn.Module):
     and no operations, since it adds and subtracts full-precision numbers.
     """
 
+    progress: float = 0.0  # as those of BinaryConv2d
+    stage: Stage = "both"
+
     def __init__(
         self,
         c_in: int,
@@ -355,10 +383,11 @@ class BinaryWeightConv2d(nn.Module):
         self.activation, self.shuffle = activation or nn.Identity(), shuffle
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
-            weight: Tensor = BinaryWeightFunction.apply(self.weight)  # type: ignore[no-untyped-call]
-        else:
-            weight = binary_weight(self.weight)
+        weight: Tensor = self.weight
+        if not torch.is_grad_enabled():
+            weight = binary_weight(weight, "scaled")
+        elif self.stage != "none" or not self.training:
+            weight = BinaryWeightFunction.apply(weight, "scaled", self.progress)  # type: ignore[no-untyped-call]
         return conv3x3(x, weight, self.bias, self.activation, self.shuffle)
 
 

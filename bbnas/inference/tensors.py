@@ -47,6 +47,6 @@ def read_tensors(path: Path, key: str = "") -> tuple[Any, dict[str, Tensor]]:
         raise ValueError(str(error)) from error
 
 
-def weights_of(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors under the names that its ``state_dict`` has for them."""
-    return {n.removeprefix(WEIGHTS): t for n, t in tensors.items() if n.startswith(WEIGHTS)}
+def weights_of(tensors: Mapping[str, Tensor], prefix: str = WEIGHTS) -> dict[str, Tensor]:
+    """A network's tensors under the names that its ``state_dict`` has for them."""
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

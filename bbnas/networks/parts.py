@@ -19,6 +19,7 @@ from bbnas.binary import (
     BinaryConv2d,
     BinaryWeightConv2d,
     Conv3x3,
+    Stage,
     Unit,
     residual_span,
     unit,
@@ -261,15 +262,21 @@ class RestorationNetwork(nn.Module, ABC):
         return y * self.std + self.mean if standardised else y / self.design.k
 
     @cached_property
-    def _binary(self) -> list[BinaryConv2d]:
-        return [module for module in self.modules() if isinstance(module, BinaryConv2d)]
+    def binary(self) -> list[BinaryConv2d | BinaryWeightConv2d]:
+        """The convolutions with 1-bit weights."""
+        kinds = (BinaryConv2d, BinaryWeightConv2d)
+        return [module for module in self.modules() if isinstance(module, kinds)]
 
-    def set_progress(self, progress: float) -> None:
-        """Set e/E in 0..1, the share of training that is done; EDE reads it."""
-        for module in self._binary:
-            module.progress = progress
+    def set_progress(self, progress: float, stage: Stage = "both") -> None:
+        """Set e/E in 0..1, the share of training that is done, and what is 1-bit in training.
+
+        EDE reads the share.
+        """
+        for module in self.binary:
+            module.progress, module.stage = progress, stage
 
     def after_step(self) -> None:
         """Clamp BNN's weights to ±1; call it after each step of the optimizer."""
-        for module in self._binary:
-            module.after_step()
+        for module in self.binary:
+            if isinstance(module, BinaryConv2d):
+                module.after_step()

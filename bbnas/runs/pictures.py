@@ -129,7 +129,7 @@ def _trained(
     # One thread, as in a search: on a busy machine that is faster than several too.
     with torch_threads(1):
         training.advance(protocol.iterations)
-    return training.network
+    return training.averaged
 
 
 def _crop(name: str, restored: dict[str, Image], hq: Image, task: Task) -> Crop:

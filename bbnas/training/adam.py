@@ -25,21 +25,27 @@ class Adam:
     99 parameters of BBCU-M at width 16 and depth 16, that of ``torch.optim.Adam(fused=True)``
     0.43 ms (one thread, same machine).
 
-    ``mean`` (m), ``square`` (v) and the number of steps are its whole state. ``slow`` are the
-    parameters whose learning rate is multiplied by ``slow_rate``; they come first in the vectors.
+    ``mean`` (m), ``square`` (v) and the number of steps are its whole state. ``groups`` are
+    disjoint parameters with the factor of their learning rate, 1 for those in no group. In the
+    vectors the groups come first, in their order; a group of factor 1 is none.
     """
 
     def __init__(
         self,
         parameters: Iterable[nn.Parameter],
         betas: tuple[float, float],
-        slow: Iterable[nn.Parameter] = (),
-        slow_rate: float = 1.0,
+        groups: Iterable[tuple[Iterable[nn.Parameter], float]] = (),
     ) -> None:
-        first = set() if slow_rate == 1 else set(slow)
-        self.parameters = sorted(parameters, key=lambda parameter: parameter not in first)
-        size = sum(p.numel() for p in first)
-        self.rates = ((slice(0, size), slow_rate), (slice(size, None), 1.0))
+        members = [([*group], rate) for group, rate in groups if rate != 1]
+        place = {p: number for number, (group, _) in enumerate(members) for p in group}
+        self.parameters = sorted(parameters, key=lambda p: place.get(p, len(members)))
+        self.rates: list[tuple[slice, float]] = []
+        start = 0
+        for group, rate in members:
+            end = start + sum(p.numel() for p in group)
+            self.rates.append((slice(start, end), rate))
+            start = end
+        self.rates.append((slice(start, None), 1.0))
         self.betas = betas
         with torch.no_grad():
             self.flat = torch.cat([p.reshape(-1) for p in self.parameters])

@@ -251,7 +251,7 @@ class _Run:
         training = self.training
         try:
             mean = score(
-                training.network,
+                training.averaged,
                 get_task(self.info.recipe.task),
                 self.dataset.validation,
                 training.device,

@@ -15,10 +15,12 @@ from bbnas.inference.device import resolve_device
 from bbnas.inference.tensors import WEIGHTS, weights_of
 from bbnas.networks import build, calibrate
 from bbnas.training.adam import Adam
+from bbnas.training.average import Average
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from bbnas.binary import Stage
     from bbnas.data import Dataset
     from bbnas.design import Design
     from bbnas.networks import RestorationNetwork
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from bbnas.tasks import Task
 
 MEAN, SQUARE = "adam.mean", "adam.square"  # names of Adam's moments in a state
+LATEST = "latest."  # what the names of the weights beside an average begin with
 
 
 class Diverged(Exception):  # noqa: N818 - a finding about a design, not a fault
@@ -40,13 +43,16 @@ def learning_rate(protocol: Protocol, iteration: int) -> float:
     """The learning rate of the step ``iteration``, counted from 0.
 
     ``onecycle`` is Smith's one-cycle policy as PyTorch has it: a cosine from 1/25 of the peak
-    over 30 % of the iterations, then a cosine down to 1/250,000 of it. ``halve`` halves the rate
-    every ``halve_every`` iterations. Both are closed forms, so a resumed training needs no
-    scheduler state.
+    over 30 % of the iterations, then a cosine down to 1/250,000 of it. ``cosine`` is the second
+    half of that alone, from the peak towards 0 (SGDR without restarts, Loshchilov & Hutter 2017).
+    ``halve`` halves the rate every ``halve_every`` iterations. All are closed forms, so a resumed
+    training needs no scheduler state.
     """
     peak = protocol.learning_rate
     if protocol.schedule == "halve":
         return float(peak * 0.5 ** (iteration // protocol.halve_every))
+    if protocol.schedule == "cosine":
+        return _cosine(peak, 0.0, iteration / protocol.iterations)
     low, last = peak / 25, protocol.iterations - 1
     turn = max(0.0, 0.3 * protocol.iterations - 1)
     if iteration < turn:
@@ -56,6 +62,14 @@ def learning_rate(protocol: Protocol, iteration: int) -> float:
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+def stage(protocol: Protocol, iteration: int) -> Stage:
+    """What is 1-bit in the step ``iteration``, counted from 0 (``Protocol.progressive``)."""
+    share = iteration / protocol.iterations
+    if share >= protocol.progressive:
+        return "both"
+    return "none" if share < protocol.progressive / 2 else "weights"
 
 
 def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNetwork:
@@ -71,9 +85,9 @@ def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNet
 class Training:
     """A network being trained by a protocol: L1 loss, Adam.
 
-    Its whole state is the weights, Adam's moments and ``iteration``, the number of steps done:
-    patches, learning rate and the estimator's progress follow from the iteration. On a CPU, with
-    the same number of threads, equal states lead to equal bits.
+    Its whole state is the weights, their average, Adam's moments and ``iteration``, the number of
+    steps done: patches, learning rate, stage and the estimator's progress follow from the
+    iteration. On a CPU, with the same number of threads, equal states lead to equal bits.
 
     ``batch_at`` gives the LQ and HQ patches of an iteration. :meth:`of` sets up a training of a
     design.
@@ -91,13 +105,20 @@ class Training:
         self.batch_at = batch_at
         self.protocol = protocol
         self.iteration = 0
-        units = (module for module in self.network.modules() if isinstance(module, Unit))
+        units = [module for module in self.network.modules() if isinstance(module, Unit)]
+        shifts = [shift for unit in units for shift in unit.shifts]
+        latents = [conv.weight for conv in self.network.binary]
         self.adam = Adam(
             self.network.parameters(),
             protocol.betas,
-            slow=(shift for unit in units for shift in unit.shifts),
-            slow_rate=protocol.shift_rate,
+            ((shifts, protocol.shift_rate), (latents, protocol.latent_rate)),
         )
+        self._average = Average(self.network, protocol.ema) if protocol.ema else None
+
+    @property
+    def averaged(self) -> RestorationNetwork:
+        """The network to score and to save: with ``Protocol.ema`` the average of ``network``."""
+        return self.network if self._average is None else self._average.network
 
     @classmethod
     def of(
@@ -125,9 +146,14 @@ class Training:
         return cls(initialise(design, task, protocol), patches.batch_at, protocol, device)
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors of the state: ``network.*`` and Adam's moments, not copied."""
-        weights = {f"{WEIGHTS}{n}": t for n, t in self.network.state_dict().items()}
-        return weights | {MEAN: self.adam.mean, SQUARE: self.adam.square}
+        """The tensors of the state, not copied: ``network.*`` and Adam's moments.
+
+        With ``Protocol.ema`` the former are the average, beside ``latest.*``.
+        """
+        state = {f"{WEIGHTS}{n}": t for n, t in self.averaged.state_dict().items()}
+        if self._average is not None:
+            state |= {f"{LATEST}{n}": t for n, t in self.network.state_dict().items()}
+        return state | {MEAN: self.adam.mean, SQUARE: self.adam.square}
 
     def load(self, state: Mapping[str, Tensor], iteration: int) -> None:
         """Continue from ``state``, which was reached after ``iteration`` steps.
@@ -137,7 +163,9 @@ class Training:
         """
         if _shapes(state) != _shapes(self.state()):
             raise ValueError("it is the state of another network")
-        self.network.load_state_dict(weights_of(state))
+        self.averaged.load_state_dict(weights_of(state))
+        if self._average is not None:
+            self.network.load_state_dict(weights_of(state, LATEST))
         self.adam.mean.copy_(state[MEAN])
         self.adam.square.copy_(state[SQUARE])
         self.iteration = iteration
@@ -175,12 +203,15 @@ class Training:
         lq, hq = lq.to(self.device, non_blocking=True), hq.to(self.device, non_blocking=True)
         if self.iteration == 0:
             calibrate(self.network, lq)
-        self.network.set_progress(self.iteration / self.protocol.iterations)
+        share = self.iteration / self.protocol.iterations
+        self.network.set_progress(share, stage(self.protocol, self.iteration))
         self.adam.zero_grad()
         loss = F.l1_loss(self.network(lq), hq)
         loss.backward()  # type: ignore[no-untyped-call]
         self.adam.step(self.iteration + 1, learning_rate(self.protocol, self.iteration))
         self.network.after_step()
+        if self._average is not None:
+            self._average.update(self.iteration + 1)
         return loss.detach()
 
     def check_weights(self) -> None:

@@ -65,7 +65,7 @@ def evaluate_design(
 
     def scored() -> tuple[float, float]:
         images, side = dataset.validation, protocol.validation_side
-        mean = score(training.network, task, images, training.device, side)[-1]
+        mean = score(training.averaged, task, images, training.device, side)[-1]
         return mean.psnr, mean.ssim
 
     try:
