@@ -28,10 +28,13 @@ def test_changes_follow_a_name_or_a_file(tmp_path: Path) -> None:
     assert load_protocol(f"{path},batch=3").name == "mine,batch=3"
 
 
+YOUNGER = {"augment", "latent_rate", "ema", "progressive"}  # than stored results
+
+
 def test_the_keys_of_stored_results_stay() -> None:
-    """They are those from before it had an augmentation and a rate of shifts of its own."""
+    """They are those from before protocols had the younger fields."""
     for protocol in PROTOCOLS.values():
-        before = protocol.model_dump(exclude={"name", "rungs", "noise", "augment"})
+        before = protocol.model_dump(exclude={"name", "rungs", "noise", *YOUNGER})
         if protocol.shift_rate == 1:
             del before["shift_rate"]
         digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode()).hexdigest()
@@ -40,11 +43,22 @@ def test_the_keys_of_stored_results_stay() -> None:
     assert PROXY.model_dump()["augment"] == "dihedral"
     stored = {name: value for name, value in PROXY.model_dump().items() if name != "augment"}
     assert Protocol.model_validate(stored) == PROXY
+    for change in ("latent_rate=0.5", "ema=0.9", "progressive=0.1", "schedule=cosine"):
+        assert load_protocol(f"proxy,{change}").key != PROXY.key
     plain = load_protocol("proxy,augment=none")
     assert plain.augment == "none"
     assert plain.key != PROXY.key
     with pytest.raises(UserError, match="augment"):
         load_protocol("proxy,augment=mirror")
+
+
+def test_rungs_come_after_progressive_binarization() -> None:
+    assert load_protocol("proxy,progressive=0.1").rungs == (125, 500)
+    assert load_protocol("proxy,progressive=0.125").rungs == (500,)
+    assert load_protocol("proxy,progressive=0.5").rungs == ()
+    assert load_protocol("proxy,progressive=0.25,iterations=400").rungs == (200,)
+    with pytest.raises(ValueError, match=r"rungs \[125, 500\]: must come after the first 0.2 of"):
+        PROXY.replace(progressive=0.2)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +71,10 @@ def test_the_keys_of_stored_results_stay() -> None:
         ("proxy,iterations=0", "iterations = 0: must be greater than or equal to 1"),
         ("proxy,iterations=many", "iterations = 'many'"),
         ("proxy,rungs=[1]", "rungs are for a YAML file"),
+        ("proxy,ema=1", "ema = 1: must be less than 1"),
+        ("proxy,progressive=1.5", "progressive = 1.5: must be less than 1"),
+        ("proxy,latent_rate=0", "latent_rate = 0: must be greater than 0"),
+        ("proxy,schedule=step", "schedule = 'step'"),
         ("proxy,batch={", "not valid YAML"),
     ],
 )

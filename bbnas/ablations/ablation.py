@@ -26,18 +26,29 @@ from bbnas.schema import Value, names_file, read_yaml, validate
 from bbnas.tasks import Task, get_task
 
 
+# Fields of a protocol that rows share, so that they can be compared.
+SHARED = ("name", "rungs", "noise", "seed", "validation_side")
+
+
 class AblationRow(Value):
     """One design of an ablation, at the width and depth that it has in the paper.
 
-    ``paper`` is its label in the paper's table, by default its name. ``x`` and ``series`` are its
-    place in a figure.
+    ``protocol`` holds changes of the ablation's protocol, such as ``{ema: 0.999}``. ``paper`` is
+    its label in the paper's table, by default its name. ``x`` and ``series`` are its place in a
+    figure.
     """
 
     name: str = Field(min_length=1)
     design: Design
+    protocol: dict[str, Any] = {}
     paper: str = ""
     x: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     series: str = ""
+
+    @property
+    def changes(self) -> list[str]:
+        """``ema=0.999`` for each change of the protocol."""
+        return [f"{name}={value}" for name, value in self.protocol.items()]
 
 
 class PaperFigures(Value):
@@ -73,15 +84,21 @@ class Ablation(Value):
         names = [row.name for row in self.rows]
         if len(names) < 2:
             raise ValueError("rows: must be two or more, so that they can be compared")
-        trained: dict[str, str] = {}
+        trained: dict[tuple[str, str], str] = {}
         for row in self.rows:
             if names.count(row.name) > 1:
                 raise ValueError(f"rows: {row.name!r} appears twice")
             if row.series and row.x is None:
                 raise ValueError(f"row {row.name}: a row in a series must have an x")
-            key = self.protocol.trained(row.design).key
+            try:
+                own = self.protocol_of(row)
+            except UserError as error:
+                raise ValueError(str(error)) from error
+            key = (own.trained(row.design).key, own.key)
             if key in trained:
-                raise ValueError(f"rows {trained[key]} and {row.name} train the same network")
+                raise ValueError(
+                    f"rows {trained[key]} and {row.name} train the same network by the same protocol"
+                )
             trained[key] = row.name
         if self.reference not in names:
             raise ValueError(f"reference: {unknown('row', self.reference, names)}")
@@ -139,18 +156,30 @@ class Ablation(Value):
     @property
     def parts(self) -> list[str]:
         """The rows that binarize one part of the reference, if that is in full precision."""
-        full = next(row.design for row in self.rows if row.name == self.reference)
+        reference = next(row for row in self.rows if row.name == self.reference)
+        full = reference.design
         if full.binarize:
             return []
         same = [
-            r for r in self.rows if (r.design.width, r.design.depth) == (full.width, full.depth)
+            r
+            for r in self.rows
+            if (r.design.width, r.design.depth) == (full.width, full.depth)
+            and r.protocol == reference.protocol
         ]
         return [row.name for row in same if len(row.design.binarize) == 1]
 
-    @property
-    def protocols(self) -> list[Protocol]:
-        """The protocol with each seed."""
-        return [self.protocol.with_seed(seed) for seed in range(self.seeds)]
+    def protocol_of(self, row: AblationRow, seed: int = 0) -> Protocol:
+        """The ablation's protocol with the changes of a row and with a seed.
+
+        Raises:
+            UserError: a change that is none, or one of a field that all rows share.
+        """
+        where = f"row {row.name}: protocol"
+        for field in SHARED:
+            if field in row.protocol:
+                raise UserError(f"{where}: {field} is the same for all rows; leave it out")
+        name = ",".join([self.protocol.name, *row.changes])
+        return self.protocol.changed(row.protocol, name, where).with_seed(seed)
 
     def printed(self, row: AblationRow) -> dict[str, float]:
         """The paper's PSNR (dB) of a row by benchmark, empty where it prints none."""
@@ -205,7 +234,7 @@ def load_ablation(name_or_path: str | Path, protocol: str | Path | None = None) 
 
     In the file, ``protocol`` is a name, a file or fields; the design of a row is a preset, a file,
     or fields, which may include the ``preset`` that they change. The argument ``protocol``
-    replaces that of the file.
+    replaces that of the file; the changes of a row apply to it.
 
     Raises:
         UserError: there is neither such a built-in ablation nor such a file, or it is not valid.

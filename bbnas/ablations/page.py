@@ -101,6 +101,7 @@ def to_plain(report: AblationReport) -> dict[str, Any]:
             {
                 "row": row.name,
                 "design": row.design,
+                "protocol": row.protocol,
                 "x": row.x,
                 "series": row.series,
                 "psnr": measured.psnr(row.name),

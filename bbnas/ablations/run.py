@@ -31,7 +31,9 @@ def stored(ablation: Ablation, dataset: Dataset, store: Store | None) -> Measure
         dataset.fingerprint,
         dataset.description,
         {
-            row.name: tuple(find(row.design, protocol) for protocol in ablation.protocols)
+            row.name: tuple(
+                find(row.design, ablation.protocol_of(row, seed)) for seed in range(ablation.seeds)
+            )
             for row in ablation.rows
         },
     )
@@ -54,8 +56,10 @@ def run_ablation(
         UserError: a row could not be trained at all.
     """
     requests = {
-        (row.name, by.seed): Request(row.design, by, f"{row.name}, seed {by.seed}")
-        for by in ablation.protocols
+        (row.name, seed): Request(
+            row.design, ablation.protocol_of(row, seed), f"{row.name}, seed {seed}"
+        )
+        for seed in range(ablation.seeds)
         for row in ablation.rows
     }
     done = train_all(requests, evaluator, store, workers=workers, on_done=on_done)
@@ -64,7 +68,7 @@ def run_ablation(
         evaluator.data,
         evaluator.data_description,
         {
-            row.name: tuple(done[row.name, by.seed] for by in ablation.protocols)
+            row.name: tuple(done[row.name, seed] for seed in range(ablation.seeds))
             for row in ablation.rows
         },
     )

@@ -18,7 +18,9 @@ def limits(measured: MeasuredAblation) -> list[str]:
     ablation = measured.ablation
     protocol, task = ablation.protocol, get_task(ablation.task)
     paper = paper_protocol(task)
-    trained = [(row.design, protocol.trained(row.design)) for row in ablation.rows]
+    trained = [
+        (row.design, ablation.protocol_of(row).trained(row.design)) for row in ablation.rows
+    ]
     sizes = dict.fromkeys(
         f"{small.width}×{small.depth} for {whole.width}×{whole.depth}" for whole, small in trained
     )

@@ -59,7 +59,7 @@ def ablation_report(measured: MeasuredAblation, skip_psnr: float) -> AblationRep
     return AblationReport(
         measured=measured,
         judgements=judgements,
-        headline=_headline(judgements),
+        headline=_headline(judgements) if claims else _differences(measured, scores),
         tables=tuple(table for table in tables if table.rows),
         figures=_figures(measured, scores, skip_psnr),
         limits=tuple(limits(measured)),
@@ -68,12 +68,22 @@ def ablation_report(measured: MeasuredAblation, skip_psnr: float) -> AblationRep
 
 
 def _headline(judgements: Sequence[Judgement]) -> str:
-    if not judgements:
-        return "This ablation makes no claim."
     verdicts = Counter(j.verdict for j in judgements)
     return (
         f"{plural(len(judgements), 'claim')}: {verdicts[SAME]} in the same order as in the paper, "
         f"{verdicts[OPEN]} not distinguishable here, {verdicts[CONTRARY]} contrary to the paper."
+    )
+
+
+def _differences(measured: MeasuredAblation, scores: Scores) -> str:
+    """The headline of an ablation without claims."""
+    ablation = measured.ablation
+    others = [row.name for row in ablation.rows if row.name != ablation.reference]
+    gaps = [against(measured, scores, name) for name in others]
+    better, worse = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
+    return (
+        f"{plural(len(gaps), 'row')} compared with {ablation.reference}: {better} better, "
+        f"{worse} worse, {len(gaps) - better - worse} not distinguishable."
     )
 
 
@@ -173,7 +183,7 @@ def _alignment(measured: MeasuredAblation, judgement: Judgement) -> str:
     over_k = rows and all(row.design.k_ratio == row.x for row in rows)
     if judgement.claim.kind != "peak" or not over_k or not math.isfinite(effect.value):
         return ""
-    width = ablation.protocol.trained(rows[0].design).width
+    width = ablation.protocol_of(rows[0]).trained(rows[0].design).width
     star = k_star(width)
     k, low, high = (f"{ratio * star:.3g}" for ratio in effect[:3])
     return f"k = {k} [{low}, {high}]; the paper’s 130·{width}/64 is {star:.3g}"
@@ -214,6 +224,7 @@ def _rows(measured: MeasuredAblation, scores: Scores) -> TextTable:
         lines.append(
             [
                 row.name,
+                ", ".join(row.changes),
                 *([] if not ablation.x else [NONE if row.x is None else f"{row.x:g}"]),
                 count(evaluation.ops),
                 count(evaluation.params),
@@ -228,6 +239,7 @@ def _rows(measured: MeasuredAblation, scores: Scores) -> TextTable:
         )
     columns = (
         "row",
+        "protocol",
         *([ablation.x] if ablation.x else []),
         "OPs",
         "Params",
@@ -243,7 +255,7 @@ def _rows(measured: MeasuredAblation, scores: Scores) -> TextTable:
         name="rows",
         title="Rows",
         columns=columns,
-        numeric=tuple(column not in ("row", "remark") for column in columns),
+        numeric=tuple(column not in ("row", "protocol", "remark") for column in columns),
         rows=tuple(map(tuple, lines)),
         note=_rows_note(ablation, noise(scores).sd),
     ).without_empty_columns()
@@ -256,6 +268,11 @@ def _rows_note(ablation: Ablation, sd: float) -> str:
         texts.append(
             f"After the effect of a seed common to all rows, {sd:.3f} dB remain, pooled over the "
             "rows that beat the global skip."
+        )
+    if not ablation.claims:
+        texts.append(
+            "A difference is the mean of the differences within seeds, which all rows share, with "
+            "its 95 % interval (Student’s t). Intervals are not adjusted for the number of rows."
         )
     texts.append("OPs and Params are those of the design at full size, in the paper’s convention.")
     if ablation.paper is not None:
@@ -350,7 +367,7 @@ def _trainings(measured: MeasuredAblation) -> TextTable:
             known = "" if e is None else f"{e.psnr:.3f}" if e.feasible else e.status
             cells.append(known)
         seconds = [e.seconds for e in measured.evaluations[row.name] if e is not None]
-        network = ablation.protocol.trained(row.design).label()
+        network = ablation.protocol_of(row).trained(row.design).label()
         rows.append((row.name, network, *cells, f"{statistics.fmean(seconds):.1f}"))
     seeds = [f"seed {seed}" for seed in range(ablation.seeds)]
     return TextTable(

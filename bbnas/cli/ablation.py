@@ -85,17 +85,20 @@ def show(
         f"{ablation.task}, {p.iterations:,} iterations of {p.batch} patches of "
         f"{p.patch}×{p.patch} HQ pixels"
     )
+    changes = any(row.protocol for row in ablation.rows)
     rows = [
         (
             row.name,
-            p.trained(row.design).label(),
+            ablation.protocol_of(row).trained(row.design).label(),
+            *([", ".join(row.changes)] if changes else []),
             *("" if e is None else e.psnr if e.feasible else e.status for e in found),
         )
         for row in ablation.rows
         for found in (known.evaluations[row.name],)
     ]
     seeds = (f"seed {seed} (dB)" for seed in range(ablation.seeds))
-    print_table(("row", "network trained", *seeds), rows)
+    heads = ("row", "network trained", *(["protocol"] if changes else []))
+    print_table((*heads, *seeds), rows)
     for claim in ablation.claims:
         than = f" {', '.join(claim.than)}" if claim.than else ""
         of = claim.of if claim.figure == "psnr" else f"{claim.figure.upper()} of {claim.of}"

@@ -136,7 +136,18 @@ def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
     whole = Design(width=64, depth=task.backbone.depth)
     proxy = protocol.trained(whole)
     halved = f"halved every {protocol.halve_every:,} iterations"
-    schedule = halved if protocol.schedule == "halve" else "one cycle"
+    schedules = {"halve": halved, "onecycle": "one cycle", "cosine": "a cosine down to 0"}
+    rates = [f"{protocol.learning_rate:g}, {schedules[protocol.schedule]}"]
+    if protocol.shift_rate != 1:
+        rates.append(f"× {protocol.shift_rate:g} for thresholds, shifts and normalisations")
+    if protocol.latent_rate != 1:
+        rates.append(f"× {protocol.latent_rate:g} for latent weights")
+    options = []
+    if protocol.ema:
+        options.append(("weights scored", f"moving average, decay {protocol.ema:g} a step"))
+    if (share := protocol.progressive) > 0:
+        stages = f"full precision in the first {share / 2:.3g} of the iterations, 1-bit weights"
+        options.append(("progressive binarization", f"{stages} until {share:.3g}, then 1-bit"))
     size = f"{whole.width}×{whole.depth} is trained as {proxy.width}×{proxy.depth}"
     scale = f"width × {protocol.width_scale:g}, depth × {protocol.depth_scale:g} of the design"
     side = protocol.validation_side
@@ -153,7 +164,8 @@ def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
             "loss and optimiser",
             f"L1, Adam with betas {protocol.betas[0]:g}, {protocol.betas[1]:g}",
         ),
-        ("learning rate", f"{protocol.learning_rate:g}, {schedule}"),
+        ("learning rate", ", ".join(rates)),
+        *options,
         ("noise between seeds", f"{protocol.noise:g} dB"),
         ("scored on", f"centre crops of {side}×{side} HQ pixels" if side else "whole images"),
         ("training seed", str(protocol.seed)),

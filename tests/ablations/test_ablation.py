@@ -10,10 +10,14 @@ import pytest
 import yaml
 
 from bbnas.ablations.ablation import load_ablation
+from bbnas.ablations.claims import FEW_SEEDS
+from bbnas.data import load_dataset
 from bbnas.errors import UserError
 from bbnas.paper.printed import printed_psnr, records
 from bbnas.presets import PRESETS
+from bbnas.protocol import PROTOCOLS
 from bbnas.resources import builtin
+from bbnas.runs.confirm import FACTOR
 
 SMALL: dict[str, Any] = {
     "version": 1,
@@ -40,8 +44,11 @@ def write(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
+PAPERS = [name for name in builtin("ablations") if name != "training_tricks"]
+
+
 def test_the_tables_and_figures_of_the_paper_are_there() -> None:
-    assert set(builtin("ablations")) == {
+    assert set(PAPERS) == {
         "fig5_residual_span",
         "fig6_amplification",
         *(f"table{n}_{what}" for n, what in enumerate(("methods", "denoise", "jpeg"), 1)),
@@ -51,7 +58,7 @@ def test_the_tables_and_figures_of_the_paper_are_there() -> None:
     }
 
 
-@pytest.mark.parametrize("name", builtin("ablations"))
+@pytest.mark.parametrize("name", PAPERS)
 def test_a_built_in_ablation_claims_what_the_paper_prints(name: str) -> None:
     ablation = load_ablation(name)
     assert ablation.claims
@@ -107,7 +114,7 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
     assert found.printed(v1) == {"Set5": 31.54, "B100": 27.31}
     assert found.printed(v4) == {}
     assert found.series == {"k": {"V4": 2.0, "BBCU-V3": 4.0}}
-    assert [p.seed for p in found.protocols] == [0, 1]
+    assert [found.protocol_of(v1, seed).seed for seed in range(2)] == [0, 1]
     assert (
         load_ablation(
             write(
@@ -119,7 +126,40 @@ def test_a_file_of_one_s_own(tmp_path: Path) -> None:
     )
 
 
+def test_rows_of_one_design_differ_in_their_protocol(tmp_path: Path) -> None:
+    rows = [
+        {"name": "V1", "design": "bbcu-v1"},
+        {"name": "slow", "design": "bbcu-v1", "protocol": {"ema": 0.9, "iterations": 2000}},
+        {"name": "late", "design": "bbcu-v1", "protocol": {"progressive": 0.5}},
+    ]
+    plain: dict[str, Any] = {"paper": None, "claims": []}
+    found = load_ablation(write(tmp_path, rows=rows, **plain))
+    proxy = PROTOCOLS["proxy"]
+    v1, slow, late = found.rows
+    assert found.protocol_of(v1) == proxy
+    assert found.protocol_of(v1, 3) == proxy.with_seed(3)
+    changed = found.protocol_of(slow, 1)
+    assert changed.key == proxy.replace(ema=0.9, iterations=2000, seed=1).key
+    assert changed.rungs == (250, 1000)  # the same shares
+    assert changed.name == "proxy,ema=0.9,iterations=2000"
+    assert found.protocol_of(late).key == proxy.replace(progressive=0.5, rungs=()).key
+    # They change whichever protocol the ablation is run by.
+    other = load_ablation(write(tmp_path, rows=rows, **plain), "proxy,batch=2")
+    assert other.protocol_of(slow).key == proxy.replace(ema=0.9, iterations=2000, batch=2).key
+
+
+def test_the_options_of_training_are_compared_at_twelve_times_the_proxy() -> None:
+    found = load_ablation("training_tricks")
+    largest = load_dataset().largest_patch
+    assert found.protocol.key == PROTOCOLS["proxy"].longer(FACTOR, largest).key
+    assert {row.design for row in found.rows} == {PRESETS["bbcu"]}
+    assert found.rows[0].protocol == {}
+    assert found.reference == found.rows[0].name
+    assert found.seeds >= FEW_SEEDS  # an interval is then of a row's own differences
+
+
 ROWS = SMALL["rows"]
+V4_WITH = {"name": "x", "design": "bbcu-v4"}
 
 
 @pytest.mark.parametrize(
@@ -137,8 +177,25 @@ ROWS = SMALL["rows"]
         ({"rows": [*ROWS, ROWS[0]]}, "'V1' appears twice"),
         (
             {"rows": [*ROWS, {"name": "x", "design": "reactnet"}]},
+            "V1 and x train the same network by the same protocol",
+        ),
+        (
+            {"rows": [*ROWS, {"name": "x", "design": "bbcu-v1", "protocol": {"ema": 0}}]},
             "V1 and x train the same network",
         ),
+        (
+            {"rows": [*ROWS, V4_WITH | {"protocol": {"emma": 0.9}}]},
+            "row x: protocol: unknown key 'emma' (known: ",
+        ),
+        (
+            {"rows": [*ROWS, V4_WITH | {"protocol": {"ema": 2}}]},
+            "row x: protocol: ema = 2: must be less than 1",
+        ),
+        (
+            {"rows": [*ROWS, V4_WITH | {"protocol": {"seed": 3}}]},
+            "row x: protocol: seed is the same for all rows",
+        ),
+        ({"rows": [*ROWS, V4_WITH | {"protocol": "ema"}]}, "protocol = 'ema'"),
         ({"rows": [*ROWS, {"name": "x", "design": "bbcv"}]}, "row x: "),
         (
             {"rows": [*ROWS, {"name": "x", "design": {"preset": "bbcu", "k": 2}}]},

@@ -34,7 +34,7 @@ def measure(evaluated: Callable[..., Evaluation]) -> Make:
 
         def one(row: Any, seed: int) -> Evaluation:
             value = psnr.get(row.name, 26.0) + shift[seed] + rng.normal(0, 0.01)
-            found = evaluated(row.design, value, protocol=ablation.protocols[seed])
+            found = evaluated(row.design, value, protocol=ablation.protocol_of(row, seed))
             return replace(found, status="ok" if math.isfinite(value) else "diverged")
 
         return MeasuredAblation(

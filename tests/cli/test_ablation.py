@@ -86,7 +86,7 @@ def test_the_built_in_ablations_are_listed_before_any_was_run(run: Run) -> None:
     code, out, _ = run("list", "--json")
     listed = {row["name"]: row for row in json.loads(out)["ablations"]}
     assert code == 0
-    assert len(listed) == 8
+    assert len(listed) == 9
     assert (listed["table4_units"]["trainings"], listed["table4_units"]["done"]) == (20, 0)
     assert not Path("studies").exists()
     code, out, _ = run("show", "table5_breakpoint")

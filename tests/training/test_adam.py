@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
@@ -33,16 +34,21 @@ def test_steps_are_torchs() -> None:
         torch.testing.assert_close(ours.state_dict()[name], value)
 
 
-def test_slow_parameters_have_a_learning_rate_of_their_own() -> None:
+@pytest.mark.parametrize("factors", [(0.1, 1.0), (1.0, 3.0), (0.1, 3.0)])
+def test_groups_have_learning_rates_of_their_own(factors: tuple[float, float]) -> None:
     ours, theirs = Small(), Small()
     slow = [ours.layers[0].bias, *ours.layers[1].parameters()]
-    adam = Adam(ours.parameters(), (0.9, 0.99), slow, 0.1)
-    names = ("layers.0.bias", "layers.1.weight")
+    others = [ours.layers[2].weight]
+    adam = Adam(ours.parameters(), (0.9, 0.99), zip((slow, others), factors, strict=True))
     named = dict(theirs.named_parameters())
     groups = [
-        {"params": [named.pop(name) for name in names], "lr": 0.003},
-        {"params": list(named.values()), "lr": 0.03},
+        {"params": [named.pop(name) for name in names], "lr": 0.03 * factor}
+        for names, factor in (
+            (("layers.0.bias", "layers.1.weight"), factors[0]),
+            (("layers.2.weight",), factors[1]),
+        )
     ]
+    groups.append({"params": list(named.values()), "lr": 0.03})
     torchs = torch.optim.Adam(groups, betas=(0.9, 0.99), foreach=False)
     for step in range(1, 20):
         batch = torch.randn(4, 5)

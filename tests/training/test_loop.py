@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
 from bbnas.data import Dataset
 from bbnas.design import Design
+from bbnas.inference import score
+from bbnas.inference.tensors import weights_of
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.tasks import get_task
-from bbnas.training import Diverged, Training, learning_rate
+from bbnas.training import Diverged, Training, evaluate_design, learning_rate
 from bbnas.training.loop import initialise
 
 PROXY = PROTOCOLS["proxy"]
@@ -58,6 +63,18 @@ def test_halving_is_torchs() -> None:
         torchs.step()
 
 
+def test_cosine_is_torchs() -> None:
+    protocol = PROXY.replace(iterations=50, schedule="cosine", rungs=())
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=protocol.learning_rate)
+    torchs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=50)
+    for iteration in range(50):
+        expected = torchs.get_last_lr()[0]
+        assert learning_rate(protocol, iteration) == pytest.approx(expected, rel=1e-9)
+        optimizer.step()
+        torchs.step()
+    assert 0 < learning_rate(protocol, 49) < 0.001 * protocol.learning_rate
+
+
 def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> None:
     """Ten steps against a plain transcription with torch's unfused Adam."""
     training = start(PRESETS["srresnet"], quick, dataset)
@@ -72,6 +89,81 @@ def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> Non
     training.advance(10)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(training.network.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("preset", ["bbcu-v1", "ma"])
+def test_rates_of_shifts_and_latent_weights_are_those_of_parameter_groups(
+    preset: str, dataset: Dataset, quick: Protocol
+) -> None:
+    """Ten steps against torch's Adam with a group for each rate."""
+    protocol = quick.replace(shift_rate=0.2, latent_rate=0.5)
+    training = start(PRESETS[preset], protocol, dataset)
+    network = initialise(PRESETS[preset], get_task("sr4"), protocol)
+    shifts, latents = [], []
+    for module in network.modules():
+        if isinstance(module, Unit):
+            shifts += [p for n, p in module.named_parameters() if n not in ("conv.weight", BETA)]
+        if isinstance(module, BinaryConv2d | BinaryWeightConv2d):
+            latents.append(module.weight)
+    assert latents
+    grouped = {*shifts, *latents}
+    rest = [p for p in network.parameters() if p not in grouped]
+    groups = [{"params": group} for group in (shifts, latents, rest) if group]
+    optimizer = torch.optim.Adam(groups, betas=protocol.betas, foreach=False)
+    rates = [0.2] * bool(shifts) + [0.5, 1.0]
+    for iteration in range(10):
+        lq, hq = training.batch_at(iteration)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * learning_rate(protocol, iteration)
+        optimizer.zero_grad()
+        (network(lq) - hq).abs().mean().backward()
+        optimizer.step()
+    training.advance(10)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(training.network.state_dict()[name], value)
+
+
+BETA = "activation.beta"  # RPReLU's slopes, which only multiply
+
+
+@pytest.mark.parametrize("preset", ["bbcu-l", "bbcu-v1"])  # bbcu-v1 has BatchNorm
+def test_the_average_is_that_of_the_weights_after_each_step(
+    preset: str, dataset: Dataset, quick: Protocol
+) -> None:
+    """m = Σ dᵗ⁻ⁱ·wᵢ / Σ dᵗ⁻ⁱ over the steps i, for each weight and statistic."""
+    training = start(PRESETS[preset], quick.replace(ema=0.75), dataset)
+    plain = start(PRESETS[preset], quick, dataset)
+    latest = []
+    for _ in range(6):
+        training.advance(1)
+        plain.advance(1)
+        latest.append(weights(training))
+    assert equal(latest[-1], weights(plain))  # averaging leaves the training as it is
+    factors = torch.tensor([0.75 ** (5 - i) for i in range(6)], dtype=torch.float64)
+    averaged = training.averaged.state_dict()
+    for name, value in averaged.items():
+        if value.is_floating_point():
+            steps = torch.stack([w[name].double() for w in latest], dim=-1)
+            expected = (steps * factors).sum(-1) / factors.sum()
+            torch.testing.assert_close(value.double(), expected, rtol=1e-5, atol=1e-7)
+        else:
+            assert value == 6  # batches that BatchNorm has seen
+    assert not equal(averaged, latest[-1])
+    assert plain.averaged is plain.network
+
+
+def test_the_average_is_scored_and_saved(dataset: Dataset, quick: Protocol) -> None:
+    task, protocol = get_task("sr4"), quick.replace(ema=0.9)
+    training = start(PRESETS["bbcu-l"], protocol, dataset)
+    training.advance(protocol.iterations)
+    saved = weights_of(training.state())
+    assert equal(saved, training.averaged.state_dict())
+    images, side = dataset.validation, protocol.validation_side
+    average, latest = (
+        score(network, task, images, "cpu", side)[-1].psnr
+        for network in (training.averaged, training.network)
+    )
+    assert evaluate_design(PRESETS["bbcu-l"], task, protocol, dataset).psnr == average != latest
 
 
 @pytest.mark.parametrize("preset", ["srresnet", "bbcu-v1", "bbcu-m"])
@@ -141,3 +233,91 @@ def test_weights_that_the_last_step_broke_are_found(dataset: Dataset, quick: Pro
     training = start(PRESETS["srresnet"], protocol, dataset)
     with pytest.raises(Diverged, match="is not finite"):
         training.advance(1)
+
+
+def soft(x: torch.Tensor) -> torch.Tensor:
+    """Bi-Real's ApproxSign, whose derivative is the estimator max(0, 2 − 2|x|)."""
+    inside = torch.where(x < 0, 2 * x + x**2, 2 * x - x**2)
+    return torch.where(x.abs() > 1, x.sign(), inside)
+
+
+def stages(network: torch.nn.Module, lq: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The output for each stage: convolutions computed here, the rest by the network."""
+    found = {}
+    for stage in ("none", "weights"):
+        hooks = []
+        for conv in (m for m in network.modules() if isinstance(m, BinaryConv2d)):
+
+            def replaced(conv, args, _, stage=stage):  # type: ignore[no-untyped-def]
+                weight = conv.weight
+                if stage == "weights":
+                    ones = torch.where(weight > 0, 1.0, -1.0)
+                    weight = ones * weight.abs().mean((1, 2, 3), keepdim=True)
+                x = soft(args[0] - conv.alpha.view(1, -1, 1, 1))
+                return torch.nn.functional.conv2d(x, weight, padding=1)
+
+            hooks.append(conv.register_forward_hook(replaced))
+        network.set_progress(0.0, "none")  # which calls the convolutions one by one
+        found[stage] = network(lq)
+        for hook in hooks:
+            hook.remove()
+    network.set_progress(0.0)
+    return found | {"both": network(lq)}
+
+
+@pytest.mark.parametrize("preset", ["bbcu-l", "bbcu-m", "bbcu-v1"])
+def test_binarization_comes_in_three_stages(
+    preset: str, dataset: Dataset, quick: Protocol
+) -> None:
+    """Losses of steps 0 to 9: full precision, 1-bit weights, both."""
+    protocol = quick.replace(iterations=10, progressive=0.6, learning_rate=1e-4)
+    training = start(PRESETS[preset], protocol, dataset)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # away from the start, where all branches are small
+        for parameter in training.network.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+    for iteration in range(10):
+        lq, hq = training.batch_at(iteration)
+        expected = {
+            stage: (output - hq).abs().mean().item()
+            for stage, output in stages(copy.deepcopy(training.network), lq).items()
+        }
+        low, middle, high = sorted(expected.values())
+        assert 1e-4 < min(middle - low, high - middle) / low
+        stage = "none" if iteration < 3 else "weights" if iteration < 6 else "both"
+        # To the bit once both are 1-bit, by the same kernels.
+        tolerance = 0.0 if stage == "both" else 1e-5
+        assert training.advance(1) == pytest.approx(expected[stage], rel=tolerance, abs=0)
+        # Evaluation is that of the 1-bit network at any time.
+        network = copy.deepcopy(training.network).eval()
+        output = network(lq)
+        network.set_progress(0.0)
+        assert torch.equal(network(lq), output)
+
+
+def test_gradients_before_binarization_are_autograds(dataset: Dataset, quick: Protocol) -> None:
+    network = initialise(PRESETS["bbcu-l"], get_task("sr4"), quick)
+    lq = torch.rand(2, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    network.set_progress(0.0, "none")
+    network(lq).square().sum().backward()
+    found = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+    network.zero_grad()
+    stages(network, lq)["none"].square().sum().backward()
+    assert any(name.endswith("conv.alpha") for name in found)
+    for name, gradient in found.items():
+        torch.testing.assert_close(network.get_parameter(name).grad, gradient)
+
+
+def test_ma_begins_in_full_precision(dataset: Dataset, quick: Protocol) -> None:
+    """Its activations always are, so the last two stages are one."""
+    protocol = quick.replace(iterations=4, progressive=0.5)
+    ma, full = (initialise(PRESETS[name], get_task("sr4"), protocol) for name in ("ma", "srresnet"))
+    full.load_state_dict(ma.state_dict())
+    lq = torch.rand(2, 3, 6, 6)
+    outputs = {}
+    for stage in ("none", "weights", "both"):
+        ma.set_progress(0.0, stage)
+        outputs[stage] = ma(lq)
+    torch.testing.assert_close(outputs["none"], full(lq))
+    assert torch.equal(outputs["weights"], outputs["both"])
+    assert not torch.equal(outputs["none"], outputs["both"])

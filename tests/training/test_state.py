@@ -31,12 +31,26 @@ def info_of(recipe: Recipe) -> CheckpointInfo:
     return CheckpointInfo(recipe=recipe, iteration=4, data="abc", environment={})
 
 
+OPTIONS = {
+    "plain": {},
+    "average": {"ema": 0.8},
+    "full precision": {"ema": 0.8, "progressive": 0.5},  # to iteration 15 of 60
+    "1-bit weights": {"ema": 0.8, "progressive": 0.08},  # from 2.4 to 4.8
+    "1-bit": {"progressive": 0.05, "latent_rate": 0.5, "shift_rate": 0.1},  # from 3
+}
+
+
 @pytest.mark.parametrize("norm", ["none", "batchnorm"])
+@pytest.mark.parametrize("options", OPTIONS)
 @pytest.mark.parametrize("kind", ["checkpoint", "paused"])
 def test_a_training_resumes_to_the_bit(
-    kind: str, norm: str, recipe: Recipe, dataset: Dataset, tmp_path: Path
+    kind: str, options: str, norm: str, recipe: Recipe, dataset: Dataset, tmp_path: Path
 ) -> None:
-    recipe = recipe.model_copy(update={"design": recipe.design.replace(norm=norm)})
+    changes = {
+        "design": recipe.design.replace(norm=norm),
+        "protocol": recipe.protocol.replace(**OPTIONS[options]),
+    }
+    recipe = recipe.model_copy(update=changes)
     training, file = start(recipe, dataset), tmp_path / "last.safetensors"
     training.advance(4)
     other = start(recipe, dataset)
@@ -67,6 +81,22 @@ def test_weights_alone_cannot_be_resumed(recipe: Recipe, dataset: Dataset, tmp_p
     with pytest.raises(UserError, match=r"use last\.safetensors"):
         resume_checkpoint(path, training)
     assert load_checkpoint(path)[1] == info_of(recipe)
+
+
+def test_a_checkpoint_with_an_average_is_the_averaged_network(
+    recipe: Recipe, dataset: Dataset, tmp_path: Path
+) -> None:
+    protocol = recipe.protocol.replace(ema=0.8)
+    recipe = recipe.model_copy(update={"protocol": protocol})
+    training = start(recipe, dataset)
+    training.advance(4)
+    for moments in (True, False):
+        save_checkpoint(tmp_path / "saved", training, info_of(recipe), moments)
+        network, _ = load_checkpoint(tmp_path / "saved")
+        for name, value in training.averaged.state_dict().items():
+            assert torch.equal(network.state_dict()[name], value), name
+    with pytest.raises(UserError, match=r"use last\.safetensors"):
+        resume_checkpoint(tmp_path / "saved", training)
 
 
 def test_the_state_of_another_network_changes_nothing(
