@@ -64,11 +64,14 @@ class Trainings(Stub):
 
 
 def run(
-    folder: Path, trainings: Trainings, shown: list[Trained] | None = None
+    folder: Path,
+    trainings: Trainings,
+    shown: list[Trained] | None = None,
+    ablation: Ablation = QUICK,
 ) -> MeasuredAblation:
     store = Store(f"sqlite:///{folder}/ablations.db", create=True)
     on_done = None if shown is None else shown.append
-    return run_ablation(QUICK, trainings, store, workers=1, on_done=on_done)
+    return run_ablation(ablation, trainings, store, workers=1, on_done=on_done)
 
 
 def test_every_row_is_trained_with_every_seed_once(tmp_path: Path) -> None:
@@ -101,3 +104,21 @@ def test_an_interrupted_run_is_resumed(tmp_path: Path) -> None:
 
 def test_nothing_is_known_without_a_database() -> None:
     assert stored(QUICK, PHOTOGRAPHS, None).known == []
+
+
+def test_rows_of_one_design_are_trained_by_their_protocols(tmp_path: Path) -> None:
+    plain, *_ = QUICK.rows
+    average = plain.model_copy(update={"name": "average", "protocol": {"ema": 0.9}})
+    ablation = QUICK.model_copy(update={"rows": (plain, average)})
+    trainings = Trainings()
+    found = run(tmp_path, trainings, ablation=ablation)
+    assert trainings.count == 6
+    for row, decay in (("a", 0.0), ("average", 0.9)):
+        by = [e.protocol for e in found.evaluations[row] if e is not None]
+        assert [(p.ema, p.seed) for p in by] == [(decay, 0), (decay, 1), (decay, 2)]
+    store = Store(f"sqlite:///{tmp_path}/ablations.db")
+    again = stored(ablation, PHOTOGRAPHS, store)
+    assert again.complete
+    assert again.evaluations == found.evaluations
+    # The row of another ablation by the plain protocol is the same training.
+    assert len(stored(QUICK, PHOTOGRAPHS, store).known) == 3

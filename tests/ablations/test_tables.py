@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from plotly.graph_objects import Figure
+from scipy.stats import t
 
 from bbnas.ablations.ablation import Ablation, MeasuredAblation, load_ablation
 from bbnas.ablations.claims import CONTRARY, SAME
-from bbnas.ablations.page import to_markdown, write_ablation
+from bbnas.ablations.page import to_markdown, to_plain, write_ablation
 from bbnas.ablations.tables import AblationReport, ablation_report
 from bbnas.evaluation import Evaluation
 from bbnas.resources import builtin
@@ -51,7 +52,7 @@ def measure(evaluated: Callable[..., Evaluation]) -> Make:
 
 
 def table(found: AblationReport, name: str) -> list[dict[str, str]]:
-    chosen = next(t for t in found.tables if t.name == name)
+    chosen = next(each for each in found.tables if each.name == name)
     return [dict(zip(chosen.columns, row, strict=True)) for row in chosen.rows]
 
 
@@ -120,6 +121,27 @@ def test_every_ablation_makes_its_pages(measure: Make, name: str, tmp_path: Path
         assert named in text
     assert "![" not in text
     assert f"]({name}-1.png)" in to_markdown(found, [f"{name}-1.png"])
+
+
+def test_protocols_of_rows_are_compared_in_pairs(measure: Make, tmp_path: Path) -> None:
+    ablation = load_ablation("training_tricks")
+    measured = measure(ablation, {"bbcu": 26.0, "ema": 26.2, "progressive": 25.8})
+    found = ablation_report(measured, skip_psnr=25.0)
+    rows = {row["row"]: row for row in table(found, "rows")}
+    assert rows["halve"]["protocol"] == "schedule=halve, halve_every=3556"
+    assert rows["bbcu"]["protocol"] == ""
+    for name in ("ema", "progressive"):
+        gaps = np.subtract(measured.psnr(name), measured.psnr("bbcu"))
+        half = t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / math.sqrt(len(gaps))
+        ends = f"{gaps.mean() - half:+.3f} to {gaps.mean() + half:+.3f}"
+        assert rows[name]["against bbcu (dB)"] == f"{gaps.mean():+.3f}".replace("-", "−")
+        assert rows[name]["95 %"] == ends.replace("-", "−")
+    assert found.headline.startswith("5 rows compared with bbcu: 1 better, 1 worse, 3 not")
+    html, markdown = write_ablation(found, tmp_path)
+    for page in (html, markdown):
+        assert "within seeds" in page.read_text()
+    plain = {row["row"]: row["protocol"] for row in to_plain(found)["rows"]}
+    assert plain["ema"] == {"ema": 0.999}
 
 
 def test_texts_of_a_user_stay_texts(measure: Make, tmp_path: Path) -> None:

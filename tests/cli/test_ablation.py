@@ -82,6 +82,17 @@ def test_an_ablation_is_run_once_and_reported(run: Run) -> None:
     assert run("run", "small.yaml", "--workers", "1")[2].startswith("6/6")
 
 
+def test_a_row_with_a_protocol_of_its_own_is_shown_with_it(run: Run) -> None:
+    row = {"name": "average", "design": "bbcu-v4", "protocol": {"ema": 0.5}}
+    changes = {"rows": [*STUDY["rows"], row], "seeds": 1}  # type: ignore[misc]
+    Path("small.yaml").write_text(yaml.safe_dump(STUDY | changes))
+    assert "ema=0.5" in run("show", "small.yaml")[1]
+    code, out, _ = run("run", "small.yaml", "--workers", "1")
+    assert (code, "ema=0.5" in out) == (0, True)
+    psnr = json.loads(run("show", "small.yaml", "--json")[1])["psnr"]
+    assert psnr["average"] != psnr["V4"]
+
+
 def test_the_built_in_ablations_are_listed_before_any_was_run(run: Run) -> None:
     code, out, _ = run("list", "--json")
     listed = {row["name"]: row for row in json.loads(out)["ablations"]}
