@@ -30,6 +30,7 @@ ALWAYS = {
     "latent_rate": 1.0,
     "ema": 0.0,
     "progressive": 0.0,
+    "distill": 0.0,
 }
 
 
@@ -61,6 +62,10 @@ class Protocol(Value):
       activations as in Zhuang et al. 2018, "Towards effective low-bitwidth convolutional neural
       networks"; Martinez et al. 2020 begin with activations. ``bbnas.binary.Stage`` says what
       a 1-bit convolution computes meanwhile. Scores are those of the 1-bit network.
+    - ``distill`` is the weight of a second L1 loss, that of the output against a teacher's
+      (Hinton et al. 2015, with the loss of restoration). The teacher is the full-precision
+      network of the same width and depth, trained by the same protocol, or the one that a recipe
+      names.
 
     ``rungs`` are the iterations at which a search scores a candidate on its way and may stop it.
     ``noise`` is the standard deviation of PSNR (dB) between seeds, as ``bbnas fidelity`` measures
@@ -80,6 +85,7 @@ class Protocol(Value):
     latent_rate: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     ema: float = Field(default=0.0, ge=0, lt=1)
     progressive: float = Field(default=0.0, ge=0, lt=1)
+    distill: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "cosine", "halve"] = "halve"
     halve_every: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=0, ge=0)

@@ -52,7 +52,8 @@ class Recipe(Value):
     the name of embedded photographs; None stands for ``cc0``. In YAML, ``design`` may be the name
     of a preset, which is fitted to the task, and ``protocol`` that of a protocol. The default
     protocol is the paper's for the task's backbone. Residual alignment carries over from the width
-    that the proxy trained, since a Design holds k relative to k*(width).
+    that the proxy trained, since a Design holds k relative to k*(width). ``teacher`` is the
+    checkpoint of the network that the protocol distills from (``Protocol.distill``).
     """
 
     # The first field: design and the default of protocol depend on it.
@@ -60,6 +61,7 @@ class Recipe(Value):
     design: Design
     protocol: Protocol = Field(default_factory=_paper_schedule)
     data: str | None = None
+    teacher: str | None = None
     provenance: Provenance | None = Field(default=None)
 
     @field_validator("task")

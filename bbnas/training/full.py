@@ -14,7 +14,7 @@ from bbnas.data import embedded_name, load_dataset
 from bbnas.environment import environment
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
-from bbnas.inference.checkpoint import CheckpointInfo, read_checkpoint
+from bbnas.inference.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint
 from bbnas.inference.device import resolve_device
 from bbnas.inference.scoring import score
 from bbnas.recipe import Recipe
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bbnas.data import Dataset
+    from bbnas.networks import RestorationNetwork
+    from bbnas.tasks import Task
 
 LAST, BEST, LOG, RECIPE = "last.safetensors", "best.safetensors", "log", "recipe.yaml"
 VALIDATION = "validation/psnr"  # the scalar of the log
@@ -75,8 +77,9 @@ def train(
 
     Raises:
         UserError: the folder holds a run and ``resume`` is False, or none and it is True; that run
-            is of another recipe or other images; training diverges; the disk is full. The last
-            checkpoint is kept in each case.
+            is of another recipe or other images; the protocol distills and the recipe has no
+            fitting teacher; training diverges; the disk is full. The last checkpoint is kept in
+            each case.
     """
     place = resolve_device(device)
     folder = Path(output)
@@ -94,7 +97,8 @@ def train(
         _check_same(folder, before, recipe, dataset)
 
     task = get_task(recipe.task)
-    training = Training.of(recipe.design, task, recipe.protocol, dataset, place)
+    teacher = _teacher(recipe, task)
+    training = Training.of(recipe.design, task, recipe.protocol, dataset, place, teacher)
     info = CheckpointInfo(
         recipe=recipe, iteration=0, data=dataset.fingerprint, environment=environment(str(place))
     )
@@ -117,6 +121,31 @@ def train(
             f"{disk_message(error, folder)}, then resume with --resume ({kept(folder)})"
         ) from error
     return run.info
+
+
+def _teacher(recipe: Recipe, task: Task) -> RestorationNetwork | None:
+    """The network to distill from."""
+    if not recipe.protocol.distill:
+        if recipe.teacher is not None:
+            raise UserError(
+                f"teacher {recipe.teacher}: nothing is distilled; set protocol.distill, such as "
+                "to 1, or leave out the teacher"
+            )
+        return None
+    if recipe.teacher is None:
+        design = recipe.design
+        raise UserError(
+            f"protocol.distill = {recipe.protocol.distill:g}: the recipe has no teacher; train "
+            f"design: {{width: {design.width}, depth: {design.depth}}} of {task.name} with "
+            "distill: 0, and name its best.safetensors by the recipe's key teacher"
+        )
+    network, info = load_checkpoint(recipe.teacher)
+    if info.recipe.task != task.name:
+        raise UserError(
+            f"teacher {recipe.teacher}: is of {info.recipe.task}, not of {task.name}; name a "
+            "checkpoint of the recipe's task"
+        )
+    return network
 
 
 def kept(folder: Path) -> str:
@@ -176,7 +205,7 @@ def _check_same(folder: Path, before: CheckpointInfo, recipe: Recipe, dataset: D
 
 def _flat(recipe: Recipe) -> dict[str, object]:
     """The values that decide the result of a training, by dotted key."""
-    flat: dict[str, object] = {"task": recipe.task}
+    flat: dict[str, object] = {"task": recipe.task, "teacher": recipe.teacher}
     for part, value in (("design", recipe.design), ("protocol", recipe.protocol)):
         flat |= {f"{part}.{key}": item for key, item in value.model_dump().items()}
     return flat

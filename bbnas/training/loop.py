@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from bbnas.binary import Unit
 from bbnas.data import Patches
+from bbnas.design import Design
 from bbnas.inference.device import resolve_device
 from bbnas.inference.tensors import WEIGHTS, weights_of
 from bbnas.networks import build, calibrate
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
 
     from bbnas.binary import Stage
     from bbnas.data import Dataset
-    from bbnas.design import Design
     from bbnas.networks import RestorationNetwork
     from bbnas.protocol import Protocol
     from bbnas.tasks import Task
@@ -82,6 +83,33 @@ def initialise(design: Design, task: Task, protocol: Protocol) -> RestorationNet
         return build(protocol.trained(design), task)
 
 
+# The networks that teacher_of has trained in this process, by all that decides them.
+_TEACHERS: dict[tuple[str, ...], RestorationNetwork] = {}
+
+
+def teacher_of(
+    design: Design, task: Task, protocol: Protocol, dataset: Dataset, device: str | torch.device
+) -> RestorationNetwork:
+    """The full-precision network of the width and depth of ``design``, trained by ``protocol``.
+
+    It is not distilled itself, and is trained once in a process.
+
+    Raises:
+        Diverged: its training did.
+    """
+    own = protocol.replace(distill=0, progressive=0, latent_rate=1)  # the last two are idle
+    twin = Design(width=design.width, depth=design.depth)
+    key = (own.trained(twin).key, task.name, own.key, dataset.fingerprint, str(device))
+    if key not in _TEACHERS:
+        training = Training.of(twin, task, own, dataset, device)
+        try:
+            training.advance(own.iterations)
+        except Diverged as error:
+            raise Diverged(error.iteration, f"the teacher {error}") from error
+        _TEACHERS[key] = training.averaged
+    return _TEACHERS[key]
+
+
 class Training:
     """A network being trained by a protocol: L1 loss, Adam.
 
@@ -89,8 +117,8 @@ class Training:
     steps done: patches, learning rate, stage and the estimator's progress follow from the
     iteration. On a CPU, with the same number of threads, equal states lead to equal bits.
 
-    ``batch_at`` gives the LQ and HQ patches of an iteration. :meth:`of` sets up a training of a
-    design.
+    ``batch_at`` gives the LQ and HQ patches of an iteration, ``teach`` the teacher that
+    ``Protocol.distill`` asks for. :meth:`of` sets up a training of a design.
     """
 
     def __init__(
@@ -99,12 +127,14 @@ class Training:
         batch_at: Callable[[int], tuple[Tensor, Tensor]],
         protocol: Protocol,
         device: str | torch.device = "auto",
+        teach: Callable[[], RestorationNetwork] | None = None,
     ) -> None:
         self.device = resolve_device(device)
         self.network = network.to(self.device)
         self.batch_at = batch_at
         self.protocol = protocol
         self.iteration = 0
+        self._teach = teach
         units = [module for module in self.network.modules() if isinstance(module, Unit)]
         shifts = [shift for unit in units for shift in unit.shifts]
         latents = [conv.weight for conv in self.network.binary]
@@ -128,8 +158,12 @@ class Training:
         protocol: Protocol,
         dataset: Dataset,
         device: str | torch.device = "auto",
+        teacher: RestorationNetwork | None = None,
     ) -> Self:
         """The training of ``protocol.trained(design)`` on ``dataset``, at iteration 0.
+
+        Where the protocol distills, ``teacher`` is by default that of :func:`teacher_of`, trained
+        in the first step.
 
         Raises:
             UserError: the device is not there; an image is smaller than the protocol's patch; a
@@ -143,7 +177,10 @@ class Training:
             protocol.seed,
             augment=protocol.augment == "dihedral",
         )
-        return cls(initialise(design, task, protocol), patches.batch_at, protocol, device)
+        network = initialise(design, task, protocol)
+        trained = partial(teacher_of, design, task, protocol, dataset, device)
+        teach = trained if teacher is None else lambda: teacher
+        return cls(network, patches.batch_at, protocol, device, teach)
 
     def state(self) -> dict[str, Tensor]:
         """The tensors of the state, not copied: ``network.*`` and Adam's moments.
@@ -198,6 +235,11 @@ class Training:
             self.check_weights()
         return mean
 
+    @cached_property
+    def _teacher(self) -> RestorationNetwork:
+        assert self._teach is not None, "a protocol that distills needs a teacher"
+        return self._teach().to(self.device).eval()
+
     def _step(self) -> Tensor:
         lq, hq = self.batch_at(self.iteration)
         lq, hq = lq.to(self.device, non_blocking=True), hq.to(self.device, non_blocking=True)
@@ -206,8 +248,14 @@ class Training:
         share = self.iteration / self.protocol.iterations
         self.network.set_progress(share, stage(self.protocol, self.iteration))
         self.adam.zero_grad()
-        loss = F.l1_loss(self.network(lq), hq)
-        loss.backward()  # type: ignore[no-untyped-call]
+        output = self.network(lq)
+        loss = whole = F.l1_loss(output, hq)
+        if self.protocol.distill:
+            teacher = self._teacher  # trained in the first step, with gradients
+            with torch.no_grad():
+                target = teacher(lq)
+            whole = loss + self.protocol.distill * F.l1_loss(output, target)
+        whole.backward()  # type: ignore[no-untyped-call]
         self.adam.step(self.iteration + 1, learning_rate(self.protocol, self.iteration))
         self.network.after_step()
         if self._average is not None:

@@ -136,7 +136,7 @@ def test_protocols_of_rows_are_compared_in_pairs(measure: Make, tmp_path: Path) 
         ends = f"{gaps.mean() - half:+.3f} to {gaps.mean() + half:+.3f}"
         assert rows[name]["against bbcu (dB)"] == f"{gaps.mean():+.3f}".replace("-", "−")
         assert rows[name]["95 %"] == ends.replace("-", "−")
-    assert found.headline.startswith("5 rows compared with bbcu: 1 better, 1 worse, 3 not")
+    assert found.headline.startswith("6 rows compared with bbcu: 1 better, 1 worse, 4 not")
     html, markdown = write_ablation(found, tmp_path)
     for page in (html, markdown):
         assert "within seeds" in page.read_text()

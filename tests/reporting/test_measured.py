@@ -35,6 +35,23 @@ def test_all_that_figures_depend_on_is_named(synthetic_study):
     assert facts["study"] == "first in sqlite:///studies/first.db"
 
 
+def test_options_of_training_are_named_where_they_are_on(synthetic_study):
+    study = synthetic_study(1)
+    protocol = study.config.protocol
+    assert flat(study)["learning rate"] == (
+        "0.001, one cycle, × 0.1 for thresholds, shifts and normalisations"
+    )
+    options = {"weights scored", "progressive binarization", "distillation"}
+    assert not options & flat(study).keys()
+    changes = {"ema": 0.99, "progressive": 0.5, "distill": 0.3, "latent_rate": 0.5, "rungs": ()}
+    changed = protocol.replace(schedule="cosine", shift_rate=1, **changes)
+    facts = flat(replace(study, config=replace(study.config, protocol=changed)))
+    assert facts["learning rate"] == "0.001, a cosine down to 0, × 0.5 for latent weights"
+    assert facts["weights scored"] == "moving average, decay 0.99 a step"
+    assert facts["progressive binarization"].startswith("full precision in the first 0.25 of")
+    assert facts["distillation"].startswith("0.3 × L1 against the output of the full-precision")
+
+
 def test_differing_environments_are_counted(synthetic_study):
     study = synthetic_study(3, references=False)
     other = replace(study.candidates[0].evaluation, environment={"torch": "2.14.0"})

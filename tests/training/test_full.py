@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from bbnas.data import load_dataset
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.inference import load_checkpoint
 from bbnas.inference.checkpoint import read_checkpoint
@@ -221,3 +222,26 @@ def test_a_truncated_checkpoint_is_not_resumed(recipe: Recipe, tmp_path: Path) -
     os.truncate(last, last.stat().st_size // 2)
     with pytest.raises(UserError, match="truncated"):
         train(recipe, folder, resume=True, device="cpu")
+
+
+def test_a_recipe_that_distills_names_its_teacher(recipe: Recipe, tmp_path: Path) -> None:
+    twin = recipe.model_copy(update={"design": Design(width=6, depth=3)})
+    train(twin, tmp_path / "twin", iterations=4, device="cpu")
+    best = str(tmp_path / "twin" / "best.safetensors")
+    protocol = recipe.protocol.replace(distill=1)
+    with pytest.raises(UserError, match=r"distill = 1: .*\{width: 6, depth: 3\} of sr2 .* teacher"):
+        train(recipe.model_copy(update={"protocol": protocol}), tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match=r"best\.safetensors: nothing is distilled"):
+        train(recipe.model_copy(update={"teacher": best}), tmp_path / "run", device="cpu")
+    student = recipe.model_copy(update={"protocol": protocol, "teacher": best})
+    with pytest.raises(UserError, match="is of sr2, not of sr4"):
+        train(student.model_copy(update={"task": "sr4"}), tmp_path / "run", device="cpu")
+    with pytest.raises(UserError, match="no such checkpoint"):
+        train(student.model_copy(update={"teacher": "x.safetensors"}), tmp_path / "run")
+    train(student, tmp_path / "run", iterations=4, device="cpu")
+    assert Recipe.from_yaml(tmp_path / "run" / "recipe.yaml").teacher == best
+    train(recipe, tmp_path / "alone", iterations=4, device="cpu")
+    assert contents(tmp_path / "run")[1][1] != contents(tmp_path / "alone")[1][1]
+    with pytest.raises(UserError, match=r"teacher is .*best\.safetensors, not .*last"):
+        other = student.model_copy(update={"teacher": best.replace("best", "last")})
+        train(other, tmp_path / "run", resume=True, device="cpu")

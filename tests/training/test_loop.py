@@ -14,7 +14,7 @@ from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.tasks import get_task
 from bbnas.training import Diverged, Training, evaluate_design, learning_rate
-from bbnas.training.loop import initialise
+from bbnas.training.loop import initialise, teacher_of
 
 PROXY = PROTOCOLS["proxy"]
 
@@ -321,3 +321,51 @@ def test_ma_begins_in_full_precision(dataset: Dataset, quick: Protocol) -> None:
     torch.testing.assert_close(outputs["none"], full(lq))
     assert torch.equal(outputs["weights"], outputs["both"])
     assert not torch.equal(outputs["none"], outputs["both"])
+
+
+def test_the_teacher_is_the_full_precision_twin(dataset: Dataset, quick: Protocol) -> None:
+    design, task = PRESETS["bbcu-m"], get_task("sr4")
+    options = {"ema": 0.8, "latent_rate": 0.5, "progressive": 0.5}  # the last two are idle
+    protocol = quick.replace(distill=0.5, iterations=8, **options)
+    teacher = teacher_of(design, task, protocol, dataset, "cpu")
+    twin = Design(width=design.width, depth=design.depth)
+    plain = start(twin, quick.replace(iterations=8, ema=0.8), dataset)
+    plain.advance(8)
+    assert equal(teacher.state_dict(), plain.averaged.state_dict())
+    # Trained once, whatever the unit of the student.
+    other = teacher_of(PRESETS["bbcu-v1"], task, protocol.replace(distill=2), dataset, "cpu")
+    assert other is teacher
+    assert teacher_of(design, task, protocol.with_seed(1), dataset, "cpu") is not teacher
+
+
+def test_a_step_of_distillation(dataset: Dataset, quick: Protocol) -> None:
+    """Five steps against L1 + 0.5·L1 to the teacher, with torch's Adam."""
+    design, protocol = PRESETS["bbcu-l"], quick.replace(distill=0.5, iterations=8)
+    training = start(design, protocol, dataset)
+    network = initialise(design, get_task("sr4"), protocol)
+    teacher = teacher_of(design, get_task("sr4"), protocol, dataset, "cpu").eval()
+    shifts = [s for unit in network.modules() if isinstance(unit, Unit) for s in unit.shifts]
+    rest = [p for p in network.parameters() if p not in set(shifts)]
+    optimizer = torch.optim.Adam(
+        [{"params": shifts}, {"params": rest}], betas=quick.betas, foreach=False
+    )
+    for iteration in range(5):
+        lq, hq = training.batch_at(iteration)
+        for group, factor in zip(optimizer.param_groups, (protocol.shift_rate, 1), strict=True):
+            group["lr"] = factor * learning_rate(protocol, iteration)
+        optimizer.zero_grad()
+        output = network(lq)
+        loss = (output - hq).abs().mean()
+        (loss + 0.5 * (output - teacher(lq).detach()).abs().mean()).backward()
+        optimizer.step()
+        # Curves show the loss against HQ, which other trainings have too.
+        assert training.advance(1) == pytest.approx(loss.item(), rel=1e-5)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(training.network.state_dict()[name], value)
+
+
+def test_a_teacher_that_diverges_is_told(dataset: Dataset, quick: Protocol) -> None:
+    protocol = quick.replace(distill=1, iterations=3, learning_rate=1e30)
+    found = evaluate_design(PRESETS["bbcu-l"], get_task("sr4"), protocol, dataset)
+    assert found.status == "diverged"
+    assert "the teacher diverged at iteration" in found.error

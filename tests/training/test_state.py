@@ -36,6 +36,7 @@ OPTIONS = {
     "average": {"ema": 0.8},
     "full precision": {"ema": 0.8, "progressive": 0.5},  # to iteration 15 of 60
     "1-bit weights": {"ema": 0.8, "progressive": 0.08},  # from 2.4 to 4.8
+    "teacher": {"distill": 0.5},
     "1-bit": {"progressive": 0.05, "latent_rate": 0.5, "shift_rate": 0.1},  # from 3
 }
 
