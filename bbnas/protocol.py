@@ -132,7 +132,7 @@ class Protocol(Value):
         Raises:
             UserError: an unknown field, or a value out of its rule.
         """
-        asked = self.model_dump() | {"name": name, "rungs": ()} | changes
+        asked = self.model_dump() | {"name": name, "rungs": ()} | dict(changes)
         changed = validate(type(self), asked, where)
         share = changed.iterations / self.iterations
         rungs = dict.fromkeys(round(rung * share) for rung in self.rungs)

@@ -43,7 +43,13 @@ def test_the_keys_of_stored_results_stay() -> None:
     assert PROXY.model_dump()["augment"] == "dihedral"
     stored = {name: value for name, value in PROXY.model_dump().items() if name != "augment"}
     assert Protocol.model_validate(stored) == PROXY
-    for change in ("latent_rate=0.5", "ema=0.9", "progressive=0.1", "distill=1", "schedule=cosine"):
+    for change in (
+        "latent_rate=0.5",
+        "ema=0.9",
+        "progressive=0.1",
+        "distill=1",
+        "schedule=cosine",
+    ):
         assert load_protocol(f"proxy,{change}").key != PROXY.key
     plain = load_protocol("proxy,augment=none")
     assert plain.augment == "none"

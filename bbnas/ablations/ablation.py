@@ -25,7 +25,6 @@ from bbnas.resources import builtin
 from bbnas.schema import Value, names_file, read_yaml, validate
 from bbnas.tasks import Task, get_task
 
-
 # Fields of a protocol that rows share, so that they can be compared.
 SHARED = ("name", "rungs", "noise", "seed", "validation_side")
 
@@ -40,7 +39,7 @@ class AblationRow(Value):
 
     name: str = Field(min_length=1)
     design: Design
-    protocol: dict[str, Any] = {}
+    protocol: dict[str, Any] = Field(default_factory=dict)
     paper: str = ""
     x: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     series: str = ""
@@ -97,7 +96,7 @@ class Ablation(Value):
             key = (own.trained(row.design).key, own.key)
             if key in trained:
                 raise ValueError(
-                    f"rows {trained[key]} and {row.name} train the same network by the same protocol"
+                    f"rows {trained[key]} and {row.name} train the same network by one protocol"
                 )
             trained[key] = row.name
         if self.reference not in names:

@@ -270,7 +270,7 @@ class BinaryConv2d(nn.Module):
         return y
 
     def _soft(self, x: Tensor) -> Tensor:
-        """soft sgn(x − α) ⊛ V, or ⊛ the 1-bit weights in the stage ``weights``."""
+        """The soft sgn of x − α, ⊛ V or ⊛ the 1-bit weights in the stage ``weights``."""
         u = x if self.alpha is None else x - self.alpha.view(1, -1, 1, 1)
         weight = self.latent
         if self.stage == "weights":

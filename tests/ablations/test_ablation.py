@@ -177,7 +177,7 @@ V4_WITH = {"name": "x", "design": "bbcu-v4"}
         ({"rows": [*ROWS, ROWS[0]]}, "'V1' appears twice"),
         (
             {"rows": [*ROWS, {"name": "x", "design": "reactnet"}]},
-            "V1 and x train the same network by the same protocol",
+            "V1 and x train the same network by one protocol",
         ),
         (
             {"rows": [*ROWS, {"name": "x", "design": "bbcu-v1", "protocol": {"ema": 0}}]},

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bbnas.binary import ESTIMATORS
+from bbnas.binary.estimators import SOFT
 from bbnas.binary.functions import minus_sgn
 
 
@@ -36,7 +37,7 @@ values = st.floats(-3, 3, width=32)
 
 
 def test_every_estimator_has_a_formula() -> None:
-    assert set(FORMULAS) == set(ESTIMATORS)
+    assert set(FORMULAS) == set(ESTIMATORS) == set(SOFT)
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -46,6 +47,20 @@ def test_estimator_is_its_formula(name: str, x: float, gradient: float, progress
     found = ESTIMATORS[name](torch.tensor([x]), arrived, progress).item()
     assert found == pytest.approx(gradient * FORMULAS[name](x, progress), rel=2e-5, abs=2e-6)
     assert arrived.item() == gradient  # the incoming gradient is another function's too
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+@given(x=values, progress=st.floats(0, 1))
+def test_the_derivative_of_each_soft_sgn_is_its_estimator(
+    name: str, x: float, progress: float
+) -> None:
+    u = torch.tensor([x], requires_grad=True)
+    SOFT[name](u, progress).sum().backward()
+    assert u.grad is not None
+    assert u.grad.item() == pytest.approx(FORMULAS[name](x, progress), rel=2e-5, abs=2e-6)
+    zero, opposite = torch.zeros(1), SOFT[name](-u.detach(), progress)
+    assert SOFT[name](zero, progress) == 0  # so they are odd, as sgn
+    torch.testing.assert_close(opposite, -SOFT[name](u.detach(), progress))
 
 
 @pytest.mark.parametrize("x", [-1.0, 1.0])

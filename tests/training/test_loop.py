@@ -5,13 +5,13 @@ import copy
 import pytest
 import torch
 
+from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.data import Dataset
 from bbnas.design import Design
 from bbnas.inference import score
 from bbnas.inference.tensors import weights_of
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
-from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.tasks import get_task
 from bbnas.training import Diverged, Training, evaluate_design, learning_rate
 from bbnas.training.loop import initialise, teacher_of
@@ -275,7 +275,7 @@ def test_binarization_comes_in_three_stages(
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():  # away from the start, where all branches are small
         for parameter in training.network.parameters():
-            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+            parameter.add_(torch.randn(parameter.shape, generator=generator), alpha=0.3)
     for iteration in range(10):
         lq, hq = training.batch_at(iteration)
         expected = {
@@ -283,7 +283,7 @@ def test_binarization_comes_in_three_stages(
             for stage, output in stages(copy.deepcopy(training.network), lq).items()
         }
         low, middle, high = sorted(expected.values())
-        assert 1e-4 < min(middle - low, high - middle) / low
+        assert min(middle - low, high - middle) / low > 1e-4
         stage = "none" if iteration < 3 else "weights" if iteration < 6 else "both"
         # To the bit once both are 1-bit, by the same kernels.
         tolerance = 0.0 if stage == "both" else 1e-5
@@ -311,7 +311,9 @@ def test_gradients_before_binarization_are_autograds(dataset: Dataset, quick: Pr
 def test_ma_begins_in_full_precision(dataset: Dataset, quick: Protocol) -> None:
     """Its activations always are, so the last two stages are one."""
     protocol = quick.replace(iterations=4, progressive=0.5)
-    ma, full = (initialise(PRESETS[name], get_task("sr4"), protocol) for name in ("ma", "srresnet"))
+    ma, full = (
+        initialise(PRESETS[name], get_task("sr4"), protocol) for name in ("ma", "srresnet")
+    )
     full.load_state_dict(ma.state_dict())
     lq = torch.rand(2, 3, 6, 6)
     outputs = {}
