@@ -64,8 +64,8 @@ def train(
 ) -> CheckpointInfo:
     """Train a recipe into the folder ``output``; the header of its last checkpoint.
 
-    The folder holds ``recipe.yaml`` as trained, ``last.safetensors`` (weights and Adam's
-    moments), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
+    The folder holds ``recipe.yaml`` as trained, ``last.safetensors`` (the state of the
+    training), ``best.safetensors`` (the weights of the best validation PSNR) and ``log`` for
     TensorBoard. ``data`` replaces the recipe's images. ``iterations`` shortens the
     schedule in proportion. A checkpoint is written at each validation and every
     ``checkpoint_seconds`` seconds. ``device`` is as for

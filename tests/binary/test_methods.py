@@ -108,6 +108,32 @@ def test_gradients_of_weights_are_those_of_the_surrogate(name: str, progress: fl
     torch.testing.assert_close(conv.weight.grad, expected.float(), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_1_bit_weights_on_full_precision_activations(name: str) -> None:
+    """The stages of progressive training; clip's soft sgn is a clamp."""
+    torch.manual_seed(5)
+    conv = BinaryConv2d(3, 2, weights=name, estimator="clip", threshold=False)
+    conv.progress = 0.5
+    x, out = torch.randn(2, 3, 6, 5), torch.randn(2, 2, 6, 5)
+    bounded = x.clamp(-1, 1)
+    conv.stage = "none"
+    full = F.conv2d(bounded, conv.latent, padding=1)
+    torch.testing.assert_close(conv(x), full)
+    conv.stage = "weights"
+    kernel = brute_force_weights(name, conv.weight.detach().double().numpy())
+    y = conv(x)
+    expected = F.conv2d(bounded.double(), torch.from_numpy(kernel), padding=1)
+    torch.testing.assert_close(y, expected.float(), rtol=1e-4, atol=1e-5)
+    (y * out).sum().backward()
+    arrived = torch.nn.grad.conv2d_weight(bounded, conv.weight.shape, out, padding=1)
+    gradient = weight_gradient(name, conv.weight, arrived, 0.5)
+    torch.testing.assert_close(conv.weight.grad, gradient.float(), rtol=1e-3, atol=1e-4)
+    conv.eval()
+    signs = torch.where(x > 0, 1.0, -1.0).double()
+    one_bit = F.conv2d(signs, torch.from_numpy(kernel), padding=1)
+    torch.testing.assert_close(conv(x), one_bit.float(), rtol=1e-4, atol=1e-5)
+
+
 def test_weights_of_bnn_stay_within_one_after_a_step() -> None:
     conv = BinaryConv2d(2, 2, weights="sign")
     other = BinaryConv2d(2, 2, weights="scaled")

@@ -7,10 +7,10 @@ import torch
 
 from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.data import Dataset
-from bbnas.design import Design
+from bbnas.design import METHODS, Design
 from bbnas.inference import score
 from bbnas.inference.tensors import weights_of
-from bbnas.presets import PRESETS
+from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.tasks import get_task
 from bbnas.training import Diverged, Training, evaluate_design, learning_rate
@@ -293,6 +293,20 @@ def test_binarization_comes_in_three_stages(
         output = network(lq)
         network.set_progress(0.0)
         assert torch.equal(network(lq), output)
+
+
+@pytest.mark.parametrize("preset", METHODS)
+@pytest.mark.parametrize("task", ["sr2", "denoise25"])
+def test_every_method_has_the_stages(
+    preset: str, task: str, dataset: Dataset, quick: Protocol
+) -> None:
+    found = get_task(task)
+    protocol = quick.replace(iterations=6, progressive=0.67, learning_rate=1e-4, ema=0.5)
+    training = Training.of(load_design(preset, found), found, protocol, dataset, "cpu")
+    training.advance(6)  # Diverged, if a loss or a weight is not finite
+    for parameter in training.network.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.isfinite().all()
 
 
 def test_gradients_before_binarization_are_autograds(dataset: Dataset, quick: Protocol) -> None:
