@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,15 @@ def test_designs_of_every_kind_are_evaluated(
 ) -> None:
     protocol = quick.model_copy(update={"iterations": 5})
     assert evaluate_design(design, get_task(task), protocol, dataset).status == "ok"
+
+
+def test_a_candidate_paused_at_a_rung_resumes_with_its_average(
+    dataset: Dataset, quick: Protocol, tmp_path: Path
+) -> None:
+    design, task = PRESETS["bbcu-v1"], get_task("sr4")
+    protocol = quick.replace(iterations=20, rungs=(8,), ema=0.8, progressive=0.2)
+    whole = evaluate_design(design, task, protocol, dataset)
+    stopped = evaluate_design(design, task, protocol, dataset, until=8, paused=tmp_path)
+    assert (stopped.status, stopped.rungs) == ("stopped", whole.rungs)
+    resumed = evaluate_design(design, task, protocol, dataset, paused=tmp_path)
+    assert (figures(resumed), resumed.rungs) == (figures(whole), whole.rungs)
