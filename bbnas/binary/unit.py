@@ -148,6 +148,7 @@ class BBCU(Unit):
                 c_out,
                 weights="scaled" if design.weight_scale else "sign",
                 estimator=design.estimator,
+                redistribution=design.redistribution,
             ),
             norm=nn.BatchNorm2d(c_out) if design.norm == "batchnorm" else None,
             activation=activation(design.activation, c_out),
@@ -212,6 +213,11 @@ class BinaryConv2d(nn.Module):
     ``weights`` names a weight binarizer (``bbnas.binary.weights``), ``estimator`` the estimator
     of the activations' gradient (``bbnas.binary.estimators``). Activations are compared with a
     learned α_c, 0 at the start, or with 0 if ``threshold`` is False.
+
+    Two choices of BiSRNet (Cai et al. 2023, as in its code) are learned too, and start at 1.
+    With ``redistribution`` the signs are sgn(k_c·x − α_c), and ``gain`` is k (C_in); its b_c is
+    −α_c. A packed model has it in its thresholds. With the estimator ``tanh`` the gradient is
+    that of tanh(β(k_c·x − α_c)), with respect to β too, and ``steepness`` is β, one number.
     """
 
     progress: float = 0.0  # e/E in 0..1, set by the training loop; only EDE reads it
@@ -224,11 +230,14 @@ class BinaryConv2d(nn.Module):
         weights: str = "scaled",
         estimator: str = "quadratic",
         threshold: bool = True,
+        redistribution: bool = False,
     ) -> None:
         super().__init__()
         self.weights, self.estimator = weights, estimator
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
         self.alpha = nn.Parameter(torch.zeros(c_in)) if threshold else None
+        self.gain = nn.Parameter(torch.ones(c_in)) if redistribution else None
+        self.steepness = nn.Parameter(torch.ones(())) if estimator == "tanh" else None
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     @property
@@ -246,9 +255,16 @@ class BinaryConv2d(nn.Module):
         if native(x):
             return run_chain([self.step()], x, progress=self.progress)
         if not torch.is_grad_enabled():
-            return binary_conv(x, self.alpha, self.latent, self.weights)[0]
+            return binary_conv(x, self.alpha, self.gain, self.latent, self.weights)[0]
         y: Tensor = BinaryConvFunction.apply(  # type: ignore[no-untyped-call]
-            x, self.alpha, self.latent, self.weights, self.estimator, self.progress
+            x,
+            self.alpha,
+            self.gain,
+            self.steepness,
+            self.latent,
+            self.weights,
+            self.estimator,
+            self.progress,
         )
         return y
 
@@ -290,6 +306,8 @@ class BinaryConv2d(nn.Module):
         parameters = Parameters(
             latent,
             alpha=self.alpha,
+            gain=self.gain,
+            steepness=self.steepness,
             gamma=gamma,
             beta=beta,
             zeta=zeta,
