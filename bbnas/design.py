@@ -48,17 +48,18 @@ def aligned(k_ratio: float | None) -> bool:
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, and how their units are made.
 
-    The axes from ``norm`` to ``redistribution`` make the unit of method ``bbcu``, the same for every
-    binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
+    The axes from ``norm`` to ``redistribution`` make the unit of method ``bbcu``, the same for
+    every binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
     binarizes weights alone), so these axes are idle. ``k_ratio`` is the amplification factor of
     residual alignment (paper Eq. 8) relative to ``k_star(width)``, so that it carries over
     between widths; None means no residual alignment. ``redistribution`` is that of BiSRNet
     (``bbnas.binary.unit.BinaryConv2d``).
 
     Only the paper's ablations set the last two fields, and no space does. They and
-    ``redistribution`` are written only where they are set. ``break_at`` is the convolution of the binary body, counted from 1,
-    whose block has no residual (Table 5). ``convs_per_block`` is the number of convolutions in a
-    residual block of the full-precision body (Fig. 5); None is the backbone's own.
+    ``redistribution`` are written only where they are set. ``break_at`` is the convolution of the
+    binary body, counted from 1, whose block has no residual (Table 5). ``convs_per_block`` is the
+    number of convolutions in a residual block of the full-precision body (Fig. 5); None is the
+    backbone's own.
     """
 
     binarize: tuple[Part, ...] = ()

@@ -29,9 +29,7 @@ def minus_sgn(u: Tensor) -> Tensor:
     return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
 
 
-def binarize(
-    x: Tensor, alpha: Tensor | None, gain: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+def binarize(x: Tensor, alpha: Tensor | None, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """``u`` = α − k·x and −sgn(k·x − α) for x (N, C, H, W).
 
     Thresholds α and ``gain`` k are (C), None for 0 and for 1.

@@ -268,10 +268,12 @@ def _weights(layer: Layer) -> dict[str, Array]:
 
 
 def _threshold(conv: BinaryConv2d) -> tuple[Array, NDArray[np.bool_]]:
-    """t (C_in), and which channels are flipped: sgn(k·x − α) is sgn(x − t), or −sgn(x − t) there.
+    """Thresholds t (C_in), and the channels whose signs are flipped.
 
-    t is the last float32 whose rounded product with k lies on the same side of α as that of the
-    lowest float32, so signs are equal for every finite x. The product is monotonic in x.
+    sgn(k·x − α) is sgn(x − t), or −sgn(x − t) in a flipped channel, and the weights of that input
+    change their signs with it. t is the last float32 whose rounded product with k lies on the
+    same side of α as that of the lowest float32. The product is monotonic in x, so signs are
+    equal for every finite x.
     """
     channels = conv.weight.shape[1]
     zero = np.zeros(channels, np.float32)
