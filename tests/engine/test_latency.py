@@ -59,7 +59,9 @@ def test_every_path_is_measured(isa: str) -> None:
 
 def test_numbers_do_not_change_a_shape_and_choices_do() -> None:
     key = shape_of(program_of(BBCU, get_task("sr2")))
-    same = ({"estimator": "clip"}, {"k_ratio": 4.0}, {"k_ratio": None})
+    same = (
+        {"estimator": "clip"}, {"redistribution": True}, {"k_ratio": 4.0}, {"k_ratio": None},
+    )  # fmt: skip
     assert {shape_of(program_of(BBCU.replace(**c), get_task("sr2"))) for c in same} == {key}
     others = (
         {"width": 32}, {"depth": 4}, {"norm": "batchnorm"}, {"activation": "none"},
