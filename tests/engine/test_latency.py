@@ -51,7 +51,9 @@ def test_latencies_are_scaled_by_a_known_reference() -> None:
 
 
 @pytest.mark.parametrize("isa", [*isas()[:1], "torch"])
-def test_every_path_is_measured(isa: str) -> None:
+def test_every_path_is_measured(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bbnas.engine.latency.REFERENCE_RUNS", 4)
+    monkeypatch.setattr("bbnas.engine.latency.MOST_RUNS", 2)
     found = Stopwatch(setting(SMALL, isa=isa)).measure(program_of(BBCU, get_task("sr2")))
     assert found.setting.isa == isa
     assert found.seconds > 0
