@@ -118,8 +118,10 @@ def count(design: Design, task: Task, lq: tuple[int, int] = LQ_SIZE) -> Cost:
     """The cost of ``design`` on an LQ image of ``lq`` = (width, height) pixels.
 
     Parts are the task's and ``skip``: amplification and the global skip, element-wise work only.
+    A packed model has a redistribution in its thresholds, and no estimator.
     """
-    parts, unknown = _trace(design.fitted(task), task)
+    packed = {"redistribution": False, "estimator": Design().estimator}
+    parts, unknown = _trace(design.fitted(task).replace(**packed), task)
     ratio = prod(lq) / prod(_TRACED)
     scaled = {
         name: PartCost(

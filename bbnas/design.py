@@ -26,7 +26,7 @@ from bbnas.tasks import Part, Task
 Norm = Literal["none", "batchnorm"]
 Activation = Literal["rprelu", "prelu", "relu", "hardtanh", "none"]
 ActivationPosition = Literal["after_addition", "residual_branch"]
-Estimator = Literal["clip", "quadratic", "ede"]
+Estimator = Literal["clip", "quadratic", "ede", "tanh"]
 Method = Literal["bbcu", "bnn", "xnornet", "bireal", "irnet", "btm", "bam", "ma"]
 
 
@@ -48,16 +48,18 @@ def aligned(k_ratio: float | None) -> bool:
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, and how their units are made.
 
-    The axes from ``norm`` to ``estimator`` make the unit of method ``bbcu``, the same for every
-    binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
+    The axes from ``norm`` to ``redistribution`` make the unit of method ``bbcu``, the same for
+    every binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
     binarizes weights alone), so these axes are idle. ``k_ratio`` is the amplification factor of
     residual alignment (paper Eq. 8) relative to ``k_star(width)``, so that it carries over
-    between widths; None means no residual alignment.
+    between widths; None means no residual alignment. ``redistribution`` is that of BiSRNet
+    (``bbnas.binary.unit.BinaryConv2d``).
 
-    Only the paper's ablations set the last two fields, and no space does; they are written only
-    where they are set. ``break_at`` is the convolution of the binary body, counted from 1,
-    whose block has no residual (Table 5). ``convs_per_block`` is the number of convolutions in a
-    residual block of the full-precision body (Fig. 5); None is the backbone's own.
+    Only the paper's ablations set the last two fields, and no space does. They and
+    ``redistribution`` are written only where they are set. ``break_at`` is the convolution of the
+    binary body, counted from 1, whose block has no residual (Table 5). ``convs_per_block`` is the
+    number of convolutions in a residual block of the full-precision body (Fig. 5); None is the
+    backbone's own.
     """
 
     binarize: tuple[Part, ...] = ()
@@ -69,6 +71,7 @@ class Design(Value):
     convs_per_residual: int = Field(default=1, ge=0)
     weight_scale: bool = True
     estimator: Estimator = "quadratic"
+    redistribution: bool = False
     width: int = Field(default=64, ge=3, le=1024)
     depth: int = Field(default=32, ge=1, le=256)
     break_at: int | None = Field(default=None, ge=1)
@@ -84,9 +87,9 @@ class Design(Value):
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Absent where None, so that keys do not depend on these fields.
+        # Absent at their defaults, so that keys do not depend on these fields.
         content: dict[str, Any] = handler(self)
-        return {k: v for k, v in content.items() if v is not None or k not in ABLATED}
+        return {k: v for k, v in content.items() if k not in YOUNGER or v not in (None, False)}
 
     @field_validator("binarize", mode="before")
     @classmethod
@@ -174,7 +177,7 @@ class Design(Value):
             span = self.convs_per_residual
             words.append(f"{span} per residual" if span else "no residual")
         words += [self.estimator] + ([] if self.weight_scale else ["no scale"])
-        words += [size]
+        words += [*(["redistribution"] if self.redistribution else []), size]
         return ", ".join(words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -241,6 +244,8 @@ def _has_addition(design: Design) -> bool:
 
 # The fields that only the paper's ablations vary.
 ABLATED = ("break_at", "convs_per_block")
+# The fields that are younger than stored keys.
+YOUNGER = (*ABLATED, "redistribution")
 # The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
 OWN_BLOCK = 2
 
@@ -257,6 +262,7 @@ MATTERS: dict[str, Callable[[Design], bool]] = {
     # BatchNorm cancels a scale of its channel.
     "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
     "estimator": _own_unit,
+    "redistribution": _own_unit,
     "break_at": lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
     "convs_per_block": lambda d: not d.binary(Part.BODY) or d.method == "ma",
 }

@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bbnas.design import (
     MATTERS,
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
 
 # Chosen in this order: whether a later axis matters rests on the earlier ones only.
 _SWITCHES = ("width", "depth", "binarize", "method", "convs_per_residual", "activation", "norm")
-_LEAVES = ("k_ratio", "activation_position", "weight_scale", "estimator")
+_LEAVES = ("k_ratio", "activation_position", "weight_scale", "estimator", "redistribution")
 _ORDER = _SWITCHES + _LEAVES
 
 # Axes asked by rank, so that a sampler knows which values are neighbours.
@@ -74,8 +81,16 @@ class Axes(Value):
     convs_per_residual: tuple[Annotated[int, Field(ge=0)], ...] = (1,)
     weight_scale: tuple[bool, ...] = (True,)
     estimator: tuple[Estimator, ...] = ("quadratic",)
+    redistribution: tuple[bool, ...] = (False,)
     width: tuple[Annotated[int, Field(ge=3, le=1024)], ...] = (64,)
     depth: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (32,)
+
+    @model_serializer(mode="wrap")
+    def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        if self.redistribution == (False,):
+            del content["redistribution"]  # keys are older than the axis
+        return content
 
     @field_validator("binarize", mode="before")
     @classmethod

@@ -133,6 +133,15 @@ def test_every_parameter_is_counted(preset: str) -> None:
     assert count(design, get_task("sr4")).all_params == total + scales
 
 
+def test_what_training_alone_has_costs_nothing() -> None:
+    design = PRESETS["bbcu-m"].replace(width=6, depth=3)
+    plain, learned = (
+        count(design.replace(**changes), get_task("sr4"))
+        for changes in ({}, {"estimator": "tanh", "redistribution": True})
+    )
+    assert learned == plain
+
+
 @pytest.mark.parametrize("lq", [(1, 1), (320, 180), (640, 360)])
 def test_operations_are_linear_in_pixels_and_parameters_constant(lq: tuple[int, int]) -> None:
     design = PRESETS["bbcu-m"].replace(width=8, depth=4)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bbnas.design import (
     MATTERS,
     METHODS,
+    YOUNGER,
     Activation,
     ActivationPosition,
     Design,
@@ -37,6 +38,7 @@ designs = st.builds(
     convs_per_residual=st.sampled_from([0, 1, 2, 4, 8, 16, 32, 64]),
     weight_scale=st.booleans(),
     estimator=st.sampled_from(get_args(Estimator)),
+    redistribution=st.booleans(),
     width=st.sampled_from([3, 16, 64]),
     depth=st.sampled_from([8, 32]),
     break_at=st.none() | st.integers(1, 8),
@@ -70,6 +72,7 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
         "activation_position": get_args(ActivationPosition),
         "weight_scale": (True, False),
         "estimator": get_args(Estimator),
+        "redistribution": (True, False),
     }
     design = design.canonical()
     for axis, values in others.items():
@@ -84,6 +87,7 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
     [
         # Nothing is binarized: there is no unit to make.
         (Design(), Design(norm="batchnorm", activation="relu", estimator="ede")),
+        (Design(), Design(estimator="tanh", redistribution=True)),
         # The convolutions per residual are the body's.
         (Design(binarize=["tail"]), Design(binarize=["tail"], convs_per_residual=4)),
         # A span longer than the body is the whole body.
@@ -137,9 +141,9 @@ def test_designs_that_build_the_same_network_have_one_key(a: Design, b: Design) 
     assert a.key == b.key
 
 
-def test_what_only_ablations_vary_is_written_where_it_is_set() -> None:
+def test_what_is_younger_than_keys_is_written_where_it_is_set() -> None:
     """So keys and databases that are older than it hold."""
-    assert not {"break_at", "convs_per_block"} & set(PRESETS["bbcu"].to_dict())
+    assert not set(YOUNGER) & set(PRESETS["bbcu"].to_dict())
     assert PRESETS["bbcu"].key == "5de708cb996e3795"
     broken = PRESETS["bbcu"].replace(break_at=5)
     assert Design.from_dict(yaml.safe_load(broken.to_yaml())) == broken
@@ -147,6 +151,12 @@ def test_what_only_ablations_vary_is_written_where_it_is_set() -> None:
     assert PRESETS["srresnet"].replace(convs_per_block=4).label().endswith("64×32, 4 per block")
     keys = {PRESETS["bbcu"].replace(break_at=n).key for n in (None, 1, 5, 32)}
     assert len(keys) == 4
+    shifted = PRESETS["bbcu"].replace(redistribution=True)
+    assert shifted.to_dict()["redistribution"] is True
+    assert (
+        shifted.label() == "body, k 1 k*, rprelu in the branch, 1 per residual, quadratic, "
+        "redistribution, 64×32"
+    )
 
 
 def test_a_break_is_in_the_body_and_stays_at_its_share_of_the_depth() -> None:

@@ -43,6 +43,7 @@ unit_spaces = st.fixed_dictionaries(
         "convs_per_residual": some([0, 1, 4, 8, 32], 4),
         "weight_scale": some([True, False]),
         "estimator": some(get_args(Estimator), 2),
+        "redistribution": some([True, False], 2),
         "width": some([16, 64], 2),
         "depth": some([4, 8, 32], 2),
     }
@@ -166,7 +167,8 @@ def test_the_built_in_space_covers_the_issue_s_axes() -> None:
     assert axes.norm == get_args(Norm)
     assert axes.activation == get_args(Activation)
     assert axes.activation_position == get_args(ActivationPosition)
-    assert axes.estimator == get_args(Estimator)
+    assert axes.estimator == ("clip", "quadratic", "ede")
+    assert axes.redistribution == (False,)
     assert axes.weight_scale == (False, True)
     assert axes.convs_per_residual == (0, 1, 2, 4, 8, 16, 32)
     assert axes.k_ratio[0] is None
@@ -233,6 +235,21 @@ def test_a_part_that_the_task_lacks_goes() -> None:
     space = load_space("bbcu", get_task("denoise15"))
     assert len(space.axes.binarize) == 8
     assert not any(Part.UPSAMPLING in subset for subset in space.axes.binarize)
+
+
+def test_an_axis_younger_than_stored_keys_leaves_them_as_they_were() -> None:
+    keys = {name: load_space(name).key for name in ("bbcu", "methods", "bbcu-table")}
+    assert keys == {
+        "bbcu": "46d4d3c81733d617",
+        "methods": "c2caae41f5c8f6f0",
+        "bbcu-table": "4892fab46cf94629",
+    }
+    axes = {"binarize": [["body"]], "estimator": ["quadratic", "tanh"]}
+    chosen = Space.from_dict(
+        {"version": 1, "name": "own", "axes": axes | {"redistribution": [False, True]}}
+    )
+    assert chosen.count() == 4
+    assert chosen.key != Space.from_dict({"version": 1, "name": "own", "axes": axes}).key
 
 
 def test_the_order_of_values_in_the_file_is_no_difference(tmp_path) -> None:

@@ -143,6 +143,7 @@ CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("convs_per_residual", "convolutions per residual", _span),
     ("weight_scale", "weight scale", _switch),
     ("estimator", "estimator", _plain),
+    ("redistribution", "redistribution", _switch),
     ("width", "width", _plain),
     ("depth", "depth", _plain),
 )

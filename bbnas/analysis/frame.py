@@ -50,7 +50,7 @@ def frame(study: Study) -> pd.DataFrame:
 def _row(candidate: Candidate) -> dict[str, Any]:
     evaluation = candidate.evaluation
     design = evaluation.design
-    axes = design.to_dict()
+    axes = {axis: getattr(design, axis) for axis in AXES}
     axes["binarize"] = "+".join(design.binarize) or "none"
     axes["method"] = design.published
     return {

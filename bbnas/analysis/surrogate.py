@@ -29,6 +29,7 @@ _CATEGORIES = {
     "activation_position": get_args(ActivationPosition),
     "estimator": get_args(Estimator),
 }
+_SWITCHES = ("weight_scale", "redistribution")
 _MEASURES = ("k_ratio", "convs_per_residual", "width", "depth")
 # Convolutions per residual that stand for a body without residual connections.
 _NO_RESIDUAL = 64
@@ -157,7 +158,7 @@ class Surrogate:
     logarithms of a, of the noise relative to ``noise``, and of the rates of FEATURES.
     """
 
-    FEATURES = (*map(str, Part), "weight_scale", *_CATEGORIES, *_MEASURES)
+    FEATURES = (*map(str, Part), *_SWITCHES, *_CATEGORIES, *_MEASURES)
 
     def __init__(self, runs: Runs, noise: float, theta: Array | None = None) -> None:
         self._runs = runs
@@ -221,7 +222,7 @@ def _features(designs: Sequence[Design]) -> Array:
 def _row(design: Design) -> tuple[float, ...]:
     return (
         *(float(design.binary(part)) for part in Part),
-        float(design.weight_scale),
+        *(float(getattr(design, axis)) for axis in _SWITCHES),
         *(float(values.index(getattr(design, axis))) for axis, values in _CATEGORIES.items()),
         math.log2(design.k / k_star(design.width)),
         math.log2(design.convs_per_residual or _NO_RESIDUAL),

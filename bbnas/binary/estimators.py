@@ -2,7 +2,7 @@
 
 Each takes ``u`` (any shape), the gradient with respect to sgn's output, and the training progress
 e/E in 0..1. It returns the gradient with respect to sgn's argument. ``u`` may be the argument or
-its negative, because all four are even. No estimator builds a mask: a mask costs up to forty times
+its negative, because all are even. No estimator builds a mask: a mask costs up to forty times
 as much on a CPU as the arithmetic here.
 """
 
@@ -50,6 +50,15 @@ def ede(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
     return torch.addcmul(grad, grad, tanh.square_(), value=-1.0).mul_(kt)
 
 
+def tanh(u: Tensor, grad: Tensor, progress: float = 1.0) -> Tensor:
+    """1 − tanh²(u): the derivative of tanh (BiSRNet, Cai et al. 2023).
+
+    BiSRNet's is that of tanh(βx) with a learned β; the convolution multiplies by it
+    (``bbnas.binary.unit.BinaryConv2d``).
+    """
+    return torch.addcmul(grad, grad, u.tanh().square_(), value=-1.0)
+
+
 def ede_slope(progress: float) -> tuple[float, float]:
     """EDE's t and k·t at training progress e/E in 0..1."""
     low, high = math.log10(EDE_T_MIN), math.log10(EDE_T_MAX)
@@ -62,6 +71,7 @@ ESTIMATORS: dict[str, Estimate] = {
     "clip": clip,
     "quadratic": quadratic,
     "ede": ede,
+    "tanh": tanh,
 }
 
 
@@ -86,4 +96,5 @@ SOFT: dict[str, Soft] = {
     "clip": lambda u, progress: u.clamp(-1.0, 1.0),
     "quadratic": _soft_quadratic,
     "ede": _soft_ede,
+    "tanh": lambda u, progress: u.tanh(),
 }

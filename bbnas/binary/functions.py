@@ -29,8 +29,13 @@ def minus_sgn(u: Tensor) -> Tensor:
     return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
 
 
-def binarize(x: Tensor, alpha: Tensor | None) -> tuple[Tensor, Tensor]:
-    """``u`` = α − x and −sgn(x − α) for x (N, C, H, W) and thresholds α (C), None for 0."""
+def binarize(x: Tensor, alpha: Tensor | None, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """``u`` = α − k·x and −sgn(k·x − α) for x (N, C, H, W).
+
+    Thresholds α and ``gain`` k are (C), None for 0 and for 1.
+    """
+    if gain is not None:
+        x = x * gain.view(1, -1, 1, 1)
     # + 0.0 turns a threshold of −0.0 into +0.0, because minus_sgn admits no −0.0.
     u = 0.0 - x if alpha is None else (alpha + 0.0).view(1, -1, 1, 1) - x
     return u, minus_sgn(u)
@@ -43,10 +48,10 @@ def binarize_weight(weight: Tensor, channels_last: bool) -> Tensor:
 
 
 def binary_conv(
-    x: Tensor, alpha: Tensor | None, latent: Tensor, weights: str
+    x: Tensor, alpha: Tensor | None, gain: Tensor | None, latent: Tensor, weights: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """The output of BinaryConvFunction, then u, −sgn(x − α), −sgn(V) and the scale (C_out)."""
-    u, xb = binarize(x, alpha)
+    """The output of BinaryConvFunction, then u, −sgn(k·x − α), −sgn(V) and the scale (C_out)."""
+    u, xb = binarize(x, alpha, gain)
     wb = binarize_weight(latent, x.is_contiguous(memory_format=torch.channels_last))
     y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
     scale = WEIGHTS[weights].scale
@@ -79,12 +84,13 @@ def latent_gradient(latent: Tensor, grad: Tensor, weights: str, progress: float)
 
 
 class BinaryConvFunction(torch.autograd.Function):
-    """scale(V) · (sgn(x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
+    """scale(V) · (sgn(k·x − α) ⊛ sgn(V)), 3×3, zero padding after binarization (paper Eq. 1–3).
 
     The convolution adds whole numbers, which is exact, like XNOR and popcount. The scale
     multiplies the sums. ``weights`` names a WeightBinarizer, ``latent`` is its V. In the backward
     pass ``estimator`` replaces the derivative of the activations' sgn, the binarizer's own that
-    of the weights' sgn.
+    of the weights' sgn. ``steepness`` is β, the factor of the estimator's argument, None for 1:
+    the gradient is that of a function of β·(k·x − α), with respect to β too.
     """
 
     @staticmethod
@@ -92,33 +98,45 @@ class BinaryConvFunction(torch.autograd.Function):
         ctx: Any,
         x: Tensor,
         alpha: Tensor | None,
+        gain: Tensor | None,
+        steepness: Tensor | None,
         latent: Tensor,
         weights: str,
         estimator: str,
         progress: float,
     ) -> Tensor:
-        y, u, xb, wb, scale = binary_conv(x, alpha, latent, weights)
-        ctx.save_for_backward(u, xb, wb, latent, scale)
+        y, u, xb, wb, scale = binary_conv(x, alpha, gain, latent, weights)
+        kept = None if gain is None else x
+        ctx.save_for_backward(u, xb, wb, latent, scale, kept, gain, steepness)
         ctx.weights, ctx.estimator, ctx.progress = weights, estimator, progress
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        u, xb, wb, latent, scale = ctx.saved_tensors
-        # xb and wb are −sgn(x − α) and −sgn(V), hence the minus signs below.
+        u, xb, wb, latent, scale, x, gain, steepness = ctx.saved_tensors
+        # xb and wb are −sgn(k·x − α) and −sgn(V), hence the minus signs below.
         kernel = -wb if scale is None else wb * -scale.view(-1, 1, 1, 1)
-        mask = [ctx.needs_input_grad[0] or ctx.needs_input_grad[1], True, False]
+        mask = [any(ctx.needs_input_grad[:4]), True, False]
         grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
             grad, xb, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
         )
-        grad_x = grad_alpha = None
+        grad_x = grad_alpha = grad_gain = grad_steepness = None
         if grad_xb is not None:
-            grad_x = ESTIMATORS[ctx.estimator](u, grad_xb, ctx.progress)
+            estimate = ESTIMATORS[ctx.estimator]
+            if steepness is None:
+                grad_x = estimate(u, grad_xb, ctx.progress)
+            else:
+                grad_x = estimate(u * steepness, grad_xb, ctx.progress)
+                grad_steepness = (grad_x * u).sum().neg_()
+                grad_x = grad_x * steepness
             if ctx.needs_input_grad[1]:
                 grad_alpha = grad_x.sum((0, 2, 3)).neg_()
+            if gain is not None:
+                grad_gain = (grad_x * x).sum((0, 2, 3))
+                grad_x = grad_x * gain.view(1, -1, 1, 1)
         grad_latent = latent_gradient(latent, grad_wb.neg(), ctx.weights, ctx.progress)
-        return grad_x, grad_alpha, grad_latent, None, None, None
+        return grad_x, grad_alpha, grad_gain, grad_steepness, grad_latent, None, None, None
 
 
 def binary_weight(latent: Tensor, weights: str) -> Tensor:

@@ -31,13 +31,16 @@ ESTIMATOR = {name: index for index, name in enumerate(ESTIMATORS)}
 
 
 class Parameters(NamedTuple):
-    """The tensors of a unit: ``latent`` (C_out, C_in, 3, 3), the others one value a channel.
+    """The tensors of a unit: ``latent`` (C_out, C_in, 3, 3), ``steepness`` (), the others one
+    value a channel.
 
     None stands for an absent tensor. ``scale`` gets no gradient.
     """
 
     latent: Tensor
     alpha: Tensor | None = None
+    gain: Tensor | None = None
+    steepness: Tensor | None = None
     bias: Tensor | None = None
     gamma: Tensor | None = None
     beta: Tensor | None = None
@@ -246,10 +249,10 @@ class NativeChain(torch.autograd.Function):
                 None if parameter is None or not needed else torch.empty_like(parameter)
                 for parameter, needed in zip(parameters, needs[own], strict=True)
             ]
-            latent, alpha, *_ = gradients
-            if latent is None:
+            if gradients[0] is None:
                 gradients[0] = torch.empty_like(parameters.latent)
-            grad_x = torch.empty_like(x) if i or needs_x or alpha is not None else None
+            before_sgn = any(found is not None for found in gradients[1:4])  # α, gain, steepness
+            grad_x = torch.empty_like(x) if i or needs_x or before_sgn else None
             grad_residual = None
             if form.place and not form.times and (residual is not None or needs_outside):
                 grad_residual = torch.empty((n, c_out, h, w))

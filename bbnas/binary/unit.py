@@ -156,6 +156,7 @@ class BBCU(Unit):
                 c_out,
                 weights="scaled" if design.weight_scale else "sign",
                 estimator=design.estimator,
+                redistribution=design.redistribution,
             ),
             norm=nn.BatchNorm2d(c_out) if design.norm == "batchnorm" else None,
             activation=activation(design.activation, c_out),
@@ -220,6 +221,11 @@ class BinaryConv2d(nn.Module):
     ``weights`` names a weight binarizer (``bbnas.binary.weights``), ``estimator`` the estimator
     of the activations' gradient (``bbnas.binary.estimators``). Activations are compared with a
     learned α_c, 0 at the start, or with 0 if ``threshold`` is False.
+
+    Two choices of BiSRNet (Cai et al. 2023, as in its code) are learned too, and start at 1.
+    With ``redistribution`` the signs are sgn(k_c·x − α_c), and ``gain`` is k (C_in); its b_c is
+    −α_c. A packed model has it in its thresholds. With the estimator ``tanh`` the gradient is
+    that of tanh(β(k_c·x − α_c)), with respect to β too, and ``steepness`` is β, one number.
     """
 
     # Set by the training loop. ``progress`` is e/E in 0..1; only EDE reads it.
@@ -234,11 +240,14 @@ class BinaryConv2d(nn.Module):
         weights: str = "scaled",
         estimator: str = "quadratic",
         threshold: bool = True,
+        redistribution: bool = False,
     ) -> None:
         super().__init__()
         self.weights, self.estimator = weights, estimator
         self.weight = nn.Parameter(torch.empty(c_out, c_in, 3, 3))
         self.alpha = nn.Parameter(torch.zeros(c_in)) if threshold else None
+        self.gain = nn.Parameter(torch.ones(c_in)) if redistribution else None
+        self.steepness = nn.Parameter(torch.ones(())) if estimator == "tanh" else None
         nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))
 
     @property
@@ -263,15 +272,24 @@ class BinaryConv2d(nn.Module):
         if native(x):
             return run_chain([self.step()], x, progress=self.progress)
         if not torch.is_grad_enabled():
-            return binary_conv(x, self.alpha, self.latent, self.weights)[0]
+            return binary_conv(x, self.alpha, self.gain, self.latent, self.weights)[0]
         y: Tensor = BinaryConvFunction.apply(  # type: ignore[no-untyped-call]
-            x, self.alpha, self.latent, self.weights, self.estimator, self.progress
+            x,
+            self.alpha,
+            self.gain,
+            self.steepness,
+            self.latent,
+            self.weights,
+            self.estimator,
+            self.progress,
         )
         return y
 
     def _soft(self, x: Tensor) -> Tensor:
-        """The soft sgn of x − α, ⊛ V or ⊛ the 1-bit weights in the stage ``weights``."""
-        u = x if self.alpha is None else x - self.alpha.view(1, -1, 1, 1)
+        """The soft sgn of k·x − α, ⊛ V or ⊛ the 1-bit weights in the stage ``weights``."""
+        u = x if self.gain is None else x * self.gain.view(1, -1, 1, 1)
+        u = u if self.alpha is None else u - self.alpha.view(1, -1, 1, 1)
+        u = u if self.steepness is None else u * self.steepness
         weight = self.latent
         if self.stage == "weights":
             weight = BinaryWeightFunction.apply(weight, self.weights, self.progress)  # type: ignore[no-untyped-call]
@@ -315,6 +333,8 @@ class BinaryConv2d(nn.Module):
         parameters = Parameters(
             latent,
             alpha=self.alpha,
+            gain=self.gain,
+            steepness=self.steepness,
             gamma=gamma,
             beta=beta,
             zeta=zeta,

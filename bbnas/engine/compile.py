@@ -6,9 +6,17 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-from bbnas.binary import Accumulation, BinaryUpsample, BinaryWeightConv2d, RPReLU, Unit
+from bbnas.binary import (
+    Accumulation,
+    BinaryConv2d,
+    BinaryUpsample,
+    BinaryWeightConv2d,
+    RPReLU,
+    Unit,
+)
 from bbnas.binary.methods import XNORNet
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.engine.program import Array, Op, Program, Tensor, check
@@ -144,12 +152,14 @@ class _Compiler:
         if unit.norm_first:
             first = _norm(unit.norm)
             bits = self.bits_of(x, first["norm_a"], first["norm_b"])
+            flipped = np.zeros(self.tensors[x].channels, bool)
         else:
-            zero = np.zeros(self.tensors[x].channels, np.float32)
-            bits = self.bits_of(x, zero if unit.conv.alpha is None else _flat(unit.conv.alpha))
+            threshold, flipped = _threshold(unit.conv)
+            bits = self.bits_of(x, threshold)
         latent, scale = unit.conv.latent, WEIGHTS[unit.conv.weights].scale
         scales = torch.ones(len(latent)) if scale is None else scale(latent)
-        arrays = {"weight": (latent > 0).to(torch.uint8).numpy(), "scale": _flat(scales)}
+        weight = (latent > 0).numpy() ^ flipped[:, None, None]
+        arrays = {"weight": weight.astype(np.uint8), "scale": _flat(scales)}
         if not unit.norm_first:
             arrays |= _norm(unit.norm)
         rest: dict[str, Any] = {"place": "none", "shuffle": shuffle}
@@ -255,6 +265,43 @@ def _weights(layer: Layer) -> dict[str, Array]:
     if layer.bias is not None:
         arrays["bias"] = _flat(layer.bias)
     return arrays
+
+
+def _threshold(conv: BinaryConv2d) -> tuple[Array, NDArray[np.bool_]]:
+    """Thresholds t (C_in), and the channels whose signs are flipped.
+
+    sgn(k·x − α) is sgn(x − t), or −sgn(x − t) in a flipped channel, and the weights of that input
+    change their signs with it. t is the last float32 whose rounded product with k lies on the
+    same side of α as that of the lowest float32. The product is monotonic in x, so signs are
+    equal for every finite x.
+    """
+    channels = conv.weight.shape[1]
+    zero = np.zeros(channels, np.float32)
+    alpha = zero if conv.alpha is None else _flat(conv.alpha)
+    if conv.gain is None:
+        return alpha, np.zeros(channels, bool)
+    gain = _flat(conv.gain)
+
+    def above(rank: NDArray[np.int64]) -> NDArray[np.bool_]:
+        with np.errstate(over="ignore"):
+            return gain * _by_rank(rank) > alpha
+
+    last = np.full(channels, _LARGEST, np.int64)
+    flipped = above(-last)
+    low, high = -last, last + 1  # the rank sought is in low … high − 1
+    while (high - low > 1).any():
+        middle = (low + high) // 2
+        same = above(middle) == flipped
+        low, high = np.where(same, middle, low), np.where(same, high, middle)
+    return _by_rank(low), flipped
+
+
+# The finite float32 in order: rank 0 is 0, and the sign is that of the number.
+_LARGEST = int(np.finfo(np.float32).max.view(np.int32))
+
+
+def _by_rank(rank: NDArray[np.int64]) -> Array:
+    return np.copysign(np.abs(rank).astype(np.int32).view(np.float32), rank).astype(np.float32)
 
 
 def _norm(norm: nn.Module | None) -> dict[str, Array]:

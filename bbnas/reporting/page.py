@@ -217,6 +217,12 @@ def _columns(study: Study) -> list[CandidateColumn]:
         CandidateColumn("scale", lambda r: "on" if r["weight_scale"] else "off", numeric=False),
         CandidateColumn("estimator", lambda r: r["estimator"], numeric=False),
     ]
+    if True in study.config.space.axes.redistribution:
+        unit.append(
+            CandidateColumn(
+                "redistribution", lambda r: "on" if r["redistribution"] else "off", numeric=False
+            )
+        )
     method = CandidateColumn("method", lambda r: TITLES.get(r["method"], ""), numeric=False)
     latency = CandidateColumn("latency", lambda r: milliseconds(r["latency"]), sorts="latency")
     return [

@@ -54,6 +54,8 @@ def _unit(design: Design) -> str:
         "weights scaled per channel" if design.weight_scale else "weights of ±1 without a scale"
     )
     words.append(f"the {design.estimator} estimator for the gradient of sgn")
+    if design.redistribution:
+        words.append("a learned factor per channel before sgn")
     name = f"{TITLES[design.published]}: " if design.published else ""
     return name + listed(words)
 

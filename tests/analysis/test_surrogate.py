@@ -57,6 +57,7 @@ def by_hand(seen: Runs, asked: list[Design], theta: np.ndarray) -> tuple[np.ndar
         return [
             *(float(a.binary(p) != b.binary(p)) for p in ("head", "body", "upsampling", "tail")),  # type: ignore[arg-type]
             float(a.weight_scale != b.weight_scale),
+            float(a.redistribution != b.redistribution),
             *(float(getattr(a, name) != getattr(b, name)) for name in names),
             abs(math.log2(a.k / k_star(a.width)) - math.log2(b.k / k_star(b.width))),
             abs(math.log2(a.convs_per_residual or 64) - math.log2(b.convs_per_residual or 64)),
@@ -88,7 +89,7 @@ def test_beliefs_are_those_of_the_formula(seed: int, doubt: float) -> None:
     order = rng.permutation(designs()).tolist()
     seen = runs(order[:12], seed)
     seen = Runs(seen.designs, seen.psnr, np.full(12, doubt))
-    theta = np.concatenate([[math.log(0.3), 0.1], rng.normal(-1.6, 1.0, 14)])
+    theta = np.concatenate([[math.log(0.3), 0.1], rng.normal(-1.6, 1.0, 15)])
     surrogate = Surrogate(seen, NOISE, theta)
     beliefs = surrogate.believes(order[10:16])
     mean, covariance = by_hand(seen, order[10:16], theta)

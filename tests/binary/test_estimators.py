@@ -31,7 +31,17 @@ def ede(x: float, progress: float) -> float:
     return max(1 / t, 1) * t * (1 - math.tanh(t * x) ** 2)
 
 
-FORMULAS = {"identity": identity, "clip": clip, "quadratic": quadratic, "ede": ede}
+def tanh(x: float, progress: float) -> float:
+    return 1 - math.tanh(x) ** 2
+
+
+FORMULAS = {
+    "identity": identity,
+    "clip": clip,
+    "quadratic": quadratic,
+    "ede": ede,
+    "tanh": tanh,
+}
 
 values = st.floats(-3, 3, width=32)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import get_args
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from bbnas.binary import BBCU, ESTIMATORS, UNITS, BinaryConv2d, BinaryUpsample, Conv3x3
 from bbnas.binary.kernels import Place, native, run_chain
-from bbnas.design import Design
+from bbnas.design import Design, Estimator
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, isas
 from bbnas.presets import PRESETS
@@ -73,15 +74,16 @@ def shaken(module: nn.Module) -> nn.Module:
 
 
 designs = st.builds(
-    lambda activation, norm, position, scaled, estimator: Design(
+    lambda activation, norm, position, scaled, estimator, redistribution: Design(
         activation=activation, norm=norm, activation_position=position, weight_scale=scaled,
-        estimator=estimator, binarize=PRESETS["bbcu-l"].binarize,
+        estimator=estimator, redistribution=redistribution, binarize=PRESETS["bbcu-l"].binarize,
     ),
     st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
     st.sampled_from(["none", "batchnorm"]),
     st.sampled_from(["residual_branch", "after_addition"]),
     st.booleans(),
-    st.sampled_from(["clip", "quadratic", "ede"]),
+    st.sampled_from(get_args(Estimator)),
+    st.booleans(),
 )  # fmt: skip
 
 
@@ -114,15 +116,24 @@ def test_a_unit_is_that_of_torch(
 
 @settings(max_examples=25)
 @given(isa=ISAS, weights=st.sampled_from(["sign", "scaled", "libra"]), threshold=st.booleans(),
-       estimator=st.sampled_from(list(ESTIMATORS)), c_in=CHANNELS, c_out=CHANNELS, h=SIDES,
-       w=SIDES, progress=st.floats(0, 1), seed=st.integers(0, 99))  # fmt: skip
+       redistribution=st.booleans(), estimator=st.sampled_from(list(ESTIMATORS)), c_in=CHANNELS,
+       c_out=CHANNELS, h=SIDES, w=SIDES, progress=st.floats(0, 1),
+       seed=st.integers(0, 99))  # fmt: skip
 def test_every_binarizer_and_estimator_is_that_of_torch(
-    isa: str, weights: str, threshold: bool, estimator: str, c_in: int, c_out: int, h: int, w: int,
-    progress: float, seed: int,
+    isa: str, weights: str, threshold: bool, redistribution: bool, estimator: str, c_in: int,
+    c_out: int, h: int, w: int, progress: float, seed: int,
 ) -> None:  # fmt: skip
     torch.manual_seed(seed)
-    conv = BinaryConv2d(c_in, c_out, weights=weights, estimator=estimator, threshold=threshold)
-    conv = shaken(conv)
+    conv = shaken(
+        BinaryConv2d(
+            c_in,
+            c_out,
+            weights=weights,
+            estimator=estimator,
+            threshold=threshold,
+            redistribution=redistribution,
+        )
+    )
     conv.progress = progress
     x = [torch.randn(2, c_in, h, w)]
     run = lambda given: conv(given[0])  # noqa: E731
@@ -180,6 +191,35 @@ def test_an_estimator_is_autograds_of_its_formula_in_float64(isa: str) -> None:
         expected = arrived * derivative((x - conv.alpha.view(1, -1, 1, 1)).double())
         torch.testing.assert_close(found, expected.float(), **CLOSE)
         torch.testing.assert_close(conv.alpha.grad, -found.sum((0, 2, 3)), **CLOSE)
+
+
+@pytest.mark.parametrize("isa", [*isas(), "torch"])
+def test_bisrnets_gradients_are_autograds_of_tanh_in_float64(isa: str) -> None:
+    """As in its code: sgn in the forward pass, tanh(βz), z = k·x + b, in the backward pass."""
+    torch.manual_seed(0)
+    conv = BinaryConv2d(3, 4, weights="sign", estimator="tanh", redistribution=True)
+    x = torch.randn(2, 3, 6, 5)
+    with torch.no_grad():
+        conv.gain.copy_(torch.tensor([1.7, -0.6, 0.0]))
+        conv.alpha.copy_(torch.tensor([0.2, -0.1, -0.3]))
+        conv.steepness.fill_(2.2)
+    out, grad_x, *_ = gradients(conv, [x], lambda given: conv(given[0]), isa)
+
+    leaves = [
+        p.detach().double().requires_grad_() for p in (conv.gain, -conv.alpha, conv.steepness)
+    ]
+    x = x.double().requires_grad_()
+    k, b, beta = leaves
+    z = k.view(1, -1, 1, 1) * x + b.view(1, -1, 1, 1)
+    soft = torch.tanh(beta * z)
+    signs = torch.where(z > 0, 1.0, -1.0) - soft.detach() + soft
+    expected = F.conv2d(signs, torch.where(conv.weight > 0, 1.0, -1.0).double(), padding=1)
+    weights = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(out, expected.float(), **CLOSE)
+    found = [grad_x, conv.gain.grad, -conv.alpha.grad, conv.steepness.grad]
+    for ours, theirs in zip(found, [x, *leaves], strict=True):
+        torch.testing.assert_close(ours, theirs.grad.float(), **CLOSE)
 
 
 @pytest.mark.parametrize("isa", isas())

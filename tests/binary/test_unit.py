@@ -37,19 +37,23 @@ def popcount_convolution(x: Tensor, alpha: Tensor, weight: Tensor) -> Tensor:
 
 @settings(max_examples=15, deadline=None)
 @given(c_in=st.integers(1, 9), c_out=st.integers(1, 9), h=st.integers(1, 6), w=st.integers(1, 6),
-       scaled=st.booleans(), seed=st.integers(0, 99))  # fmt: skip
+       scaled=st.booleans(), redistribution=st.booleans(), seed=st.integers(0, 99))  # fmt: skip
 def test_forward_is_what_a_1_bit_machine_computes(
-    c_in: int, c_out: int, h: int, w: int, scaled: bool, seed: int
+    c_in: int, c_out: int, h: int, w: int, scaled: bool, redistribution: bool, seed: int
 ) -> None:
     torch.manual_seed(seed)
-    conv = BinaryConv2d(c_in, c_out, weights="scaled" if scaled else "sign")
+    weights = "scaled" if scaled else "sign"
+    conv = BinaryConv2d(c_in, c_out, weights=weights, redistribution=redistribution)
     # Small whole numbers: values equal to their threshold, and weights of exactly 0, are common.
     x = torch.randint(-2, 3, (2, c_in, h, w)).float()
     with torch.no_grad():
         assert conv.alpha is not None
         conv.alpha.copy_(torch.randint(-1, 2, (c_in,)))
         conv.weight.copy_(torch.randint(-2, 3, conv.weight.shape) / 4)
-    counts = popcount_convolution(x, conv.alpha, conv.weight).float()
+        if conv.gain is not None:
+            conv.gain.copy_(torch.randint(-2, 3, (c_in,)))
+    compared = x if conv.gain is None else x * conv.gain.view(1, -1, 1, 1)
+    counts = popcount_convolution(compared, conv.alpha, conv.weight).float()
     scale = conv.weight.abs().mean((1, 2, 3)) if scaled else torch.ones(c_out)
     expected = counts * scale.view(1, -1, 1, 1)
     assert torch.equal(conv(x), expected)
@@ -111,6 +115,21 @@ def test_bbcu_u_repeats_channels_then_shuffles(preset: str, scale: int) -> None:
     repeated = torch.stack([x] * scale**2, dim=2).flatten(1, 2)
     expected = F.pixel_shuffle(layer.unit(x, repeated), scale)
     torch.testing.assert_close(layer(x), expected)
+
+
+def test_bisrnets_choices_change_nothing_at_the_start_of_the_forward_pass() -> None:
+    plain, chosen = (
+        BBCU(5, 5, V4.replace(**changes))
+        for changes in ({}, {"estimator": "tanh", "redistribution": True})
+    )
+    missing = chosen.load_state_dict(plain.state_dict(), strict=False).missing_keys
+    assert missing == ["conv.gain", "conv.steepness"]
+    assert chosen.conv.gain is not None
+    assert chosen.conv.gain.shape == (5,)
+    assert chosen.conv.steepness is not None
+    assert chosen.conv.steepness.shape == ()
+    x = torch.randn(1, 5, 6, 6)
+    assert torch.equal(chosen(x, x), plain(x, x))
 
 
 def test_rprelu_at_its_start_is_prelu_of_a_quarter() -> None:

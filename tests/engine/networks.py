@@ -44,6 +44,9 @@ def network(design: Design, task: str, seed: int = 0) -> RestorationNetwork:
             }:
                 parameter.add_(noise(parameter), alpha=0.2)
         for module in net.modules():
+            if isinstance(module, BinaryConv2d) and module.gain is not None:
+                module.gain.copy_(noise(module.gain))
+                module.gain[0] = 0
             if isinstance(module, torch.nn.BatchNorm2d):
                 assert module.running_mean is not None
                 assert module.running_var is not None
@@ -104,7 +107,8 @@ def distances(net: RestorationNetwork, image: np.ndarray) -> np.ndarray:
 
     def of_conv(module: torch.nn.Module, given: tuple[torch.Tensor]) -> None:
         alpha = torch.zeros(1) if module.alpha is None else module.alpha
-        note(given[0], alpha.view(1, -1, 1, 1))
+        gain = torch.ones(1) if module.gain is None else module.gain
+        note(given[0] * gain.view(1, -1, 1, 1), alpha.view(1, -1, 1, 1))
 
     def of_sums(module: torch.nn.Module, given: tuple[list[torch.Tensor]]) -> None:
         for x, threshold in zip(given[0], module.thresholds, strict=True):

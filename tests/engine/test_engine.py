@@ -15,8 +15,10 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from bbnas.binary import BinaryConv2d
+from bbnas.binary.functions import binarize
 from bbnas.design import METHODS, Design
 from bbnas.engine import Model, compile_network, isas
+from bbnas.engine.latency import shape_of
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.presets import presets
@@ -87,6 +89,7 @@ designs = st.builds(
     activation_position=st.sampled_from(["after_addition", "residual_branch"]),
     convs_per_residual=st.integers(0, 32),
     weight_scale=st.booleans(),
+    redistribution=st.booleans(),
     width=st.integers(3, 70),
     depth=st.integers(1, 8),
 )
@@ -138,7 +141,7 @@ def test_values_at_their_thresholds(
         for name, parameter in net.named_parameters():
             if name.endswith("conv.weight"):  # 1-bit: all of one magnitude, which is the scale
                 parameter.copy_(torch.where(parameter > 0, 0.25, -0.25))
-            elif name.endswith("beta"):
+            elif name.endswith(("beta", "gain")):
                 parameter.copy_((parameter * 2).round() / 2)
             else:
                 parameter.copy_((parameter * 4).round() / 4)
@@ -148,6 +151,59 @@ def test_values_at_their_thresholds(
     np.testing.assert_array_equal(in_pytorch(net, image, torch.float32), expected)
     for isa in ISAS:
         np.testing.assert_array_equal(Model(compile_network(net), isa).run(image), expected)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0, 0.0, None])
+@pytest.mark.parametrize("task", ["sr2", "denoise25"])
+def test_a_redistribution_costs_a_threshold(task: str, sign: float | None) -> None:
+    """Of one sign in every channel, or mixed."""
+    plain = Design(binarize=tuple(Part), width=20, depth=3)
+    for seed in itertools.count():
+        net = network(plain.replace(redistribution=True, estimator="tanh"), task, seed)
+        if sign is not None:
+            with torch.no_grad():
+                for name, parameter in net.named_parameters():
+                    if name.endswith("gain"):
+                        parameter.copy_(parameter.abs().clamp_min(0.1) * sign)
+        image = picture(net, 4, 5, seed)
+        if not in_doubt(net, image):
+            break
+    program = compile_network(net)
+    assert shape_of(program) == shape_of(compile_network(network(plain, task)))
+    expected = in_pytorch(net, image)
+    for isa in ISAS:
+        np.testing.assert_allclose(Model(program, isa).run(image), expected, rtol=1e-4, atol=2e-3)
+
+
+numbers = st.lists(
+    st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=3, max_size=3
+)
+
+
+@given(gain=numbers, alpha=numbers, x=numbers)
+@settings(max_examples=100)
+def test_a_folded_redistribution_has_pytorchs_bits(
+    gain: list[float], alpha: list[float], x: list[float]
+) -> None:
+    """For every finite float32: any, those about the threshold, and the largest."""
+    net = network(Design(binarize=("body",), width=3, depth=1, redistribution=True), "denoise25")
+    (conv,) = [module for module in net.modules() if isinstance(module, BinaryConv2d)]
+    with torch.no_grad():
+        conv.gain.copy_(torch.tensor(gain))
+        conv.alpha.copy_(torch.tensor(alpha))
+    ops = compile_network(net).ops
+    (threshold,) = [op.arrays["threshold"] for op in ops if "threshold" in op.arrays]
+    (weight,) = [op.arrays["weight"] for op in ops if op.kind == "binary"]
+    flipped = weight != (conv.weight > 0).numpy()
+    assert (flipped == flipped[:1, :, :1, :1]).all()  # whole input channels
+    largest = np.finfo(np.float32).max
+    with np.errstate(over="ignore"):
+        near = [np.nextafter(threshold, end) for end in (np.inf, -np.inf)]
+    values = np.stack([x, threshold, *near, np.full(3, largest)]).astype(np.float32)
+    values = np.concatenate([values, -values]).clip(-largest, largest)
+    _, minus = binarize(torch.from_numpy(values)[..., None, None], conv.alpha, conv.gain)
+    bits = (values > threshold) ^ flipped[0, :, 0, 0]
+    np.testing.assert_array_equal(bits, minus[..., 0, 0].detach().numpy() < 0)
 
 
 @pytest.mark.parametrize("part", Part)

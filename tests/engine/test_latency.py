@@ -51,7 +51,9 @@ def test_latencies_are_scaled_by_a_known_reference() -> None:
 
 
 @pytest.mark.parametrize("isa", [*isas()[:1], "torch"])
-def test_every_path_is_measured(isa: str) -> None:
+def test_every_path_is_measured(isa: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bbnas.engine.latency.REFERENCE_RUNS", 4)
+    monkeypatch.setattr("bbnas.engine.latency.MOST_RUNS", 2)
     found = Stopwatch(setting(SMALL, isa=isa)).measure(program_of(BBCU, get_task("sr2")))
     assert found.setting.isa == isa
     assert found.seconds > 0
@@ -59,7 +61,9 @@ def test_every_path_is_measured(isa: str) -> None:
 
 def test_numbers_do_not_change_a_shape_and_choices_do() -> None:
     key = shape_of(program_of(BBCU, get_task("sr2")))
-    same = ({"estimator": "clip"}, {"k_ratio": 4.0}, {"k_ratio": None})
+    same = (
+        {"estimator": "clip"}, {"redistribution": True}, {"k_ratio": 4.0}, {"k_ratio": None},
+    )  # fmt: skip
     assert {shape_of(program_of(BBCU.replace(**c), get_task("sr2"))) for c in same} == {key}
     others = (
         {"width": 32}, {"depth": 4}, {"norm": "batchnorm"}, {"activation": "none"},

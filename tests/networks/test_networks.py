@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,7 +13,7 @@ from torch import nn
 
 from bbnas import UserError
 from bbnas.binary import BBCU, BinaryConv2d, BinaryWeightConv2d, Conv3x3
-from bbnas.design import Design
+from bbnas.design import Design, Estimator
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
 from bbnas.networks.srresnet import ResidualBlock
@@ -27,7 +29,8 @@ designs = st.builds(
     activation_position=st.sampled_from(["after_addition", "residual_branch"]),
     convs_per_residual=st.sampled_from([0, 1, 2, 4, 32]),
     weight_scale=st.booleans(),
-    estimator=st.sampled_from(["clip", "quadratic", "ede"]),
+    estimator=st.sampled_from(get_args(Estimator)),
+    redistribution=st.booleans(),
     width=st.sampled_from([3, 4, 7]),
     depth=st.sampled_from([2, 5]),
     break_at=st.none() | st.sampled_from([1, 2]),

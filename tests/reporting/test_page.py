@@ -240,6 +240,16 @@ def test_without_data_each_section_is_a_remark(synthetic_study, tmp_path, name):
     assert str(error.value) in broken(found.text)
 
 
+def test_a_choice_that_the_space_has_is_a_column(synthetic_study, tmp_path):
+    plain = load_space("bbcu")
+    axes = plain.axes.model_copy(update={"redistribution": (False, True)})
+    spaces = (plain, plain.model_copy(update={"axes": axes}))
+    texts = [
+        page(synthetic_study(30, space=space), tmp_path / "report.html").text for space in spaces
+    ]
+    assert ["redistribution" in text for text in texts] == [False, True]
+
+
 def test_a_single_candidate_makes_a_whole_page(synthetic_study, tmp_path):
     found = page(synthetic_study(1, diverged=0), tmp_path / "report.html")
     assert {"t0", "plot-front", "plot-volume", "plot-curves", "budget"} <= found.ids
@@ -247,8 +257,12 @@ def test_a_single_candidate_makes_a_whole_page(synthetic_study, tmp_path):
 
 
 def test_a_thousand_candidates_stay_small(synthetic_study, tmp_path):
-    path = write_page(synthetic_study(1000), tmp_path / "report.html")
-    assert path.stat().st_size < 2.7e6
+    """A candidate adds 2.5 kB at most: 2.7 MB with what every page has."""
+    few, many = (
+        write_page(synthetic_study(n), tmp_path / f"{n}.html").stat().st_size for n in (120, 240)
+    )
+    assert many - few < 120 * 2500
+    assert few < 120 * 2500 + 2e5
 
 
 def test_csv_is_the_frame(synthetic_study, tmp_path):

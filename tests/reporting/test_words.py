@@ -32,6 +32,7 @@ def test_every_choice_changes_the_words():
         {"convs_per_residual": 0},
         {"weight_scale": False},
         {"estimator": "ede"},
+        {"redistribution": True},
         {"width": 32},
         {"depth": 16},
     )

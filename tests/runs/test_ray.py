@@ -65,17 +65,30 @@ def wait_for(log: Path, lines: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class NoNumber(Formula):
+    def __call__(self, design: Design, *rest: Any) -> Any:
+        found = super().__call__(design, *rest)
+        answers = {64: replace(found, psnr=math.nan), 80: None}
+        return answers.get(design.width, found)
+
+
+def test_killed_workers_lose_nothing_and_bad_answers_are_failures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     log = tmp_path / "log"
     # One design kills the worker that first evaluates it, another one every worker.
-    evaluate = Formula(log=str(log), kills=((16, 1), (32, 99)))
+    evaluate = NoNumber(log=str(log), kills=((16, 1), (32, 99)))
     result = quick_search(tmp_path, 6, workers=2, space=WIDTHS, evaluator=evaluate)
     found = {c.evaluation.design.width: c.evaluation for c in result.study.candidates}
     assert set(found) == set(WIDTHS.axes.width)
-    assert [width for width in found if found[width].status != "ok"] == [32]
-    assert found[32].status == "failed"
-    assert found[32].error.startswith("3 workers died evaluating it")
+    failed = {width: e.error for width, e in found.items() if e.status == "failed"}
+    assert {width for width, e in found.items() if e.status != "ok"} == set(failed) == {32, 64, 80}
+    assert failed[32].startswith("3 workers died evaluating it")
+    assert "PSNR nan" in failed[64]
+    assert "NoneType" in failed[80]
+    assert result.counts.failed == 3
     attempted = attempts(log)
     tries = {width: attempted[found[width].design.key] for width in found}
     assert tries == {16: 2, 32: 3, 48: 1, 64: 1, 80: 1, 96: 1}
@@ -85,24 +98,6 @@ def test_killed_workers_lose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     import ray
 
     assert not ray.is_initialized()
-
-
-@dataclass(frozen=True)
-class NoNumber(Formula):
-    def __call__(self, design: Design, *rest: Any) -> Any:
-        found = super().__call__(design, *rest)
-        answers = {16: replace(found, psnr=math.nan), 32: None}
-        return answers.get(design.width, found)
-
-
-def test_what_a_worker_returns_is_a_result_or_a_failure(tmp_path: Path) -> None:
-    result = quick_search(tmp_path, 6, space=WIDTHS, workers=2, evaluator=NoNumber())
-    found = {c.evaluation.design.width: c.evaluation for c in result.study.candidates}
-    failed = {width: e.error for width, e in found.items() if e.status == "failed"}
-    assert set(failed) == {16, 32}
-    assert "PSNR nan" in failed[16]
-    assert "NoneType" in failed[32]
-    assert result.counts.failed == 2
 
 
 class Refuses(Stub):
