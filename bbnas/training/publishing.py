@@ -28,8 +28,8 @@ def publish(
 ) -> Card:
     """Write ``NAME.bbn`` and ``NAME.yaml`` into ``folder``, and return the card.
 
-    The scores are those of the task's benchmark sets below ``data_root`` or $BBNAS_DATA, of a
-    blind task at the level of each task that it covers.
+    The scores are those of the packed model on the task's benchmark sets below ``data_root`` or
+    $BBNAS_DATA, of a blind task at the level of each task that it covers.
 
     Raises:
         UserError: the checkpoint cannot be read, its training images are not there, there is no
@@ -41,13 +41,13 @@ def publish(
     if dataset.fingerprint != info.data:
         raise UserError(f"{recipe.data}: not the images that {checkpoint} was trained on")
     task = get_task(recipe.task)
-    scores = {
-        each.name: evaluate_checkpoint(checkpoint, "all", each, data_root=data_root)
-        for each in task.covered
-    }
     file = Path(folder) / f"{name}.bbn"
     file.parent.mkdir(parents=True, exist_ok=True)
     size = write_program(compile_network(network, task), file)
+    scores = {
+        each.name: evaluate_checkpoint(file, "all", each, data_root=data_root)
+        for each in task.covered
+    }
     card = Card(
         task=recipe.task,
         design=recipe.protocol.trained(recipe.design),

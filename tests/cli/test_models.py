@@ -65,7 +65,6 @@ def test_restoring_takes_a_model_by_its_name(
 @needs_benchmarks
 @pytest.mark.parametrize("name", models())
 def test_the_packed_model_scores_as_its_card_says(name: str) -> None:
-    """The card's figures are of the checkpoint by PyTorch, these of the engine."""
     for level, sets in card(name).scores.items():
         images = min(sets, key=lambda each: sets[each].images)
         *_, mean = evaluate(model_file(level), get_task(level), find_benchmark(images, BENCHMARKS))
