@@ -44,7 +44,12 @@ def start(
 def plain(training: Training) -> Training:
     """The same training whose steps are launched one by one."""
     return Training(
-        training.network, training.batch_at, training.protocol, training.device, plain=True
+        training.network,
+        training.batch_at,
+        training.protocol,
+        training.device,
+        training._teach,
+        plain=True,
     )
 
 
@@ -76,6 +81,28 @@ def test_a_graph_is_the_plain_loop(
         assert one == pytest.approx(other, rel=0.02)  # sums on a GPU have no fixed order
     # Learning rate and progress are those of the step, not of the recording.
     assert graphed.adam.square.norm() == pytest.approx(float(single.adam.square.norm()), rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "option", [{"progressive": 0.3}, {"ema": 0.9}, {"distill": 1.0}, {"latent_rate": 0.5}]
+)
+def test_a_graph_has_the_options_of_a_protocol(
+    option: dict[str, float], dataset: Dataset, quick: Protocol
+) -> None:
+    """Progressive binarization has three stages, each with a graph of its own."""
+    slow = quick.replace(learning_rate=2e-4, **option)
+    graphed = start("sr4", "bbcu-m", slow, dataset, "cuda")
+    single = plain(start("sr4", "bbcu-m", slow, dataset, "cuda"))
+    for _ in range(6):
+        assert graphed.advance(10) == pytest.approx(single.advance(10), rel=0.02)
+    assert graphed.graph is not None
+    assert graphed.graph.refused == ""
+    assert graphed.graph._graph is not None
+    norms = [
+        sum(float(p.norm()) for p in training.averaged.parameters())
+        for training in (graphed, single)
+    ]
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
 def test_ede_in_a_graph_follows_the_progress(dataset: Dataset, quick: Protocol) -> None:
