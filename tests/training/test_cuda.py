@@ -99,7 +99,7 @@ def test_a_graph_has_the_options_of_a_protocol(
     assert graphed.graph.refused == ""
     assert graphed.graph._graph is not None
     norms = [
-        sum(float(p.norm()) for p in training.averaged.parameters())
+        sum(float(p.detach().norm()) for p in training.averaged.parameters())
         for training in (graphed, single)
     ]
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
