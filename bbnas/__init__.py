@@ -16,7 +16,7 @@ _PUBLIC = {
     "recommend": "bbnas.analysis",
     "report": "bbnas.reporting",
     "export": "bbnas.analysis.export",
-    "train": "bbnas.training",
+    "train": "bbnas.runs.train",
     "evaluate": "bbnas.inference",
     "restore": "bbnas.inference",
     "build": "bbnas.networks",

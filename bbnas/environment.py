@@ -16,10 +16,15 @@ from bbnas.text import plural
 from bbnas.threads import available_cores
 
 
-def environment(device: str = "cpu") -> dict[str, str]:
-    """Versions, hardware and the kernels that trained (:func:`bbnas.native.kernels`)."""
+def environment(device: str = "cpu", precision: str = "fp32") -> dict[str, str]:
+    """Versions, hardware, the kernels that trained (:func:`bbnas.native.kernels`) and the
+    precision that they convolved in (:func:`bbnas.binary.precision.precision_on`).
+    """
     found = {"machine": platform.machine(), "cpu": cpu(), "device": device}
-    return found | {"kernels": kernels(device)} | _versions()
+    if device != "cpu":
+        found |= _gpu(device)
+    path = kernels(device) if precision == "fp32" else "torch"
+    return found | {"kernels": path, "precision": precision} | _versions()
 
 
 @cache
@@ -32,6 +37,13 @@ def cpu() -> str:
     except OSError:
         pass
     return platform.processor() or platform.machine()
+
+
+@cache
+def _gpu(device: str) -> dict[str, str]:
+    import torch
+
+    return {"gpu": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
 
 
 def taken_on(threads: int | None = None, unit: str = "thread") -> str:

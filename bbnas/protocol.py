@@ -31,6 +31,7 @@ ALWAYS = {
     "ema": 0.0,
     "progressive": 0.0,
     "distill": 0.0,
+    "precision": "fp32",
 }
 
 
@@ -40,11 +41,13 @@ class Protocol(Value):
     ``width_scale`` and ``depth_scale`` shrink the network that is trained, not the design whose
     cost is counted. ``patch`` is the side of the HQ patch in pixels. ``augment`` is ``dihedral``
     (as in the field: each patch under one of the 8 symmetries of the square, flips and rotations
-    by quarter turns, drawn evenly) or ``none``. ``schedule`` is ``onecycle``, ``cosine`` (from
-    ``learning_rate`` to 0 along half a cosine) or ``halve`` (the learning rate halved every
-    ``halve_every`` iterations). ``validate_every`` = 0 scores once, at the end.
-    ``validation_side`` is the side in HQ pixels of the centre crop scored of each validation
-    image; 0 scores whole images.
+    by quarter turns, drawn evenly) or ``none``. ``precision`` is what convolutions multiply in:
+    ``fp32``, which a GPU rounds to TF32, or ``bf16``, with weights and all else in float32
+    (``bbnas.binary.precision``). Scores are always those of float32. ``schedule`` is
+    ``onecycle``, ``cosine`` (from ``learning_rate`` to 0 along half a cosine) or ``halve`` (the
+    learning rate halved every ``halve_every`` iterations). ``validate_every`` = 0 scores once, at
+    the end. ``validation_side`` is the side in HQ pixels of the centre crop scored of each
+    validation image; 0 scores whole images.
 
     Options of training that cost nothing at inference:
 
@@ -87,6 +90,7 @@ class Protocol(Value):
     progressive: float = Field(default=0.0, ge=0, lt=1)
     distill: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "cosine", "halve"] = "halve"
+    precision: Literal["fp32", "bf16"] = "fp32"
     halve_every: int = Field(default=200_000, ge=1)
     validate_every: int = Field(default=0, ge=0)
     validation_side: int = Field(default=0, ge=0)

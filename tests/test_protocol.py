@@ -28,7 +28,14 @@ def test_changes_follow_a_name_or_a_file(tmp_path: Path) -> None:
     assert load_protocol(f"{path},batch=3").name == "mine,batch=3"
 
 
-YOUNGER = {"augment", "latent_rate", "ema", "progressive", "distill"}  # than stored results
+YOUNGER = {
+    "augment",
+    "latent_rate",
+    "ema",
+    "progressive",
+    "distill",
+    "precision",
+}  # than stored results
 
 
 def test_the_keys_of_stored_results_stay() -> None:
@@ -56,6 +63,7 @@ def test_the_keys_of_stored_results_stay() -> None:
     assert plain.key != PROXY.key
     with pytest.raises(UserError, match="augment"):
         load_protocol("proxy,augment=mirror")
+    assert load_protocol("proxy,precision=bf16").key != PROXY.key
 
 
 def test_rungs_come_after_progressive_binarization() -> None:

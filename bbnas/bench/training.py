@@ -1,4 +1,7 @@
-"""``bbnas bench train``: the speed of training, of a BBCU unit and of a step of the proxy."""
+"""``bbnas bench train``: the speed of training.
+
+Of a BBCU unit and a step of the proxy on a CPU, and of a step of the paper's protocol on a GPU.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +17,11 @@ from torch import Tensor, nn
 from bbnas.bench.transcription import TranscribedUnit
 from bbnas.binary.kernels import native
 from bbnas.binary.unit import BBCU
+from bbnas.data import Patches, load_dataset
 from bbnas.design import Design
 from bbnas.environment import environment_variables, taken_on
 from bbnas.native import kernels
+from bbnas.networks.parts import BinaryBlock
 from bbnas.presets import PRESETS
 from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.tasks import get_task
@@ -63,18 +69,44 @@ class StepSpeed:
 
 
 @dataclass(frozen=True)
+class GpuSpeed:
+    """Milliseconds of wall time of a training step on a GPU, batches included: medians of turns.
+
+    ``plain`` makes a batch and launches a step, one after the other. ``bbnas`` makes batches ahead
+    and replays a CUDA graph, ``bf16`` also convolves in bfloat16. ``authors`` is plain with the
+    units of the body as the paper's code has them (:class:`TranscribedUnit`).
+    """
+
+    gpu: str
+    preset: str
+    batch: int
+    patch: int
+    bbnas_ms: float
+    bf16_ms: float
+    plain_ms: float
+    authors_ms: float
+
+
+@dataclass(frozen=True)
 class TrainingBench:
-    """The two measurements of ``bbnas bench train``; ``machine`` says on what and when."""
+    """The measurements of ``bbnas bench train``; ``machine`` says on what and when.
+
+    ``gpu`` is None where torch finds none.
+    """
 
     machine: str
     units: tuple[UnitSpeed, ...]
     steps: tuple[StepSpeed, ...]
+    gpu: GpuSpeed | None
 
 
 def bench_training(rounds: int = 20) -> TrainingBench:
-    """Both measurements, on one CPU thread."""
+    """All measurements, those on a CPU on one thread."""
     return TrainingBench(
-        taken_on(1), tuple(bench_units(rounds=rounds)), tuple(bench_steps(rounds=rounds))
+        taken_on(1),
+        tuple(bench_units(rounds=rounds)),
+        tuple(bench_steps(rounds=rounds)),
+        bench_gpu(rounds=rounds) if torch.cuda.is_available() else None,
     )
 
 
@@ -206,3 +238,51 @@ def _turn(path: dict[str, str], training: Training) -> float:
         started = time.process_time()
         training.advance(STEPS)
         return (time.process_time() - started) / STEPS * 1e3
+
+
+# ---- a step of the paper's protocol on a GPU --------------------------------------------------
+
+
+def bench_gpu(
+    preset: str = "bbcu-l",
+    protocol: Protocol = PROTOCOLS["paper"],
+    device: str = "cuda",
+    rounds: int = 20,
+) -> GpuSpeed:
+    """The row of a preset ×4 whose body alone is 1-bit, on the photographs that bbnas has."""
+    task = get_task("sr4")
+    patches = Patches(load_dataset().train, task, protocol.patch, protocol.batch, protocol.seed)
+    design = protocol.trained(PRESETS[preset])
+
+    def training(by: Protocol, plain: bool, authors: bool = False) -> Training:
+        network = initialise(design, task, by.replace(width_scale=1.0, depth_scale=1.0))
+        if authors:
+            for block in cast("list[BinaryBlock]", list(network.body.children())):
+                block.units = nn.ModuleList(_AuthorsUnit(design.width) for _ in block.units)
+        return Training(network, patches.batch_at, by, device, plain=plain)
+
+    trainings = (
+        training(protocol, plain=False),
+        training(protocol.replace(precision="bf16"), plain=False),
+        training(protocol, plain=True),
+        training(protocol, plain=True, authors=True),
+    )
+    for each in trainings:
+        each.advance(STEPS)  # which records the graph
+    times = [[_wall_turn(each) for each in trainings] for _ in range(rounds)]
+    name = trainings[0].environment.get("gpu", device)
+    medians = [statistics.median(t) for t in zip(*times, strict=True)]
+    return GpuSpeed(name, preset, protocol.batch, protocol.patch, *medians)
+
+
+class _AuthorsUnit(TranscribedUnit):
+    """A unit of the body: its residual is its input."""
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+def _wall_turn(training: Training) -> float:
+    started = time.perf_counter()
+    training.advance(STEPS)  # which waits for the last loss
+    return (time.perf_counter() - started) / STEPS * 1e3

@@ -7,16 +7,26 @@ arithmetic, take the time of a binary unit in training.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bbnas.binary.estimators import ESTIMATORS
+from bbnas.binary.estimators import ESTIMATORS, Progress
+from bbnas.binary.precision import conv2d_of_signs, reduced
 from bbnas.binary.weights import WEIGHTS
 
 _ONE = torch.ones(())
+
+
+@cache
+def _one(device: torch.device) -> Tensor:
+    """1 on a device: a CUDA graph cannot hold a copy from the CPU's memory."""
+    with torch.inference_mode(False):
+        return torch.ones((), device=device)
 
 
 def minus_sgn(u: Tensor) -> Tensor:
@@ -26,7 +36,7 @@ def minus_sgn(u: Tensor) -> Tensor:
     Eq. 2: the difference is −0.0 only if α is −0.0 and x is +0.0. copysign is one vectorised pass;
     `torch.where` takes forty times as long.
     """
-    return torch.copysign(_ONE.to(u.device) if u.is_cuda else _ONE, u)
+    return torch.copysign(_ONE if u.is_cpu else _one(u.device), u)
 
 
 def binarize(x: Tensor, alpha: Tensor | None, gain: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -53,7 +63,7 @@ def binary_conv(
     """The output of BinaryConvFunction, then u, −sgn(k·x − α), −sgn(V) and the scale (C_out)."""
     u, xb = binarize(x, alpha, gain)
     wb = binarize_weight(latent, x.is_contiguous(memory_format=torch.channels_last))
-    y = torch.conv2d(xb, wb, None, 1, 1)  # the two minus signs cancel
+    y = conv2d_of_signs(xb, wb)  # the two minus signs cancel
     scale = WEIGHTS[weights].scale
     if scale is None:
         return y, u, xb, wb, None
@@ -74,7 +84,7 @@ def rprelu_add(
     return out, z
 
 
-def latent_gradient(latent: Tensor, grad: Tensor, weights: str, progress: float) -> Tensor:
+def latent_gradient(latent: Tensor, grad: Tensor, weights: str, progress: Progress) -> Tensor:
     """The gradient of V from that of the 1-bit weights, all (C_out, C_in, 3, 3)."""
     binarizer = WEIGHTS[weights]
     gradient = ESTIMATORS[binarizer.estimator](latent, grad, progress)
@@ -103,12 +113,13 @@ class BinaryConvFunction(torch.autograd.Function):
         latent: Tensor,
         weights: str,
         estimator: str,
-        progress: float,
+        progress: Progress,
     ) -> Tensor:
         y, u, xb, wb, scale = binary_conv(x, alpha, gain, latent, weights)
         kept = None if gain is None else x
         ctx.save_for_backward(u, xb, wb, latent, scale, kept, gain, steepness)
         ctx.weights, ctx.estimator, ctx.progress = weights, estimator, progress
+        ctx.reduced = reduced()  # autograd may run the backward pass in another thread
         return y
 
     @staticmethod
@@ -118,11 +129,16 @@ class BinaryConvFunction(torch.autograd.Function):
         # xb and wb are −sgn(k·x − α) and −sgn(V), hence the minus signs below.
         kernel = -wb if scale is None else wb * -scale.view(-1, 1, 1, 1)
         mask = [any(ctx.needs_input_grad[:4]), True, False]
+        if ctx.reduced:  # gradients need bfloat16's range
+            grad, xb, kernel = grad.bfloat16(), xb.bfloat16(), kernel.bfloat16()
         grad_xb, grad_wb, _ = torch.ops.aten.convolution_backward(
             grad, xb, kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
         )
+        if ctx.reduced:
+            grad_wb = grad_wb.float()
         grad_x = grad_alpha = grad_gain = grad_steepness = None
         if grad_xb is not None:
+            grad_xb = grad_xb.to(u.dtype)
             estimate = ESTIMATORS[ctx.estimator]
             if steepness is None:
                 grad_x = estimate(u, grad_xb, ctx.progress)
@@ -149,7 +165,7 @@ class BinaryWeightFunction(torch.autograd.Function):
     """``binary_weight``, whose gradient is that of BinaryConvFunction."""
 
     @staticmethod
-    def forward(ctx: Any, latent: Tensor, weights: str, progress: float) -> Tensor:
+    def forward(ctx: Any, latent: Tensor, weights: str, progress: Progress) -> Tensor:
         ctx.save_for_backward(latent)
         ctx.weights, ctx.progress = weights, progress
         return binary_weight(latent, weights)
@@ -194,3 +210,12 @@ class RPReLUAddFunction(torch.autograd.Function):
             grad_gamma = grad_z.sum((0, 2, 3)).neg_()
             grad_zeta = grad.sum((0, 2, 3))
         return grad_z, grad_gamma, grad_beta, grad_zeta, grad if ctx.needs_input_grad[4] else None
+
+
+def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
+    """PixelShuffle that keeps channels-last tensors so, as torch does on a CPU alone."""
+    y = F.pixel_shuffle(x, factor)
+    last = torch.channels_last
+    if x.is_contiguous(memory_format=last) and not y.is_contiguous(memory_format=last):
+        y = y.contiguous(memory_format=last)
+    return y

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bbnas.binary.estimators import ESTIMATORS, ede_slope
+from bbnas.binary.estimators import ESTIMATORS, Progress, ede_slope
+from bbnas.binary.precision import reduced
 from bbnas.errors import UserError
 from bbnas.native import LIBRARY, choose_isa, library
 
@@ -110,7 +111,8 @@ class Step(NamedTuple):
 
 
 def native(x: Tensor) -> bool:
-    """Whether the library computes on x (N, C, H, W): float32, on a CPU, and not being traced.
+    """Whether the library computes on x (N, C, H, W): on a CPU, in float32 throughout, and not
+    being traced.
 
     Raises:
         UserError: $BBNAS_ISA names an instruction set that is unknown or cannot run here.
@@ -118,6 +120,7 @@ def native(x: Tensor) -> bool:
     return (
         x.is_cpu
         and x.dtype == torch.float32
+        and not reduced()
         and torch._C._get_tracing_state() is None
         and bool(_chosen(os.environ.get("BBNAS_ISA")))
     )
@@ -216,7 +219,7 @@ class NativeChain(torch.autograd.Function):
     def forward(
         ctx: Any,
         steps: Sequence[Step],
-        progress: float,
+        progress: Progress,
         x: Tensor,
         outside: Tensor | None,
         *tensors: Tensor | None,
@@ -276,7 +279,7 @@ class NativeChain(torch.autograd.Function):
 
 
 def run_chain(
-    steps: Sequence[Step], x: Tensor, *, outside: Tensor | None = None, progress: float = 0.0
+    steps: Sequence[Step], x: Tensor, *, outside: Tensor | None = None, progress: Progress = 0.0
 ) -> Tensor:
     """The output of the last step, (N, C, H, W), for x (N, C_in, H, W) with ``native(x)``.
 

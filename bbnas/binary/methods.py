@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary.estimators import clip
-from bbnas.binary.functions import minus_sgn
+from bbnas.binary.functions import minus_sgn, pixel_shuffle
 from bbnas.binary.kernels import native, run_chain
 from bbnas.binary.unit import BBCU, BinaryConv2d, RPReLU, Unit
 from bbnas.design import Design
@@ -219,8 +219,8 @@ class BinaryUpsample(nn.Module):
             step = unit.step(adds=True, times=s**2, shuffle=s)
             return run_chain([step], x, progress=unit.conv.progress)
         if unit.place == "before":
-            return F.pixel_shuffle(unit(x, x.repeat_interleave(s**2, dim=1)), s)
-        y = F.pixel_shuffle(unit(x), s)
+            return pixel_shuffle(unit(x, x.repeat_interleave(s**2, dim=1)), s)
+        y = pixel_shuffle(unit(x), s)
         if unit.place == "none":
             return y
         return y + F.interpolate(x, scale_factor=s, mode="nearest")

@@ -10,16 +10,16 @@ import math
 from typing import ClassVar, Literal, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bbnas.binary.estimators import SOFT
+from bbnas.binary.estimators import SOFT, Progress
 from bbnas.binary.functions import (
     BinaryConvFunction,
     BinaryWeightFunction,
     RPReLUAddFunction,
     binary_conv,
     binary_weight,
+    pixel_shuffle,
     rprelu_add,
 )
 from bbnas.binary.kernels import (
@@ -34,6 +34,7 @@ from bbnas.binary.kernels import (
     native,
     run_chain,
 )
+from bbnas.binary.precision import conv2d
 from bbnas.binary.weights import WEIGHTS, mean_magnitude
 from bbnas.design import Design
 
@@ -229,7 +230,7 @@ class BinaryConv2d(nn.Module):
     """
 
     # Set by the training loop. ``progress`` is e/E in 0..1; only EDE reads it.
-    progress: float = 0.0
+    progress: Progress = 0.0
     stage: Stage = "both"
 
     def __init__(
@@ -385,7 +386,7 @@ class BinaryWeightConv2d(nn.Module):
     and no operations, since it adds and subtracts full-precision numbers.
     """
 
-    progress: float = 0.0  # as those of BinaryConv2d
+    progress: Progress = 0.0  # as those of BinaryConv2d
     stage: Stage = "both"
 
     def __init__(
@@ -419,5 +420,5 @@ def conv3x3(
         slope = activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0
         form = Form(activation=_kind(activation), slope=slope, shuffle=shuffle)
         return run_chain([Step(form, Parameters(weight.contiguous(), bias=bias))], x)
-    y: Tensor = activation(F.conv2d(x, weight, bias, padding=1))
-    return y if shuffle == 1 else F.pixel_shuffle(y, shuffle)
+    y: Tensor = activation(conv2d(x, weight, bias))
+    return y if shuffle == 1 else pixel_shuffle(y, shuffle)

@@ -142,7 +142,7 @@ def run(
     from bbnas.ablations.page import to_plain, write_ablation
     from bbnas.ablations.run import run_ablation
     from bbnas.ablations.tables import ablation_report
-    from bbnas.inference import resolve_device
+    from bbnas.inference.device import workers_device
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.store import ABLATIONS, open_store
     from bbnas.tasks import get_task
@@ -151,7 +151,7 @@ def run(
         get_task(ablation.task),
         ablation.protocol,
         load_images(data),
-        str(resolve_device(device)),
+        workers_device(device),
     )
     store = open_store(storage, ABLATIONS, create=True)
     with trainings_progress(quiet, store) as on_done:

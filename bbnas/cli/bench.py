@@ -41,7 +41,8 @@ bench.add_command(bench_tabulate)
 def bench_train(rounds: int, as_json: bool) -> None:
     """Time a training step against plain PyTorch.
 
-    Of one BBCU unit, and of whole networks under the proxy protocol.
+    Of one BBCU unit, of whole networks under the proxy protocol and, where there is a GPU, of
+    BBCU-L under the paper's.
     """
     from bbnas.bench.training import bench_training
 
@@ -49,7 +50,9 @@ def bench_train(rounds: int, as_json: bool) -> None:
     measured = bench_training(rounds)
     rows, steps = measured.units, measured.steps
     if as_json:
-        print_json({"machine": measured.machine, "rows": rows, "steps": steps})
+        print_json(
+            {"machine": measured.machine, "rows": rows, "steps": steps, "gpu": measured.gpu}
+        )
         return
     columns = ("width", "batch", "LQ side", "bbnas ms", "plain ms", "bare conv ms", "× faster")
     lines = [
@@ -61,6 +64,14 @@ def bench_train(rounds: int, as_json: bool) -> None:
         ("preset", "width", "depth", f"{steps[0].kernels}, ms", "torch, ms", "× faster"),
         [(s.preset, s.width, s.depth, s.ours_ms, s.torch_ms, s.ratio) for s in steps],
         f"one step of the proxy, sr4, processor time; {measured.machine}",
+    )
+    if (gpu := measured.gpu) is None:
+        click.echo("torch finds no GPU, so a step of the paper's protocol is not timed")
+        return
+    print_table(
+        ("bbnas ms", "in bf16, ms", "plain loop, ms", "authors' units, ms", "× faster"),
+        [(gpu.bbnas_ms, gpu.bf16_ms, gpu.plain_ms, gpu.authors_ms, gpu.authors_ms / gpu.bbnas_ms)],
+        f"one step of {gpu.preset}, sr4, batch {gpu.batch}, patch {gpu.patch}; {gpu.gpu}",
     )
 
 

@@ -190,11 +190,11 @@ def bench_tabulate(
     chosen_space, chosen = load_space(space, chosen_task), load_protocol(protocol)
 
     from bbnas.bench.sampler.table import DEFAULT_TABLE, tabulate, write_table
-    from bbnas.inference import resolve_device
+    from bbnas.inference.device import workers_device
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.store import TABLE, open_store
 
-    place = str(resolve_device(device))
+    place = workers_device(device)
     evaluator = TrainingEvaluator(chosen_task, chosen, load_images(data), place)
     about = {
         "date": datetime.now(UTC).date().isoformat(),

@@ -52,7 +52,7 @@ def benefit(
     from bbnas.analysis.benefit import benefit_frame, benefit_rows, study_benefit
     from bbnas.cost import printed
     from bbnas.data import embedded_name
-    from bbnas.inference import resolve_device
+    from bbnas.inference.device import workers_device
     from bbnas.protocol import load_protocol
     from bbnas.runs.benefit import benefit_requests
     from bbnas.runs.executors import TrainingEvaluator
@@ -60,7 +60,7 @@ def benefit(
     from bbnas.store import open_store, open_study
     from bbnas.tasks import Part, get_task
 
-    place = str(resolve_device(device))
+    place = workers_device(device)
     if study is not None:
         opened = open_study(study, storage)
         config = opened.config

@@ -92,15 +92,13 @@ def fidelity(
     proxies = [load_protocol(protocol) for protocol in dict.fromkeys(protocols)]
     truth = None if long is None else load_protocol(long)
 
-    from bbnas.inference import resolve_device
+    from bbnas.inference.device import workers_device
     from bbnas.runs.executors import TrainingEvaluator
     from bbnas.runs.fidelity import measure_fidelity
     from bbnas.store import FIDELITY, open_store
     from bbnas.store.tables import SCHEMA_VERSION
 
-    evaluator = TrainingEvaluator(
-        chosen, proxies[0], load_images(data), str(resolve_device(device))
-    )
+    evaluator = TrainingEvaluator(chosen, proxies[0], load_images(data), workers_device(device))
     store = open_store(storage, FIDELITY, create=True)
     with trainings_progress(quiet, store) as on_done:
         first, *others = found = measure_fidelity(

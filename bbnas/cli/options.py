@@ -9,7 +9,7 @@
 | ``--data-root`` | the folder that holds the benchmark sets | $BBNAS_DATA |
 | ``--storage`` | a database: a URL or the path of a SQLite file | below studies/ or runs/ |
 | ``--seed`` | a number | 0 |
-| ``--workers`` | processes that train at the same time | all cores |
+| ``--workers`` | processes that train at the same time | all cores, or 4 for each GPU |
 | ``--device`` | where a network runs | auto |
 | ``--lq``, ``--threads`` | what latency and costs are measured on | 320x180, 1 |
 | ``--max-ops``, ``--max-params``, ``--max-latency`` | limits on the cost of a design | none |
@@ -184,8 +184,8 @@ data_root = click.option(
 workers = click.option(
     "--workers",
     type=click.IntRange(min=1),
-    show_default="all cores",
-    help="Number of processes that train at the same time.",
+    show_default="all cores, or 4 for each GPU",
+    help="Number of processes that train at the same time; on GPUs they share them.",
 )
 seed = click.option(
     "--seed",

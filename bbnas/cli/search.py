@@ -139,19 +139,18 @@ def search(
         first = {preset: load_design(preset, chosen_task) for preset in baselines or ()}
 
     from bbnas.environment import taken_on
-    from bbnas.inference import resolve_device
-    from bbnas.runs.executors import TrainingEvaluator
+    from bbnas.inference.device import workers_device
+    from bbnas.runs.executors import TrainingEvaluator, usual_workers
     from bbnas.searching import search as run_search
     from bbnas.searching import summary
     from bbnas.study import StudyConfig
-    from bbnas.threads import available_cores
 
     latency = None
     if "latency" in objectives or max_latency is not None:
         from bbnas.engine.latency import setting
 
         latency = setting(lq, threads)
-    place = str(resolve_device(device))
+    place = workers_device(device)
     evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
     config = StudyConfig.of(
         evaluator,
@@ -184,7 +183,7 @@ def search(
         done = f"{result.counts.done} of {plural(budget, 'design')}"
         keeps(f"{done} are kept in {result.study.storage}; the same command resumes")
         raise KeyboardInterrupt
-    machine = taken_on(workers or available_cores(), "worker")
+    machine = taken_on(workers or usual_workers(evaluator), "worker")
     if as_json:
         print_json(summary(result.study, result) | {"machine": machine})
     else:

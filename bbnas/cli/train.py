@@ -31,6 +31,13 @@ from bbnas.signals import keeps
     "--resume", is_flag=True, help="Resume from the last checkpoint in the output folder."
 )
 @options.device
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Number of processes that share each batch: one on each GPU, or on CPU cores.",
+)
 @options.quiet
 @options.as_json
 def train(
@@ -40,6 +47,7 @@ def train(
     iterations: int | None,
     resume: bool,
     device: str,
+    workers: int,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -48,15 +56,17 @@ def train(
     Checkpoints and a TensorBoard log go to a folder.
     """
     from bbnas.recipe import Recipe
+    from bbnas.runs.train import train as train_recipe
     from bbnas.tasks import get_task
-    from bbnas.training import train as train_recipe
     from bbnas.training.full import kept
 
     parsed = Recipe.from_yaml(recipe)
     folder = Path(output or Path("runs") / Path(recipe).stem)
     keeps(lambda: f"{kept(folder)}{'; --resume continues' if folder.exists() else ''}")
     with training_progress(quiet) as on_event:
-        info = train_recipe(parsed, folder, data, iterations, resume, device, on_event)
+        info = train_recipe(
+            parsed, folder, data, iterations, resume, device, on_event, workers=workers
+        )
     if as_json:
         print_json({"output": folder, **info.model_dump(mode="json")})
         return

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bbnas.binary.precision import computing_in
 from bbnas.errors import UserError
 from bbnas.tiling import Restorer
 
@@ -44,7 +45,8 @@ def on_arrays(
 @torch.inference_mode()
 def _run(model: Callable[[Tensor], Tensor], scale: int, lq: Tensor) -> Tensor:
     try:
-        output = model(lq)
+        with computing_in("fp32"):  # on a GPU too: a score is that of the network as it is run
+            output = model(lq)
     except RuntimeError as error:  # torch raises it for sizes that do not fit
         if "memory" in str(error):
             raise

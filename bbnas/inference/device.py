@@ -33,6 +33,26 @@ def resolve_device(name: str | torch.device = "auto") -> torch.device:
     return torch.device("cuda", number)
 
 
+def workers_device(name: str = "auto") -> str:
+    """The device of several workers: ``cpu``, ``cuda:N``, or ``cuda`` for all GPUs together.
+
+    Raises:
+        UserError: as :func:`resolve_device`.
+    """
+    place = resolve_device(name)
+    return str(place) if place.type == "cpu" or ":" in name else place.type
+
+
+def gpus_of(name: str) -> tuple[int, ...]:
+    """The numbers of the GPUs that workers on this device share; none for a CPU."""
+    import torch
+
+    place = workers_device(name)
+    if place == "cuda":
+        return tuple(range(torch.cuda.device_count()))
+    return () if place == "cpu" else (int(place.partition(":")[2]),)
+
+
 def check_device(name: str) -> None:
     """Raises UserError for a name that :func:`resolve_device` does not know. Imports no torch."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):

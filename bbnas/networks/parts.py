@@ -24,6 +24,7 @@ from bbnas.binary import (
     residual_span,
     unit,
 )
+from bbnas.binary.estimators import Progress
 from bbnas.binary.kernels import Step, native, run_chain
 from bbnas.design import Design
 from bbnas.tasks import Part
@@ -267,10 +268,10 @@ class RestorationNetwork(nn.Module, ABC):
         kinds = (BinaryConv2d, BinaryWeightConv2d)
         return [module for module in self.modules() if isinstance(module, kinds)]
 
-    def set_progress(self, progress: float, stage: Stage = "both") -> None:
+    def set_progress(self, progress: Progress, stage: Stage = "both") -> None:
         """Set e/E in 0..1, the share of training that is done, and what is 1-bit in training.
 
-        EDE reads the share.
+        EDE reads the share in each backward pass. A tensor () is kept: its later values count.
         """
         for module in self.binary:
             module.progress, module.stage = progress, stage

@@ -17,10 +17,14 @@ from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.signals import handlers_kept, raise_if_received
 from bbnas.store.ledger import Job
 from bbnas.tasks import Task
-from bbnas.threads import torch_threads
+from bbnas.threads import available_cores, torch_threads
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
+
+# Workers that share a GPU by default. A worker leaves it idle while it builds a network, scores
+# images and cuts patches; more workers take more of its memory, some hundred MB each.
+PER_GPU = 4
 
 
 class Work(Protocol):
@@ -51,8 +55,9 @@ class Executor(Protocol):
 class TrainingEvaluator:
     """Evaluates a design by training it, on one thread: the same figures on any executor.
 
-    ``device``: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA if there is any. ``paused`` is
-    the folder that keeps the state of stopped trainings; None keeps nothing.
+    ``device``: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA if there is any; workers share
+    all GPUs unless one is named. ``paused`` is the folder that keeps the state of stopped
+    trainings; None keeps nothing.
     """
 
     task: Task
@@ -60,6 +65,13 @@ class TrainingEvaluator:
     dataset: Dataset
     device: str = "auto"
     paused: Path | None = None
+
+    @property
+    def gpus(self) -> tuple[int, ...]:
+        """The numbers of the GPUs that its workers share."""
+        from bbnas.inference.device import gpus_of
+
+        return tuple(gpus_of(self.device))
 
     @property
     def data(self) -> str:
@@ -145,18 +157,27 @@ class InProcess:
         """Nothing is held."""
 
 
+def usual_workers(evaluator: Evaluator) -> int:
+    """The number of workers where none is asked for: one a core, but at most four a GPU."""
+    gpus = evaluator.gpus if isinstance(evaluator, TrainingEvaluator) else ()
+    return min(available_cores(), PER_GPU * len(gpus)) if gpus else available_cores()
+
+
 def executor(workers: int, evaluator: Evaluator) -> Executor:
     """``workers`` processes; one means this one, and never imports Ray."""
     if workers == 1:
         return InProcess(evaluator)
-    _guard_ray()
+    gpus: tuple[int, ...] = ()
+    if isinstance(evaluator, TrainingEvaluator) and (gpus := evaluator.gpus):
+        evaluator = replace(evaluator, device="cuda")  # the one that Ray shows the worker
+    guard_ray()
     with handlers_kept():
         from bbnas.runs.ray_tune import RayTune
 
-    return RayTune(workers, evaluator)
+    return RayTune(workers, evaluator, gpus)
 
 
-def _guard_ray() -> None:
+def guard_ray() -> None:
     """Ray's servers listen on all interfaces, whatever they are told: a secret of this process
     keeps others from running code by them. Ray reads it as it is imported.
     """

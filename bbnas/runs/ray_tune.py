@@ -6,33 +6,26 @@ the Searcher below, in the driver, is the one writer. Importing this module impo
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.search import Searcher
 
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
-from bbnas.files import SHORT, temporary_folder
 from bbnas.runs.executors import Work, evaluated, reason
-from bbnas.signals import delayed, end_processes, handlers_kept, received
+from bbnas.runs.ray_start import ray_started, share, variables
+from bbnas.signals import delayed, end_processes, received
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
 AHEAD = 1
 
 _ENVIRONMENT = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     # Its own handler waits for the workers; Stop lets go of them at once.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
@@ -44,10 +37,13 @@ _ENVIRONMENT = {
 
 
 class RayTune:
-    """``workers`` Ray actors, started at the first Job and kept until ``close``."""
+    """``workers`` Ray actors, started at the first Job and kept until ``close``.
 
-    def __init__(self, workers: int, evaluate: Evaluator) -> None:
-        self._workers = workers
+    They share the GPUs of the numbers ``gpus`` evenly; each sees one of them, as ``cuda:0``.
+    """
+
+    def __init__(self, workers: int, evaluate: Evaluator, gpus: Sequence[int] = ()) -> None:
+        self._workers, self._gpus = workers, gpus
         self._evaluate = evaluate
         self._folder: Path | None = None
         self._open = ExitStack()
@@ -56,9 +52,7 @@ class RayTune:
         first = work.next()
         if first is None:
             return
-        # What can be imported here can be imported by the workers.
-        path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with environment_variables(_ENVIRONMENT | path), delayed(second=True) as asked:
+        with environment_variables(variables() | _ENVIRONMENT), delayed(second=True) as asked:
             folder = self._started()
             try:
                 self._tune(OverWork(work, first, self._workers + AHEAD), Stop(asked), folder)
@@ -73,38 +67,14 @@ class RayTune:
 
     def _started(self) -> Path:
         """The folder of the workers, which are started if they are not."""
-        if self._folder is not None:
-            return self._folder
-        # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
-        short = SHORT if os.name == "posix" else None
-        self._folder = self._open.enter_context(temporary_folder(short))
-        for name in ("ray", "ray.tune"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
-        if ray.is_initialized():
-            return self._folder
-        self._open.callback(_end_ray)
-        try:
-            with handlers_kept():
-                ray.init(
-                    address="local",  # whatever RAY_ADDRESS says
-                    num_cpus=self._workers,
-                    include_dashboard=False,
-                    log_to_driver=False,
-                    logging_level=logging.CRITICAL,
-                    object_store_memory=256 * 2**20,
-                    _temp_dir=str(self._folder),
-                )
-        except Exception as error:  # a start that takes too long raises no class of its own
-            raise UserError(
-                f"{self._workers} workers cannot be started by Ray ({reason(error)}); "
-                "use --workers 1"
-            ) from error
+        if self._folder is None:
+            self._folder = self._open.enter_context(ray_started(self._workers, self._gpus))
         return self._folder
 
     def _tune(self, searcher: OverWork, stop: Stop, folder: Path) -> None:
         worker = tune.with_parameters(Worker, evaluate=self._evaluate)
         tune.Tuner(
-            tune.with_resources(worker, {"CPU": 1}),
+            tune.with_resources(worker, {"CPU": 1, "GPU": share(self._workers, self._gpus)}),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,
@@ -207,11 +177,6 @@ class Stop(tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._asked():
             raise _Abort(KeyboardInterrupt())
-
-
-def _end_ray() -> None:
-    if not received():
-        ray.shutdown()
 
 
 class _Abort(BaseException):

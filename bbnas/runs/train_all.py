@@ -11,12 +11,11 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.protocol import Protocol
-from bbnas.runs.executors import Executor, TrainingEvaluator, executor
+from bbnas.runs.executors import Executor, TrainingEvaluator, executor, usual_workers
 from bbnas.store import Store
 from bbnas.store.ledger import MAX_DEATHS, Job
 from bbnas.study import StudyConfig
 from bbnas.tasks import get_task
-from bbnas.threads import available_cores
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
@@ -61,8 +60,8 @@ def train_all(
     every evaluation is also linked to it (:meth:`bbnas.store.Store.refer`).
 
     ``workers`` is the number of processes that are started for this call, by default one per
-    core; 1 is this process. ``workers_used`` are open workers of the same evaluator instead.
-    ``on_done`` is called after each new training.
+    core, at most four a GPU; 1 is this process. ``workers_used`` are open workers of the same
+    evaluator instead. ``on_done`` is called after each new training.
 
     Raises:
         UserError: a design could not be trained at all.
@@ -73,7 +72,7 @@ def train_all(
     if workers_used is not None:
         workers_used.run(work)
         return work.results()
-    opened = executor(min(workers or available_cores(), len(work.waiting)), evaluator)
+    opened = executor(min(workers or usual_workers(evaluator), len(work.waiting)), evaluator)
     try:
         opened.run(work)
     finally:

@@ -15,7 +15,7 @@ from bbnas.evaluation import Evaluator
 from bbnas.runs.benefit import benefit_requests, binarization_order
 from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
-from bbnas.runs.executors import Executor, executor
+from bbnas.runs.executors import Executor, executor, usual_workers
 from bbnas.runs.train_all import train_all
 from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Clock, Prices
@@ -27,7 +27,6 @@ from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task
-from bbnas.threads import available_cores
 
 if TYPE_CHECKING:
     from bbnas.searching.loop import Event, Loop
@@ -72,7 +71,8 @@ def search(
     - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
     - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
-    - ``workers``: processes; the number of cores by default. 1 is this process.
+    - ``workers``: processes; by default the number of cores, at most four a GPU. 1 is this
+      process.
     - ``baselines``: designs by name, evaluated first and marked as such; they may lie outside the
       space. Of equal networks the first is taken.
     - ``confirm``: the number of the best candidates that are trained again at the end, twelve
@@ -149,7 +149,7 @@ def _checked(
             f"study {config.name!r} is configured for another evaluator (task, protocol or data "
             "differ): make it by StudyConfig.of(evaluator, space)"
         )
-    return workers or available_cores()
+    return workers or usual_workers(evaluator)
 
 
 def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyConfig:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from torch.utils.tensorboard import SummaryWriter
 
 from bbnas.data import embedded_name, load_dataset
-from bbnas.environment import environment
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
 from bbnas.inference.checkpoint import CheckpointInfo, load_checkpoint, read_checkpoint
@@ -83,29 +82,20 @@ def train(
     """
     place = resolve_device(device)
     folder = Path(output)
-    if not isinstance(recipe, Recipe):
-        recipe = Recipe.from_yaml(recipe)
-    if data is not None:
-        recipe = recipe.model_copy(update={"data": str(data)})
-    before = _earlier(folder, recipe, resume)
-    if before is not None and iterations is None:
-        iterations = before.recipe.protocol.iterations
-    if iterations is not None:
-        recipe = recipe.shortened(iterations)
-    dataset = load_dataset(recipe.data)
-    if before is not None:
-        _check_same(folder, before, recipe, dataset)
-
+    recipe, dataset, before = planned(recipe, folder, data, iterations, resume)
     task = get_task(recipe.task)
     teacher = _teacher(recipe, task)
     training = Training.of(recipe.design, task, recipe.protocol, dataset, place, teacher)
     info = CheckpointInfo(
-        recipe=recipe, iteration=0, data=dataset.fingerprint, environment=environment(str(place))
+        recipe=recipe, iteration=0, data=dataset.fingerprint, environment=training.environment
     )
     if before is not None:
         info = resume_checkpoint(folder / LAST, training)
     run = _Run(folder, training, dataset, info, checkpoint_seconds, on_event)
     try:
+        if training.crew.rank > 0:
+            run.follow()
+            return info
         folder.mkdir(parents=True, exist_ok=True)
         for draft in folder.glob(".*.safetensors.*"):  # left by a process that was killed
             draft.unlink()
@@ -146,6 +136,33 @@ def _teacher(recipe: Recipe, task: Task) -> RestorationNetwork | None:
             "checkpoint of the recipe's task"
         )
     return network
+
+
+def planned(
+    recipe: Recipe | str | Path,
+    folder: Path,
+    data: str | Path | None,
+    iterations: int | None,
+    resume: bool,
+) -> tuple[Recipe, Dataset, CheckpointInfo | None]:
+    """The recipe to train, its images, and the header of the last checkpoint if it has one.
+
+    Raises:
+        UserError: as :func:`train` before it trains.
+    """
+    if not isinstance(recipe, Recipe):
+        recipe = Recipe.from_yaml(recipe)
+    if data is not None:
+        recipe = recipe.model_copy(update={"data": str(data)})
+    before = _earlier(folder, recipe, resume)
+    if before is not None and iterations is None:
+        iterations = before.recipe.protocol.iterations
+    if iterations is not None:
+        recipe = recipe.shortened(iterations)
+    dataset = load_dataset(recipe.data)
+    if before is not None:
+        _check_same(folder, before, recipe, dataset)
+    return recipe, dataset, before
 
 
 def kept(folder: Path) -> str:
@@ -230,12 +247,11 @@ class _Run:
         self.started = time.monotonic() - info.seconds
         self.checkpoint_seconds = checkpoint_seconds
         self.on_event = on_event
+        self.validate_every = training.protocol.validate_every or training.protocol.iterations
 
     def run(self) -> None:
         training = self.training
         total = training.protocol.iterations
-        log_every = min(LOG_EVERY, max(1, total // 20))
-        validate_every = training.protocol.validate_every or total
         first = training.iteration
         started = saved = time.monotonic()
         if first == total:
@@ -244,14 +260,11 @@ class _Run:
         # entries.
         with SummaryWriter(str(self.folder / LOG), purge_step=first + 1) as writer:
             while training.iteration < total:
-                here = training.iteration
-                loss = training.advance(
-                    min(log_every - here % log_every, validate_every - here % validate_every)
-                )
+                loss = training.advance(self._stride())
                 here = training.iteration
                 writer.add_scalar("loss", loss, here)
                 writer.add_scalar("learning rate", training.learning_rate, here)
-                validated = here % validate_every == 0 or here == total
+                validated = here % self.validate_every == 0 or here == total
                 if validated:
                     self._validate(writer)
                 now = time.monotonic()
@@ -263,6 +276,17 @@ class _Run:
                 if self.on_event is not None:
                     left = (time.monotonic() - started) / (here - first) * (total - here)
                     self.on_event(self._progress(loss, left, validated))
+
+    def follow(self) -> None:
+        """Take part in the steps of another process that runs the same."""
+        while self.training.iteration < self.training.protocol.iterations:
+            self.training.advance(self._stride())
+
+    def _stride(self) -> int:
+        """The number of steps to the next event."""
+        here, total = self.training.iteration, self.training.protocol.iterations
+        log_every = min(LOG_EVERY, max(1, total // 20))
+        return min(log_every - here % log_every, self.validate_every - here % self.validate_every)
 
     def _progress(self, loss: float, seconds_left: float, validated: bool) -> Progress:
         return Progress(

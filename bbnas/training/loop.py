@@ -11,13 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bbnas.binary import Unit
+from bbnas.binary.precision import computing_in, precision_on
 from bbnas.data import Patches
 from bbnas.design import Design
+from bbnas.environment import environment
 from bbnas.inference.device import resolve_device
 from bbnas.inference.tensors import WEIGHTS, weights_of
 from bbnas.networks import build, calibrate
 from bbnas.training.adam import Adam
 from bbnas.training.average import Average
+from bbnas.training.batches import AHEAD, Batches
+from bbnas.training.crew import Crew
+from bbnas.training.graph import GraphedStep, Now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,10 +120,19 @@ class Training:
 
     Its whole state is the weights, their average, Adam's moments and ``iteration``, the number of
     steps done: patches, learning rate, stage and the estimator's progress follow from the
-    iteration. On a CPU, with the same number of threads, equal states lead to equal bits.
+    iteration. On a CPU, with the same number of threads, equal states lead to equal bits. On a GPU
+    sums have no fixed order, so repetitions differ.
 
-    ``batch_at`` gives the LQ and HQ patches of an iteration, ``teach`` the teacher that
-    ``Protocol.distill`` asks for. :meth:`of` sets up a training of a design.
+    ``batch_at`` gives the LQ and HQ patches of an iteration. On a GPU a thread makes them ahead,
+    and steps are replayed from a CUDA graph, unless the loop is to be ``plain``; neither changes
+    what a step is. Where torch.distributed is set up, the processes share each batch
+    (:class:`bbnas.training.crew.Crew`) and must make the same calls; steps are then launched one
+    by one. ``teach`` gives the teacher that ``Protocol.distill`` asks for. :meth:`of` sets up a
+    training of a design.
+
+    Raises:
+        UserError: the device is not there, or has no bfloat16 where the protocol asks for it; the
+            processes cannot share a batch.
     """
 
     def __init__(
@@ -128,9 +142,16 @@ class Training:
         protocol: Protocol,
         device: str | torch.device = "auto",
         teach: Callable[[], RestorationNetwork] | None = None,
+        *,
+        plain: bool = False,
     ) -> None:
+        self.crew = Crew.joined()
         self.device = resolve_device(device)
-        self.network = network.to(self.device)
+        self.precision = precision_on(self.device, protocol.precision)
+        gpu = self.device.type == "cuda" and not plain
+        self.batches = Batches(batch_at, self.device, protocol.iterations, AHEAD if gpu else 0)
+        self.graph = GraphedStep(self.device) if gpu and self.crew.size == 1 else None
+        self.network = self.crew.prepare(network, protocol, self.device).to(self.device)
         self.batch_at = batch_at
         self.protocol = protocol
         self.iteration = 0
@@ -143,6 +164,8 @@ class Training:
             protocol.betas,
             ((shifts, protocol.shift_rate), (latents, protocol.latent_rate)),
         )
+        if self.crew.size > 1:
+            self.adam.average = self.crew.average
         self._average = Average(self.network, protocol.ema) if protocol.ema else None
 
     @property
@@ -208,6 +231,11 @@ class Training:
         self.iteration = iteration
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What the training runs with: versions, hardware, device and precision."""
+        return environment(str(self.device), self.precision)
+
+    @property
     def learning_rate(self) -> float:
         """The learning rate of the last step done, or of the first before it."""
         return learning_rate(self.protocol, max(self.iteration - 1, 0))
@@ -216,18 +244,22 @@ class Training:
         """Do ``steps`` steps, at most to the end of the protocol; their mean L1 loss on 0..1.
 
         Raises:
-            Diverged: a loss is not finite. On a GPU the loss is read once a call, not every step.
+            Diverged: a loss is not finite. On a GPU, and by several processes, it is read once a
+                call, not every step.
         """
         self.network.train()  # a validation leaves it in evaluation mode
         begin = self.iteration
         end = min(begin + steps, self.protocol.iterations)
         total = torch.zeros((), device=self.device)
-        while self.iteration < end:
-            loss = self._step()
-            total += loss
-            self.iteration += 1
-            if self.device.type == "cpu" and not math.isfinite(loss.item()):
-                break
+        with computing_in(self.precision, one_shape=True):
+            while self.iteration < end:
+                loss = self._next()
+                total += loss
+                self.iteration += 1
+                alone = self.crew.size == 1  # else all must go on as long
+                if self.device.type == "cpu" and alone and not math.isfinite(loss.item()):
+                    break
+        self.crew.average(total)
         mean = total.item() / (self.iteration - begin)
         if not math.isfinite(mean):
             raise Diverged(self.iteration, f"the training loss is {mean}")
@@ -240,13 +272,30 @@ class Training:
         assert self._teach is not None, "a protocol that distills needs a teacher"
         return self._teach().to(self.device).eval()
 
-    def _step(self) -> Tensor:
-        lq, hq = self.batch_at(self.iteration)
-        lq, hq = lq.to(self.device, non_blocking=True), hq.to(self.device, non_blocking=True)
+    def _next(self) -> Tensor:
+        """The step of this iteration; its loss."""
+        lq, hq = self.batches.at(self.iteration)
         if self.iteration == 0:
             calibrate(self.network, lq)
-        share = self.iteration / self.protocol.iterations
-        self.network.set_progress(share, stage(self.protocol, self.iteration))
+        lq, hq = self.crew.share(lq), self.crew.share(hq)
+        now = Now(
+            self.iteration / self.protocol.iterations,
+            learning_rate(self.protocol, self.iteration),
+            self.iteration + 1,
+            stage(self.protocol, self.iteration),
+        )
+        graph, step = self.graph, self.step
+        loss = step(lq, hq, now) if graph is None else graph(step, lq, hq, now)
+        if self._average is not None:
+            self._average.update(self.iteration + 1)
+        return loss
+
+    def step(self, lq: Tensor, hq: Tensor, now: Now) -> Tensor:
+        """One step on a batch on the device; its L1 loss, ().
+
+        On a GPU it only queues work and reads no value back, so that a CUDA graph can hold it.
+        """
+        self.network.set_progress(now.progress, now.stage)
         self.adam.zero_grad()
         output = self.network(lq)
         loss = whole = F.l1_loss(output, hq)
@@ -256,10 +305,8 @@ class Training:
                 target = teacher(lq)
             whole = loss + self.protocol.distill * F.l1_loss(output, target)
         whole.backward()  # type: ignore[no-untyped-call]
-        self.adam.step(self.iteration + 1, learning_rate(self.protocol, self.iteration))
+        self.adam.step(now.number, now.learning_rate)
         self.network.after_step()
-        if self._average is not None:
-            self._average.update(self.iteration + 1)
         return loss.detach()
 
     def check_weights(self) -> None:

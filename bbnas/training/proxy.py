@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING
 
 from bbnas.cost import ops_and_params
-from bbnas.environment import environment
 from bbnas.evaluation import Evaluation, Status
 from bbnas.inference.scoring import score
 from bbnas.training.loop import Diverged, Training
@@ -100,6 +99,6 @@ def evaluate_design(
         seconds=seconds,
         curve=tuple(curve),
         rungs=tuple(rungs),
-        environment=environment(str(training.device)),
+        environment=training.environment,
         error=error,
     )

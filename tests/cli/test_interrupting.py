@@ -98,6 +98,11 @@ CASES = {
         lambda folder, _: (folder / "run" / "last.safetensors").exists(),
         "is kept in run/last.safetensors; --resume continues",
     ),
+    "together": Case(
+        "train recipe.yaml -o run --device cpu --workers 2",
+        lambda folder, _: (folder / "run" / "last.safetensors").exists(),
+        "is kept in run/last.safetensors; --resume continues",
+    ),
     "engine": Case(
         "restore --model model.bbn small.png large.png -o restored",
         lambda folder, _: (folder / "restored" / "small.png").exists(),
@@ -174,7 +179,7 @@ def test_a_signal_ends_a_command_in_mid_work(name: str, place: Path) -> None:
     # Every second case by the one, and all processes at once as a terminal does.
     number = (signal.SIGINT, signal.SIGTERM)[list(CASES).index(name) % 2]
     process = started(place, case.command)
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not case.begun(place, process):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
