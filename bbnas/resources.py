@@ -17,5 +17,6 @@ def builtin(kind: Kind, suffix: str = ".yaml") -> dict[str, Path]:
     """
     for folder in (_PACKAGE / kind, _PACKAGE.parent / kind):
         if folder.is_dir():
-            return {p.name.removesuffix(suffix): p for p in sorted(folder.glob(f"*{suffix}"))}
+            files = {p.name.removesuffix(suffix): p for p in folder.glob(f"*{suffix}")}
+            return dict(sorted(files.items()))
     return {}
