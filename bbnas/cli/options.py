@@ -185,7 +185,7 @@ workers = click.option(
     "--workers",
     type=click.IntRange(min=1),
     show_default="all cores, or 4 for each GPU",
-    help="Number of processes that train at the same time; on GPUs they share them.",
+    help="Number of processes that train at the same time.",
 )
 seed = click.option(
     "--seed",

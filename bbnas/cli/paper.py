@@ -110,7 +110,8 @@ def _scores(runs: str | None) -> list[Scored]:
     found, skipped = find_scores(runs or RUNS)
     for reason in skipped:
         click.echo(f"skipped: {reason}", err=True)
-    return found + shipped
+    own = {(scored.key, scored.task) for scored in found}
+    return found + [scored for scored in shipped if (scored.key, scored.task) not in own]
 
 
 def _print(table: PaperTable) -> None:

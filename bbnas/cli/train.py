@@ -34,9 +34,8 @@ from bbnas.signals import keeps
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Number of processes that share each batch: one on each GPU, or on CPU cores.",
+    show_default="1",
+    help="Number of processes that train at the same time.",
 )
 @options.quiet
 @options.as_json
@@ -47,13 +46,14 @@ def train(
     iterations: int | None,
     resume: bool,
     device: str,
-    workers: int,
+    workers: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
     """Train the design of a RECIPE in full.
 
-    Checkpoints and a TensorBoard log go to a folder.
+    Checkpoints and a TensorBoard log go to a folder. Several workers share each batch: one on
+    each GPU, or on CPU cores.
     """
     from bbnas.recipe import Recipe
     from bbnas.runs.train import train as train_recipe
@@ -65,7 +65,7 @@ def train(
     keeps(lambda: f"{kept(folder)}{'; --resume continues' if folder.exists() else ''}")
     with training_progress(quiet) as on_event:
         info = train_recipe(
-            parsed, folder, data, iterations, resume, device, on_event, workers=workers
+            parsed, folder, data, iterations, resume, device, on_event, workers=workers or 1
         )
     if as_json:
         print_json({"output": folder, **info.model_dump(mode="json")})

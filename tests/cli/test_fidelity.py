@@ -34,7 +34,7 @@ def test_two_protocols_against_one_truth(
     assert "left" in err
     page = Path("found/table.md").read_text(encoding="utf-8")
     lines = [line for line in page.splitlines() if line.startswith("|")]
-    heads, meanings, versions = 2, 2 + 4, 2 + 9
+    heads, meanings, versions = 2, 2 + 4, 2 + 10
     assert len(lines) == heads + 2 + 2 + meanings + versions
     assert f"```sh\nbbnas {' '.join(command[:2])}" in page
     assert cpu() in out

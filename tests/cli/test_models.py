@@ -67,7 +67,7 @@ def test_restoring_takes_a_model_by_its_name(
 def test_the_packed_model_scores_as_its_card_says(name: str) -> None:
     for level, sets in card(name).scores.items():
         images = min(sets, key=lambda each: sets[each].images)
-        *_, mean = evaluate(model_file(level), get_task(level), find_benchmark(images, BENCHMARKS))
+        *_, mean = evaluate(model_file(name), get_task(level), find_benchmark(images, BENCHMARKS))
         assert mean.psnr == pytest.approx(sets[images].psnr, abs=0.01)
 
 
