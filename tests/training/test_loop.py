@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 from bbnas.binary import BinaryConv2d, BinaryWeightConv2d, Unit
 from bbnas.data import Dataset
@@ -75,20 +76,28 @@ def test_cosine_is_torchs() -> None:
     assert 0 < learning_rate(protocol, 49) < 0.001 * protocol.learning_rate
 
 
-def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> None:
-    """Ten steps against a plain transcription with torch's unfused Adam."""
-    training = start(PRESETS["srresnet"], quick, dataset)
-    network = initialise(PRESETS["srresnet"], get_task("sr4"), quick)
-    optimizer = torch.optim.Adam(network.parameters(), betas=quick.betas, foreach=False)
+def assert_ten_steps_as(
+    optimizer: torch.optim.Optimizer, rates: list[float], network: nn.Module, training: Training
+) -> None:
+    """Ten steps of ``training`` are those of ``optimizer``, whose groups have these rates."""
     for iteration in range(10):
         lq, hq = training.batch_at(iteration)
-        optimizer.param_groups[0]["lr"] = learning_rate(quick, iteration)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * learning_rate(training.protocol, iteration)
         optimizer.zero_grad()
         (network(lq) - hq).abs().mean().backward()
         optimizer.step()
     training.advance(10)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(training.network.state_dict()[name], value)
+
+
+def test_a_step_is_adam_on_the_l1_loss(dataset: Dataset, quick: Protocol) -> None:
+    """Ten steps against a plain transcription with torch's unfused Adam."""
+    training = start(PRESETS["srresnet"], quick, dataset)
+    network = initialise(PRESETS["srresnet"], get_task("sr4"), quick)
+    optimizer = torch.optim.Adam(network.parameters(), betas=quick.betas, foreach=False)
+    assert_ten_steps_as(optimizer, [1.0], network, training)
 
 
 @pytest.mark.parametrize("preset", ["bbcu-v1", "ma"])
@@ -111,16 +120,7 @@ def test_rates_of_shifts_and_latent_weights_are_those_of_parameter_groups(
     groups = [{"params": group} for group in (shifts, latents, rest) if group]
     optimizer = torch.optim.Adam(groups, betas=protocol.betas, foreach=False)
     rates = [0.2] * bool(shifts) + [0.5, 1.0]
-    for iteration in range(10):
-        lq, hq = training.batch_at(iteration)
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * learning_rate(protocol, iteration)
-        optimizer.zero_grad()
-        (network(lq) - hq).abs().mean().backward()
-        optimizer.step()
-    training.advance(10)
-    for name, value in network.state_dict().items():
-        torch.testing.assert_close(training.network.state_dict()[name], value)
+    assert_ten_steps_as(optimizer, rates, network, training)
 
 
 BETA = "activation.beta"  # RPReLU's slopes, which only multiply
