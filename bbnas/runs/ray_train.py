@@ -58,8 +58,10 @@ def train_together(
         )
         running = _Running(trainer)
         with events.open() as lines:
-            while running.is_alive():
+            alive = True
+            while alive:
                 running.join(POLL)  # here Ctrl-C arrives
+                alive = running.is_alive()  # before the look, so that the last events are seen
                 for line in lines:
                     if on_event is not None:
                         on_event(Progress(**from_json(line)))
