@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bbnas.reporting.theme import (
+from bbnas.figures.theme import (
     COLOURS,
     INK,
     MUTED,

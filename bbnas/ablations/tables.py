@@ -27,9 +27,9 @@ from bbnas.ablations.setting import circumstances, limits
 from bbnas.analysis.benefit import benefit_frame, benefit_rows
 from bbnas.cost import printed as printed_count
 from bbnas.design import k_star
+from bbnas.figures.theme import Spec
 from bbnas.paper.printed import TABLES, records
 from bbnas.reporting.tables import NONE, TextTable
-from bbnas.reporting.theme import Spec
 from bbnas.tasks import Part, get_task
 from bbnas.text import count, decibel, listed, plural, signed
 

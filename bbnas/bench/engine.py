@@ -27,9 +27,9 @@ from bbnas.bench.contestants import (
     programs,
 )
 from bbnas.errors import UserError, unknown
+from bbnas.figures.theme import Spec, axes_layout
 from bbnas.native import choose_isa
 from bbnas.reporting.plain import write_figures
-from bbnas.reporting.theme import Spec, axes_layout
 from bbnas.text import plural
 
 LQ = (320, 180)  # (width, height) of the LQ image in pixels to which the rules apply

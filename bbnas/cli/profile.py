@@ -57,7 +57,7 @@ def profile(
     found = measure(program, where)
     sums, total = by_part_and_work(found), sum(layer.seconds for layer in found)
     if output is not None:
-        from bbnas.reporting.draw import draw_profile
+        from bbnas.figures.profile import draw_profile
         from bbnas.reporting.plain import write_figures
 
         title = f"Where the time of {Path(design).name} goes"

@@ -32,9 +32,14 @@ from bbnas.design import TITLES
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.fidelity import MeasuredFidelity
+from bbnas.figures.benefit import benefit_lengths
+from bbnas.figures.curves import curves, draw_curves
+from bbnas.figures.effects import effects_figure
+from bbnas.figures.front import draw_front, front_figure
+from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.times import draw_times, times
 from bbnas.files import write_output
 from bbnas.paper import published
-from bbnas.reporting import draw, figures
 from bbnas.reporting.html import write_html
 from bbnas.reporting.measured import machines, measured, tally
 from bbnas.reporting.summary import summary
@@ -78,10 +83,10 @@ def write_page(
             missing = str(error)
     number = recommendation.candidate.number if recommendation else None
     bicubic = pictures.bicubic if pictures else None
-    plot = figures.front_figure(study, number, bicubic)
+    plot = front_figure(study, number, bicubic)
     volume = hypervolume_curve(study)
-    curves = figures.curves(study, number)
-    times = figures.times(study, number)
+    training = curves(study, number)
+    timed = times(study, number)
     fit = fit_effects(study)
     noise = seed_noise(study, repeats)
     members = {c.number for c in front(study)}
@@ -101,13 +106,13 @@ def write_page(
         missing=missing,
         plot=plot,
         front_size=len(members),
-        times=times,
+        times=timed,
         time_agreement=time_agreement(study),
         volume=volume,
-        effects=figures.effects_figure(fit),
+        effects=effects_figure(fit),
         fit=fit,
         benefit=_benefit(study),
-        curves=curves,
+        curves=training,
         columns=_columns(study),
         rows=_rows(study, members, number),
         pictures=pictures,
@@ -120,10 +125,10 @@ def write_page(
         fidelity_origin=fidelity.origin if fidelity and fidelity.shipped else "",
         tau=fidelity.result.kendall_tau if fidelity else None,
         figures={
-            "front": draw.draw_front(plot) if plot else None,
-            "times": draw.draw_times(times) if times else None,
-            "volume": draw.draw_hypervolume(volume) if volume else None,
-            "curves": draw.draw_curves(curves) if curves else None,
+            "front": draw_front(plot) if plot else None,
+            "times": draw_times(timed) if timed else None,
+            "volume": draw_hypervolume(volume) if volume else None,
+            "curves": draw_curves(training) if training else None,
         },
         data={
             "bicubic": bicubic,
@@ -172,9 +177,7 @@ def _export(study: Study) -> str:
 
 def _benefit(study: Study) -> list[dict[str, Any]]:
     rows = study_benefit(study)
-    lengths = zip(
-        figures.benefit_lengths(rows, "vc"), figures.benefit_lengths(rows, "vp"), strict=True
-    )
+    lengths = zip(benefit_lengths(rows, "vc"), benefit_lengths(rows, "vp"), strict=True)
     return [
         {
             "part": str(row.part),

@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 
 from bbnas.errors import UserError
+from bbnas.figures.theme import Spec
 from bbnas.files import temporary_folder, write_output
 from bbnas.reporting.html import write_html
-from bbnas.reporting.theme import Spec
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Pixels: the column of text in which a forge shows Markdown.

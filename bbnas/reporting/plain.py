@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bbnas.figures.theme import Spec
 from bbnas.reporting.html import write_html
-from bbnas.reporting.theme import Spec
 
 
 def write_figures(

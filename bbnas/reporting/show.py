@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING
 
 from bbnas.analysis import hypervolume_curve, recommend
 from bbnas.errors import UserError
-from bbnas.reporting import draw, figures
+from bbnas.figures.curves import curves, draw_curves
+from bbnas.figures.front import draw_front, front_figure
+from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.times import draw_times, times
 from bbnas.reporting.html import render
 from bbnas.reporting.words import headline
 from bbnas.study import Study
@@ -15,7 +18,7 @@ from bbnas.text import decibel, plural
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from bbnas.reporting.theme import Spec
+    from bbnas.figures.theme import Spec
 
 
 def plot_front(study: Study, pick: str = "knee") -> Figure:
@@ -24,8 +27,8 @@ def plot_front(study: Study, pick: str = "knee") -> Figure:
     Raises:
         UserError: the study has no candidates, or ``pick`` does not exist.
     """
-    values = figures.front_figure(study, _recommended(study, pick))
-    return _shown(draw.draw_front(values) if values else None, study, "candidates")
+    values = front_figure(study, _recommended(study, pick))
+    return _shown(draw_front(values) if values else None, study, "candidates")
 
 
 def plot_hypervolume(study: Study) -> Figure:
@@ -35,7 +38,7 @@ def plot_hypervolume(study: Study) -> Figure:
         UserError: no candidate has a PSNR.
     """
     curve = hypervolume_curve(study)
-    return _shown(draw.draw_hypervolume(curve) if curve else None, study, "results")
+    return _shown(draw_hypervolume(curve) if curve else None, study, "results")
 
 
 def plot_curves(study: Study, pick: str = "knee") -> Figure:
@@ -44,8 +47,8 @@ def plot_curves(study: Study, pick: str = "knee") -> Figure:
     Raises:
         UserError: no training curve was recorded, or ``pick`` does not exist.
     """
-    values = figures.curves(study, _recommended(study, pick))
-    return _shown(draw.draw_curves(values) if values else None, study, "training curves")
+    values = curves(study, _recommended(study, pick))
+    return _shown(draw_curves(values) if values else None, study, "training curves")
 
 
 def plot_times(study: Study, pick: str = "knee") -> Figure:
@@ -54,8 +57,8 @@ def plot_times(study: Study, pick: str = "knee") -> Figure:
     Raises:
         UserError: the study has no latencies, or ``pick`` does not exist.
     """
-    values = figures.times(study, _recommended(study, pick))
-    return _shown(draw.draw_times(values) if values else None, study, "latencies")
+    values = times(study, _recommended(study, pick))
+    return _shown(draw_times(values) if values else None, study, "latencies")
 
 
 def _shown(spec: Spec | None, study: Study, what: str) -> Figure:

@@ -11,8 +11,8 @@ from bbnas.engine.latency import Stopwatch, program_of, setting, shape_of
 from bbnas.engine.profile import WORK, by_part_and_work, profile
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
+from bbnas.figures.profile import draw_profile
 from bbnas.presets import load_design, presets
-from bbnas.reporting.draw import draw_profile
 from bbnas.tasks import Part, get_task
 
 SMALL = (40, 24)

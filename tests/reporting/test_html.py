@@ -13,10 +13,10 @@ import pytest
 from jinja2 import UndefinedError
 from PIL import Image
 
+from bbnas.figures.theme import axes_layout
 from bbnas.reporting.html import PLOTLY, data_uri, embed, render, unbroken, write_html
 from bbnas.reporting.markdown import grid, literal
 from bbnas.reporting.tables import TextTable
-from bbnas.reporting.theme import axes_layout
 
 EVIL = "<img src=x onerror='alert(1)'></script><script>alert(1)</script>"
 FIGURE = {"data": [{"x": [1.0, math.nan], "y": [1, 2], "name": EVIL}], "layout": {}}

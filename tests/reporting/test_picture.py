@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from bbnas.errors import UserError
+from bbnas.figures.theme import axes_layout, scatter
 from bbnas.reporting import picture
-from bbnas.reporting.theme import axes_layout, scatter
 
 FIGURE = {
     "data": [scatter("a", [1, 2, 3], [1, 3, 2], "markers", marker={"color": "#ff0000"})],

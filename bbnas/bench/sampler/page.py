@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from bbnas.bench.sampler.contest import DEFAULT
 from bbnas.bench.sampler.efficiency import Trace
+from bbnas.figures.theme import COLOURS, MUTED, RECOMMENDED, Spec, axes_layout, scatter
 from bbnas.reporting.plain import write_figures
-from bbnas.reporting.theme import COLOURS, MUTED, RECOMMENDED, Spec, axes_layout, scatter
 
 # Points of a curve.
 PLACES = 160

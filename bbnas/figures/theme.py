@@ -26,6 +26,13 @@ COLOURS = (
 )
 # From few to many.
 SCALE = [[0, "#12b886"], [0.35, "#228be6"], [0.7, "#5f3dc4"], [1, "#3b0764"]]
+# Parts of a network by whether body and upsampling are 1-bit.
+PARTS = {
+    "neither body nor upsampling": "#868e96",
+    "body": "#1c7ed6",
+    "upsampling": "#f08c00",
+    "body and upsampling": "#0ca678",
+}
 
 
 def axes_layout(x: str, y: str, height: int, **changes: Any) -> Spec:

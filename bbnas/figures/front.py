@@ -1,4 +1,4 @@
-"""The report's figures drawn with Plotly.
+"""The Pareto front: PSNR over OPs of all candidates.
 
 ``meta["mode"]`` of a trace says when the page's script shows it: ``always``, ``params``,
 ``parts``, ``methods`` or ``published``.
@@ -9,33 +9,33 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
-from bbnas.analysis.hypervolume import HypervolumeCurve
+import numpy as np
+
+from bbnas.analysis.pareto import front
 from bbnas.design import TITLES
-from bbnas.engine.profile import LayerTime, by_part_and_work
-from bbnas.reporting.figures import Dot, FrontFigure, Time, TrainingCurve
-from bbnas.reporting.theme import (
+from bbnas.figures.hover import hover
+from bbnas.figures.theme import (
     BASELINE,
-    COLOURS,
     INK,
     MUTED,
     PALE,
+    PARTS,
     RECOMMENDED,
     SCALE,
     Spec,
     axes_layout,
     scatter,
 )
+from bbnas.paper import Published, published
+from bbnas.study import Candidate, Study
 from bbnas.text import count, decibel
 
-PARTS = {
-    "neither body nor upsampling": "#868e96",
-    "body": "#1c7ed6",
-    "upsampling": "#f08c00",
-    "body and upsampling": "#0ca678",
-}
+Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]
+Colour = Literal["params", "parts", "methods"]
 METHODS = dict(
     zip(
         dict.fromkeys(TITLES.values()),
@@ -63,6 +63,111 @@ SYMBOLS = {
     (False, True): "square",
     (True, True): "pentagon",
 }
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A candidate in the figure of the front; ``psnr`` (dB) is NaN unless trained to the end.
+
+    ``method`` is a title, empty for full precision and for an unpublished unit.
+    """
+
+    number: int
+    kind: Kind
+    ops: float
+    params: float
+    psnr: float
+    parts: tuple[str, ...]
+    method: str
+    hover: str
+
+
+@dataclass(frozen=True)
+class FrontFigure:
+    """PSNR over OPs. ``envelope`` is the best PSNR at no more than those OPs, as (ops, psnr).
+
+    ``bottom`` and ``top`` (dB) are the ends of the PSNR axis, ``below`` the number of candidates
+    under ``bottom``: poor ones would squeeze the front. ``overlay`` holds the published designs
+    and ``bicubic`` the PSNR (dB) of bicubic interpolation on the study's images, without which
+    there is no overlay. ``colours`` lists what can colour the dots, the default first: ``params``,
+    ``parts`` and, in a space of several methods, ``methods``.
+    """
+
+    dots: tuple[Dot, ...]
+    envelope: tuple[tuple[float, float], ...]
+    bottom: float
+    top: float
+    below: int
+    overlay: tuple[Published, ...]
+    bicubic: float | None
+    colours: tuple[Colour, ...] = ("params",)
+
+
+def front_figure(
+    study: Study, recommended: int | None, bicubic: float | None = None
+) -> FrontFigure | None:
+    """The front's figure, or None without candidates; ``recommended`` is a trial number."""
+    if not study.candidates:
+        return None
+    members = {c.number for c in front(study)}
+    dots = tuple(
+        Dot(
+            number=c.number,
+            kind=_kind(c, members, recommended),
+            ops=c.evaluation.ops,
+            params=c.evaluation.params,
+            psnr=c.evaluation.psnr if c.evaluation.feasible else math.nan,
+            parts=tuple(map(str, c.evaluation.design.binarize)),
+            method=TITLES.get(c.evaluation.design.published, ""),
+            hover=hover(c),
+        )
+        for c in study.candidates
+    )
+    feasible = [dot for dot in dots if dot.kind not in ("stopped", "infeasible")]
+    if not feasible:
+        return FrontFigure(dots, (), 0.0, 1.0, 0, (), None)
+    psnr = np.array([dot.psnr for dot in feasible])
+    shown = [dot.psnr for dot in feasible if dot.kind != "beaten"]
+    low = min([*shown, float(np.quantile(psnr, 0.05))])
+    margin = 0.06 * max(float(psnr.max()) - low, 0.05)
+    # A design below the global skip, which costs nothing, is the best at no cost.
+    return FrontFigure(
+        dots=dots,
+        envelope=_envelope(
+            [dot for dot in feasible if dot.kind != "baseline" and dot.psnr > study.config.floor]
+        ),
+        bottom=low - 2 * margin,
+        top=float(psnr.max()) + margin,
+        below=int(np.sum(psnr < low - 2 * margin)),
+        overlay=tuple(published(study.config.task)) if bicubic is not None else (),
+        bicubic=bicubic,
+        colours=_colours(study, feasible),
+    )
+
+
+def _colours(study: Study, dots: Sequence[Dot]) -> tuple[Colour, ...]:
+    own = [dot for dot in dots if dot.kind != "baseline"]
+    parts: tuple[Colour, ...] = ("parts",) if len({dot.parts for dot in own}) > 1 else ()
+    several = study.searches_methods and len({dot.method for dot in own}) > 1
+    return ("methods", "params", *parts) if several else ("params", *parts)
+
+
+def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:
+    if not candidate.evaluation.feasible:
+        return "stopped" if candidate.evaluation.status == "stopped" else "infeasible"
+    if candidate.number == recommended:
+        return "recommended"
+    if candidate.baseline:
+        return "baseline"
+    return "front" if candidate.number in members else "beaten"
+
+
+def _envelope(dots: Sequence[Dot]) -> tuple[tuple[float, float], ...]:
+    steps: list[tuple[float, float]] = []
+    for dot in sorted(dots, key=lambda dot: (dot.ops, -dot.psnr)):
+        if not steps or dot.psnr > steps[-1][1]:
+            steps.append((dot.ops, dot.psnr))
+    return tuple(steps)
 
 
 def draw_front(figure: FrontFigure) -> Spec:
@@ -276,137 +381,3 @@ def _published(figure: FrontFigure) -> Spec:
         visible=False,
         meta={"mode": "published"},
     )
-
-
-def draw_times(times: Sequence[Time]) -> Spec:
-    """Measured milliseconds over OPs, both on log axes, coloured by whether body and upsampling
-    are 1-bit.
-    """
-    traces = []
-    for name, colour in PARTS.items():
-        wanted = {part for part in ("body", "upsampling") if part in name.split(" and ")}
-        mine = [t for t in times if wanted == set(t.parts) & {"body", "upsampling"}]
-        if mine:
-            traces.append(_times(name, mine, color=colour, size=9, opacity=0.75))
-    best = [t for t in times if t.recommended]
-    if best:
-        white = {"color": "#fff", "width": 1.5}
-        traces.append(
-            _times("recommended", best, color=RECOMMENDED, size=20, symbol="star", line=white)
-        )
-    return {
-        "data": traces,
-        "layout": axes_layout(
-            "OPs on a 320×180 LQ image (log scale)",
-            "measured time (ms, log scale)",
-            460,
-            xaxis={"type": "log", "tickformat": "~s", "dtick": 1},
-            yaxis={"type": "log", "dtick": "D2"},
-        ),
-    }
-
-
-def _times(name: str, times: Sequence[Time], **marker: Any) -> Spec:
-    return scatter(
-        name,
-        [t.ops for t in times],
-        [t.seconds * 1e3 for t in times],
-        "markers",
-        text=[t.hover for t in times],
-        customdata=[t.number for t in times],
-        hovertemplate="%{text}<extra></extra>",
-        marker=marker,
-    )
-
-
-def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
-    """Hypervolume, as a share of its box, over evaluations."""
-    times = [
-        "" if seconds is None else f", {seconds / 60:.1f} min after the first result"
-        for seconds in curve.seconds
-    ]
-    return {
-        "data": [
-            scatter(
-                "hypervolume",
-                list(curve.evaluations),
-                list(curve.volume),
-                "lines",
-                text=times,
-                hovertemplate="after %{x} evaluations%{text}: %{y:.3f}<extra></extra>",
-                line={"shape": "hv", "color": COLOURS[0], "width": 2},
-                fill="tozeroy",
-                fillcolor="rgba(28,126,214,0.08)",
-            )
-        ],
-        "layout": axes_layout(
-            "designs evaluated",
-            "hypervolume (share of its box)",
-            320,
-            yaxis={"rangemode": "tozero"},
-            showlegend=False,
-        ),
-    }
-
-
-def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:
-    """Training loss over iterations; the recommended design and the front are drawn on top."""
-    traces = []
-    for name, kind, colour, dash in (
-        ("others", "other", "rgba(102,112,133,0.22)", "solid"),
-        ("diverged", "diverged", "rgba(224,49,49,0.7)", "dot"),
-    ):
-        x, y = _joined([curve for curve in curves if curve.kind == kind])
-        line = {"color": colour, "width": 1, "dash": dash}
-        traces.append(scatter(name, x, y, "lines", line=line, showlegend=True, hoverinfo="skip"))
-    for i, curve in enumerate(curve for curve in curves if curve.kind == "front"):
-        line = {"color": COLOURS[0], "width": 1.3}
-        name = "Pareto front" if i == 0 else curve.name
-        traces.append(_curve(curve, name, line, legendgroup="front", showlegend=i == 0))
-    for curve in curves:
-        if curve.kind == "recommended":
-            line = {"color": RECOMMENDED, "width": 3}
-            traces.append(_curve(curve, "recommended", line, showlegend=True))
-    return {
-        "data": [trace for trace in traces if trace["x"]],
-        "layout": axes_layout(
-            "iterations",
-            "training L1 loss (0..1, log scale)",
-            380,
-            yaxis={"type": "log", "dtick": "D2"},
-        ),
-    }
-
-
-def _curve(curve: TrainingCurve, name: str, line: Spec, **more: Any) -> Spec:
-    hover = f"{escape(curve.name)}<br>iteration %{{x}}: %{{y:.4f}}<extra></extra>"
-    x, y = list(curve.iterations), list(curve.loss)
-    return scatter(name, x, y, "lines", line=line, hovertemplate=hover, **more)
-
-
-def _joined(curves: Sequence[TrainingCurve]) -> tuple[list[int | None], list[float | None]]:
-    """Many curves as one trace with gaps; one trace each would take seconds to draw."""
-    x: list[int | None] = []
-    y: list[float | None] = []
-    for curve in curves:
-        x += [*curve.iterations, None]
-        y += [*curve.loss, None]
-    return x, y
-
-
-def draw_profile(layers: list[LayerTime]) -> Spec:
-    """Processor time of a packed model: a bar for each part, stacked by kind of work."""
-    sums = by_part_and_work(layers)
-    parts = list(dict.fromkeys(layer.part for layer in layers))
-    bars = [
-        {
-            "type": "bar",
-            "name": work,
-            "x": parts,
-            "y": [sums.get((part, work), 0.0) * 1e3 for part in parts],
-            "hovertemplate": "%{x}, " + work + ": %{y:.3f} ms<extra></extra>",
-        }
-        for work in dict.fromkeys(layer.work for layer in layers)
-    ]
-    layout = axes_layout("part of the network", "processor time (ms)", 460, barmode="stack")
-    return {"data": bars, "layout": layout}
