@@ -16,6 +16,7 @@ from bbnas.cli.bench import bench
 from bbnas.cli.benefit import benefit
 from bbnas.cli.console import guarded
 from bbnas.cli.cost import cost
+from bbnas.cli.dashboard import dashboard
 from bbnas.cli.data import data
 from bbnas.cli.design import design
 from bbnas.cli.doctor import doctor
@@ -39,7 +40,7 @@ from bbnas.cli.train import train
 
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
-    "Search": (search, studies, report, findings, export),
+    "Search": (search, studies, dashboard, report, findings, export),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),

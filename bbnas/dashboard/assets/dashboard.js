@@ -1,0 +1,85 @@
+"use strict";
+// Asks the server for news, and keeps what belongs to the browser: theme, address, title, ages.
+(() => {
+  const KEY = "bbnas-theme";
+  const root = document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const stored = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
+  const chosen = () => stored() || (dark.matches ? "dark" : "light");
+  const wear = (theme) => { root.dataset.theme = theme; return theme; };
+  wear(chosen());
+
+  let clicks = 0;
+  window.dash_clientside = Object.assign({}, window.dash_clientside, {
+    bbnas: {
+      theme(n) {
+        if (n && n !== clicks) {
+          clicks = n;
+          const other = chosen() === "dark" ? "light" : "dark";
+          try { localStorage.setItem(KEY, other); } catch { /* not remembered */ }
+        }
+        const button = document.getElementById("theme-switch");
+        if (button) button.setAttribute("aria-pressed", String(chosen() === "dark"));
+        return wear(chosen());
+      },
+      // A page's controls as its address, without a new entry in the browser's history.
+      remember(search, id) {
+        if (typeof search === "string" && search !== location.search) {
+          history.replaceState(history.state, "", location.pathname + search + location.hash);
+        }
+        return window.dash_clientside.no_update;
+      },
+    },
+  });
+
+  // The studies that this page is about; all of them where its address names none.
+  const mine = (versions) => {
+    const named = new URLSearchParams(location.search).getAll("study");
+    return named.length ? JSON.stringify(named.map((key) => versions.studies[key] || ""))
+      : String(versions.all);
+  };
+  let before = null;
+  const offline = (text) => {
+    const place = document.getElementById("offline");
+    if (place) { place.hidden = !text; place.textContent = text; }
+  };
+  const ask = async () => {
+    if (!document.hidden) {
+      try {
+        const answer = await fetch("/version" + location.search, { cache: "no-store" });
+        if (!answer.ok) throw new Error(await answer.text());
+        const now = await answer.json();
+        offline("");
+        const moved = before && (mine(before) !== mine(now) || before.ready !== now.ready);
+        if (moved && window.dash_clientside.set_props) {
+          window.dash_clientside.set_props("version", { data: now });
+        }
+        before = now;
+      } catch (error) {
+        offline(error instanceof TypeError
+          ? "The dashboard does not answer: it has ended, or the connection is lost. Start bbnas dashboard again; this page then goes on by itself."
+          : error.message);
+      }
+    }
+    setTimeout(ask, 700);
+  };
+  ask();
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) tidy(); });
+
+  const age = (seconds) => {
+    if (seconds < 90) return `${Math.round(seconds)} s ago`;
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 90) return `${minutes} min ago`;
+    return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min ago`;
+  };
+  const tidy = () => {
+    for (const time of document.querySelectorAll("time[datetime]")) {
+      const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
+      if (seconds < 86400) time.textContent = age(Math.max(0, seconds));
+    }
+    const heading = document.querySelector("h1");
+    const title = heading ? `${heading.textContent} · bbnas` : "bbnas";
+    if (document.title !== title) document.title = title;
+  };
+  setInterval(tidy, 1000);
+})();

@@ -1,0 +1,217 @@
+"""The studies of a dashboard in memory: one reader and one analyst for all of its tabs.
+
+The reader looks at every database twice a second. The analyst estimates, which takes seconds on a
+large study, so that it follows: a page shows a point before the recommendation knows of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+
+from bbnas.dashboard.analyst import Analysis, analyse
+from bbnas.dashboard.sources import Sources
+from bbnas.errors import UserError, unknown, why
+from bbnas.store.watch import Snapshot, Watch
+
+# Seconds between looks at a SQLite file, and between queries to a database server.
+LOOK, QUERY = 0.5, 1.5
+# Seconds between attempts to read a database that cannot be read.
+RETRY = 2.0
+# Analyses take at most a fifth of a core while a study grows.
+SHARE = 0.2
+# Seconds without a request after which a study is no longer analysed.
+UNSEEN = 120.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveStudy:
+    """A study as the dashboard knows it now.
+
+    ``version`` counts its changes. ``analysis`` is that of ``analysed`` (a version), which may be
+    older; None before the first one. ``error`` says why its database cannot be read now.
+    """
+
+    key: str
+    snapshot: Snapshot
+    version: int
+    analysis: Analysis | None = None
+    analysed: int = 0
+    error: str = ""
+
+    @property
+    def stamp(self) -> str:
+        return f"{self.version}.{self.analysed}{'!' if self.error else ''}"
+
+
+class Live:
+    """All studies of ``sources``; ``start`` begins to read them, ``stop`` ends it."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+        self._watches: dict[str, Watch] = {}
+        self._due: dict[str, float] = {}
+        self._studies: dict[str, LiveStudy] = {}
+        self._asked: dict[str, float] = {}
+        self._next: dict[str, float] = {}  # when a study may be analysed again
+        self._changes = 0
+        self._ready = threading.Event()
+        self._ended = threading.Event()
+        self._news = threading.Condition()
+
+    def start(self) -> None:
+        for name, work in (("reader", self._read), ("analyst", self._analyse)):
+            threading.Thread(target=work, name=f"bbnas-{name}", daemon=True).start()
+
+    def stop(self) -> None:
+        self._ended.set()
+        with self._news:
+            self._news.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether every database has been looked at once, within so many seconds."""
+        return self._ready.wait(seconds)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every database has been looked at once."""
+        return self._ready.is_set()
+
+    @property
+    def version(self) -> int:
+        """Counts the changes of all studies."""
+        return self._changes
+
+    def studies(self) -> list[LiveStudy]:
+        """All studies, the one with the newest result first."""
+
+        def newest(one: LiveStudy) -> float:
+            moment = one.snapshot.last_result or one.snapshot.study.created
+            return moment.timestamp() if moment else 0.0
+
+        return sorted(self._studies.values(), key=newest, reverse=True)
+
+    def errors(self) -> list[str]:
+        """One line for each database that cannot be read now."""
+        return [watch.error for watch in list(self._watches.values()) if watch.error]
+
+    def study(self, key: str) -> LiveStudy:
+        """The study ``key``, which is analysed from now on.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        found = self._studies.get(key)
+        if found is None:
+            raise (
+                unknown("study", key, self._studies)
+                if self._studies
+                else UserError(f"no study {key!r}: {self.sources.words()} holds none yet")
+            )
+        waiting = found.analysed != found.version
+        fresh = time.monotonic() - self._asked.get(key, -UNSEEN) < UNSEEN
+        self._asked[key] = time.monotonic()
+        if waiting and not fresh:
+            with self._news:
+                self._news.notify_all()
+        return found
+
+    def seen(self, key: str) -> None:
+        """A page shows the study: it is analysed on."""
+        if key in self._studies:
+            self._asked[key] = time.monotonic()
+
+    def stamps(self) -> dict[str, str]:
+        """By study, a text that changes when a page of the study has to."""
+        return {one.key: one.stamp for one in list(self._studies.values())}
+
+    def _read(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - the reader must outlive any database
+                log.warning("reader: %s", why(error))
+            self._ready.set()
+            self._ended.wait(LOOK)
+
+    def _look(self) -> None:
+        wanted = self.sources.databases()
+        changed = False
+        for url, only in wanted.items():
+            watch = self._watches.setdefault(url, Watch(url))
+            if time.monotonic() < self._due.get(url, 0.0):
+                continue
+            names = watch.look()
+            pause = RETRY if watch.error else QUERY if watch.on_server else 0.0
+            self._due[url] = time.monotonic() + pause
+            changed = self._take(watch, names, only) or changed
+        for url in self._watches.keys() - wanted.keys():  # its file has left the folder
+            watch = self._watches[url]
+            changed = self._take(watch, watch.look(), None) or changed
+        if changed:
+            with self._news:
+                self._changes += 1
+                self._news.notify_all()
+
+    def _take(self, watch: Watch, names: set[str], only: set[str] | None) -> bool:
+        for name in names - {""}:
+            if only is not None and name not in only:
+                continue
+            key = self._key(watch, name)
+            snapshot = watch.snapshots.get(name)
+            before = self._studies.get(key)
+            if snapshot is None:
+                self._studies.pop(key, None)
+            elif before is None:
+                self._studies[key] = LiveStudy(key, snapshot, 1, error=watch.error)
+            else:
+                self._studies[key] = replace(
+                    before, snapshot=snapshot, version=before.version + 1, error=watch.error
+                )
+        return bool(names)
+
+    def _key(self, watch: Watch, name: str) -> str:
+        """The name of a study in addresses: its own, with that of its file where they differ."""
+        file = watch.url.rsplit("/", 1)[-1].split("?")[0].removesuffix(".db")
+        key = name if watch.on_server or file == name else f"{file}:{name}"
+        place, number = key, 2
+        while (held := self._studies.get(place)) and held.snapshot.study.storage != (
+            watch.storage
+        ):
+            place, number = f"{key}~{number}", number + 1
+        return place
+
+    def _analyse(self) -> None:
+        while not self._ended.is_set():
+            with self._news:
+                due = self._most_urgent()
+                if due is None:
+                    self._news.wait(0.5)
+                    continue
+            started = time.monotonic()
+            try:
+                found = analyse(due.snapshot.study)
+            except Exception as error:  # noqa: BLE001 - shown on the page; the analyst goes on
+                log.warning("analysis of %s: %s", due.key, why(error))
+                found = Analysis(missing=f"The analysis failed: {why(error)}")
+            took = time.monotonic() - started
+            self._next[due.key] = time.monotonic() + took * (1 / SHARE - 1)
+            with self._news:
+                now = self._studies.get(due.key)
+                if now is not None:
+                    self._studies[due.key] = replace(now, analysis=found, analysed=due.version)
+
+    def _most_urgent(self) -> LiveStudy | None:
+        now = time.monotonic()
+        stale = [
+            one
+            for one in list(self._studies.values())
+            if one.analysed != one.version
+            and now - self._asked.get(one.key, -UNSEEN) < UNSEEN
+            and now >= self._next.get(one.key, 0.0)
+        ]
+        return min(stale, key=lambda one: one.analysed, default=None)

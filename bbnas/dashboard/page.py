@@ -1,0 +1,145 @@
+"""What every page of the dashboard is made of: its address, and the parts that all pages use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from dash import Dash, dcc, html
+from dash.development.base_component import Component
+
+from bbnas.dashboard.live import Live
+
+
+@dataclass(frozen=True)
+class Address:
+    """What an address says: the page, its studies, and the values of its controls."""
+
+    page: str
+    studies: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pathname: str | None, search: str | None) -> Address:
+        pairs = parse_qsl((search or "").removeprefix("?"))
+        return cls(
+            page=(pathname or "/").strip("/") or "overview",
+            studies=tuple(value for name, value in pairs if name == "study"),
+            values={name: value for name, value in pairs if name != "study"},
+        )
+
+    @property
+    def study(self) -> str:
+        """The first study; empty if it names none."""
+        return self.studies[0] if self.studies else ""
+
+
+def link(page: str, *studies: str, **values: object) -> str:
+    """The address of a page; a control whose value is None or empty is left out."""
+    return f"/{'' if page == 'overview' else page}{query(*studies, **values)}"
+
+
+def query(*studies: str, **values: object) -> str:
+    """The part of an address after its path, with its question mark."""
+    pairs = [("study", study) for study in studies]
+    pairs += [(name, str(v)) for name, v in values.items() if v is not None and v != ""]
+    return f"?{urlencode(pairs)}" if pairs else ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: ``layout(live, address)`` makes what stands below the header, ``register(app,
+    live)`` adds the callbacks that fill it and keep it up to date.
+
+    ``studies`` is the number of studies that its address names: 0, 1, or 2 for several.
+    """
+
+    name: str
+    title: str
+    layout: Callable[[Live, Address], Component]
+    register: Callable[[Dash, Live], None]
+    studies: int = 1
+
+
+def aria(**values: str) -> dict[str, Any]:
+    """Attributes for screen readers: ``aria(label="…")``."""
+    return {f"aria-{name}": value for name, value in values.items()}
+
+
+def message(text: str, *more: Any, kind: str = "empty") -> Component:
+    """A state without content (``empty``, ``loading``, ``error``): what it is, what to do."""
+    role = "alert" if kind == "error" else "status"
+    return html.Div([html.P(text), *more], className=f"message {kind}", role=role)
+
+
+def loading(text: str) -> Component:
+    return message(text, kind="loading")
+
+
+def section(identity: str, title: str, *content: Any, note: str = "") -> Component:
+    """A part of a page with a heading that an address can point at (``#identity``)."""
+    below = [html.P(note, className="note")] if note else []
+    heading = html.H2(title, id=f"{identity}-title")
+    return html.Section(
+        [heading, *content, *below], id=identity, **aria(labelledby=f"{identity}-title")
+    )
+
+
+def graph(identity: str, label: str, height: int) -> Component:
+    """An empty figure of ``height`` pixels to be filled by a callback."""
+    return html.Div(
+        dcc.Graph(
+            id=identity,
+            figure={"data": [], "layout": {"height": height, **BLANK}},
+            config=GRAPH,
+            responsive=True,
+            style={"height": f"{height}px"},
+        ),
+        role="img",
+        className="graph",
+        **aria(label=label),
+    )
+
+
+# Before a figure comes: nothing, in the colours of the page.
+BLANK: dict[str, Any] = {
+    "xaxis": {"visible": False},
+    "yaxis": {"visible": False},
+    "paper_bgcolor": "rgba(0,0,0,0)",
+    "plot_bgcolor": "rgba(0,0,0,0)",
+}
+GRAPH: Any = {
+    "displaylogo": False,
+    "responsive": True,
+    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "scrollZoom": False,
+}
+
+
+def themed(spec: dict[str, Any], theme: str | None) -> dict[str, Any]:
+    """A figure in the colours of ``theme``: ``light`` or ``dark``."""
+    return spec
+
+
+def labelled(label: str, control: Component, note: str = "") -> Component:
+    """A control under its label."""
+    identity = getattr(control, "id", None)
+    text = html.Label(label, htmlFor=identity) if isinstance(identity, str) else html.Span(label)
+    hint = [html.Small(note)] if note else []
+    return html.Div([text, control, *hint], className="control")
+
+
+def facts(rows: Sequence[tuple[str, Any]]) -> Component:
+    """(what, value) as a list of two columns."""
+    pairs = [item for what, value in rows for item in (html.Dt(what), html.Dd(value))]
+    return html.Dl(pairs, className="facts")
+
+
+def study_link(key: str, *content: Any) -> Component:
+    return dcc.Link(list(content) or key, href=link("study", key))
+
+
+def design_link(key: str, number: int, *content: Any) -> Component:
+    return dcc.Link(list(content) or f"trial {number}", href=link("design", key, trial=number))
