@@ -31,6 +31,7 @@ ALWAYS = {
     "ema": 0.0,
     "progressive": 0.0,
     "distill": 0.0,
+    "distill_features": 0.0,
     "precision": "fp32",
 }
 
@@ -69,6 +70,9 @@ class Protocol(Value):
       (Hinton et al. 2015, with the loss of restoration). The teacher is the full-precision
       network of the same width and depth, trained by the same protocol, or the one that a recipe
       names.
+    - ``distill_features`` is the weight of a third L1 loss, that of the features which the
+      tail reads against the teacher's (hints, Romero et al. 2015), each divided by its mean
+      magnitude in an image: residual alignment makes the student's k times as large.
 
     ``rungs`` are the iterations at which a search scores a candidate on its way and may stop it.
     ``noise`` is the standard deviation of PSNR (dB) between seeds, as ``bbnas fidelity`` measures
@@ -89,6 +93,7 @@ class Protocol(Value):
     ema: float = Field(default=0.0, ge=0, lt=1)
     progressive: float = Field(default=0.0, ge=0, lt=1)
     distill: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    distill_features: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     schedule: Literal["onecycle", "cosine", "halve"] = "halve"
     precision: Literal["fp32", "bf16"] = "fp32"
     halve_every: int = Field(default=200_000, ge=1)
@@ -113,6 +118,11 @@ class Protocol(Value):
                 "out the rungs"
             )
         return self
+
+    @property
+    def teaches(self) -> bool:
+        """Whether a training has a teacher."""
+        return self.distill > 0 or self.distill_features > 0
 
     @property
     def key(self) -> str:

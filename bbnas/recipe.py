@@ -53,7 +53,7 @@ class Recipe(Value):
     of a preset, which is fitted to the task, and ``protocol`` that of a protocol. The default
     protocol is the paper's for the task's backbone. Residual alignment carries over from the width
     that the proxy trained, since a Design holds k relative to k*(width). ``teacher`` is the
-    checkpoint of the network that the protocol distills from (``Protocol.distill``).
+    checkpoint of the network that the protocol distills from (``Protocol.teaches``).
     """
 
     # The first field: design and the default of protocol depend on it.

@@ -34,6 +34,7 @@ YOUNGER = {
     "ema",
     "progressive",
     "distill",
+    "distill_features",
     "precision",
 }  # than stored results
 
@@ -55,6 +56,7 @@ def test_the_keys_of_stored_results_stay() -> None:
         "ema=0.9",
         "progressive=0.1",
         "distill=1",
+        "distill_features=0.01",
         "schedule=cosine",
     ):
         assert load_protocol(f"proxy,{change}").key != PROXY.key

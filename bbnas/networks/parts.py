@@ -252,6 +252,10 @@ class RestorationNetwork(nn.Module, ABC):
         return x
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.computed(x)[1]
+
+    def computed(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What the tail reads, (N, n, s·H, s·W), and the output."""
         standardised = self.design.method == "btm"
         x = (x - self.mean) / self.std if standardised else x * self.design.k
         # Torch's convolutions are faster on channels-last tensors, on a CPU too; the library's
@@ -259,8 +263,9 @@ class RestorationNetwork(nn.Module, ABC):
         x = x.contiguous(
             memory_format=torch.contiguous_format if native(x) else torch.channels_last
         )
-        y: Tensor = self.tail(self.features(x), self.residual(x))
-        return y * self.std + self.mean if standardised else y / self.design.k
+        features = self.features(x)
+        y: Tensor = self.tail(features, self.residual(x))
+        return features, y * self.std + self.mean if standardised else y / self.design.k
 
     @cached_property
     def binary(self) -> list[BinaryConv2d | BinaryWeightConv2d]:

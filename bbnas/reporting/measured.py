@@ -151,9 +151,19 @@ def protocol_lines(protocol: Protocol, task: Task) -> list[tuple[str, str]]:
     size = f"{whole.width}×{whole.depth} is trained as {proxy.width}×{proxy.depth}"
     scale = f"width × {protocol.width_scale:g}, depth × {protocol.depth_scale:g} of the design"
     side = protocol.validation_side
-    if protocol.distill:
-        twin = "the output of the full-precision network of the same width and depth"
-        options.append(("distillation", f"{protocol.distill:g} × L1 against {twin}"))
+    if protocol.teaches:
+        losses = listed(
+            [
+                f"{weight:g} × L1 of the {what}"
+                for weight, what in (
+                    (protocol.distill, "output"),
+                    (protocol.distill_features, "tail’s input"),
+                )
+                if weight
+            ]
+        )
+        twin = "the full-precision network of the same width and depth"
+        options.append(("distillation", f"{losses} against {twin}"))
     return [
         ("name", f"{protocol.name} ({protocol.key})"),
         (

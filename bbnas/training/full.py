@@ -115,7 +115,8 @@ def train(
 
 def _teacher(recipe: Recipe, task: Task) -> RestorationNetwork | None:
     """The network to distill from."""
-    if not recipe.protocol.distill:
+    protocol = recipe.protocol
+    if not protocol.teaches:
         if recipe.teacher is not None:
             raise UserError(
                 f"teacher {recipe.teacher}: nothing is distilled; set protocol.distill, such as "
@@ -125,9 +126,10 @@ def _teacher(recipe: Recipe, task: Task) -> RestorationNetwork | None:
     if recipe.teacher is None:
         design = recipe.design
         raise UserError(
-            f"protocol.distill = {recipe.protocol.distill:g}: the recipe has no teacher; train "
-            f"design: {{width: {design.width}, depth: {design.depth}}} of {task.name} with "
-            "distill: 0, and name its best.safetensors by the recipe's key teacher"
+            f"protocol.distill = {protocol.distill:g}, distill_features = "
+            f"{protocol.distill_features:g}: the recipe has no teacher; train design: "
+            f"{{width: {design.width}, depth: {design.depth}}} of {task.name} with both 0, and "
+            "name its best.safetensors by the recipe's key teacher"
         )
     network, info = load_checkpoint(recipe.teacher)
     if info.recipe.task != task.name:

@@ -102,7 +102,8 @@ def teacher_of(
     Raises:
         Diverged: its training did.
     """
-    own = protocol.replace(distill=0, progressive=0, latent_rate=1)  # the last two are idle
+    idle = {"progressive": 0, "latent_rate": 1}  # in full precision
+    own = protocol.replace(distill=0, distill_features=0, **idle)
     twin = Design(width=design.width, depth=design.depth)
     key = (own.trained(twin).key, task.name, own.key, dataset.fingerprint, str(device))
     if key not in _TEACHERS:
@@ -127,7 +128,7 @@ class Training:
     and steps are replayed from a CUDA graph, unless the loop is to be ``plain``; neither changes
     what a step is. Where torch.distributed is set up, the processes share each batch
     (:class:`bbnas.training.crew.Crew`) and must make the same calls; steps are then launched one
-    by one. ``teach`` gives the teacher that ``Protocol.distill`` asks for. :meth:`of` sets up a
+    by one. ``teach`` gives the teacher of ``Protocol.teaches``. :meth:`of` sets up a
     training of a design.
 
     Raises:
@@ -297,23 +298,36 @@ class Training:
         """
         self.network.set_progress(now.progress, now.stage)
         self.adam.zero_grad()
-        output = self.network(lq)
+        features, output = self.network.computed(lq)
         loss = whole = F.l1_loss(output, hq)
-        if self.protocol.distill:
-            teacher = self._teacher  # trained in the first step, with gradients
-            with torch.no_grad():
-                target = teacher(lq)
-            whole = loss + self.protocol.distill * F.l1_loss(output, target)
+        if self.protocol.teaches:
+            whole = loss + self._distance_to_teacher(lq, features, output)
         whole.backward()  # type: ignore[no-untyped-call]
         self.adam.step(now.number, now.learning_rate)
         self.network.after_step()
         return loss.detach()
+
+    def _distance_to_teacher(self, lq: Tensor, features: Tensor, output: Tensor) -> Tensor:
+        """The weighted losses against the teacher, () (``Protocol.distill``)."""
+        teacher, protocol = self._teacher, self.protocol  # trained in the first step
+        with torch.no_grad():
+            their_features, target = teacher.computed(lq)
+        distance = protocol.distill * F.l1_loss(output, target)
+        if protocol.distill_features:
+            between = F.l1_loss(_aligned(features), _aligned(their_features))
+            distance = distance + protocol.distill_features * between
+        return distance
 
     def check_weights(self) -> None:
         """Raise Diverged if a weight is not finite: no loss shows what the last step did."""
         for name, value in self.network.state_dict().items():
             if value.is_floating_point() and not bool(value.isfinite().all()):
                 raise Diverged(self.iteration, f"{name} is not finite")
+
+
+def _aligned(features: Tensor) -> Tensor:
+    """Each image's features (N, C, H, W) divided by their mean magnitude."""
+    return features / features.abs().mean(dim=(1, 2, 3), keepdim=True).clamp_min(1e-12)
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

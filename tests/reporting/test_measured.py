@@ -49,7 +49,9 @@ def test_options_of_training_are_named_where_they_are_on(synthetic_study):
     assert facts["learning rate"] == "0.001, a cosine down to 0, × 0.5 for latent weights"
     assert facts["weights scored"] == "moving average, decay 0.99 a step"
     assert facts["progressive binarization"].startswith("full precision in the first 0.25 of")
-    assert facts["distillation"].startswith("0.3 × L1 against the output of the full-precision")
+    assert facts["distillation"] == (
+        "0.3 × L1 of the output against the full-precision network of the same width and depth"
+    )
 
 
 def test_differing_environments_are_counted(synthetic_study):

@@ -229,7 +229,7 @@ def test_a_recipe_that_distills_names_its_teacher(recipe: Recipe, tmp_path: Path
     train(twin, tmp_path / "twin", iterations=4, device="cpu")
     best = str(tmp_path / "twin" / "best.safetensors")
     protocol = recipe.protocol.replace(distill=1)
-    with pytest.raises(UserError, match=r"distill = 1: .*\{width: 6, depth: 3\} of sr2 "):
+    with pytest.raises(UserError, match=r"distill = 1, .*\{width: 6, depth: 3\} of sr2 "):
         train(recipe.model_copy(update={"protocol": protocol}), tmp_path / "run", device="cpu")
     with pytest.raises(UserError, match=r"best\.safetensors: nothing is distilled"):
         train(recipe.model_copy(update={"teacher": best}), tmp_path / "run", device="cpu")

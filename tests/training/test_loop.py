@@ -380,6 +380,31 @@ def test_a_step_of_distillation(dataset: Dataset, quick: Protocol) -> None:
         torch.testing.assert_close(training.network.state_dict()[name], value)
 
 
+def test_distilled_features_are_compared_at_equal_size(dataset: Dataset, quick: Protocol) -> None:
+    """The gradient of the first step against the loss written out, with the tail's inputs taken
+    by hooks; a stream k times as large changes nothing.
+    """
+    task, design = get_task("sr4"), PRESETS["bbcu-l"]
+    protocol = quick.replace(distill=0.5, distill_features=0.1, iterations=8)
+    training = start(design, protocol, dataset)
+    network = initialise(design, task, protocol)
+    teacher = teacher_of(design, task, protocol, dataset, "cpu").eval()
+    inputs: dict[str, torch.Tensor] = {}
+    for name, one in {"own": network, "teacher": teacher}.items():
+        one.tail.register_forward_pre_hook(lambda _, args, n=name: inputs.update({n: args[0]}))
+    lq, hq = training.batch_at(0)
+    output, target = network(lq), teacher(lq).detach()
+    own, theirs = (x / x.abs().mean((1, 2, 3), keepdim=True) for x in inputs.values())
+    loss = (output - hq).abs().mean() + 0.5 * (output - target).abs().mean()
+    (loss + 0.1 * (own - theirs.detach()).abs().mean()).backward()
+    training.advance(1)
+    found = dict(training.network.named_parameters())
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(found[name].grad, parameter.grad, msg=name)
+    assert not torch.allclose(own, theirs)
+
+
 def test_a_teacher_that_diverges_is_told(dataset: Dataset, quick: Protocol) -> None:
     protocol = quick.replace(distill=1, iterations=3, learning_rate=1e30)
     found = evaluate_design(PRESETS["bbcu-l"], get_task("sr4"), protocol, dataset)
