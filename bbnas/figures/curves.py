@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Literal, TypeVar
 
 from bbnas.analysis.pareto import front
-from bbnas.figures.theme import COLOURS, RECOMMENDED, Spec, axes_layout, scatter
+from bbnas.figures.theme import COLOURS, LOST, MUTED, RECOMMENDED, Spec, axes_layout, scatter
 from bbnas.study import Candidate, Study
 from bbnas.text import decibel
 
@@ -73,13 +73,14 @@ def _evenly(items: Sequence[T], most: int) -> list[T]:
 def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:
     """Training loss over iterations; the recommended design and the front are drawn on top."""
     traces = []
-    for name, kind, colour, dash in (
-        ("others", "other", "rgba(102,112,133,0.22)", "solid"),
-        ("diverged", "diverged", "rgba(224,49,49,0.7)", "dot"),
+    for name, kind, colour, dash, opacity in (
+        ("others", "other", MUTED, "solid", 0.25),
+        ("diverged", "diverged", LOST, "dot", 0.7),
     ):
         x, y = _joined([curve for curve in curves if curve.kind == kind])
         line = {"color": colour, "width": 1, "dash": dash}
-        traces.append(scatter(name, x, y, "lines", line=line, showlegend=True, hoverinfo="skip"))
+        more: Spec = {"opacity": opacity, "showlegend": True, "hoverinfo": "skip"}
+        traces.append(scatter(name, x, y, "lines", line=line, **more))
     for i, curve in enumerate(curve for curve in curves if curve.kind == "front"):
         line = {"color": COLOURS[0], "width": 1.3}
         name = "Pareto front" if i == 0 else curve.name

@@ -20,12 +20,20 @@ from bbnas.design import TITLES
 from bbnas.figures.hover import hover
 from bbnas.figures.theme import (
     BASELINE,
+    BLUE,
+    GREEN,
+    GREY,
+    INDIGO,
     INK,
+    MAGENTA,
     MUTED,
     PALE,
+    PAPER,
     PARTS,
     RECOMMENDED,
+    SAND,
     SCALE,
+    SKY,
     Spec,
     axes_layout,
     scatter,
@@ -36,27 +44,28 @@ from bbnas.text import count, decibel
 
 Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]
 Colour = Literal["params", "parts", "methods"]
+# A colour and a symbol for each method, and for what is none.
 METHODS = dict(
     zip(
         dict.fromkeys(TITLES.values()),
         (
-            ("#868e96", "hourglass"),
-            ("#495057", "cross"),
-            ("#1c7ed6", "triangle-up"),
-            ("#15aabf", "triangle-down"),
-            ("#7048e8", "square"),
-            ("#a0522d", "star-triangle-up"),
-            ("#f08c00", "diamond"),
-            ("#2f9e44", "pentagon"),
-            ("#b197fc", "hexagon"),
-            ("#e599f7", "hexagon2"),
-            ("#f783ac", "octagon"),
-            ("#d6336c", "circle"),
-            ("#d6336c", "circle"),
+            (GREY, "hourglass"),
+            (INK, "cross"),
+            (BLUE, "triangle-up"),
+            (SKY, "triangle-down"),
+            (INDIGO, "square"),
+            (SAND, "star-triangle-up"),
+            (GREEN, "diamond"),
+            (BLUE, "pentagon"),
+            (INDIGO, "hexagon"),
+            (GREEN, "hexagon2"),
+            (SAND, "octagon"),
+            (MAGENTA, "circle"),
+            (MAGENTA, "circle"),
         ),
         strict=True,
     )
-) | {"": ("#adb5bd", "circle")}
+) | {"": (PALE, "circle")}
 SYMBOLS = {
     (False, False): "circle",
     (True, False): "triangle-up",
@@ -181,7 +190,7 @@ def draw_front(figure: FrontFigure) -> Spec:
     coloured = [dot for dot in figure.dots if dot.kind in ("beaten", "front")]
     traces = [
         _key("other candidates", "params", color=MUTED, size=7, opacity=0.6),
-        _key("Pareto front", "params", color="#fff", size=11, line={"color": INK, "width": 2}),
+        _key("Pareto front", "params", color=PAPER, size=11, line={"color": INK, "width": 2}),
         _dots(
             "other candidates",
             beaten,
@@ -251,7 +260,7 @@ def draw_front(figure: FrontFigure) -> Spec:
             color=RECOMMENDED,
             size=20,
             symbol="star",
-            line={"color": "#fff", "width": 1.5},
+            line={"color": PAPER, "width": 1.5},
         ),
         _published(figure),
     ]

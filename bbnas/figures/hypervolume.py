@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bbnas.analysis.hypervolume import HypervolumeCurve
-from bbnas.figures.theme import COLOURS, Spec, axes_layout, scatter
+from bbnas.figures.theme import COLOURS, SHADE, Spec, axes_layout, scatter
 
 
 def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
@@ -23,7 +23,7 @@ def draw_hypervolume(curve: HypervolumeCurve) -> Spec:
                 hovertemplate="after %{x} evaluations%{text}: %{y:.3f}<extra></extra>",
                 line={"shape": "hv", "color": COLOURS[0], "width": 2},
                 fill="tozeroy",
-                fillcolor="rgba(28,126,214,0.08)",
+                fillcolor=SHADE,
             )
         ],
         "layout": axes_layout(

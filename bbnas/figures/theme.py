@@ -1,38 +1,86 @@
-"""How figures look: one palette and one layout for all pages.
+"""How figures look: one palette and one layout, light and dark.
 
 A figure is a plain dictionary ``{"data": [traces], "layout": {…}}``, as Plotly's JavaScript reads
-it.
+it. It is specified in the colours of the light theme. ``DARK`` maps each of them to the dark
+theme's; ``themed`` applies the map in Python, and a page's script applies the same map, embedded
+as JSON, to all but the keys of ``VERBATIM``.
+
+The palette stays apart for readers with protanopia or deuteranopia, and each colour has a contrast
+of 3:1 with both pages' backgrounds or more; the tests calculate both.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 Spec = dict[str, Any]
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
 
-INK, MUTED, GRID, PALE = "#1b2230", "#667085", "#e8ebf1", "#98a2b3"
-RECOMMENDED, BASELINE = "#d9480f", "#7a1fa2"
-# Series that only need to differ, in the order of their use.
-COLOURS = (
-    "#1c7ed6",
-    "#d6336c",
-    "#2f9e44",
-    "#f08c00",
-    "#7048e8",
-    "#15aabf",
-    "#a0522d",
-    "#868e96",
-    "#74c0fc",
+PAPER, INK, MUTED, GRID, PALE = "#ffffff", "#1b2230", "#667085", "#e8ebf1", "#8a93a3"
+RECOMMENDED, BASELINE, LOST = "#d55e00", "#7a1fa2", "#c92a2a"
+# Series that only need to differ, in the order of their use. None is like RECOMMENDED.
+BLUE, GREEN, SAND, MAGENTA, INDIGO, SKY, GREY = COLOURS = (
+    "#036abb",
+    "#138f5f",
+    "#bb8b49",
+    "#a0478a",
+    "#332288",
+    "#3496bb",
+    "#8c949c",
 )
-# From few to many.
-SCALE = [[0, "#12b886"], [0.35, "#228be6"], [0.7, "#5f3dc4"], [1, "#3b0764"]]
+# The area below a line of the first colour.
+SHADE = "rgba(3,106,187,0.08)"
+# From few to many: viridis between its teal and its violet, darker with the value. On a dark page
+# it runs from yellow to blue, so that the most is nearest to the background there too.
+SCALE = [[0, "#1e9b8a"], [0.33, "#2c738e"], [0.67, "#414487"], [1, "#440154"]]
 # Parts of a network by whether body and upsampling are 1-bit.
 PARTS = {
-    "neither body nor upsampling": "#868e96",
-    "body": "#1c7ed6",
-    "upsampling": "#f08c00",
-    "body and upsampling": "#0ca678",
+    "neither body nor upsampling": GREY,
+    "body": BLUE,
+    "upsampling": SAND,
+    "body and upsampling": GREEN,
 }
+
+DARK = {
+    PAPER: "#12161d",
+    INK: "#e6e9ef",
+    MUTED: "#a3adbd",
+    GRID: "#2b323e",
+    PALE: "#7b8698",
+    RECOMMENDED: "#ff7a3d",
+    BASELINE: "#d3a4f0",
+    LOST: "#ff6b6b",
+    BLUE: "#6fb2f1",
+    GREEN: "#2eda89",
+    SAND: "#ffc400",
+    MAGENTA: "#ee91b7",
+    INDIGO: "#6e86ff",
+    SKY: "#7beeff",
+    GREY: "#85827b",
+    SHADE: "rgba(111,178,241,0.14)",
+    "#1e9b8a": "#fde725",
+    "#2c738e": "#6ece58",
+    "#414487": "#1f9e89",
+    "#440154": "#35759a",
+}
+# Keys of a figure whose values are data and texts: no colour is looked for in them.
+VERBATIM = ("x", "y", "text", "customdata", "name", "ids", "meta", "dimensions", "ticktext")
+
+
+def themed(spec: Spec, theme: Theme) -> Spec:
+    """``spec`` in the colours of ``theme``."""
+    return spec if theme == "light" else _darkened(spec)
+
+
+def _darkened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: v if k in VERBATIM else _darkened(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        # Numbers for each of many points hold no colour; [0, "#123456"] of a scale does.
+        numbers = value and isinstance(value[-1], int | float)
+        return value if numbers else [_darkened(each) for each in value]
+    return DARK.get(value, value) if isinstance(value, str) else value
 
 
 def axes_layout(x: str, y: str, height: int, **changes: Any) -> Spec:
@@ -57,7 +105,7 @@ def axes_layout(x: str, y: str, height: int, **changes: Any) -> Spec:
         "margin": {"l": 60, "r": 12, "t": 12, "b": 48},
         "hovermode": "closest",
         "modebar": {"bgcolor": "rgba(0,0,0,0)", "color": PALE, "activecolor": INK},
-        "hoverlabel": {"bgcolor": "#fff", "bordercolor": MUTED, "align": "left"},
+        "hoverlabel": {"bgcolor": PAPER, "bordercolor": MUTED, "align": "left"},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"},
         "xaxis": axis | {"title": {"text": x, "standoff": 12}},
         "yaxis": axis | {"title": {"text": y, "standoff": 12}},

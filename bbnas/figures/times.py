@@ -8,7 +8,7 @@ from typing import Any
 
 from bbnas.analysis.latency import timed
 from bbnas.figures.hover import hover
-from bbnas.figures.theme import PARTS, RECOMMENDED, Spec, axes_layout, scatter
+from bbnas.figures.theme import PAPER, PARTS, RECOMMENDED, Spec, axes_layout, scatter
 from bbnas.study import Study
 
 
@@ -51,7 +51,7 @@ def draw_times(times: Sequence[Time]) -> Spec:
             traces.append(_times(name, mine, color=colour, size=9, opacity=0.75))
     best = [t for t in times if t.recommended]
     if best:
-        white = {"color": "#fff", "width": 1.5}
+        white = {"color": PAPER, "width": 1.5}
         traces.append(
             _times("recommended", best, color=RECOMMENDED, size=20, symbol="star", line=white)
         )
