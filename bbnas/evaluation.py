@@ -192,8 +192,9 @@ class Evaluator(Interface):
     """Evaluates designs: by training them, or by looking them up in a table.
 
     It knows the task, the protocol, the identity of the images (``data`` is a fingerprint) and
-    the PSNR (dB) of the network's global skip on them. ``largest_patch`` is the side in pixels of
-    the largest training patch that every image has. It must pickle, since workers get copies.
+    the PSNR (dB) of the network's global skip and of bicubic interpolation on them.
+    ``largest_patch`` is the side in pixels of the largest training patch that every image has. It
+    must pickle, since workers get copies.
     """
 
     @property
@@ -210,6 +211,9 @@ class Evaluator(Interface):
 
     @property
     def skip_psnr(self) -> float | None: ...
+
+    @property
+    def bicubic_psnr(self) -> float | None: ...
 
     @property
     def largest_patch(self) -> int: ...

@@ -13,6 +13,7 @@ from bbnas.errors import UserError, unknown
 from bbnas.evaluation import Evaluation, Evaluator, LatencySetting
 from bbnas.protocol import Protocol
 from bbnas.space import Space
+from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,6 +59,8 @@ class StudyConfig:
       rejected before training.
     - ``skip_psnr``: PSNR (dB) of the network's own global skip on the validation images, which
       costs no operation and no parameter; None if unknown.
+    - ``bicubic_psnr``: PSNR (dB) of bicubic interpolation on the validation images; None in other
+      tasks than super-resolution, and if unknown.
     - ``latency``: the setting in which latencies are measured, for a study that needs them.
 
     Raises:
@@ -80,6 +83,7 @@ class StudyConfig:
     max_params: float | None = None
     max_latency: float | None = None
     skip_psnr: float | None = None
+    bicubic_psnr: float | None = None
     latency: LatencySetting | None = None
 
     def __post_init__(self) -> None:
@@ -148,6 +152,7 @@ class StudyConfig:
             max_params=max_params,
             max_latency=max_latency,
             skip_psnr=evaluator.skip_psnr,
+            bicubic_psnr=evaluator.bicubic_psnr,
             latency=latency,
         )
 
@@ -168,6 +173,15 @@ class StudyConfig:
         standard deviation of the protocol's noise. −∞ where the skip's is not known.
         """
         return -math.inf if self.skip_psnr is None else self.skip_psnr + self.protocol.noise
+
+    @property
+    def untrained(self) -> dict[str, float]:
+        """PSNR (dB) on the validation images of what needs no training, by its name: bicubic
+        interpolation and the network's global skip, as far as they are known.
+        """
+        task = get_task(self.task)
+        named = {"bicubic interpolation": self.bicubic_psnr, task.skip: self.skip_psnr}
+        return {name: psnr for name, psnr in named.items() if psnr is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, from which ``from_dict`` makes the configuration again."""
@@ -199,8 +213,9 @@ class Study:
     ``duplicates`` and ``rejected`` count suggestions that cost no training (already evaluated;
     over a cost limit). ``references`` are evaluations under the study's protocol that are not
     candidates (the full-precision reference and single binarized parts of ``benefit``),
-    ``confirmations`` are evaluations of candidates by a longer protocol. ``latency`` is the
-    setting in which the latencies of its evaluations were measured, if any.
+    ``confirmations`` are evaluations of candidates by a longer protocol. ``search_seconds`` is the
+    wall time (s) in which a search of it ran. ``latency`` is the setting in which the latencies of
+    its evaluations were measured, if any.
     """
 
     config: StudyConfig
@@ -211,6 +226,7 @@ class Study:
     duplicates: int = 0
     rejected: int = 0
     created: datetime | None = None
+    search_seconds: float = field(default=0.0, compare=False)
     latency: LatencySetting | None = None
 
     @property
@@ -233,6 +249,12 @@ class Study:
         """The evaluation of every design under the study's protocol, each design once."""
         everything = [*self.references, *(c.evaluation for c in self.candidates)]
         return list({e.design.key: e for e in everything}.values())
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds of training and scoring of everything in it, those of all workers added up."""
+        everything = (*self.references, *self.confirmations)
+        return sum(e.seconds for e in (*(c.evaluation for c in self.candidates), *everything))
 
     def _repr_html_(self) -> str:
         from bbnas.reporting.show import study_html

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bbnas.analysis.benefit import BenefitRow, benefit, benefit_rows, ranking, study_benefit
-from bbnas.analysis.effects import effects
 from bbnas.analysis.fidelity import agreement, seed_noise
+from bbnas.analysis.findings import Finding, StudyFindings, effects, findings
 from bbnas.analysis.frame import frame
 from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
 from bbnas.analysis.latency import TimeAgreement, time_agreement
@@ -15,13 +15,16 @@ from bbnas.analysis.recommend import Recommendation, knee, recommend
 __all__ = [
     "BenefitRow",
     "Box",
+    "Finding",
     "MethodRanking",
     "Recommendation",
+    "StudyFindings",
     "TimeAgreement",
     "agreement",
     "benefit",
     "benefit_rows",
     "effects",
+    "findings",
     "frame",
     "front",
     "hypervolume",

@@ -11,7 +11,7 @@ import numpy as np
 from bbnas.analysis.surrogate import Array, Beliefs, Surrogate, discrepancy, runs_of
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
-from bbnas.study import Candidate, Study, StudyConfig
+from bbnas.study import Candidate, StudyConfig
 
 # Standard errors on each side of a normal estimate's 95 % confidence interval.
 Z95 = 1.96
@@ -33,6 +33,18 @@ class Estimates:
     def error(self, i: int, j: int) -> float:
         """The standard error (dB) of the difference between two of them."""
         return Beliefs(self.psnr, self.covariance).error(i, j)
+
+    def place(self, candidate: Candidate) -> int | None:
+        """Where ``candidate`` stands among them, None if it is not one of them."""
+        numbers = [c.number for c in self.candidates]
+        return numbers.index(candidate.number) if candidate.number in numbers else None
+
+    def of(self, candidate: Candidate) -> tuple[float, float] | None:
+        """The PSNR of ``candidate`` and its standard error (dB), None if it is not estimated."""
+        i = self.place(candidate)
+        if i is None:
+            return None
+        return float(self.psnr[i]), math.sqrt(max(float(self.covariance[i, i]), 0.0))
 
     def only(self, kept: Sequence[int]) -> Estimates:
         """The estimates of some of the candidates."""
@@ -61,7 +73,7 @@ def estimate(
     confirmed = [False] * len(candidates)
     place = {c.evaluation.design.key: i for i, c in enumerate(candidates)}
     broken = {e.design.key for e in confirmations if not e.feasible}
-    for table in _tables(confirmations):
+    for table in confirmations_by_protocol(confirmations).values():
         own = [place[key] for key in table if key in place and key not in broken]
         rows = [table[candidates[i].evaluation.design.key] for i in own]
         for i in own:  # a design that diverges under longer training is not confirmed
@@ -99,14 +111,16 @@ def _update(mean: Array, prior: Array, psnr: Array, variance: Array) -> tuple[Ar
     )
 
 
-def _tables(confirmations: Sequence[Evaluation]) -> list[dict[str, dict[int, float]]]:
-    """For each protocol, PSNR by design and seed."""
+def confirmations_by_protocol(
+    confirmations: Sequence[Evaluation],
+) -> dict[Protocol, dict[str, dict[int, float]]]:
+    """For each protocol but its seed, PSNR (dB) by the key of the design and by seed."""
     tables: dict[Protocol, dict[str, dict[int, float]]] = {}
     for e in confirmations:
         if e.feasible:
             table = tables.setdefault(e.protocol.with_seed(0), {})
             table.setdefault(e.design.key, {})[e.protocol.seed] = e.psnr
-    return list(tables.values())
+    return tables
 
 
 def _paired_noise(rows: Sequence[dict[int, float]]) -> float:
@@ -120,12 +134,3 @@ def _paired_noise(rows: Sequence[dict[int, float]]) -> float:
     table = np.array([[row[seed] for seed in seeds] for row in rows])
     rest = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
     return math.sqrt(float((rest**2).sum()) / freedom)
-
-
-def difference(study: Study, one: Evaluation, other: Evaluation) -> tuple[float, float]:
-    """By how much PSNR (dB) ``one`` exceeds ``other``, estimated from all runs of the study, and
-    the standard error of that.
-    """
-    pair = [Candidate(0, one), Candidate(1, other)]
-    estimates = estimate(study.config, pair, study.evaluations(), study.confirmations)
-    return float(estimates.psnr[0] - estimates.psnr[1]), estimates.error(0, 1)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from bbnas.analysis.effects import Fit
 from bbnas.analysis.pareto import useful
+from bbnas.analysis.regression import Fit
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Part
-from bbnas.text import decibel, interval, plural
+from bbnas.text import plural
 
 # Pairs below which their spread, and so an interval, is not estimated.
 FEWEST = 3
@@ -27,25 +27,23 @@ Pair = tuple[Evaluation, Evaluation]
 Twin = Callable[[Design], Design | None]
 
 
+Source = Literal["matched pairs", "fit"]
+
+
 class Evidence(NamedTuple):
     """The effect of a choice on PSNR (dB) with its 95 % confidence interval, and its source.
 
-    ``p`` is the p-value of no effect. ``pairs`` is the number of matched pairs whose mean the
-    effect is, 0 for an effect of the fit.
+    ``p`` is the p-value of no effect. ``n`` is the number of matched pairs whose mean the effect
+    is or, for an effect of the fit, of candidates with the choice. ``basis`` says both in words.
     """
 
     effect: float
     low: float
     high: float
     p: float
-    pairs: int
-    source: str
-
-    def words(self) -> str:
-        return (
-            f"{decibel(self.effect, sign=True)} "
-            f"(95 % confidence interval {interval(self.low, self.high)}; {self.source})"
-        )
+    source: Source
+    n: int
+    basis: str
 
 
 @dataclass(frozen=True)
@@ -125,27 +123,24 @@ def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:
     error = float(gaps.std(ddof=1) / np.sqrt(len(gaps)))
     half = float(stdtrit(freedom, 0.975)) * error
     p = 2 * float(stdtr(freedom, -abs(mean) / error)) if error > 0 else float(mean == 0)
-    source = plural(len(pairs), "matched pair")
+    basis = plural(len(pairs), "matched pair")
     if early := sum(not (twin.feasible and own.feasible) for twin, own in pairs):
-        source += f", {early} of them at a rung"
-    return Evidence(mean, mean - half, mean + half, p, len(pairs), source)
+        basis += f", {early} of them at a rung"
+    return Evidence(mean, mean - half, mean + half, p, "matched pairs", len(pairs), basis)
 
 
 def of_fit(fit: Fit, axis: str, choice: str, reference: str) -> Evidence | None:
     """The fit's effect of ``choice`` compared with ``reference``, in either direction."""
-    source = f"fit over {plural(fit.candidates, 'candidate')}"
     for e in fit.effects:
-        if (e.axis, e.choice, e.reference) == (axis, choice, reference):
-            return Evidence(e.effect, e.low, e.high, e.p, 0, source)
-        if (e.axis, e.choice, e.reference) == (axis, reference, choice):
-            return Evidence(-e.effect, -e.high, -e.low, e.p, 0, source)
+        forth, back = (e.choice, e.reference), (e.reference, e.choice)
+        if e.axis != axis or (choice, reference) not in (forth, back):
+            continue
+        turned = (choice, reference) == back
+        effect, low, high = (-e.effect, -e.high, -e.low) if turned else (e.effect, e.low, e.high)
+        n = e.n_reference if turned else e.n
+        basis = f"fit over {plural(fit.candidates, 'candidate')}, {n} with the choice"
+        return Evidence(effect, low, high, e.p, "fit", n, basis)
     return None
-
-
-def part_evidence(study: Study, part: Part, fit: Fit) -> Evidence | None:
-    """The effect of binarizing a part, from matched pairs or else from the fit."""
-    pairs = of_pairs(MatchedPool.of(study).pairs(without(part)))
-    return pairs or of_fit(fit, str(part), "1-bit", "full precision")
 
 
 def discoveries(p: Sequence[float]) -> list[bool]:

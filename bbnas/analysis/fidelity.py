@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.analysis.effects import CHOICES, axis_choice
 from bbnas.analysis.estimates import Z95
 from bbnas.analysis.evidence import discoveries
+from bbnas.analysis.regression import CHOICES, axis_choice
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from bbnas.analysis.effects import searches_methods
 from bbnas.analysis.pareto import useful
 from bbnas.design import TITLES, Design
 from bbnas.study import Candidate, Study
@@ -74,7 +73,7 @@ def rank_methods(study: Study) -> MethodRanking | None:
     by_method: dict[str, list[Candidate]] = {}
     for candidate in study.candidates:
         name = candidate.evaluation.design.published
-        if name and (searches_methods(study) or candidate.baseline):
+        if name and (study.searches_methods or candidate.baseline):
             by_method.setdefault(name, []).append(candidate)
     if not by_method:
         return None

@@ -8,10 +8,10 @@ from functools import lru_cache
 from operator import ne
 from typing import Any
 
-from bbnas.analysis.effects import CHOICES
 from bbnas.analysis.estimates import estimate
 from bbnas.analysis.evidence import gap
 from bbnas.analysis.pareto import useful
+from bbnas.analysis.regression import CHOICES
 from bbnas.design import TITLES, UNIT_FIELDS, Design
 from bbnas.study import Candidate, Study
 from bbnas.tasks import Part, get_task

@@ -7,15 +7,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from html import escape
+from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bbnas.analysis.estimates import Z95, Estimates, estimate
-from bbnas.analysis.pareto import front, non_dominated
-from bbnas.analysis.surrogate import Array, runs_of
+from bbnas.analysis.estimates import Z95, Estimates, confirmations_by_protocol, estimate
+from bbnas.analysis.pareto import front, minimised, non_dominated
+from bbnas.analysis.surrogate import Array, Surrogate, runs_of
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Costs, Evaluation
+from bbnas.protocol import Protocol
 from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
 from bbnas.tasks import Task, get_task
 from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, signed
@@ -23,6 +27,22 @@ from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, sign
 PICKS = ("knee", "best-psnr", "trial N")
 # Candidates named of those that are statistically indistinguishable; the rest are counted.
 NAMED_TIES = 3
+
+
+class Gap(NamedTuple):
+    """A difference in PSNR (dB), estimated from all runs of a study, and its standard error."""
+
+    psnr: float
+    error: float
+
+    @property
+    def half(self) -> float:
+        """The half width (dB) of its 95 % confidence interval."""
+        return Z95 * self.error
+
+    def __str__(self) -> str:
+        """``−0.28 ± 0.05 dB``, with the half width of the 95 % confidence interval."""
+        return f"{signed(self.psnr)} ± {self.half:.2f} dB"
 
 
 @dataclass(frozen=True)
@@ -39,68 +59,146 @@ class Rival:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """What longer training of the best candidates on the same batches gave for one of them.
+
+    ``psnr`` (dB) is the mean over its seeds under ``protocol``, ``place`` its place by PSNR among
+    the ``of`` candidates that were confirmed.
+    """
+
+    psnr: float
+    place: int
+    of: int
+    protocol: Protocol
+
+    def words(self, proxy: Protocol) -> str:
+        """``25.51 dB after 12 times the training, first of the 6 that were confirmed``."""
+        place = ORDINALS.get(self.place, f"number {self.place}")
+        mine, short = (p.iterations * p.batch * p.patch**2 for p in (self.protocol, proxy))
+        words = f"{decibel(self.psnr)} after {mine / short:.2g} times the training"
+        return f"{words}, {place} by PSNR of the {self.of} that were confirmed"
+
+
+ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
+
+
+@dataclass(frozen=True)
+class Passed:
+    """A candidate that looks better than the recommended one: in their own runs it has no less
+    PSNR at no higher cost.
+
+    ``own`` (dB) is by how much its own run is higher, ``gap`` what the difference is by all runs.
+    ``confirmed``: it was trained again by the longer protocol, as the recommended one was.
+    """
+
+    candidate: Candidate
+    own: float
+    gap: Gap
+    confirmed: bool
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """One candidate, the rule that picked it, and what it is compared with.
 
-    ``psnr`` (dB) is estimated from all evaluations of the study, with standard error ``error``.
-    ``ties`` are the candidates that are statistically indistinguishable from it, best first;
-    ``rival`` is the best of the others. ``alternatives`` names other points of the front, as far
-    as they exist: ``next cheaper`` (the highest PSNR at fewer OPs), ``cheapest``, ``next better``
-    (the fewest OPs at a higher PSNR) and ``best PSNR``. ``skip`` is the name of the network's
-    global skip and ``skip_psnr`` its PSNR (dB), if known. ``full`` holds the costs of the same
-    design in full precision and ``full_psnr`` its PSNR (dB), if it was evaluated.
+    ``psnr`` (dB) is estimated from all evaluations of the study, with standard error ``error``
+    (NaN without a run to estimate from), and ``estimates`` are those of all candidates that it
+    was compared with. ``ties`` are the candidates that are statistically indistinguishable from
+    it, best first; ``rival`` is the best of the others. ``passed`` is the candidate that most
+    looks better by its own run. ``alternatives`` names other points of the front, as far as they
+    exist: ``next cheaper`` (the highest PSNR at fewer OPs), ``cheapest``, ``next better`` (the
+    fewest OPs at a higher PSNR) and ``best PSNR``. ``untrained`` is
+    :attr:`bbnas.study.StudyConfig.untrained`. ``full`` holds the costs of the same design in full
+    precision, ``full_gap`` the PSNR of this design less that one's, and ``full_known`` whether
+    that one was evaluated.
     """
 
     candidate: Candidate
     pick: str
     psnr: float
     error: float
+    estimates: Estimates
     ties: tuple[Candidate, ...]
     rival: Rival | None
+    passed: Passed | None
+    confirmation: Confirmation | None
+    proxy: Protocol
     alternatives: Mapping[str, Candidate]
-    skip: str
-    skip_psnr: float | None
+    untrained: Mapping[str, float]
     full: Costs
-    full_psnr: float | None
+    full_gap: Gap | None
+    full_known: bool
+
+    def against(self, other: Candidate) -> Gap | None:
+        """PSNR of the recommended design less that of ``other``; None if not estimated."""
+        here, there = self.estimates.place(self.candidate), self.estimates.place(other)
+        return None if here is None or there is None else _gap(self.estimates, here, there)
 
     def rows(self) -> list[tuple[str, str]]:
-        """(label, value): the recommendation as a table."""
+        """(what, value): the figures of the recommendation, as every table of it shows them.
+
+        Differences are those of the estimates from all runs, with 95 % confidence intervals.
+        """
         here = self.candidate.evaluation
-        rows = [
-            ("recommended", named(self.candidate)),
-            ("PSNR", self._psnr()),
-        ]
-        if self.skip_psnr is not None:
-            rows.append((f"against {self.skip}", decibel(self.psnr - self.skip_psnr, sign=True)))
+        own = f"{decibel(here.psnr)}, SSIM {here.ssim:.4f}"
+        rows = []
+        if math.isnan(self.error):
+            rows.append(("PSNR", f"{own} (one run)"))
+        else:
+            known = f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} dB (95 %) from all runs"
+            rows.append(("PSNR", f"{known}; its own run: {own}"))
+        if self.confirmation is not None:
+            rows.append(("confirmed", self.confirmation.words(self.proxy)))
+        if self.untrained:
+            rows.append(("gain", listed(self.gains())))
         if best := self.alternatives.get("best PSNR"):
-            behind = decibel(here.psnr - best.evaluation.psnr, sign=True)
-            rows.append(("against the best PSNR of the front", f"{behind}, {named(best)}"))
-        if self.full_psnr is not None and here.design.binarize:
-            rows.append(("against full precision", decibel(here.psnr - self.full_psnr, sign=True)))
+            there, gap = best.evaluation, self.against(best)
+            saved = [
+                ratio(there.ops / here.ops, "OPs"),
+                ratio(there.params / here.params, "Params"),
+            ]
+            words = decibel(here.psnr - there.psnr, sign=True) if gap is None else str(gap)
+            words = f"{words}, {listed(saved)} (trial {best.number})"
+        else:
+            words = "it has the best PSNR of the front"
+        rows.append(("against the best of the front", words))
+        if self.full_gap is not None and here.design.binarize:
+            unseen = "" if self.full_known else " (estimated)"
+            words = f"{self.full_gap} at the same width and depth{unseen}"
+            rows.append(("against full precision", words))
         rows += [
-            ("OPs", f"{count(here.ops)}, {_fewer(self.full.ops, here.ops)}"),
-            ("Params", f"{count(here.params)}, {_fewer(self.full.params, here.params)}"),
+            ("OPs", _saved(count(here.ops), self.full.ops / here.ops)),
+            ("Params", _saved(count(here.params), self.full.params / here.params)),
         ]
         if math.isfinite(here.latency):
             rows.append(("latency", milliseconds(here.latency)))
         if self.pick == "knee":
-            rows.append(("statistically indistinguishable", listed_ties(self.ties)))
-        if self.rival is not None:
-            gap = f"{signed(-self.rival.gap)} dB with costs included"
-            errors = f"{self.rival.errors:.1f} standard errors"
-            rows.append(("runner-up", f"{named(self.rival.candidate)}, {gap} ({errors})"))
+            rows.append(("statistically indistinguishable from", self._ties()))
         return rows
 
-    def _psnr(self) -> str:
-        if math.isnan(self.error):
-            return f"{decibel(self.psnr)} (one evaluation, without an estimate of its error)"
-        return f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} (95 % confidence)"
+    def gains(self) -> list[str]:
+        """``+0.80 dB over bicubic interpolation (24.96 dB)``, for each of ``untrained``."""
+        return [
+            f"{decibel(self.psnr - psnr, sign=True)} over {name} ({decibel(psnr)})"
+            for name, psnr in self.untrained.items()
+        ]
+
+    def _ties(self) -> str:
+        """The first of them, with the PSNR of each less that of the recommended design."""
+        shown = []
+        for tie in self.ties[:NAMED_TIES]:
+            gap = self.against(tie)
+            known = "" if gap is None else f" ({Gap(-gap.psnr, gap.error)})"
+            shown.append(f"trial {tie.number}{known}")
+        more = len(self.ties) - len(shown)
+        return listed([*shown, f"{more} more"] if more else shown) or "no other candidate"
 
     def _repr_html_(self) -> str:
+        rows = [("recommended", named(self.candidate)), *self.rows()]
         cells = "".join(
             f"<tr><th style='text-align:left'>{escape(label)}</th>"
             f"<td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in self.rows()
+            for label, value in rows
         )
         return f"<table>{cells}</table>"
 
@@ -110,17 +208,23 @@ def named(candidate: Candidate) -> str:
     return f"trial {candidate.number} ({candidate.evaluation.design.label()})"
 
 
-def listed_ties(ties: tuple[Candidate, ...]) -> str:
-    """The first NAMED_TIES of ``ties`` by name, and how many more."""
-    if not ties:
-        return "no other candidate"
-    shown = [named(candidate) for candidate in ties[:NAMED_TIES]]
-    more = len(ties) - len(shown)
-    return listed([*shown, f"{more} more"] if more else shown)
+def _saved(cost: str, factor: float) -> str:
+    return f"{cost}, {ratio(factor)} than in full precision" if factor > 1.005 else cost
 
 
-def _fewer(full: float, here: float) -> str:
-    return f"{full / here:.3g}× fewer than full precision"
+def ratio(factor: float, what: str = "") -> str:
+    """``3.2× fewer OPs``, ``1.5× more OPs`` or ``as many OPs`` for a cost divided by a factor."""
+    words = "as many"
+    if not 0.995 < factor < 1.005:
+        words = f"{factor:.3g}× fewer" if factor > 1 else f"{1 / factor:.3g}× more"
+    return f"{words} {what}".strip()
+
+
+def _gap(estimates: Estimates, one: int, other: int) -> Gap:
+    return Gap(
+        float(estimates.psnr[one] - estimates.psnr[other]),
+        0.0 if one == other else estimates.error(one, other),
+    )
 
 
 def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
@@ -202,75 +306,126 @@ def recommend(
         UserError: nothing to pick from, nothing within the limits, or a pick that does not exist.
     """
     whole = study
-    everything = study.evaluations()
     number = re.fullmatch(r"(?:trial\s*)?#?(\d+)", pick.strip())
     if number:
-        own = [_by_number(study, int(number[1]))]
+        picked = _by_number(study, int(number[1]))
+        among = [picked, *(c for c in study.own() if c.number != picked.number)]
     elif pick in ("knee", "best-psnr"):
         study = _within(study, ops=max_ops, params=max_params, latency=max_latency)
-        own = list(study.candidates)
+        among = list(study.candidates)
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
-    if not len(runs_of(study.config, everything)):  # no run that estimates could come from
+    everything = whole.evaluations()
+    runs = runs_of(whole.config, everything)
+    if not len(runs):  # no run that estimates could come from
         if number:
-            return _alone(study, own[0])
+            return _alone(whole, among[0])
         raise _nothing(study)
-    estimates = estimate(study.config, own, everything, study.confirmations)
+    surrogate = Surrogate(runs, whole.config.protocol.noise)
+
+    def estimated(candidates: list[Candidate]) -> Estimates:
+        again = whole.confirmations
+        return estimate(whole.config, candidates, everything, again, surrogate)
+
+    estimates = estimated(among)
     ties: tuple[Candidate, ...] = ()
     rival = None
-    here = int(np.argmax(estimates.psnr))
     if pick == "knee":
         order = standing(study.config, estimates)
-        estimates, here = order.estimates, 0
         ties, rival = _rivals(order)
-    chosen = estimates.candidates[here]
-    task = get_task(whole.config.task)
-    full, full_psnr = _full_precision(chosen.evaluation, everything, task)
+        chosen = order.estimates.candidates[0]
+    else:
+        chosen = among[0 if number else int(np.argmax(estimates.psnr))]
+    full, known = _full_precision(chosen.evaluation, everything, get_task(whole.config.task))
+    twin = Candidate(-1, replace(chosen.evaluation, design=_in_full(chosen.evaluation.design)))
+    beside = estimated([*among, twin])
+    here = among.index(chosen)
     return Recommendation(
         candidate=chosen,
         pick="trial" if number else pick,
         psnr=float(estimates.psnr[here]),
         error=float(np.sqrt(max(estimates.covariance[here, here], 0.0))),
+        estimates=estimates,
         ties=ties,
         rival=rival,
+        passed=None if number else _passed(study, estimates, here),
+        confirmation=_confirmation(whole, chosen.evaluation.design),
+        proxy=whole.config.protocol,
         alternatives=alternatives(front(study), chosen),
-        skip=task.skip,
-        skip_psnr=whole.config.skip_psnr,
+        untrained=whole.config.untrained,
         full=full,
-        full_psnr=full_psnr,
+        full_gap=_gap(beside, here, len(among)),
+        full_known=known,
     )
 
 
 def _alone(study: Study, picked: Candidate) -> Recommendation:
     """A trial that was picked by number in a study without a run to estimate from."""
-    task = get_task(study.config.task)
-    full, full_psnr = _full_precision(picked.evaluation, study.evaluations(), task)
+    everything = study.evaluations()
+    full, known = _full_precision(picked.evaluation, everything, get_task(study.config.task))
     return Recommendation(
         candidate=picked,
         pick="trial",
         psnr=picked.evaluation.psnr,
         error=math.nan,
+        estimates=Estimates((), np.zeros(0), np.zeros((0, 0)), ()),
         ties=(),
         rival=None,
+        passed=None,
+        confirmation=_confirmation(study, picked.evaluation.design),
+        proxy=study.config.protocol,
         alternatives={},
-        skip=task.skip,
-        skip_psnr=study.config.skip_psnr,
+        untrained=study.config.untrained,
         full=full,
-        full_psnr=full_psnr,
+        full_gap=None,
+        full_known=known,
     )
+
+
+def _in_full(design: Design) -> Design:
+    return design.replace(binarize=()).canonical()
 
 
 def _full_precision(
     chosen: Evaluation, everything: list[Evaluation], task: Task
-) -> tuple[Costs, float | None]:
-    """The costs of the design in full precision, and its PSNR (dB) if it was evaluated."""
-    design = chosen.design.replace(binarize=()).canonical()
+) -> tuple[Costs, bool]:
+    """The costs of the design in full precision, and whether it was evaluated."""
+    design = _in_full(chosen.design)
     for evaluation in everything:
         if evaluation.design == design and evaluation.feasible:
-            return evaluation, evaluation.psnr
+            return evaluation, True
     from bbnas.cost import ops_and_params  # imports torch
 
-    return ops_and_params(design, task), None
+    return ops_and_params(design, task), False
+
+
+def _passed(study: Study, estimates: Estimates, here: int) -> Passed | None:
+    """The candidate with the highest PSNR of those that dominate ``here`` by their own runs."""
+    candidates = estimates.candidates
+    points = minimised([c.evaluation for c in candidates], study.config.objectives)
+    better = np.all(points <= points[here], axis=1) & np.any(points < points[here], axis=1)
+    if not better.any():
+        return None
+    best = max(np.flatnonzero(better), key=lambda i: candidates[i].evaluation.psnr)
+    return Passed(
+        candidate=candidates[best],
+        own=candidates[best].evaluation.psnr - candidates[here].evaluation.psnr,
+        gap=_gap(estimates, int(best), here),
+        confirmed=estimates.confirmed[best],
+    )
+
+
+def _confirmation(study: Study, design: Design) -> Confirmation | None:
+    """The confirmation of ``design`` by the longest protocol that compared it with others."""
+    found: Confirmation | None = None
+    for protocol, table in confirmations_by_protocol(study.confirmations).items():
+        means = {key: fmean(seeds.values()) for key, seeds in table.items()}
+        if design.key in means and len(means) > 1:
+            own = means[design.key]
+            place = 1 + sum(psnr > own for psnr in means.values())
+            if found is None or protocol.iterations > found.protocol.iterations:
+                found = Confirmation(own, place, len(means), protocol)
+    return found
 
 
 def _rivals(order: Standing) -> tuple[tuple[Candidate, ...], Rival | None]:

@@ -6,60 +6,50 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from bbnas.analysis.effects import Fit
-from bbnas.text import interval, signed
+from bbnas.analysis.findings import Finding, StudyFindings
+
+Tone = Literal["good", "bad", "open"]
 
 
 @dataclass(frozen=True)
 class EffectBar:
-    """An interval on a common scale of 0 to 1, and the numbers printed beside it."""
+    """An effect and where it lies on a common scale of 0 to 1; ``open`` is not settled yet."""
 
-    label: str
-    note: str
+    finding: Finding
     low: float
     mark: float
     high: float
-    texts: tuple[str, ...]
-    tone: Literal["good", "bad", "open"] = "open"
+    tone: Tone
 
 
 @dataclass(frozen=True)
 class EffectsFigure:
-    """Intervals by axis, as (axis, reference, bars); ``zero`` is where 0 dB lies."""
+    """Effects by axis, as (axis, reference, bars); ``zero`` is where 0 dB lies."""
 
     groups: tuple[tuple[str, str, tuple[EffectBar, ...]], ...]
     zero: float
     ticks: tuple[tuple[float, str], ...]
 
 
-def effects_figure(fit: Fit) -> EffectsFigure | None:
-    """The intervals of a fit's effects, or None where it has no effects."""
-    if not fit.effects:
+def effects_figure(found: StudyFindings) -> EffectsFigure | None:
+    """The effects of a study, or None where it has none."""
+    effects = found.effects
+    if not effects:
         return None
     # The scale holds every mark and nine tenths of the ends: one wide interval must not
     # squeeze the rest.
-    ends = sorted([abs(e.low) for e in fit.effects] + [abs(e.high) for e in fit.effects])
-    reach = 1.05 * max(ends[int(0.9 * (len(ends) - 1))], *(abs(e.effect) for e in fit.effects))
-    low = -reach if any(e.low < 0 for e in fit.effects) else -0.1 * reach
-    high = min(reach, max(0.1 * reach, 1.05 * max(e.high for e in fit.effects)))
+    ends = sorted([abs(e.low) for e in effects] + [abs(e.high) for e in effects])
+    reach = 1.05 * max(ends[int(0.9 * (len(ends) - 1))], *(abs(e.effect) for e in effects), 0.01)
+    low = -reach if any(e.low < 0 for e in effects) else -0.1 * reach
+    high = min(reach, max(0.1 * reach, 1.05 * max(e.high for e in effects)))
 
     def place(value: float) -> float:
         return min(1.0, max(0.0, (value - low) / (high - low)))
 
     groups: dict[tuple[str, str], list[EffectBar]] = {}
-    for e in fit.effects:
-        tone: Literal["good", "bad", "open"] = "open"
-        if e.low > 0 or e.high < 0:
-            tone = "good" if e.low > 0 else "bad"
-        bar = EffectBar(
-            label=e.choice,
-            note=f"{e.n} against {e.n_reference}",
-            low=place(e.low),
-            mark=place(e.effect),
-            high=place(e.high),
-            texts=(signed(e.effect), interval(e.low, e.high), str(e.n)),
-            tone=tone,
-        )
+    for e in effects:
+        tone: Tone = "open" if not e.settled else "good" if e.effect > 0 else "bad"
+        bar = EffectBar(e, place(e.low), place(e.effect), place(e.high), tone)
         groups.setdefault((e.axis, e.reference), []).append(bar)
     step = _step(high - low)
     first = math.ceil(low / step)

@@ -185,6 +185,13 @@ def skip_psnr(task: Task, images: ImageSet, side: int = 0) -> float:
     return score(skip(task), task, images, "cpu", side, reach=1)[-1].psnr
 
 
+def bicubic_psnr(task: Task, images: ImageSet, side: int = 0) -> float | None:
+    """PSNR (dB) of bicubic interpolation; None where LQ and HQ are of one size."""
+    if task.degradation != "bicubic":
+        return None
+    return score(bicubic(task), task, images, "cpu", side)[-1].psnr
+
+
 def score_baseline(
     name: str, task: Task, images: ImageSet, keep: Keep | None = None
 ) -> list[Score]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import bbnas
 from bbnas.files import write_output
-from bbnas.text import count, decibel, milliseconds, plural, share, to_json
+from bbnas.text import count, decibel, milliseconds, plural, share, signed, to_json
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,6 +70,7 @@ def _environment() -> Environment:
         milliseconds=milliseconds,
         plural=plural,
         share=share,
+        signed=signed,
         unbroken=unbroken,
         uri=data_uri,
     )

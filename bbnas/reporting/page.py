@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bbnas.analysis import (
+    StudyFindings,
     agreement,
+    findings,
     frame,
     front,
     hypervolume_curve,
@@ -20,11 +22,8 @@ from bbnas.analysis import (
     study_benefit,
     time_agreement,
 )
-from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import summary as fidelity_words
-from bbnas.analysis.findings import findings
-from bbnas.analysis.findings import summary as finding_lines
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.recommend import Recommendation
 from bbnas.cost import count as count_costs
@@ -87,7 +86,7 @@ def write_page(
     volume = hypervolume_curve(study)
     training = curves(study, number)
     timed = times(study, number)
-    fit = fit_effects(study)
+    found = findings(study)
     noise = seed_noise(study, repeats)
     members = {c.number for c in front(study)}
     return write_html(
@@ -101,16 +100,15 @@ def write_page(
         numbers=tally(study),
         seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
         machines=machines([c.evaluation for c in study.candidates]),
-        findings=finding_lines(findings(study)),
-        chosen=_chosen(study, recommendation) if recommendation else None,
+        findings=found,
+        chosen=_chosen(study, recommendation, found) if recommendation else None,
         missing=missing,
         plot=plot,
         front_size=len(members),
         times=timed,
         time_agreement=time_agreement(study),
         volume=volume,
-        effects=effects_figure(fit),
-        fit=fit,
+        effects=effects_figure(found),
         benefit=_benefit(study),
         curves=training,
         columns=_columns(study),
@@ -154,14 +152,14 @@ def write_csv(study: Study, path: str | Path) -> Path:
 _TITLES = dict.fromkeys(OBJECTIVES, "PSNR") | {name: cost.title for name, cost in COSTS.items()}
 
 
-def _chosen(study: Study, recommendation: Recommendation) -> dict[str, Any]:
+def _chosen(study: Study, recommendation: Recommendation, found: StudyFindings) -> dict[str, Any]:
     candidate = recommendation.candidate
     design = candidate.evaluation.design
     return {
         "number": candidate.number,
         "headline": headline(design),
         "rows": summary(study, recommendation),
-        "reasons": reasons(study, recommendation),
+        "reasons": reasons(study, recommendation, found),
         "yaml": design.to_yaml(),
         "honest": count_costs(design, get_task(study.config.task)),
         "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",

@@ -92,6 +92,12 @@ class TrainingEvaluator:
         validation = self.dataset.validation
         return float(skip_psnr(self.task, validation, self.protocol.validation_side))
 
+    @cached_property
+    def bicubic_psnr(self) -> float | None:
+        from bbnas.inference.scoring import bicubic_psnr
+
+        return bicubic_psnr(self.task, self.dataset.validation, self.protocol.validation_side)
+
     def cost(self, design: Design) -> Costs:
         from bbnas.cost import ops_and_params
 

@@ -6,7 +6,8 @@ Reading a study needs neither Optuna nor torch.
 from __future__ import annotations
 
 import math
-from datetime import UTC
+from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -62,6 +63,11 @@ class Store(Database):
                     sa.func.coalesce(sa.func.sum(runs.c.rejected), 0),
                 ).where(runs.c.study_id == row.id)
             ).one()
+            spans = connection.execute(
+                sa.select(runs.c.started, sa.func.coalesce(runs.c.finished, runs.c.seen)).where(
+                    runs.c.study_id == row.id
+                )
+            ).all()
             finished = settled_rows(connection, row.id)
             referred = connection.execute(
                 sa.select(evaluations)
@@ -94,6 +100,7 @@ class Store(Database):
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
             created=created,
+            search_seconds=covered([(start, end) for start, end in spans]),
         )
 
     def find_evaluation(
@@ -114,3 +121,14 @@ class Store(Database):
         with self.write() as connection:
             chosen = sa.select(studies.c.id).where(studies.c.name == study)
             refer_to(connection, connection.execute(chosen).scalar_one(), evaluation)
+
+
+def covered(spans: Sequence[tuple[datetime, datetime]]) -> float:
+    """The seconds that are in at least one of the spans."""
+    total = 0.0
+    until: datetime | None = None
+    for start, end in sorted(spans):
+        if until is None or end > until:
+            total += (end - max(start, until or start)).total_seconds()
+            until = end
+    return total

@@ -67,7 +67,8 @@ def changes(old: StudyConfig, new: StudyConfig) -> Iterator[tuple[str, Any, Any]
     if old.latency is not None and new.latency is not None:
         yield from _differences("latency", asdict(old.latency), asdict(new.latency))
     compared = {
-        *("name", "space", "protocol", "data", "data_description", "skip_psnr", "latency"),
+        *("name", "space", "protocol", "data", "data_description", "skip_psnr", "bicubic_psnr"),
+        "latency",
         "early_stopping",  # a study may go on with it or without
     }
     for field in fields(StudyConfig):

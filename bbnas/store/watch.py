@@ -17,6 +17,7 @@ from bbnas.store.database import Database, now
 from bbnas.store.evaluations import SETTLED, read_evaluation
 from bbnas.store.latencies import last_setting, seconds_by_design
 from bbnas.store.ledger import LEASE
+from bbnas.store.store import covered
 from bbnas.store.tables import candidates, evaluations, latencies, references, runs, studies
 from bbnas.study import Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
@@ -254,6 +255,7 @@ class Watch:
             duplicates=duplicates,
             rejected=rejected,
             created=held.created,
+            search_seconds=covered([(run.started, run.finished or run.seen) for run in found]),
             latency=held.latency,
         )
         return Snapshot(

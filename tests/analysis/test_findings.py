@@ -65,21 +65,20 @@ def by_choice(found: Sequence[Finding], axis: str, choice: str) -> Finding:
 
 def test_planted_effects_are_told_with_their_intervals(study: Study) -> None:
     found = findings(study)
-    norm = by_choice(found.significant, "normalisation", "batchnorm")
-    assert norm.evidence.low < PLANTED["batchnorm"] < norm.evidence.high
-    assert norm.evidence.pairs == 24
-    tail = by_choice(found.significant, "tail", "1-bit")
-    assert tail.evidence.effect == pytest.approx(PLANTED["tail"], abs=0.02)
-    assert tail.evidence.pairs == 24
-    assert tail.check.effect == pytest.approx(PLANTED["tail"], abs=0.03)
+    norm = by_choice(found.settled, "normalisation", "batchnorm")
+    assert norm.low < PLANTED["batchnorm"] < norm.high
+    assert norm.n == 24
+    tail = by_choice(found.settled, "tail", "1-bit")
+    assert tail.effect == pytest.approx(PLANTED["tail"], abs=0.02)
+    assert tail.n == 24
     # Values of k are compared with k*.
     for choice in ("0.25 k*", "4 k*"):
-        k = by_choice(found.significant, "alignment k / k*", choice)
+        k = by_choice(found.settled, "alignment k / k*", choice)
         assert k.reference == "1 k*"
-        assert k.evidence.low < -0.2 < k.evidence.high
-    assert by_choice(found.undecided, "estimator", "ede").evidence.pairs == 24
-    assert by_choice(found.undecided, "width", "48").evidence.pairs == 24
-    assert [f.words for f in found.significant] == summary(found)[:-1]
+        assert k.low < -0.2 < k.high
+    assert by_choice(found.open, "estimator", "ede").n == 24
+    assert by_choice(found.open, "width", "48").n == 24
+    assert [f.words for f in found.settled] == summary(found)[:-1]
 
 
 def test_what_is_compared_with_is_no_result(evaluated, synthetic_study) -> None:
@@ -90,9 +89,9 @@ def test_what_is_compared_with_is_no_result(evaluated, synthetic_study) -> None:
 
     found = findings(a_study(evaluated, synthetic_study(3), 0.02, factorial(), psnr))
     for choice, effect in (("4 k*", 0.1), ("0.25 k*", -0.2)):
-        k = by_choice(found.significant, "alignment k / k*", choice)
+        k = by_choice(found.settled, "alignment k / k*", choice)
         assert k.reference == "1 k*"
-        assert k.evidence.effect == pytest.approx(effect, abs=0.02)
+        assert k.effect == pytest.approx(effect, abs=0.02)
 
 
 def test_where_pairs_are_few_the_fit_tells_either_way_round(evaluated, synthetic_study) -> None:
@@ -106,13 +105,14 @@ def test_where_pairs_are_few_the_fit_tells_either_way_round(evaluated, synthetic
         return planted(design) - (0.5 if design.k_ratio is None else 0.0)
 
     found = findings(a_study(evaluated, synthetic_study(3), 0.02, list(designs), psnr))
-    off = by_choice((*found.significant, *found.undecided), "alignment k / k*", "off")
-    assert (off.reference, off.evidence.pairs) == ("1/2 to 2", 0)
-    assert off.evidence.low < -0.5 < off.evidence.high < 0
+    off = by_choice((*found.settled, *found.open), "alignment k / k*", "off")
+    assert (off.reference, off.source) == ("1/2 to 2", "fit")
+    assert off.n == sum(d.k_ratio is None for d in designs)
+    assert off.low < -0.5 < off.high < 0
 
 
 def test_an_effect_is_the_t_test_of_the_pairs(study: Study) -> None:
-    found = by_choice(findings(study).significant, "normalisation", "batchnorm").evidence
+    found = by_choice(findings(study).settled, "normalisation", "batchnorm")
     psnr = {c.evaluation.design.key: c.evaluation.psnr for c in study.candidates}
     gaps = [
         psnr[d.canonical().key] - psnr[d.replace(norm="none").canonical().key]
@@ -133,9 +133,9 @@ def test_noise_alone_is_seldom_a_finding(evaluated, synthetic_study) -> None:
             evaluated, synthetic_study(3), 0.05, factorial(), lambda design: 27.0, seed
         )
         found = findings(noise)
-        told += bool(found.significant)
-        p = [f.evidence.p for f in (*found.significant, *found.undecided)]
-        assert len(found.significant) == (false_discovery_control(p) <= FDR).sum()
+        told += bool(found.settled)
+        p = [f.p for f in (*found.settled, *found.open)]
+        assert len(found.settled) == (false_discovery_control(p) <= FDR).sum()
     assert told <= 6  # 2 expected of 40; more than 6 has a probability below 0.4 %
 
 
@@ -146,16 +146,16 @@ def test_collapsed_designs_are_counted_and_not_averaged(evaluated, synthetic_stu
 
     base = synthetic_study(3, skip_psnr=24.0)
     found = findings(a_study(evaluated, base, 0.02, factorial(), psnr))
-    norm = by_choice(found.significant, "normalisation", "batchnorm")
-    assert norm.evidence.pairs == 12
+    norm = by_choice(found.settled, "normalisation", "batchnorm")
+    assert norm.n == 12
     assert norm.collapsed == 12
-    assert norm.evidence.effect == pytest.approx(PLANTED["batchnorm"], abs=0.02)
+    assert norm.effect == pytest.approx(PLANTED["batchnorm"], abs=0.02)
 
 
 def test_what_was_tried_too_seldom_is_named(evaluated, synthetic_study) -> None:
     designs = [*factorial(), Design(binarize=(Part.BODY,), activation="relu", k_ratio=1.0)]
     found = findings(a_study(evaluated, synthetic_study(3), 0.02, designs, planted))
-    assert found.untested == ("activation relu",)
+    assert found.untested == (("activation", "relu"),)
     assert "activation relu" in summary(found)[-1]
 
 
@@ -168,10 +168,10 @@ def test_methods_are_an_axis_in_their_own_space(methods_study) -> None:
         for w in (16, 32, 48, 64)
     }
     found = findings(methods_study(psnr))
-    assert {f.axis for f in found.significant} <= {"method", "width"}
-    bnn = by_choice(found.significant, "method", "BNN")
+    assert {f.axis for f in found.settled} <= {"method", "width"}
+    bnn = by_choice(found.settled, "method", "BNN")
     assert bnn.reference == "BBCU"
-    assert bnn.evidence.effect == pytest.approx(-2.0, abs=0.05)
+    assert bnn.effect == pytest.approx(-2.0, abs=0.05)
 
 
 def test_nothing_is_said_of_nothing(synthetic_study) -> None:

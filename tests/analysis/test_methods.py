@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bbnas.analysis import methods_frame, rank_methods
-from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.regression import fit_effects
 from bbnas.design import TITLES
 from bbnas.presets import load_design
 

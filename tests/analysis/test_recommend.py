@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bbnas.analysis import knee, recommend
-from bbnas.analysis.effects import fit_effects
 from bbnas.analysis.estimates import Z95, estimate
-from bbnas.analysis.evidence import MatchedPool, gap, part_evidence, without
-from bbnas.analysis.reasons import reasons
+from bbnas.analysis.evidence import MatchedPool, gap, without
+from bbnas.analysis.findings import findings
+from bbnas.analysis.reasons import passed_over, reasons
 from bbnas.analysis.surrogate import discrepancy
 from bbnas.cost import count as count_cost
 from bbnas.design import Design
@@ -80,34 +80,55 @@ def test_the_knee_that_all_runs_tell_is_recommended(synthetic_study):
     assert answer.candidate.number not in {c.number for c in answer.ties}
     assert answer.rival.candidate.number not in {c.number for c in answer.ties}
     assert answer.rival.errors >= Z95
-    text = " ".join(reasons(study, answer))
-    assert f"{answer.psnr:.2f} dB ± {Z95 * answer.error:.2f}" in text
+    text = " ".join(reasons(study, answer, findings(study)))
+    assert f"{answer.rival.errors:.1f} standard errors" in text
     assert f"trial {answer.rival.candidate.number} (" in text
 
 
 def test_the_rows_of_a_recommendation_hold_its_figures(synthetic_study):
-    study = synthetic_study(300, skip_psnr=24.0)
+    study = synthetic_study(60, skip_psnr=24.0, bicubic_psnr=24.5)
     answer = recommend(study)
     here, rows = answer.candidate.evaluation, dict(answer.rows())
-    assert f"trial {answer.candidate.number} ({here.design.label()})" == rows["recommended"]
     assert rows["PSNR"].startswith(f"{answer.psnr:.2f} dB ± {Z95 * answer.error:.2f}")
-    assert rows["against bilinear interpolation"] == f"+{answer.psnr - 24.0:.2f} dB"
+    assert f"{here.psnr:.2f} dB, SSIM {here.ssim:.4f}" in rows["PSNR"]
+    assert rows["gain"] == (
+        f"+{answer.psnr - 24.5:.2f} dB over bicubic interpolation (24.50 dB) and "
+        f"+{answer.psnr - 24.0:.2f} dB over bilinear interpolation (24.00 dB)"
+    )
     full = count_cost(here.design.replace(binarize=()), get_task("sr4"))
     assert rows["OPs"].startswith(f"{count(here.ops)}, {full.ops / here.ops:.3g}×")
     for tie in answer.ties[:1]:
-        assert f"trial {tie.number} " in rows["statistically indistinguishable"]
-    assert f"trial {answer.rival.candidate.number} " in rows["runner-up"]
-    assert f"{answer.rival.errors:.1f} standard errors" in rows["runner-up"]
-    reference = Candidate(999, study.references[0])
-    known = replace(answer, full_psnr=here.psnr + 0.25, alternatives={"best PSNR": reference})
-    assert dict(known.rows())["against full precision"] == "−0.25 dB"
-    assert "trial 999" in dict(known.rows())["against the best PSNR of the front"]
+        assert (
+            f"trial {tie.number} ({estimated(study, tie, answer.candidate)})"
+            in (rows["statistically indistinguishable from"])
+        )
+    best = answer.alternatives["best PSNR"]
+    assert f"(trial {best.number})" in rows["against the best of the front"]
+    gap = estimated(study, answer.candidate, best)
+    assert rows["against the best of the front"].startswith(gap)
+    full_precision = Candidate(-1, evaluated_in_full(here))
+    assert rows["against full precision"].startswith(
+        estimated(study, answer.candidate, full_precision)
+    )
+
+
+def estimated(study, one, other):
+    """PSNR of ``one`` less that of ``other``, with its 95 % half width, by the estimates."""
+    among = [*study.own(), other]
+    found = estimate(study.config, among, study.evaluations(), study.confirmations)
+    i = [c.number for c in among].index(one.number)
+    gap, half = found.psnr[i] - found.psnr[-1], Z95 * found.error(i, len(among) - 1)
+    return f"{gap:+.2f} ± {half:.2f} dB".replace("-", "−").replace("+0.00", "0.00")
+
+
+def evaluated_in_full(evaluation):
+    return replace(evaluation, design=evaluation.design.replace(binarize=()).canonical())
 
 
 def test_a_recommendation_shows_itself_in_a_notebook(synthetic_study):
     answer = recommend(synthetic_study(60))
-    html = replace(answer, skip="<b>", skip_psnr=20.0)._repr_html_()
-    assert html.count("<tr>") == len(replace(answer, skip_psnr=20.0).rows())
+    html = replace(answer, untrained={"<b>": 20.0})._repr_html_()
+    assert html.count("<tr>") == 1 + len(replace(answer, untrained={"<b>": 20.0}).rows())
     assert "&lt;b&gt;" in html
 
 
@@ -174,7 +195,7 @@ def test_a_trial_by_number(synthetic_study, pick):
     study = synthetic_study(20, diverged=0)
     answer = recommend(study, pick)
     assert answer.candidate.number == 7
-    assert "statistically indistinguishable" not in dict(answer.rows())
+    assert "statistically indistinguishable from" not in dict(answer.rows())
 
 
 def test_a_baseline_is_recommended_only_by_number(synthetic_study):
@@ -212,23 +233,22 @@ def test_an_empty_study_says_so(synthetic_study):
 def test_reasons_carry_the_study_s_own_figures(synthetic_study):
     study = synthetic_study(300)
     answer = recommend(study)
-    sentences = reasons(study, answer)
+    sentences = reasons(study, answer, findings(study))
     here, text = answer.candidate.evaluation, " ".join(sentences)
-    best = answer.alternatives["best PSNR"].evaluation
-    assert f"{best.psnr - here.psnr:.2f} dB" in text
-    assert f"{best.ops / here.ops:.3g}× fewer OPs" in text
     cheaper = answer.alternatives["next cheaper"].evaluation
     assert f"saves another {count(here.ops - cheaper.ops)} OPs" in text
     for part in ("head", "body", "upsampling", "tail"):
         assert any(part in sentence and " OPs" in sentence for sentence in sentences)
-    assert any("batchnorm" in sentence and "−0.4" in sentence for sentence in sentences)
+    (norm,) = [f for f in findings(study).settled if f.choice == "batchnorm"]
+    told = f"batchnorm has {norm.effect:+.2f} dB".replace("-", "−")
+    assert any(told in sentence for sentence in sentences)
 
 
 def test_a_front_of_one_point(synthetic_study):
     study = synthetic_study(1, diverged=0, references=False)
     answer = recommend(study)
     assert answer.alternatives == {}
-    assert len(reasons(study, answer)) == 2 + 4  # its place, its PSNR, and four parts
+    assert len(reasons(study, answer, findings(study))) == 1 + 4  # its place, and four parts
 
 
 def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
@@ -259,7 +279,9 @@ def test_a_study_in_which_nothing_is_useful_recommends_by_number_only(synthetic_
     answer = recommend(study, f"trial {picked.number}")
     assert answer.candidate is picked
     assert np.isnan(answer.error)
-    assert "nan" not in " ".join([*dict(answer.rows()).values(), *reasons(study, answer)])
+    assert "nan" not in " ".join(
+        [*dict(answer.rows()).values(), *reasons(study, answer, findings(study))]
+    )
 
 
 def test_evidence_is_matched_pairs_or_else_the_fit(synthetic_study, evaluated):
@@ -271,13 +293,13 @@ def test_evidence_is_matched_pairs_or_else_the_fit(synthetic_study, evaluated):
         one = full.replace(binarize=(Part.TAIL,))
         candidates.append(Candidate(2 * i + 1, evaluated(one, psnr=26.0 + i - loss)))
     study = replace(study, candidates=tuple(candidates))
-    evidence = part_evidence(study, Part.TAIL, fit_effects(study))
+    evidence = findings(study).part(Part.TAIL)
     assert evidence.effect == pytest.approx(-0.2)
     # t(0.975, 2) = 4.303; sd 0.1 / √3
     assert evidence.high == pytest.approx(-0.2 + 4.303 * 0.1 / np.sqrt(3), abs=1e-3)
-    assert evidence.source == "3 matched pairs"
+    assert evidence.basis == "3 matched pairs"
     wide = synthetic_study(200, references=False)
-    assert "fit over" in part_evidence(wide, Part.TAIL, fit_effects(wide)).source
+    assert findings(wide).part(Part.TAIL).source == "fit"
 
 
 def test_what_diverges_when_trained_longer_is_not_recommended(evaluated, synthetic_study):
@@ -342,8 +364,17 @@ def test_confirmations_decide_between_what_they_trained_again(evaluated, synthet
     ]
     answer = recommend(replace(study, confirmations=tuple(again)))
     assert answer.candidate.number == 0
-    study_again = replace(study, confirmations=tuple(again))
-    assert "2 seeds, 5,000 iterations" in " ".join(reasons(study_again, answer))
+    found = answer.confirmation
+    assert (found.psnr, found.place, found.of) == (pytest.approx(26.15), 1, 2)
+    assert "26.15 dB after 5 times the training" in dict(answer.rows())["confirmed"]
+    # Trial 1 is better by its own run and costs no more: it is said why it was not chosen.
+    assert answer.passed.candidate.number == 1
+    assert answer.passed.own == pytest.approx(0.03)
+    assert answer.passed.gap.psnr < 0
+    why = f"it is {-answer.passed.gap.psnr:.2f} ± {Z95 * answer.passed.gap.error:.2f} dB lower"
+    assert f"0.03 dB higher; over all runs and its confirmation {why}" in passed_over(
+        answer.passed
+    )
     # The third was not trained again, so it is no longer recommended, nor compared.
     assert 2 not in {c.number for c in answer.ties}
     # What longer training gives to all alike changes nothing.
@@ -360,7 +391,7 @@ def test_confirmations_decide_between_what_they_trained_again(evaluated, synthet
 )
 def test_what_costs_nothing_is_named_as_the_task_has_it(task, words, synthetic_study):
     study = synthetic_study(20, task=task, skip_psnr=20.0)
-    assert f"against {words}" in dict(recommend(study).rows())
+    assert f"over {words} (20.00 dB)" in dict(recommend(study).rows())["gain"]
     with pytest.raises(UserError, match=rf"beats {words} \(99.00 dB\)"):
         recommend(synthetic_study(20, task=task, skip_psnr=99.0))
 
@@ -385,6 +416,6 @@ def test_the_losers_of_early_stopping_count_in_matched_pairs(synthetic_study, ev
     pairs = MatchedPool.of(study).pairs(without(Part.TAIL))
     # At the last rung that both reached; what was below the global skip there is no pair.
     assert sorted(round(gap(*pair), 6) for pair in pairs) == [-0.4, -0.3, -0.2]
-    evidence = part_evidence(study, Part.TAIL, fit_effects(study))
+    evidence = findings(study).part(Part.TAIL)
     assert evidence.effect == pytest.approx(-0.3)
-    assert evidence.source == "3 matched pairs, 3 of them at a rung"
+    assert evidence.basis == "3 matched pairs, 3 of them at a rung"

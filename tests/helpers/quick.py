@@ -64,6 +64,7 @@ class Stub:
     data_description = "3 photographs"
     largest_patch = 96
     skip_psnr: float | None = None
+    bicubic_psnr: float | None = None
 
     def cost(self, design: Design) -> Costs:
         return price(design)
@@ -87,6 +88,7 @@ class Formula:
     data_description: str = "3 photographs"
     largest_patch: int = 96
     skip_psnr: float | None = None
+    bicubic_psnr: float | None = None
     protocol: Protocol = PROTOCOLS["proxy"]
     task: Task = TASKS["sr4"]
     prices: Callable[[Design], Costs] | None = None

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.presets import PRESETS
 from bbnas.store import Store
+from bbnas.store.store import covered
 from bbnas.store.tables import SCHEMA_VERSION
 from bbnas.tasks import get_task
 
@@ -200,3 +202,11 @@ def test_reading_needs_neither_optuna_nor_torch() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
+
+
+def test_the_wall_time_of_a_study_counts_each_second_once() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    spans = [(0, 60), (30, 90), (40, 50), (200, 210)]
+    moments = [(start + timedelta(seconds=a), start + timedelta(seconds=b)) for a, b in spans]
+    assert covered(moments) == 100
+    assert covered([]) == 0

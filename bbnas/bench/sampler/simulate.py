@@ -87,6 +87,10 @@ class Lookup:
     def skip_psnr(self) -> float | None:
         return self.table.skip_psnr
 
+    @property
+    def bicubic_psnr(self) -> float | None:
+        return None
+
     def cost(self, design: Design) -> Costs:
         return self.table.by_key[design.key]
 

@@ -3,16 +3,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import t
 
-from bbnas.analysis import effects
-from bbnas.analysis.effects import fit_effects
+from bbnas.analysis.regression import Effect, fit_effects
 from bbnas.design import TITLES, Design
 from bbnas.presets import load_design
 from bbnas.space import load_space
 from bbnas.study import Candidate
 from bbnas.tasks import Part, get_task
+
+
+def effects(study):
+    """The effects of the fit as a table, one row a choice."""
+    return pd.DataFrame(fit_effects(study).effects, columns=list(Effect._fields))
 
 
 def row(table, axis, choice):
@@ -139,13 +144,6 @@ def test_alignment_is_binned_relative_to_k_star(evaluated, synthetic_study, k_ra
     )
     table = effects(replace(synthetic_study(1), candidates=candidates))
     assert row(table, "alignment k / k*", choice)["reference"] == "off"
-
-
-def test_the_effect_of_a_part(synthetic_study):
-    found = fit_effects(synthetic_study(200)).part(Part.TAIL)
-    assert (found.axis, found.choice) == ("tail", "1-bit")
-    assert found.low < found.effect < found.high < -0.5
-    assert fit_effects(synthetic_study(3, diverged=0)).part(Part.TAIL) is None
 
 
 def test_chance_is_that_of_the_interval(synthetic_study):

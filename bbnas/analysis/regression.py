@@ -1,10 +1,14 @@
-"""Regression of PSNR on the choices of a design, over the candidates of a study."""
+"""Regression of PSNR on the choices of a design, over the candidates of a study.
+
+It estimates an effect only where matched pairs are too few: :mod:`bbnas.analysis.findings` decides
+between the two, and is what everything that is shown asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +17,7 @@ from bbnas.analysis.pareto import useful
 from bbnas.analysis.surrogate import runs_of
 from bbnas.design import ALIGNED, MATTERS, TITLES, UNIT_FIELDS, Design
 from bbnas.study import Study
-from bbnas.tasks import Part, get_task
-
-if TYPE_CHECKING:
-    import pandas as pd
+from bbnas.tasks import get_task
 
 # Minimum candidates with a choice, and with its reference, for an effect to be given.
 MINIMUM = 3
@@ -51,17 +52,6 @@ class Fit:
     r2: float
     left_out: int = 0
 
-    def part(self, part: Part) -> Effect | None:
-        """The effect of binarizing ``part``, if it is estimable."""
-        return next((e for e in self.effects if e.axis == part and e.choice == _BINARY), None)
-
-
-def effects(study: Study) -> pd.DataFrame:
-    """The effects of :func:`fit_effects` as a table, one row a choice."""
-    import pandas as pd
-
-    return pd.DataFrame(fit_effects(study).effects, columns=list(Effect._fields))
-
 
 def fit_effects(study: Study) -> Fit:
     """The effect of every choice on PSNR in dB compared with its axis's reference choice.
@@ -74,12 +64,10 @@ def fit_effects(study: Study) -> Fit:
     unit. The reference is the axis's default, or its most frequent choice where the default was
     never tried. The intervals are HC3, which hold under unequal variances. A choice is left out
     where it or its reference has fewer than MINIMUM candidates, or where it is not estimable.
-
-    Matched pairs, where a study has them, take precedence: see :mod:`bbnas.analysis.findings`.
     """
     evaluations = [c.evaluation for c in study.candidates]
     left_out = sum(e.feasible and not useful(study.config, e) for e in evaluations)
-    if not searches_methods(study):  # a baseline of another method makes no choice on any axis
+    if not study.searches_methods:  # a baseline of another method makes no choice on any axis
         evaluations = [e for e in evaluations if e.design.method == "bbcu"]
     runs = runs_of(study.config, evaluations)
     if not len(runs):
@@ -89,11 +77,6 @@ def fit_effects(study: Study) -> Fit:
     weights = noise**2 / (noise**2 + runs.doubt**2)
     found, r2 = _least_squares(_axes(study, designs), runs.psnr, weights)
     return Fit(tuple(found), len(runs), r2, left_out)
-
-
-def searches_methods(study: Study) -> bool:
-    """Whether the study's space chooses among methods instead of the axes of one unit."""
-    return study.searches_methods
 
 
 def axis_choice(design: Design, axis: str) -> str | None:
@@ -167,7 +150,7 @@ def _axes(study: Study, designs: Sequence[Design]) -> list[_Axis]:
     for part in get_task(study.config.task).parts:
         made: list[str | None] = [_BINARY if d.binary(part) else _FULL for d in designs]
         axes.append(_axis(str(part), _FULL, [_FULL, _BINARY], made))
-    by_method = searches_methods(study)
+    by_method = study.searches_methods
     if by_method:
         made = [axis_choice(d, _METHOD) for d in designs]
         axes.append(_axis(_METHOD, TITLES["bbcu"], list(TITLES.values()), made))
