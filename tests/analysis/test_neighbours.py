@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bbnas.analysis.estimates import difference
+from bbnas.analysis.estimates import estimate
 from bbnas.analysis.neighbours import neighbours
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
@@ -45,8 +45,9 @@ def test_differences_are_the_estimates_of_the_study(synthetic_study: Callable[..
     study = synthetic_study(candidates=40)
     candidate = study.candidates[3]
     for neighbour in neighbours(study, candidate, most=3):
-        other = neighbour.candidate.evaluation
-        wanted = difference(study, other, candidate.evaluation)
+        pair = [neighbour.candidate, candidate]
+        found = estimate(study.config, pair, study.evaluations(), study.confirmations)
+        wanted = found.psnr[0] - found.psnr[1], found.error(0, 1)
         assert (neighbour.difference, neighbour.error) == pytest.approx(wanted, abs=1e-4)
 
 
