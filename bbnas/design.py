@@ -146,11 +146,8 @@ class Design(Value):
         if not self.binarize or self.method != "bbcu":
             return self.method if self.binarize else ""
         mine = self.canonical()
-
-        def same(name: str) -> bool:
-            return self.replace(**UNIT_FIELDS | METHODS[name]).canonical() == mine
-
-        return next(filter(same, _BY_AXES), "")
+        rest = self.binarize, self.width, self.depth, self.convs_per_block
+        return next((name for name in _BY_AXES if _with_unit(name, *rest) == mine), "")
 
     def label(self) -> str:
         """A short name for tables and hovers: ``body, BBCU, 64×32``, or with the unit's axes."""
@@ -227,6 +224,18 @@ def _key(design: Design) -> str:
         del fields["method"]  # keys are older than the field
     content = json.dumps(fields, sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+# Cached: a page names the units of ten thousand designs, of few sizes.
+@lru_cache(1 << 12)
+def _with_unit(
+    name: str, binarize: tuple[Part, ...], width: int, depth: int, convs_per_block: int | None
+) -> Design:
+    """The canonical design of this size with the unit ``name`` of ``_BY_AXES``."""
+    size = {"width": width, "depth": depth, "convs_per_block": convs_per_block}
+    return Design.model_validate(
+        {"binarize": binarize, **size, **UNIT_FIELDS, **METHODS[name]}
+    ).canonical()
 
 
 def _any_binary(design: Design) -> bool:

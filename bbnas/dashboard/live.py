@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from bbnas.dashboard.analyst import Analysis, analyse
+from bbnas.dashboard.analyst import Analysis, Choice, analyse
 from bbnas.dashboard.sources import Sources
 from bbnas.errors import UserError, unknown, why
 from bbnas.store.watch import Snapshot, Watch
@@ -197,7 +197,8 @@ class Live:
                 found = analyse(due.snapshot.study)
             except Exception as error:  # noqa: BLE001 - shown on the page; the analyst goes on
                 log.warning("analysis of %s: %s", due.key, why(error))
-                found = Analysis(missing=f"The analysis failed: {why(error)}")
+                failed = Choice(missing=f"The analysis failed: {why(error)}")
+                found = Analysis(due.snapshot.study, 0, failed)
             took = time.monotonic() - started
             self._next[due.key] = time.monotonic() + took * (1 / SHARE - 1)
             with self._news:

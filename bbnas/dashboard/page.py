@@ -110,11 +110,13 @@ BLANK: dict[str, Any] = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
 }
+# Named one by one: a button of Plotly's own that sends figures elsewhere is not among them.
 GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
-    "modeBarButtonsToRemove": ["autoScale2d", "zoomIn2d", "zoomOut2d"],
-    "scrollZoom": False,
+    "modeBarButtons": [
+        ["toImage", "zoom2d", "pan2d", "select2d", "lasso2d", "resetScale2d"],
+    ],
 }
 
 

@@ -1,20 +1,417 @@
-"""The page Study."""
+"""The page Study: front and recommendation of one study, and what is behind them."""
 
 from __future__ import annotations
 
-from dash import Dash
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dash import Dash, Input, Output, State, ctx, dcc, html
 from dash.development.base_component import Component
 
-from bbnas.dashboard.live import Live
-from bbnas.dashboard.page import Address, Page, message
+from bbnas.dashboard import tabs
+from bbnas.dashboard.analyst import Choice, Limits
+from bbnas.dashboard.live import Live, LiveStudy
+from bbnas.dashboard.numbers import in_ranges, ranges
+from bbnas.dashboard.overview import ago, progress, running
+from bbnas.dashboard.page import (
+    Address,
+    Page,
+    aria,
+    design_link,
+    facts,
+    graph,
+    labelled,
+    link,
+    loading,
+    message,
+    query,
+    themed,
+)
+from bbnas.figures.front import draw_front, front_figure
+from bbnas.reporting.summary import summary
+from bbnas.study import Candidate, Study
+from bbnas.text import COSTS, count, milliseconds, plural
+
+FRONT = 520
+# Positions of a budget's slider between the smallest and the largest cost, on a log scale.
+STEPS = 100
+# Rows of a summary that describe the design; the others are its figures.
+ABOUT = ("1-bit parts", "size", "1-bit unit", "residual alignment")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A slider: its name, its title, the cost of an evaluation, and how a value is written."""
+
+    name: str
+    title: str
+    words: Any
+    cost: str
+    unit: float = 1.0  # the cost is the value of the slider by this
+
+
+BUDGETS = (
+    Budget("ops", "OPs", count, "ops"),
+    Budget("params", "Params", count, "params"),
+    Budget("bytes", "bytes of weights", lambda v: f"{count(v)}B", "params", 4.0),
+    Budget("latency", "latency", milliseconds, "latency"),
+)
 
 
 def layout(live: Live, address: Address) -> Component:
-    return message("This page is not written yet.")
+    one = live.study(address.study)
+    study, values = one.snapshot.study, address.values
+    chosen = in_ranges(values.get("selected", ""))
+    return html.Div(
+        [
+            html.H1(one.key),
+            html.Div(id="study-head"),
+            dcc.Store(id="study-key", data=one.key),
+            dcc.Store(id="study-selection", data=chosen),
+            dcc.Store(id="address"),
+            html.Div(
+                [
+                    html.Div(
+                        [
+                            _front_controls(study, values),
+                            graph("study-front", "The Pareto front of the study", FRONT),
+                            html.Div(id="study-picked", role="status"),
+                        ],
+                        className="wide",
+                    ),
+                    html.Div(
+                        [
+                            html.H2("Recommended", id="study-recommended-title"),
+                            _budgets(study, values),
+                            html.Div(loading("Estimating…"), id="study-recommendation"),
+                        ],
+                        className="panel side",
+                    ),
+                ],
+                className="split",
+            ),
+            html.Div(
+                [
+                    html.Span(id="study-selected"),
+                    html.Button("Clear the selection", id="study-clear", n_clicks=0),
+                ],
+                id="study-selection-bar",
+                className="selection",
+                hidden=not chosen,
+            ),
+            tabs.bar(values.get("tab")),
+            html.Div(id="study-tab-content"),
+        ]
+    )
+
+
+def _front_controls(study: Study, values: Mapping[str, str]) -> Component:
+    figure = front_figure(study, None)
+    colours = figure.colours if figure else ("params",)
+    titles = {"params": "Params", "parts": "1-bit parts", "methods": "method"}
+    options = [{"label": titles.get(name, name), "value": name} for name in colours]
+    chosen = values.get("colour")
+    return html.Div(
+        [
+            labelled(
+                "Colour",
+                dcc.Dropdown(
+                    id="study-colour",
+                    options=options,
+                    value=chosen if chosen in colours else colours[0],
+                    clearable=False,
+                    searchable=False,
+                ),
+            ),
+        ],
+        className="controls",
+    )
+
+
+def _budgets(study: Study, values: Mapping[str, str]) -> Component:
+    """A slider for each cost; all the way to the right is no limit."""
+    rows = []
+    for budget in BUDGETS:
+        low, high = _range(study, budget)
+        known = math.isfinite(low) and high > low
+        given = _number(values.get(budget.name))
+        at = STEPS if given is None or not known else _position(given, low, high)
+        slider = dcc.Slider(
+            0,
+            STEPS,
+            1,
+            id=f"study-{budget.name}",
+            value=at,
+            marks=None,
+            included=True,
+            updatemode="mouseup",
+            allow_direct_input=False,
+            disabled=not known,
+        )
+        rows.append(
+            html.Div(
+                [
+                    html.Span(budget.title, id=f"study-{budget.name}-label"),
+                    html.Div(slider, role="group", **aria(label=f"At most, {budget.title}")),
+                    html.Output(id=f"study-{budget.name}-value", htmlFor=f"study-{budget.name}"),
+                ],
+                className="budget",
+                hidden=not known,
+            )
+        )
+    return html.Div(rows, className="budgets")
+
+
+def _range(study: Study, budget: Budget) -> tuple[float, float]:
+    """The smallest and the largest of its costs among the useful designs."""
+    costs = [getattr(c.evaluation, budget.cost) for c in study.own()]
+    known = [cost * budget.unit for cost in costs if math.isfinite(cost) and cost > 0]
+    return (min(known), max(known)) if known else (math.nan, math.nan)
+
+
+def _position(value: float, low: float, high: float) -> int:
+    share = math.log(max(value, low) / low) / math.log(high / low)
+    return round(STEPS * min(1.0, share))
+
+
+def _limit(study: Study, budget: Budget, position: Any) -> float | None:
+    """The bound (of the slider's value) that a position means; None all the way to the right."""
+    low, high = _range(study, budget)
+    if position is None or position >= STEPS or not math.isfinite(low) or high <= low:
+        return None
+    # Rounded up to three digits, so that the address is short and the smallest design fits.
+    value = low * (high / low) ** (max(0, position) / STEPS)
+    power = math.pow(10, math.floor(math.log10(value)) - 2)
+    return math.ceil(round(value / power, 6)) * power
+
+
+def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Limits, dict[str, float | None]]:
+    """The limits that the sliders mean together, and the value of each slider."""
+    shown = {b.name: _limit(study, b, at) for b, at in zip(BUDGETS, positions, strict=True)}
+    costs: dict[str, float] = {}
+    for budget in BUDGETS:
+        value = shown[budget.name]
+        if value is not None:
+            costs[budget.cost] = min(costs.get(budget.cost, math.inf), value / budget.unit)
+    return Limits(**costs), shown
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+SLIDERS = [Input(f"study-{budget.name}", "value") for budget in BUDGETS]
 
 
 def register(app: Dash, live: Live) -> None:
-    """No callbacks yet."""
+    tabs.register(app, live)
+
+    @app.callback(
+        Output("study-head", "children"),
+        Input("version", "data"),
+        Input("study-key", "data"),
+    )
+    def _head(_version: Any, key: str) -> Component:
+        return head(live.study(key))
+
+    @app.callback(
+        Output("study-front", "figure"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        Input("study-colour", "value"),
+        Input("study-clear", "n_clicks"),
+        *SLIDERS,
+        State("study-key", "data"),
+        State("study-selection", "data"),
+    )
+    def _front(_v: Any, theme: str, colour: str, _clear: Any, *more: Any) -> Any:
+        *positions, key, selected = more
+        one = live.study(key)
+        if ctx.triggered_id == "study-clear":
+            selected = []
+        return front(one, colour, theme, selected, _choice(one, positions).number)
+
+    @app.callback(
+        Output("study-recommendation", "children"),
+        *[Output(f"study-{budget.name}-value", "children") for budget in BUDGETS],
+        Input("version", "data"),
+        *SLIDERS,
+        State("study-key", "data"),
+    )
+    def _recommend(_version: Any, *more: Any) -> tuple[Any, ...]:
+        *positions, key = more
+        one = live.study(key)
+        _, shown = limits_of(one.snapshot.study, positions)
+        values = [shown[b.name] for b in BUDGETS]
+        words = [
+            "no limit" if v is None else f"≤ {b.words(v)}"
+            for b, v in zip(BUDGETS, values, strict=True)
+        ]
+        return recommended(one, _choice(one, positions)), *words
+
+    @app.callback(
+        Output("study-selection", "data"),
+        Input("study-front", "selectedData"),
+        Input("study-clear", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def _select(selected: Mapping[str, Any] | None, _clicks: Any) -> Any:
+        if ctx.triggered_id == "study-clear":
+            return []
+        return numbers_of(selected)
+
+    @app.callback(
+        Output("study-picked", "children"),
+        Input("study-front", "clickData"),
+        State("study-key", "data"),
+    )
+    def _pick(clicked: Mapping[str, Any] | None, key: str) -> Any:
+        return picked(live.study(key), numbers_of(clicked))
+
+    @app.callback(
+        Output("study-selected", "children"),
+        Output("study-selection-bar", "hidden"),
+        Input("study-selection", "data"),
+    )
+    def _selected(numbers: list[int]) -> tuple[str, bool]:
+        text = f"{plural(len(numbers), 'design')} selected: all below is of them alone."
+        return text, not numbers
+
+    @app.callback(
+        Output("address", "data"),
+        Input("study-colour", "value"),
+        Input("study-tab", "value"),
+        Input("study-selection", "data"),
+        *SLIDERS,
+        State("study-key", "data"),
+        prevent_initial_call=True,
+    )
+    def _address(colour: str, tab: str, selection: list[int], *more: Any) -> str:
+        *positions, key = more
+        _, shown = limits_of(live.study(key).snapshot.study, positions)
+        limits = {name: f"{v:.4g}" for name, v in shown.items() if v is not None}
+        return query(
+            key,
+            colour=None if colour == "params" else colour,
+            tab=None if tab == tabs.FIRST else tab,
+            selected=ranges(selection or []),
+            **limits,
+        )
 
 
-PAGE = Page("study", "Study", layout, register, studies=1)
+def _choice(one: LiveStudy, positions: Sequence[Any]) -> Choice:
+    if one.analysis is None:
+        return Choice()
+    limits, _ = limits_of(one.snapshot.study, positions)
+    return one.analysis.within(limits)
+
+
+def head(one: LiveStudy) -> Component:
+    """A line of what the study is and how far it is."""
+    study = one.snapshot.study
+    trained = len(one.snapshot.running)
+    words: list[Any] = [
+        f"{study.config.task}, space {study.config.space.name}: {progress(one)}"
+        + (f", {trained} in training" if trained else "")
+        + ". Last result ",
+        ago(one.snapshot.last_result),
+        f". Running: {running(one)}.",
+    ]
+    return html.P(words, className="lead")
+
+
+def front(
+    one: LiveStudy, colour: str, theme: str, selected: Sequence[int], number: int | None
+) -> Any:
+    """The front's figure, in which zoom, legend and selection outlive an update."""
+    figure = front_figure(one.snapshot.study, number)
+    if figure is None:
+        return {"data": [], "layout": {"annotations": [{"text": "No result yet."}]}}
+    spec = draw_front(figure)
+    for trace in spec["data"]:
+        mode = trace.get("meta", {}).get("mode", "always")
+        trace["visible"] = mode in ("always", colour)
+        if selected and "customdata" in trace:
+            wanted = set(selected)
+            trace["selectedpoints"] = [i for i, n in enumerate(trace["customdata"]) if n in wanted]
+    spec["layout"] |= {
+        "uirevision": one.key,
+        "selectionrevision": "selected" if selected else "none",
+        "dragmode": "lasso",
+        "height": FRONT,
+    }
+    if "coloraxis" in spec["layout"]:
+        spec["layout"]["coloraxis"]["showscale"] = colour == "params"
+    return themed(spec, theme)
+
+
+def numbers_of(data: Mapping[str, Any] | None) -> list[int]:
+    """The trial numbers of the points that Plotly reports, each once."""
+    points = (data or {}).get("points", [])
+    found = (point.get("customdata") for point in points)
+    return sorted({n for n in found if isinstance(n, int)})
+
+
+def recommended(one: LiveStudy, choice: Choice) -> Component:
+    """The recommended design: what it is, its figures, and why."""
+    if one.analysis is None:
+        if not one.snapshot.study.candidates:
+            return message("No result yet. The first design appears when its training ends.")
+        return loading("Estimating from all results…")
+    chosen = choice.recommendation
+    if chosen is None:
+        return message(choice.missing)
+    late = one.version - one.analysed
+    notes = [one.analysis.words] if one.analysis.words else []
+    if late:
+        notes.append(f"{plural(late, 'change')} newer than this estimate; it follows.")
+    candidate, rows = chosen.candidate, summary(one.analysis.study, chosen)
+    return html.Div(
+        [
+            html.P(
+                [
+                    html.Span("★ ", className="star", **aria(hidden="true")),
+                    design_link(one.key, candidate.number),
+                    f": {candidate.evaluation.design.label()}",
+                ],
+                className="headline",
+            ),
+            facts([row for row in rows if row[0] not in ABOUT]),
+            html.Details(
+                [html.Summary("Why"), html.Ul([html.Li(text) for text in choice.reasons])]
+            ),
+            html.Details(
+                [html.Summary("The design"), facts([row for row in rows if row[0] in ABOUT])]
+            ),
+            *[html.P(note, className="note") for note in notes],
+        ]
+    )
+
+
+def picked(one: LiveStudy, numbers: Sequence[int]) -> Any:
+    """The design that was clicked, with a way to its page."""
+    chosen: list[Candidate] = [c for c in one.snapshot.study.candidates if c.number in numbers[:1]]
+    if not chosen:
+        return html.P(
+            "Click a point to name it, draw around points to select them, double-click to reset.",
+            className="note",
+        )
+    e = chosen[0].evaluation
+    said = f"{e.result[:1].upper()}{e.result[1:]}"
+    costs = f"{COSTS['ops'].words(e.ops)}, {COSTS['params'].words(e.params)}"
+    return html.P(
+        [
+            design_link(one.key, chosen[0].number),
+            f": {e.design.label()}. {said}, {costs}. ",
+            dcc.Link("Open the design", href=link("design", one.key, trial=chosen[0].number)),
+        ]
+    )
+
+
+PAGE = Page("study", "Study", layout, register)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +14,7 @@ from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
 from bbnas.store.tables import candidates, evaluations, references
 from bbnas.tasks import Task, get_task
-from bbnas.text import plain
+from bbnas.text import from_json, plain, to_json
 
 # An evaluation of such a status is not final: a later attempt replaces it.
 UNFINISHED = ("failed", "stopped")
@@ -78,7 +79,7 @@ def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
     return Evaluation(
         design=Design.model_validate(row.design).canonical(),
         task=row.task,
-        protocol=Protocol.model_validate(row.protocol),
+        protocol=_protocol(to_json(row.protocol)),
         data=row.data,
         status=row.status,
         psnr=_number(row.psnr),
@@ -92,6 +93,12 @@ def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
         error=row.error,
         latency=latency,
     )
+
+
+# Cached: the evaluations of a study share a few protocols.
+@lru_cache(256)
+def _protocol(content: str) -> Protocol:
+    return Protocol.model_validate(from_json(content))
 
 
 def _same(

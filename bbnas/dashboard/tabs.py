@@ -1,0 +1,271 @@
+"""The tabs of the page Study; only the one that is open is drawn and kept up to date."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import dash_ag_grid as dag
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+
+from bbnas.analysis import front, hypervolume_curve
+from bbnas.dashboard.live import Live, LiveStudy
+from bbnas.dashboard.page import graph, link, section, themed
+from bbnas.design import Design
+from bbnas.figures.curves import curves, draw_curves
+from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.study import Candidate, Study
+
+TABS = {
+    "choices": "Choices",
+    "progress": "Progress",
+    "curves": "Learning curves",
+    "candidates": "Candidates",
+}
+FIRST = "choices"
+
+
+def bar(chosen: str | None) -> Component:
+    """The tabs, of which ``chosen`` is open."""
+    return dcc.RadioItems(
+        id="study-tab",
+        options=[{"label": title, "value": name} for name, title in TABS.items()],
+        value=chosen if chosen in TABS else FIRST,
+        inline=True,
+        className="tabs",
+    )
+
+
+def register(app: Dash, live: Live) -> None:
+    @app.callback(Output("study-tab-content", "children"), Input("study-tab", "value"))
+    def _open(tab: str) -> Component:
+        return CONTENT[tab]()
+
+    @app.callback(
+        Output("study-volume", "figure"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        State("study-key", "data"),
+    )
+    def _volume(_version: Any, theme: str, key: str) -> Any:
+        return volume(live.study(key), theme)
+
+    @app.callback(
+        Output("study-curves", "figure"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        Input("study-selection", "data"),
+        State("study-key", "data"),
+    )
+    def _curves(_version: Any, theme: str, selected: list[int], key: str) -> Any:
+        return learning(live.study(key), selected, theme)
+
+    @app.callback(
+        Output("study-grid", "rowData"),
+        Output("study-grid", "className"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        Input("study-selection", "data"),
+        State("study-key", "data"),
+    )
+    def _rows(_version: Any, theme: str, selected: list[int], key: str) -> tuple[Any, str]:
+        one = live.study(key)
+        number = one.analysis.choice.number if one.analysis else None
+        return rows(_selected(one.snapshot.study, selected), number), grid_theme(theme)
+
+    @app.callback(
+        Output("url", "href"),
+        Input("study-grid", "cellClicked"),
+        State("study-key", "data"),
+        prevent_initial_call=True,
+    )
+    def _to_design(cell: dict[str, Any] | None, key: str) -> Any:
+        number = str((cell or {}).get("rowId", ""))
+        return link("design", key, trial=number) if number.isdigit() else no_update
+
+    @app.callback(
+        Output("study-grid", "exportDataAsCsv"),
+        Input("study-csv", "n_clicks"),
+        prevent_initial_call=True,
+    )
+    def _csv(_clicks: int) -> bool:
+        return True
+
+
+def _choices() -> Component:
+    return section("study-choices", "Choices", html.Div(id="study-findings"))
+
+
+def _progress() -> Component:
+    return section(
+        "study-progress",
+        "Hypervolume",
+        graph("study-volume", "Hypervolume over designs", 320),
+    )
+
+
+def _learning() -> Component:
+    return section(
+        "study-learning",
+        "Learning curves",
+        graph("study-curves", "Training loss over iterations", 380),
+        note="Training loss, not PSNR. At most 80 curves are drawn.",
+    )
+
+
+def _candidates() -> Component:
+    return section(
+        "study-candidates",
+        "Candidates",
+        html.Div(
+            [
+                html.Button("Download as CSV", id="study-csv", n_clicks=0),
+                html.Span("A click on a row opens the design.", className="note"),
+            ],
+            className="controls",
+        ),
+        dag.AgGrid(
+            id="study-grid",
+            columnDefs=COLUMNS,
+            rowData=[],
+            getRowId="params.data.trial",
+            defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 90},
+            columnSize="responsiveSizeToFit",
+            csvExportParams={"fileName": "candidates.csv"},
+            dashGridOptions={
+                "animateRows": False,
+                "suppressFieldDotNotation": True,
+                "ensureDomOrder": True,
+                "overlayNoRowsTemplate": "No result yet.",
+                "theme": "legacy",
+            },
+            style={"height": "560px"},
+        ),
+    )
+
+
+CONTENT = {
+    "choices": _choices,
+    "progress": _progress,
+    "curves": _learning,
+    "candidates": _candidates,
+}
+
+
+def _selected(study: Study, numbers: Sequence[int]) -> Study:
+    """``study`` with the selected candidates; all of them where none is."""
+    if not numbers:
+        return study
+    wanted = set(numbers)
+    return replace(study, candidates=tuple(c for c in study.candidates if c.number in wanted))
+
+
+def volume(one: LiveStudy, theme: str) -> Any:
+    curve = hypervolume_curve(one.snapshot.study)
+    if curve is None:
+        return nothing("No design beats interpolation yet.")
+    return kept(draw_hypervolume(curve), theme)
+
+
+def learning(one: LiveStudy, selected: Sequence[int], theme: str) -> Any:
+    number = one.analysis.choice.number if one.analysis else None
+    drawn = curves(_selected(one.snapshot.study, selected), number)
+    return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
+
+
+def kept(spec: dict[str, Any], theme: str) -> Any:
+    """A figure whose zoom and legend outlive an update."""
+    spec["layout"]["uirevision"] = "kept"
+    return themed(spec, theme)
+
+
+def nothing(text: str) -> Any:
+    """A figure that says why there is none."""
+    note = {"text": text, "showarrow": False, "xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5}
+    hidden = {"visible": False}
+    return {
+        "data": [],
+        "layout": {
+            "annotations": [note | {"font": {"color": "#7b8698", "size": 15}}],
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+        },
+    }
+
+
+def grid_theme(theme: str | None) -> str:
+    return "ag-theme-quartz-dark" if theme == "dark" else "ag-theme-quartz"
+
+
+def _number(field: str, heading: str, form: str) -> dict[str, Any]:
+    written = f"params.value == null ? '–' : d3.format('{form}')(params.value)"
+    return {
+        "field": field,
+        "headerName": heading,
+        "type": "numericColumn",
+        "filter": "agNumberColumnFilter",
+        "valueFormatter": {"function": written},
+    }
+
+
+COLUMNS = [
+    {"field": "trial", "headerName": "trial", "filter": "agNumberColumnFilter", "pinned": "left"},
+    {"field": "place", "headerName": "place"},
+    _number("psnr", "PSNR (dB)", ".2f"),
+    _number("rung", "at the rung (dB)", ".2f"),
+    _number("ssim", "SSIM", ".4f"),
+    _number("ops", "OPs", ".3s"),
+    _number("params", "Params", ".3s"),
+    _number("latency", "latency (ms)", ".3~f"),
+    {"field": "design", "headerName": "design", "minWidth": 320, "flex": 1},
+    _number("seconds", "training (s)", ".1f"),
+    {"field": "finished", "headerName": "finished (UTC)", "minWidth": 150},
+]
+
+
+def rows(study: Study, recommended: int | None) -> list[dict[str, Any]]:
+    """The rows of the grid, newest first."""
+    members = {c.number for c in front(study)}
+    return [_row(c, members, recommended) for c in reversed(study.candidates)]
+
+
+def _row(candidate: Candidate, members: set[int], recommended: int | None) -> dict[str, Any]:
+    e = candidate.evaluation
+    return {
+        "trial": candidate.number,
+        "place": _place(candidate, members, recommended),
+        "psnr": _known(e.psnr),
+        "rung": None if e.feasible or not e.rungs else e.rungs[-1][1],
+        "ssim": _known(e.ssim),
+        "ops": e.ops,
+        "params": e.params,
+        "latency": None if math.isnan(e.latency) else e.latency * 1e3,
+        "design": _label(e.design),
+        "seconds": e.seconds,
+        "finished": f"{candidate.finished:%Y-%m-%d %H:%M:%S}" if candidate.finished else "",
+    }
+
+
+@lru_cache(1 << 16)
+def _label(design: Design) -> str:
+    return design.label()
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _place(candidate: Candidate, members: set[int], recommended: int | None) -> str:
+    if candidate.number == recommended:
+        return "★ recommended"
+    if not candidate.evaluation.feasible:
+        return candidate.evaluation.status
+    if candidate.baseline:
+        return f"baseline {candidate.baseline}"
+    return "front" if candidate.number in members else ""
