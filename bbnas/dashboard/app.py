@@ -140,6 +140,20 @@ def _route(app: Dash, live: Live) -> None:
     def _warn(_version: Any) -> list[Component]:
         return [html.P(error, className="banner") for error in live.errors()]
 
+    @app.callback(
+        Output("retry", "data"),
+        Input("version", "data"),
+        State("url", "pathname"),
+        State("url", "search"),
+    )
+    def _again(_version: Any, pathname: str | None, search: str | None) -> Any:
+        """A page that could not be shown is, as soon as its study is there."""
+        address = Address.of(pathname, search)
+        if _missing(live, address) is None:
+            set_props("page", {"children": content(live, address)})
+            set_props("study-picker", {"options": sorted(live.stamps())})
+        return no_update
+
     app.clientside_callback(  # type: ignore[no-untyped-call]
         ClientsideFunction("bbnas", "theme"),
         Output("theme", "data"),
@@ -161,6 +175,14 @@ def content(live: Live, address: Address) -> Component:
         return message(f"There is no page {address.page!r}.", back, kind="error")
     if page.studies and not address.studies:
         return _choose(live, page)
+    missing = _missing(live, address)
+    if missing is not None:
+        return html.Div([missing, dcc.Store(id="retry")])
+    return page.layout(live, address)
+
+
+def _missing(live: Live, address: Address) -> Component | None:
+    """Why a study of the address cannot be shown; None if all can."""
     for key in address.studies:
         try:
             live.study(key)
@@ -169,7 +191,7 @@ def content(live: Live, address: Address) -> Component:
                 return message(f"Reading the databases of {live.sources.words()}…", kind="loading")
             back = html.P(dcc.Link("All studies", href="/"))
             return message(f"{error}.", back, kind="error")
-    return page.layout(live, address)
+    return None
 
 
 def _choose(live: Live, page: Page) -> Component:

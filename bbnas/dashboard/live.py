@@ -140,7 +140,6 @@ class Live:
 
     def _look(self) -> None:
         wanted = self.sources.databases()
-        changed = False
         for url, only in wanted.items():
             watch = self._watches.setdefault(url, Watch(url))
             if time.monotonic() < self._due.get(url, 0.0):
@@ -148,16 +147,12 @@ class Live:
             names = watch.look()
             pause = RETRY if watch.error else QUERY if watch.on_server else 0.0
             self._due[url] = time.monotonic() + pause
-            changed = self._take(watch, names, only) or changed
+            self._take(watch, names, only)
         for url in self._watches.keys() - wanted.keys():  # its file has left the folder
             watch = self._watches[url]
-            changed = self._take(watch, watch.look(), None) or changed
-        if changed:
-            with self._news:
-                self._changes += 1
-                self._news.notify_all()
+            self._take(watch, watch.look(), None)
 
-    def _take(self, watch: Watch, names: set[str], only: set[str] | None) -> bool:
+    def _take(self, watch: Watch, names: set[str], only: set[str] | None) -> None:
         for name in names - {""}:
             if only is not None and name not in only:
                 continue
@@ -172,7 +167,10 @@ class Live:
                 self._studies[key] = replace(
                     before, snapshot=snapshot, version=before.version + 1, error=watch.error
                 )
-        return bool(names)
+        if names:
+            with self._news:
+                self._changes += 1
+                self._news.notify_all()
 
     def _key(self, watch: Watch, name: str) -> str:
         """The name of a study in addresses: its own, with that of its file where they differ."""

@@ -120,11 +120,6 @@ GRAPH: Any = {
 }
 
 
-def themed(spec: dict[str, Any], theme: str | None) -> dict[str, Any]:
-    """A figure in the colours of ``theme``: ``light`` or ``dark``."""
-    return spec
-
-
 def labelled(label: str, control: Component, note: str = "") -> Component:
     """A control under its label."""
     identity = getattr(control, "id", None)

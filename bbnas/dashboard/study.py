@@ -27,9 +27,9 @@ from bbnas.dashboard.page import (
     loading,
     message,
     query,
-    themed,
 )
 from bbnas.figures.front import draw_front, front_figure
+from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
 from bbnas.study import Candidate, Study
 from bbnas.text import COSTS, count, milliseconds, plural
@@ -182,9 +182,9 @@ def _limit(study: Study, budget: Budget, position: Any) -> float | None:
     if position is None or position >= STEPS or not math.isfinite(low) or high <= low:
         return None
     # Rounded up to three digits, so that the address is short and the smallest design fits.
-    value = low * (high / low) ** (max(0, position) / STEPS)
+    value = low * math.pow(high / low, max(0, position) / STEPS)
     power = math.pow(10, math.floor(math.log10(value)) - 2)
-    return math.ceil(round(value / power, 6)) * power
+    return float(math.ceil(round(value / power, 6)) * power)
 
 
 def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Limits, dict[str, float | None]]:
@@ -230,7 +230,7 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
         State("study-selection", "data"),
     )
-    def _front(_v: Any, theme: str, colour: str, _clear: Any, *more: Any) -> Any:
+    def _front(_v: Any, theme: Theme, colour: str, _clear: Any, *more: Any) -> Any:
         *positions, key, selected = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
@@ -327,7 +327,7 @@ def head(one: LiveStudy) -> Component:
 
 
 def front(
-    one: LiveStudy, colour: str, theme: str, selected: Sequence[int], number: int | None
+    one: LiveStudy, colour: str, theme: Theme, selected: Sequence[int], number: int | None
 ) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
     figure = front_figure(one.snapshot.study, number)

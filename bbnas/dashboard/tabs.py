@@ -14,10 +14,11 @@ from dash.development.base_component import Component
 
 from bbnas.analysis import front, hypervolume_curve
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.page import graph, link, section, themed
+from bbnas.dashboard.page import graph, link, section
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.theme import Theme, themed
 from bbnas.study import Candidate, Study
 
 TABS = {
@@ -51,7 +52,7 @@ def register(app: Dash, live: Live) -> None:
         Input("theme", "data"),
         State("study-key", "data"),
     )
-    def _volume(_version: Any, theme: str, key: str) -> Any:
+    def _volume(_version: Any, theme: Theme, key: str) -> Any:
         return volume(live.study(key), theme)
 
     @app.callback(
@@ -61,21 +62,19 @@ def register(app: Dash, live: Live) -> None:
         Input("study-selection", "data"),
         State("study-key", "data"),
     )
-    def _curves(_version: Any, theme: str, selected: list[int], key: str) -> Any:
+    def _curves(_version: Any, theme: Theme, selected: list[int], key: str) -> Any:
         return learning(live.study(key), selected, theme)
 
     @app.callback(
         Output("study-grid", "rowData"),
-        Output("study-grid", "className"),
         Input("version", "data"),
-        Input("theme", "data"),
         Input("study-selection", "data"),
         State("study-key", "data"),
     )
-    def _rows(_version: Any, theme: str, selected: list[int], key: str) -> tuple[Any, str]:
+    def _rows(_version: Any, theme: Theme, selected: list[int], key: str) -> tuple[Any, str]:
         one = live.study(key)
         number = one.analysis.choice.number if one.analysis else None
-        return rows(_selected(one.snapshot.study, selected), number), grid_theme(theme)
+        return rows(_selected(one.snapshot.study, selected), number)
 
     @app.callback(
         Output("url", "href"),
@@ -132,7 +131,7 @@ def _candidates() -> Component:
             id="study-grid",
             columnDefs=COLUMNS,
             rowData=[],
-            getRowId="params.data.trial",
+            getRowId="params.data.trial.toString()",
             defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 90},
             columnSize="responsiveSizeToFit",
             csvExportParams={"fileName": "candidates.csv"},
@@ -140,8 +139,7 @@ def _candidates() -> Component:
                 "animateRows": False,
                 "suppressFieldDotNotation": True,
                 "ensureDomOrder": True,
-                "overlayNoRowsTemplate": "No result yet.",
-                "theme": "legacy",
+                "theme": {"function": "themeQuartz"},
             },
             style={"height": "560px"},
         ),
@@ -164,20 +162,20 @@ def _selected(study: Study, numbers: Sequence[int]) -> Study:
     return replace(study, candidates=tuple(c for c in study.candidates if c.number in wanted))
 
 
-def volume(one: LiveStudy, theme: str) -> Any:
+def volume(one: LiveStudy, theme: Theme) -> Any:
     curve = hypervolume_curve(one.snapshot.study)
     if curve is None:
         return nothing("No design beats interpolation yet.")
     return kept(draw_hypervolume(curve), theme)
 
 
-def learning(one: LiveStudy, selected: Sequence[int], theme: str) -> Any:
+def learning(one: LiveStudy, selected: Sequence[int], theme: Theme) -> Any:
     number = one.analysis.choice.number if one.analysis else None
     drawn = curves(_selected(one.snapshot.study, selected), number)
     return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
 
 
-def kept(spec: dict[str, Any], theme: str) -> Any:
+def kept(spec: dict[str, Any], theme: Theme) -> Any:
     """A figure whose zoom and legend outlive an update."""
     spec["layout"]["uirevision"] = "kept"
     return themed(spec, theme)
@@ -197,10 +195,6 @@ def nothing(text: str) -> Any:
             "plot_bgcolor": "rgba(0,0,0,0)",
         },
     }
-
-
-def grid_theme(theme: str | None) -> str:
-    return "ag-theme-quartz-dark" if theme == "dark" else "ag-theme-quartz"
 
 
 def _number(field: str, heading: str, form: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const stored = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
   const chosen = () => stored() || (dark.matches ? "dark" : "light");
-  const wear = (theme) => { root.dataset.theme = theme; return theme; };
+  const wear = (theme) => { root.dataset.theme = root.dataset.agThemeMode = theme; return theme; };
   wear(chosen());
 
   let clicks = 0;
