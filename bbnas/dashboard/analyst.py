@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 
 from bbnas.analysis import recommend
+from bbnas.analysis.findings import StudyFindings
+from bbnas.analysis.findings import findings as find
 from bbnas.analysis.pareto import minimised, non_dominated
 from bbnas.analysis.reasons import reasons
 from bbnas.analysis.recommend import Recommendation
@@ -50,10 +52,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """``study`` holds the designs that were estimated; ``left_out`` counts the others."""
+    """``study`` holds the designs that were estimated; ``left_out`` counts the others.
+
+    ``findings`` are the effects of choices over all designs, which may be those of an earlier
+    state; None before the first.
+    """
 
     study: Study
     left_out: int
+    findings: StudyFindings | None = None
     choice: Choice = field(default_factory=Choice)
 
     def within(self, limits: Limits) -> Choice:
@@ -75,11 +82,17 @@ class Analysis:
         )
 
 
-def analyse(study: Study) -> Analysis:
+def analyse(study: Study, findings: StudyFindings | None = None) -> Analysis:
     """The analysis of a study, reduced to its ESTIMATED best designs."""
     kept = nearest(study, ESTIMATED)
-    analysis = Analysis(kept, len(study.candidates) - len(kept.candidates))
+    analysis = Analysis(kept, len(study.candidates) - len(kept.candidates), findings)
     return replace(analysis, choice=_choose(analysis, Limits()))
+
+
+def with_findings(analysis: Analysis, study: Study) -> Analysis:
+    """``analysis`` with the effects of choices over the whole ``study``."""
+    found = replace(analysis, findings=find(study))
+    return replace(found, choice=_choose(found, Limits()))
 
 
 @lru_cache(64)
@@ -89,7 +102,8 @@ def _choose(analysis: Analysis, limits: Limits) -> Choice:
         chosen = recommend(
             study, max_ops=limits.ops, max_params=limits.params, max_latency=limits.latency
         )
-        return Choice(chosen, tuple(reasons(study, chosen)))
+        found = analysis.findings
+        return Choice(chosen, () if found is None else tuple(reasons(study, chosen, found)))
     except UserError as error:
         return Choice(missing=str(error))
 

@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from bbnas.dashboard.analyst import Analysis, Choice, analyse
+from bbnas.dashboard.analyst import Analysis, Choice, analyse, with_findings
 from bbnas.dashboard.sources import Sources
 from bbnas.errors import UserError, unknown, why
 from bbnas.store.watch import Snapshot, Watch
@@ -33,7 +33,8 @@ class LiveStudy:
     """A study as the dashboard knows it now.
 
     ``version`` counts its changes. ``analysis`` is that of ``analysed`` (a version), which may be
-    older; None before the first one. ``error`` says why its database cannot be read now.
+    older; None before the first one. ``analyses`` counts them. ``error`` says why its database
+    cannot be read now.
     """
 
     key: str
@@ -41,11 +42,12 @@ class LiveStudy:
     version: int
     analysis: Analysis | None = None
     analysed: int = 0
+    analyses: int = 0
     error: str = ""
 
     @property
     def stamp(self) -> str:
-        return f"{self.version}.{self.analysed}{'!' if self.error else ''}"
+        return f"{self.version}.{self.analyses}{'!' if self.error else ''}"
 
 
 class Live:
@@ -190,19 +192,26 @@ class Live:
                 if due is None:
                     self._news.wait(0.5)
                     continue
-            started = time.monotonic()
+            started, used = time.monotonic(), time.thread_time()
+            before = None if due.analysis is None else due.analysis.findings
             try:
-                found = analyse(due.snapshot.study)
+                found = analyse(due.snapshot.study, before)
+                self._publish(due, found)
+                if due.snapshot.study.candidates:
+                    self._publish(due, with_findings(found, due.snapshot.study))
             except Exception as error:  # noqa: BLE001 - shown on the page; the analyst goes on
                 log.warning("analysis of %s: %s", due.key, why(error))
                 failed = Choice(missing=f"The analysis failed: {why(error)}")
-                found = Analysis(due.snapshot.study, 0, failed)
-            took = time.monotonic() - started
-            self._next[due.key] = time.monotonic() + took * (1 / SHARE - 1)
-            with self._news:
-                now = self._studies.get(due.key)
-                if now is not None:
-                    self._studies[due.key] = replace(now, analysis=found, analysed=due.version)
+                self._publish(due, Analysis(due.snapshot.study, 0, before, failed))
+            self._next[due.key] = started + (time.thread_time() - used) / SHARE
+
+    def _publish(self, due: LiveStudy, found: Analysis) -> None:
+        with self._news:
+            now = self._studies.get(due.key)
+            if now is not None:
+                self._studies[due.key] = replace(
+                    now, analysis=found, analysed=due.version, analyses=now.analyses + 1
+                )
 
     def _most_urgent(self) -> LiveStudy | None:
         now = time.monotonic()
