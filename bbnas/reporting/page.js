@@ -23,13 +23,13 @@
       const modes = plot.data.map((trace) => trace.meta.mode);
       const visible = modes.map((m) => m === "always" || m === colour || (m === "published" && overlay));
       const y = psnr.map((values, i) =>
-        overlay && modes[i] !== "published" ? values.map((v) => v - data.bicubic) : values,
+        overlay && modes[i] !== "published" ? values.map((v) => (v === null ? null : v - data.bicubic)) : values,
       );
       const title = overlay
         ? "PSNR above bicubic interpolation on the same images (dB)"
         : "PSNR on the validation images (dB)";
       const axis = overlay
-        ? { "yaxis.autorange": true }
+        ? { "yaxis.range": plot.layout.meta.gains.slice(), "yaxis.autorange": false }
         : { "yaxis.range": range.slice(), "yaxis.autorange": false };
       Plotly.update(plot, { visible, y }, {
         ...axis,
