@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from bbnas.analysis.effects import CHOICES, matters
 from bbnas.analysis.pareto import front
+from bbnas.analysis.regression import CHOICES, matters
 from bbnas.design import TITLES, UNIT_FIELDS, Design
 from bbnas.figures.hover import hover
 from bbnas.figures.theme import (
