@@ -26,6 +26,7 @@ from bbnas.signals import keeps
     "the random token that is printed.",
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
+@options.data
 @options.quiet
 def dashboard(
     studies: tuple[str, ...],
@@ -33,6 +34,7 @@ def dashboard(
     port: int,
     host: str | None,
     open_page: bool,
+    data: str | None,
     quiet: bool,
 ) -> None:
     """Show studies as pages that follow running searches.
@@ -49,6 +51,6 @@ def dashboard(
         if open_page:
             click.launch(address)
 
-    sources = Sources(studies, storage)
+    sources = Sources(studies, storage, data)
     keeps("the dashboard has ended; studies are as they were")
     serve(sources, port=port, host=host, on_start=started)

@@ -1,20 +1,621 @@
-"""The page Design."""
+"""The page Design: one candidate of a study, from its diagram to what it restores."""
 
 from __future__ import annotations
 
-from dash import Dash
-from dash.development.base_component import Component
+import base64
+import math
+import shlex
+from typing import Any
+from urllib.parse import urlencode
 
-from bbnas.dashboard.live import Live
-from bbnas.dashboard.page import Address, Page, message
+from dash import (
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    State,
+    ctx,
+    dcc,
+    html,
+    no_update,
+)
+from dash.development.base_component import Component
+from flask import Response, abort, request
+
+from bbnas.analysis import front
+from bbnas.analysis.estimates import Z95
+from bbnas.analysis.export import export
+from bbnas.analysis.neighbours import Neighbour, neighbours
+from bbnas.cost import Cost, count
+from bbnas.dashboard.live import Live, LiveStudy
+from bbnas.dashboard.page import (
+    Address,
+    Page,
+    design_link,
+    facts,
+    graph,
+    labelled,
+    loading,
+    message,
+    query,
+    section,
+    study_link,
+    themed,
+)
+from bbnas.dashboard.restoring import Job, Picture, Restorations, Restored, expected
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.figures.diagram import Diagram, diagram
+from bbnas.figures.diagram_svg import describe, svg
+from bbnas.figures.learning import draw_learning, learning
+from bbnas.figures.parts import draw_parts, part_shares
+from bbnas.study import Candidate, Study
+from bbnas.tasks import get_task
+from bbnas.text import count as amount
+from bbnas.text import decibel, duration, milliseconds, signed
+
+# Pixels of the page for one of a picture.
+ZOOMS = (1, 2, 3, 4, 6, 8)
 
 
 def layout(live: Live, address: Address) -> Component:
-    return message("This page is not written yet.")
+    one = live.study(address.study)
+    candidates = one.snapshot.study.candidates
+    if not candidates:
+        return message(f"{one.key} has no result yet. Its designs appear here as they finish.")
+    number = _wanted(one, address)
+    if number is None or _find(one, number) is None:
+        asked = address.values.get("trial")
+        there = f"trials {candidates[0].number} to {candidates[-1].number}"
+        return message(
+            f"{one.key} has no result of trial {asked!r}: choose one of its {there}.",
+            html.P(study_link(one.key, f"All designs of {one.key}")),
+            kind="error",
+        )
+    return html.Div(
+        [
+            dcc.Store(id="address"),
+            dcc.Store(id="design-chosen", data={"study": one.key, "trial": number}),
+            dcc.Store(id="design-shown"),
+            dcc.Interval(id="design-tick", interval=1000, disabled=True),
+            html.Div(
+                [
+                    labelled(
+                        "Trial",
+                        dcc.Input(
+                            id="design-trial",
+                            type="number",
+                            value=number,
+                            min=0,
+                            step=1,
+                            debounce=True,
+                        ),
+                    ),
+                    html.Div(id="design-others", className="control"),
+                ],
+                className="controls",
+            ),
+            html.Div(loading("Reading the design…"), id="design-head"),
+            section(
+                "design-diagram",
+                "Block diagram",
+                html.Div(loading("Drawing…"), id="design-drawing"),
+            ),
+            html.Div(
+                [
+                    section(
+                        "design-cost",
+                        "Cost by part",
+                        graph("design-parts", "Shares of the parts in the cost", 230),
+                        html.Div(id="design-cost-table", className="scroll"),
+                        note="OPs and Params in the paper’s convention: a 1-bit operation counts "
+                        "1/64, a 1-bit weight 1/32.",
+                    ),
+                    section(
+                        "design-learning",
+                        "Training",
+                        graph("design-curve", "Training loss over iterations", 330),
+                    ),
+                ],
+                className="grid2",
+            ),
+            section(
+                "design-neighbours",
+                "Nearest designs of this study",
+                html.Div(loading("Comparing…"), id="design-neighbour-table", className="scroll"),
+                note="Difference: by how much the other design’s PSNR exceeds this one’s, "
+                "estimated from the runs of the study, with its 95 % confidence interval. "
+                "Measured: the difference of the two single runs, where one choice differs.",
+            ),
+            section("design-pictures", "Restored pictures", html.Div(id="design-restored")),
+            section("design-use", "Use this design", html.Div(id="design-recipe")),
+        ],
+        className="design",
+    )
 
 
 def register(app: Dash, live: Live) -> None:
-    """No callbacks yet."""
+    restorations = Restorations(live.sources.data)
+    _routes(app, live, restorations)
+
+    @app.callback(
+        Output("design-chosen", "data"),
+        Output("address", "data"),
+        Input("design-trial", "value"),
+        State("design-chosen", "data"),
+        prevent_initial_call=True,
+    )
+    def _choose(number: int | None, chosen: dict[str, Any]) -> tuple[Any, Any]:
+        if number is None or number == chosen["trial"]:
+            return no_update, no_update
+        if _find(live.study(chosen["study"]), number) is None:
+            raise UserError(f"trial {number}: {chosen['study']} has no result of it")
+        return {**chosen, "trial": number}, query(chosen["study"], trial=number)
+
+    @app.callback(
+        Output("design-shown", "data"),
+        Output("design-head", "children"),
+        Output("design-others", "children"),
+        Output("design-cost-table", "children"),
+        Output("design-recipe", "children"),
+        Input("design-chosen", "data"),
+        Input("version", "data"),
+    )
+    def _describe(chosen: dict[str, Any], _version: Any) -> tuple[Any, ...]:
+        one, candidate = _candidate(live, chosen)
+        study = one.snapshot.study
+        cost = count(candidate.evaluation.design, get_task(study.config.task))
+        # What the other callbacks show changes with the candidate's result alone.
+        stamp = {**chosen, "result": candidate.evaluation.result}
+        return (
+            stamp,
+            heading(one, candidate, cost),
+            _recommended_link(one, candidate),
+            cost_table(cost),
+            usage(one.key, study, candidate),
+        )
+
+    @app.callback(
+        Output("design-drawing", "children"),
+        Output("design-parts", "figure"),
+        Output("design-curve", "figure"),
+        Input("design-shown", "data"),
+        Input("theme", "data"),
+    )
+    def _draw(chosen: dict[str, Any] | None, theme: str | None) -> tuple[Any, ...]:
+        if not chosen:
+            return no_update, no_update, no_update
+        one, candidate = _candidate(live, chosen)
+        task = get_task(one.snapshot.study.config.task)
+        design = candidate.evaluation.design
+        values = learning(candidate)
+        empty = {"data": [], "layout": {"annotations": [_no_curve()]}}
+        return (
+            drawing(diagram(design, task), theme),
+            themed(draw_parts(part_shares(count(design, task))), theme),
+            themed(draw_learning(values) if values else empty, theme),
+        )
+
+    @app.callback(
+        Output("design-neighbour-table", "children"),
+        Input("design-chosen", "data"),
+        Input("version", "data"),
+    )
+    def _compare(chosen: dict[str, Any], _version: Any) -> Component:
+        one, candidate = _candidate(live, chosen)
+        return neighbour_table(one.key, neighbours(one.snapshot.study, candidate))
+
+    @app.callback(
+        Output("design-restored", "children"),
+        Output("design-tick", "disabled"),
+        Input("design-shown", "data"),
+        Input("design-tick", "n_intervals"),
+        State("design-tick", "disabled"),
+    )
+    def _follow(chosen: dict[str, Any] | None, _n: int | None, idle: bool) -> tuple[Any, Any]:
+        if not chosen:
+            return no_update, no_update
+        one, candidate = _candidate(live, chosen)
+        job = restorations.job(one.snapshot.study, candidate)
+        running = job is not None and job.state == "running"
+        if ctx.triggered_id == "design-tick" and idle and not running:
+            return no_update, no_update
+        return restored(one.key, candidate, job, restorations.data), not running
+
+    @app.callback(
+        Output("design-restored", "children", allow_duplicate=True),
+        Output("design-tick", "disabled", allow_duplicate=True),
+        Input("design-restore", "n_clicks"),
+        State("design-chosen", "data"),
+        prevent_initial_call=True,
+    )
+    def _restore(clicks: int | None, chosen: dict[str, Any]) -> tuple[Any, Any]:
+        if not clicks:
+            return no_update, no_update
+        one, candidate = _candidate(live, chosen)
+        job = restorations.start(one.snapshot.study, candidate)
+        return restored(one.key, candidate, job, restorations.data), job.state != "running"
+
+    for control in ("split", "zoom"):
+        app.clientside_callback(  # type: ignore[no-untyped-call]
+            ClientsideFunction("design", control),
+            Output("design-viewers", "data-" + control),
+            Input(f"design-{control}", "value"),
+        )
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("design", "sides"),
+        Output("design-viewers", "data-sides"),
+        Input("design-left", "value"),
+        Input("design-right", "value"),
+    )
+
+
+def _routes(app: Dash, live: Live, restorations: Restorations) -> None:
+    def asked() -> tuple[LiveStudy, Candidate]:
+        try:
+            chosen = {"study": request.args["study"], "trial": int(request.args["trial"])}
+            return _candidate(live, chosen)
+        except (KeyError, ValueError, UserError) as error:
+            abort(404, description=str(error))
+
+    @app.server.get("/design/recipe")  # type: ignore[untyped-decorator]
+    def _recipe() -> Response:
+        one, candidate = asked()
+        try:
+            recipe = export(one.snapshot.study, f"trial {candidate.number}")
+        except UserError as error:
+            abort(404, description=str(error))
+        answer = Response(recipe.to_yaml(), content_type="application/yaml; charset=utf-8")
+        name = f"{recipe_name(one.snapshot.study, candidate)}.yaml"
+        answer.headers.set("Content-Disposition", "attachment", filename=name)
+        return answer
+
+    @app.server.get("/design/picture")  # type: ignore[untyped-decorator]
+    def _picture() -> Response:
+        one, candidate = asked()
+        job = restorations.job(one.snapshot.study, candidate)
+        try:
+            assert job is not None
+            assert job.restored is not None
+            picture = job.restored.pictures[int(request.args["image"])]
+            content = picture.png[request.args["method"]]
+        except (AssertionError, LookupError, ValueError):
+            abort(404, description="no such picture")
+        answer = Response(content, content_type="image/png")
+        answer.headers["Cache-Control"] = "private, max-age=3600"
+        return answer
+
+
+def _wanted(one: LiveStudy, address: Address) -> int | None:
+    """The trial of the address, or else the recommended or the best one."""
+    asked = address.values.get("trial")
+    if asked is not None:
+        return int(asked) if asked.isdecimal() else None
+    if one.analysis is not None and one.analysis.recommendation is not None:
+        return one.analysis.recommendation.candidate.number
+    study = one.snapshot.study
+    own = max(study.own(), key=lambda c: c.evaluation.psnr, default=study.candidates[0])
+    return own.number
+
+
+def _find(one: LiveStudy, number: int) -> Candidate | None:
+    return next((c for c in one.snapshot.study.candidates if c.number == number), None)
+
+
+def _candidate(live: Live, chosen: dict[str, Any]) -> tuple[LiveStudy, Candidate]:
+    one = live.study(chosen["study"])
+    found = _find(one, chosen["trial"])
+    if found is None:
+        raise UserError(f"trial {chosen['trial']}: {one.key} has no result of it")
+    return one, found
+
+
+def _recommended_link(one: LiveStudy, candidate: Candidate) -> list[Component]:
+    """To the recommended design, unless it is this one."""
+    if one.analysis is None or one.analysis.recommendation is None:
+        return []
+    recommended = one.analysis.recommendation.candidate
+    if recommended.number == candidate.number:
+        return []
+    return [design_link(one.key, recommended.number, f"Recommended: trial {recommended.number}")]
+
+
+def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
+    """What the candidate is, and its figures."""
+    e, study = candidate.evaluation, one.snapshot.study
+    rows: list[tuple[str, Any]] = [("study", study_link(one.key))]
+    if candidate.baseline:
+        rows.append(("baseline", candidate.baseline))
+    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.feasible else e.result
+    if e.error:
+        result += f": {e.error}"
+    if candidate.number in one.snapshot.running:
+        result += "; in training again"
+    rows.append(("result of its run", result))
+    skip = study.config.skip_psnr
+    if e.feasible and skip is not None:
+        words = f"against {get_task(study.config.task).skip}"
+        rows.append((words, decibel(e.psnr - skip, sign=True)))
+    rows.append(("place", _place(one, candidate)))
+    full = count(Design(width=e.design.width, depth=e.design.depth), get_task(study.config.task))
+    fewer = f"{_times(full.ops, cost.ops)} and {_times(full.params, cost.params)}"
+    words = f"{amount(cost.ops)} OPs and {amount(cost.params)} Params"
+    rows.append(("cost", f"{words}, {fewer} fewer than in full precision"))
+    size = f"{amount(cost.packed_bytes)}B"
+    if math.isfinite(e.latency):
+        size += f"; {milliseconds(e.latency)} on the machine of the study"
+    rows.append(("packed", size))
+    rows.append(("training", f"{duration(e.seconds)} of one core"))
+    title = html.H1(f"Trial {candidate.number}: {e.design.label()}")
+    return html.Div([title, facts(rows)])
+
+
+def _place(one: LiveStudy, candidate: Candidate) -> str:
+    places = []
+    analysis = one.analysis
+    if analysis is not None and analysis.recommendation is not None:
+        recommendation = analysis.recommendation
+        if recommendation.candidate.number == candidate.number:
+            places.append("recommended")
+        elif candidate.number in {tie.number for tie in recommendation.ties}:
+            places.append("statistically indistinguishable from the recommended design")
+    on_front = any(c.number == candidate.number for c in front(one.snapshot.study))
+    places.append("on the Pareto front" if on_front else "not on the Pareto front")
+    return ", ".join(places)
+
+
+def _times(full: float, here: float) -> str:
+    return f"{full / here:.1f}×" if here else "–"
+
+
+def drawing(values: Diagram, theme: str | None) -> Component:
+    """The block diagram: wide, and narrow for a phone."""
+
+    def image(narrow: bool) -> Component:
+        content = svg(values, narrow=narrow, theme=theme or "light").encode()
+        return html.Img(
+            src=f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}",
+            alt=f"Block diagram: {values.title}. {describe(values)}",
+            className="design-narrow" if narrow else "design-wide",
+        )
+
+    return html.Div([image(False), image(True)], className="scroll")
+
+
+def cost_table(cost: Cost) -> Component:
+    head = ("part", "weights", "OPs", "Params", "bytes")
+    rows = [
+        (
+            share.part,
+            "1-bit" if share.one_bit else "full precision",
+            amount(share.ops),
+            amount(share.params),
+            amount(share.packed_bytes),
+        )
+        for share in part_shares(cost)
+    ]
+    rows.append(("all", "", amount(cost.ops), amount(cost.params), amount(cost.packed_bytes)))
+    return _table(head, rows, numbers=(2, 3, 4))
+
+
+def neighbour_table(key: str, found: list[Neighbour]) -> Component:
+    if not found:
+        return message("The study has no other design yet.")
+    rows = [
+        (
+            design_link(key, n.candidate.number),
+            [html.Div(f"{change.choice}: {change.here} → {change.there}") for change in n.changes],
+            n.candidate.evaluation.result,
+            _difference(n),
+            "" if math.isnan(n.measured) else f"{signed(n.measured)} dB",
+            amount(n.candidate.evaluation.ops),
+            amount(n.candidate.evaluation.params),
+        )
+        for n in found
+    ]
+    head = ("design", "what differs", "result", "difference", "measured", "OPs", "Params")
+    return _table(head, rows, numbers=(3, 4, 5, 6))
+
+
+def _difference(neighbour: Neighbour) -> Component | str:
+    if math.isnan(neighbour.difference):
+        return "–"
+    half = Z95 * neighbour.error
+    settled = abs(neighbour.difference) > half
+    look = "open" if not settled else "good" if neighbour.difference > 0 else "bad"
+    text = f"{signed(neighbour.difference)} ± {half:.2f} dB"
+    return html.Span(text, className=look)
+
+
+def _table(head: tuple[str, ...], rows: list[Any], numbers: tuple[int, ...]) -> Component:
+    def look(index: int) -> str:
+        return "n" if index in numbers else ""
+
+    top = html.Tr([html.Th(name, className=look(i), scope="col") for i, name in enumerate(head)])
+    body = [
+        html.Tr([html.Td(cell, className=look(i)) for i, cell in enumerate(row)]) for row in rows
+    ]
+    return html.Table([html.Thead(top), html.Tbody(body)])
+
+
+def restored(key: str, candidate: Candidate, job: Job | None, data: str | None) -> Component:
+    """The pictures, or the button that makes them and what has become of it."""
+    seconds = expected(candidate)
+    again = html.Button(
+        f"Train it again and restore (about {duration(seconds)} of one core)",
+        id="design-restore",
+        n_clicks=0,
+    )
+    images = "the images that come with bbnas" if data is None else f"the images of {data}"
+    why = html.P(
+        "A study keeps figures, not networks. The design and its full-precision twin are trained "
+        f"again under the study’s protocol with {images}, in a process of low priority.",
+        className="note",
+    )
+    if job is None:
+        return html.Div([again, why])
+    if job.state == "busy":
+        text = "Another design is being trained for its pictures. Try again when it is done."
+        return html.Div([message(text, kind="loading"), again, why])
+    if job.state == "running":
+        text = f"Training for pictures: about {duration(seconds)} in all. This page may be left."
+        return html.Div(loading(text))
+    if job.state == "failed" or job.restored is None:
+        return html.Div([message(f"No pictures: {job.error}.", kind="error"), again, why])
+    return viewers(key, candidate, job.restored)
+
+
+def viewers(key: str, candidate: Candidate, found: Restored) -> Component:
+    """Each picture twice, one over the other, and a slider that uncovers one of them."""
+    methods = [*found.mean_psnr, "HQ"]
+    own = "recommended"  # as runs.pictures calls the design that it restores by
+
+    def options() -> list[dict[str, str]]:
+        return [{"label": _method(name, candidate), "value": name} for name in methods]
+
+    right = own if own in methods else methods[-1]
+    controls = html.Div(
+        [
+            labelled("Left", _select("design-left", options(), methods[0])),
+            labelled("Right", _select("design-right", options(), right)),
+            labelled(
+                "Boundary",
+                dcc.Input(
+                    id="design-split",
+                    type="range",
+                    min=0,
+                    max=100,
+                    step=1,
+                    value=50,
+                    debounce=False,
+                ),
+            ),
+            labelled(
+                "Zoom",
+                _select("design-zoom", [{"label": f"{z} ×", "value": str(z)} for z in ZOOMS], "2"),
+            ),
+        ],
+        className="controls",
+    )
+    figures = [
+        _viewer(key, candidate, index, picture, methods, (methods[0], right))
+        for index, picture in enumerate(found.pictures)
+    ]
+    means = ", ".join(f"{_method(n, candidate)} {decibel(p)}" for n, p in found.mean_psnr.items())
+    note = f"Mean PSNR over all validation images: {means}. {found.note}"
+    return html.Div(
+        [
+            controls,
+            html.Div(figures, id="design-viewers", className="viewers"),
+            html.P(note, className="note"),
+        ]
+    )
+
+
+def _select(identity: str, options: list[dict[str, str]], value: str) -> Component:
+    return dcc.Dropdown(
+        id=identity, options=options, value=value, clearable=False, searchable=False
+    )
+
+
+def _viewer(
+    key: str,
+    candidate: Candidate,
+    index: int,
+    picture: Picture,
+    methods: list[str],
+    sides: tuple[str, str],
+) -> Component:
+    left, right = sides
+    width: Any = {"--width": f"{picture.width}px"}
+
+    address = {"study": key, "trial": candidate.number, "image": index}
+    images = []
+    for method in methods:
+        marked: Any = {"data-method": method}
+        images.append(
+            html.Img(
+                src=f"/design/picture?{urlencode({**address, 'method': method})}",
+                alt=f"{picture.name}, {_method(method, candidate)}",
+                className="restored" + " left" * (method == left) + " right" * (method == right),
+                title=_method(method, candidate),
+                **marked,
+            )
+        )
+    psnr = ", ".join(f"{_method(n, candidate)} {decibel(p)}" for n, p in picture.psnr.items())
+    return html.Figure(
+        [
+            html.Div(
+                html.Div(images, className="layers", style=width), className="window", tabIndex=0
+            ),
+            html.Figcaption([html.B(picture.name), html.Br(), html.Small(psnr)]),
+        ]
+    )
+
+
+def _method(name: str, candidate: Candidate) -> str:
+    return f"trial {candidate.number}" if name == "recommended" else name
+
+
+def usage(key: str, study: Study, candidate: Candidate) -> Component:
+    """The recipe to download, the commands that use it, and the design as YAML."""
+    e = candidate.evaluation
+    if e.feasible:
+        address = urlencode({"study": key, "trial": candidate.number})
+        download: Component = html.A(
+            "Download the recipe (YAML)", href=f"/design/recipe?{address}", className="button"
+        )
+        lines = commands(study, candidate)
+        use = [
+            html.P(download),
+            *(
+                html.Div([html.Code(line), _copy(line, what)], className="command")
+                for what, line in lines.items()
+            ),
+            html.P(
+                "The recipe holds the paper’s schedule, which needs a GPU and DIV2K; "
+                "--iterations 4 tries the steps.",
+                className="note",
+            ),
+        ]
+    else:
+        use = [message(f"There is no recipe: this training {_ended(candidate)}.")]
+    text = e.design.to_yaml()
+    yaml = html.Details(
+        [html.Summary("The design as YAML"), html.Pre(text), _copy(text, "the design")]
+    )
+    return html.Div([*use, yaml])
+
+
+def _ended(candidate: Candidate) -> str:
+    e = candidate.evaluation
+    return f"was {e.result}" if e.status == "stopped" else e.status
+
+
+def _copy(text: str, what: str) -> Component:
+    return dcc.Clipboard(content=text, title=f"Copy {what}", className="copy")
+
+
+def commands(study: Study, candidate: Candidate) -> dict[str, str]:
+    """The commands that export, train and pack a candidate, by what they do."""
+    name, file = study.config.name, recipe_name(study, candidate)
+    usual = study.storage == f"sqlite:///studies/{name}.db"
+    storage = [] if usual else ["--storage", study.storage]
+    recipe, trained = f"recipes/{file}.yaml", f"runs/{file}/best.safetensors"
+    pick = f"trial {candidate.number}"
+    return {
+        "export": shlex.join(["bbnas", "export", name, *storage, "--pick", pick, "-o", recipe]),
+        "train": shlex.join(["bbnas", "train", recipe]),
+        "pack": shlex.join(["bbnas", "pack", trained, "-o", f"{file}.bbn"]),
+    }
+
+
+def recipe_name(study: Study, candidate: Candidate) -> str:
+    return f"{study.config.name}-trial{candidate.number}"
+
+
+def _no_curve() -> dict[str, Any]:
+    return {"text": "No training curve was recorded.", "showarrow": False}
 
 
 PAGE = Page("design", "Design", layout, register, studies=1)

@@ -12,11 +12,16 @@ from bbnas.store import STUDIES, Store, storage_url
 class Sources:
     """What a user named: studies by name, path or URL, folders, and a storage.
 
+    ``data`` names the images of the studies; None is those that come with bbnas.
+
     Raises:
         UserError: a name or path at which there is nothing. A URL may come to life later.
     """
 
-    def __init__(self, given: Sequence[str] = (), storage: str | None = None) -> None:
+    def __init__(
+        self, given: Sequence[str] = (), storage: str | None = None, data: str | None = None
+    ) -> None:
+        self.data = data
         self._folders: list[Path] = []
         self._only: dict[str, set[str] | None] = {}
         if storage is not None and Path(storage).is_dir():

@@ -75,14 +75,19 @@ class Pictures:
 
 
 def restored_crops(
-    study: Study, candidate: Candidate, dataset: Dataset, device: str = "auto"
+    study: Study,
+    candidate: Candidate,
+    dataset: Dataset,
+    device: str = "auto",
+    *,
+    side: int = SIDE,
 ) -> Pictures:
     """Validation images restored by ``candidate``, full precision of its size, and a baseline.
 
     The baseline is bicubic interpolation; for denoising and deblocking it is the degraded image.
     A study keeps figures, not networks, so both networks are trained again under the study's
-    protocol: a few seconds each, and the same weights on the same machine. A crop is the 96×96
-    pixels of an image with most detail in HQ. ``dataset`` is the study's.
+    protocol: a few seconds each, and the same weights on the same machine. A crop is the pixels
+    of an image with most detail in HQ, ``side`` wide and high. ``dataset`` is the study's.
 
     Raises:
         UserError: the device is not there.
@@ -112,7 +117,7 @@ def restored_crops(
             missing.append(f"{name} is missing: {error}")
     shown = validation.select(range(min(IMAGES, len(validation))))
     crops = [
-        _crop(name, {method: images[name] for method, images in restored.items()}, hq, task)
+        _crop(name, {method: images[name] for method, images in restored.items()}, hq, task, side)
         for name, (_, hq) in zip(shown.names, validation_pairs(shown, task, side), strict=True)
     ]
     note = f"Trained again under the study's protocol ({config.protocol.name}) for these pictures."
@@ -132,8 +137,8 @@ def _trained(
     return training.averaged
 
 
-def _crop(name: str, restored: dict[str, Image], hq: Image, task: Task) -> Crop:
-    height, width = (min(SIDE, length) for length in hq.shape[:2])
+def _crop(name: str, restored: dict[str, Image], hq: Image, task: Task, side: int) -> Crop:
+    height, width = (min(side, length) for length in hq.shape[:2])
     y, x = most_detailed(hq, height, width)
     window = (slice(y, y + height), slice(x, x + width))
     images = {method: image[window] for method, image in (*restored.items(), (HQ, hq))}
