@@ -40,7 +40,6 @@ from bbnas.dashboard.page import (
     query,
     section,
     study_link,
-    themed,
 )
 from bbnas.dashboard.restoring import Job, Picture, Restorations, Restored, expected
 from bbnas.design import Design
@@ -49,6 +48,7 @@ from bbnas.figures.diagram import Diagram, diagram
 from bbnas.figures.diagram_svg import describe, svg
 from bbnas.figures.learning import draw_learning, learning
 from bbnas.figures.parts import draw_parts, part_shares
+from bbnas.figures.theme import Theme, themed
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
 from bbnas.text import count as amount
@@ -182,8 +182,8 @@ def register(app: Dash, live: Live) -> None:
         Input("design-shown", "data"),
         Input("theme", "data"),
     )
-    def _draw(chosen: dict[str, Any] | None, theme: str | None) -> tuple[Any, ...]:
-        if not chosen:
+    def _draw(chosen: dict[str, Any] | None, theme: Theme | None) -> tuple[Any, ...]:
+        if not chosen or theme is None:
             return no_update, no_update, no_update
         one, candidate = _candidate(live, chosen)
         task = get_task(one.snapshot.study.config.task)
@@ -368,11 +368,11 @@ def _times(full: float, here: float) -> str:
     return f"{full / here:.1f}×" if here else "–"
 
 
-def drawing(values: Diagram, theme: str | None) -> Component:
+def drawing(values: Diagram, theme: Theme) -> Component:
     """The block diagram: wide, and narrow for a phone."""
 
     def image(narrow: bool) -> Component:
-        content = svg(values, narrow=narrow, theme=theme or "light").encode()
+        content = svg(values, narrow=narrow, theme=theme).encode()
         return html.Img(
             src=f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}",
             alt=f"Block diagram: {values.title}. {describe(values)}",

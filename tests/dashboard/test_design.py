@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 
 import yaml
 from flask.testing import FlaskClient
+from plotly.utils import PlotlyJSONEncoder
 
 from bbnas.analysis.export import export
 from bbnas.dashboard import design
@@ -25,9 +27,8 @@ from bbnas.text import to_json
 
 
 def text_of(component: Any) -> str:
-    return to_json(
-        component.to_plotly_json() if hasattr(component, "to_plotly_json") else component
-    )
+    """A component as it is sent to a browser."""
+    return json.dumps(component, cls=PlotlyJSONEncoder)
 
 
 def callback(client: FlaskClient, outputs: list[str], inputs: dict[str, Any]) -> dict[str, Any]:
