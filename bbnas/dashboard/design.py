@@ -291,8 +291,8 @@ def _wanted(one: LiveStudy, address: Address) -> int | None:
     asked = address.values.get("trial")
     if asked is not None:
         return int(asked) if asked.isdecimal() else None
-    if one.analysis is not None and one.analysis.recommendation is not None:
-        return one.analysis.recommendation.candidate.number
+    if one.analysis is not None and one.analysis.choice.recommendation is not None:
+        return one.analysis.choice.recommendation.candidate.number
     study = one.snapshot.study
     own = max(study.own(), key=lambda c: c.evaluation.psnr, default=study.candidates[0])
     return own.number
@@ -312,9 +312,9 @@ def _candidate(live: Live, chosen: dict[str, Any]) -> tuple[LiveStudy, Candidate
 
 def _recommended_link(one: LiveStudy, candidate: Candidate) -> list[Component]:
     """To the recommended design, unless it is this one."""
-    if one.analysis is None or one.analysis.recommendation is None:
+    if one.analysis is None or one.analysis.choice.recommendation is None:
         return []
-    recommended = one.analysis.recommendation.candidate
+    recommended = one.analysis.choice.recommendation.candidate
     if recommended.number == candidate.number:
         return []
     return [design_link(one.key, recommended.number, f"Recommended: trial {recommended.number}")]
@@ -353,8 +353,8 @@ def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
 def _place(one: LiveStudy, candidate: Candidate) -> str:
     places = []
     analysis = one.analysis
-    if analysis is not None and analysis.recommendation is not None:
-        recommendation = analysis.recommendation
+    if analysis is not None and analysis.choice.recommendation is not None:
+        recommendation = analysis.choice.recommendation
         if recommendation.candidate.number == candidate.number:
             places.append("recommended")
         elif candidate.number in {tie.number for tie in recommendation.ties}:
