@@ -28,7 +28,7 @@ _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Limits:
+class Bounds:
     """Upper bounds of a recommended design: plain counts, and seconds."""
 
     ops: float | None = None
@@ -63,9 +63,9 @@ class Analysis:
     findings: StudyFindings | None = None
     choice: Choice = field(default_factory=Choice)
 
-    def within(self, limits: Limits) -> Choice:
+    def within(self, limits: Bounds) -> Choice:
         """The recommendation within ``limits``."""
-        if limits == Limits():
+        if limits == Bounds():
             return self.choice
         with _one_at_a_time:  # tabs that ask the same wait for one answer
             return _choose(self, limits)
@@ -86,17 +86,17 @@ def analyse(study: Study, findings: StudyFindings | None = None) -> Analysis:
     """The analysis of a study, reduced to its ESTIMATED best designs."""
     kept = nearest(study, ESTIMATED)
     analysis = Analysis(kept, len(study.candidates) - len(kept.candidates), findings)
-    return replace(analysis, choice=_choose(analysis, Limits()))
+    return replace(analysis, choice=_choose(analysis, Bounds()))
 
 
 def with_findings(analysis: Analysis, study: Study) -> Analysis:
     """``analysis`` with the effects of choices over the whole ``study``."""
     found = replace(analysis, findings=find(study))
-    return replace(found, choice=_choose(found, Limits()))
+    return replace(found, choice=_choose(found, Bounds()))
 
 
 @lru_cache(64)
-def _choose(analysis: Analysis, limits: Limits) -> Choice:
+def _choose(analysis: Analysis, limits: Bounds) -> Choice:
     study = analysis.study
     try:
         chosen = recommend(

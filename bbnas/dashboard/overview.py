@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 
 from bbnas.analysis import front
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.page import Address, Page, loading, message, study_link
+from bbnas.dashboard.page import Address, Page, aria, loading, message, study_link
 from bbnas.text import decibel, duration, listed, plural
 
 COLUMNS = (
@@ -72,10 +72,20 @@ def _cells(one: LiveStudy) -> list[Component]:
     ]
 
 
-def progress(one: LiveStudy) -> str:
-    done = len(one.snapshot.study.candidates)
+def progress(one: LiveStudy) -> Component:
+    """How many designs are done, of how many where that is known."""
+    done, budget = len(one.snapshot.study.candidates), one.snapshot.budget
     stopped = sum(c.evaluation.status == "stopped" for c in one.snapshot.study.candidates)
-    return f"{plural(done, 'design')}, {stopped} stopped early"
+    trained = len(one.snapshot.running)
+    words = f"{done:,} of {plural(budget, 'design')}" if budget else plural(done, "design")
+    rest = [f"{stopped:,} stopped early"] * bool(stopped) + [f"{trained} in training"] * bool(
+        trained
+    )
+    text = html.Span(", ".join([words, *rest]))
+    if not budget:
+        return text
+    bar = html.Progress(value=str(min(done, budget)), max=str(budget), **aria(label=words))
+    return html.Span([bar, " ", text], className="progress")
 
 
 def running(one: LiveStudy) -> str:

@@ -11,7 +11,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html
 from dash.development.base_component import Component
 
 from bbnas.dashboard import tabs
-from bbnas.dashboard.analyst import Choice, Limits
+from bbnas.dashboard.analyst import Bounds, Choice
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.numbers import in_ranges, ranges
 from bbnas.dashboard.overview import ago, progress, running
@@ -187,7 +187,7 @@ def _limit(study: Study, budget: Budget, position: Any) -> float | None:
     return float(math.ceil(round(value / power, 6)) * power)
 
 
-def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Limits, dict[str, float | None]]:
+def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Bounds, dict[str, float | None]]:
     """The limits that the sliders mean together, and the value of each slider."""
     shown = {b.name: _limit(study, b, at) for b, at in zip(BUDGETS, positions, strict=True)}
     costs: dict[str, float] = {}
@@ -195,7 +195,7 @@ def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Limits, dict[str,
         value = shown[budget.name]
         if value is not None:
             costs[budget.cost] = min(costs.get(budget.cost, math.inf), value / budget.unit)
-    return Limits(**costs), shown
+    return Bounds(**costs), shown
 
 
 def _number(text: str | None) -> float | None:
@@ -315,11 +315,10 @@ def _choice(one: LiveStudy, positions: Sequence[Any]) -> Choice:
 def head(one: LiveStudy) -> Component:
     """A line of what the study is and how far it is."""
     study = one.snapshot.study
-    trained = len(one.snapshot.running)
     words: list[Any] = [
-        f"{study.config.task}, space {study.config.space.name}: {progress(one)}"
-        + (f", {trained} in training" if trained else "")
-        + ". Last result ",
+        f"{study.config.task}, space {study.config.space.name}. ",
+        progress(one),
+        ". Last result ",
         ago(one.snapshot.last_result),
         f". Running: {running(one)}.",
     ]

@@ -97,7 +97,7 @@ def search(
     prices = Prices(evaluator.cost, clock)
     started = time.monotonic()
     interrupted = False
-    with Ledger(store, enter(store, config), config) as ledger:
+    with Ledger(store, enter(store, config), config, budget) as ledger:
         counts = ledger.counts()
         left = max(1, budget - counts.done + counts.stopped, confirm)
         workers_used = executor(min(workers, left), evaluator)

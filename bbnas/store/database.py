@@ -73,6 +73,8 @@ class Database:
                         f"{SCHEMA_VERSION}); read it with that version, or search again under "
                         "another name"
                     )
+                if create:  # tables that are younger than the database
+                    metadata.create_all(connection)
             elif found:
                 raise UserError(
                     f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"

@@ -31,7 +31,7 @@ from bbnas.store.evaluations import (
     settled_rows,
 )
 from bbnas.store.store import Store
-from bbnas.store.tables import candidates, evaluations, runs, studies
+from bbnas.store.tables import budgets, candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
@@ -87,12 +87,18 @@ class Counts:
 
 
 class Ledger:
-    """The view that one run has of a study; entering it starts the run and its heartbeat."""
+    """The view that one run has of a study; entering it starts the run and its heartbeat.
 
-    def __init__(self, store: Store, study_id: int, config: StudyConfig) -> None:
+    ``budget`` is the number of designs that the run was asked for, for those who watch it.
+    """
+
+    def __init__(
+        self, store: Store, study_id: int, config: StudyConfig, budget: int | None = None
+    ) -> None:
         self.store = store
         self.study_id = study_id
         self.config = config
+        self.budget = budget
         self.run_id = 0
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
@@ -111,6 +117,10 @@ class Ledger:
                 )
                 .returning(runs.c.id)
             ).scalar_one()
+            if self.budget is not None:
+                connection.execute(
+                    sa.insert(budgets).values(run_id=self.run_id, designs=self.budget)
+                )
         self._heart.start()
         return self
 

@@ -45,6 +45,13 @@ runs = sa.Table(
     sa.Column("duplicates", sa.Integer, nullable=False, default=0),
     sa.Column("rejected", sa.Integer, nullable=False, default=0),
 )
+# The number of designs that a run was asked for; runs of before this table have no row.
+budgets = sa.Table(
+    "bbnas_budgets",
+    metadata,
+    sa.Column("run_id", sa.ForeignKey(runs.c.id), primary_key=True),
+    sa.Column("designs", sa.Integer, nullable=False),
+)
 evaluations = sa.Table(
     "bbnas_evaluations",
     metadata,

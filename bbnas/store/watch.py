@@ -18,7 +18,15 @@ from bbnas.store.evaluations import SETTLED, read_evaluation
 from bbnas.store.latencies import last_setting, seconds_by_design
 from bbnas.store.ledger import LEASE
 from bbnas.store.store import covered
-from bbnas.store.tables import candidates, evaluations, latencies, references, runs, studies
+from bbnas.store.tables import (
+    budgets,
+    candidates,
+    evaluations,
+    latencies,
+    references,
+    runs,
+    studies,
+)
 from bbnas.study import Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
 
@@ -32,6 +40,7 @@ _CHUNK = 500
 class SearchRun:
     """A process that searches a study, or did. Times are in UTC, with their zone.
 
+    ``budget`` is the number of designs that it was asked for, None where that was not stored.
     ``alive``: it has not ended, and its last heartbeat ``seen`` is within the lease.
     """
 
@@ -40,6 +49,7 @@ class SearchRun:
     started: datetime
     seen: datetime
     finished: datetime | None
+    budget: int | None = None
 
     @property
     def alive(self) -> bool:
@@ -56,6 +66,11 @@ class Snapshot:
     claimed: int
     running: tuple[int, ...]
     runs: tuple[SearchRun, ...]
+
+    @property
+    def budget(self) -> int | None:
+        """The number of designs that the study is to have, as far as it was stored."""
+        return max((run.budget for run in self.runs if run.budget is not None), default=None)
 
     @property
     def last_result(self) -> datetime | None:
@@ -331,6 +346,10 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
     rows = connection.execute(
         sa.select(runs).where(runs.c.study_id == study_id).order_by(runs.c.id)
     ).all()
+    asked: dict[int, int] = {}
+    if sa.inspect(connection).has_table(budgets.name):
+        wanted = sa.select(budgets).where(budgets.c.run_id.in_([row.id for row in rows]))
+        asked = {row.run_id: row.designs for row in connection.execute(wanted)}
     found = tuple(
         SearchRun(
             host=row.host,
@@ -338,6 +357,7 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
             started=row.started.replace(tzinfo=UTC),
             seen=row.seen.replace(tzinfo=UTC),
             finished=None if row.finished is None else row.finished.replace(tzinfo=UTC),
+            budget=asked.get(row.id),
         )
         for row in rows
     )
@@ -345,4 +365,4 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
 
 
 def _without_beats(found: Sequence[SearchRun]) -> list[tuple[Any, ...]]:
-    return [(run.host, run.pid, run.started, run.finished) for run in found]
+    return [(run.host, run.pid, run.started, run.finished, run.budget) for run in found]

@@ -23,7 +23,7 @@ def study(synthetic_study: Callable[..., Study]) -> Study:
 @pytest.fixture
 def ledger(tmp_path: Path, study: Study) -> Iterator[Ledger]:
     store = Store(f"sqlite:///{tmp_path}/watched.db", create=True)
-    with Ledger(store, enter(store, study.config), study.config) as run:
+    with Ledger(store, enter(store, study.config), study.config, 8) as run:
         yield run
     store.close()
 
@@ -46,6 +46,7 @@ def test_each_step_of_a_search_is_seen(ledger: Ledger, study: Study) -> None:
         assert watch.look() == {"watched"}
         assert _same(watch, ledger)
     assert watch.snapshots["watched"].claimed == 4
+    assert watch.snapshots["watched"].budget == 8
 
 
 def test_a_stopped_candidate_stays_while_it_resumes_and_then_changes(
@@ -114,3 +115,16 @@ def test_a_database_that_goes_and_comes_back(ledger: Ledger, study: Study) -> No
     assert "watched" in watch.look()
     assert watch.error == ""
     assert _same(watch, ledger)
+
+
+def test_a_database_without_the_table_of_budgets(ledger: Ledger) -> None:
+    with ledger.store.write() as connection:
+        connection.exec_driver_sql("DROP TABLE bbnas_budgets")
+    watch = Watch(str(ledger.store))
+    assert watch.look() == {"watched"}
+    assert watch.snapshots["watched"].budget is None
+    Store(str(ledger.store), create=True).close()  # as the next search opens it
+    with ledger.store.write() as connection:
+        connection.exec_driver_sql("INSERT INTO bbnas_budgets VALUES (1, 12)")
+    assert watch.look() == {"watched"}
+    assert watch.snapshots["watched"].budget == 12
