@@ -1,4 +1,5 @@
 # make search   install what is needed, then search the BBCU space for ×4 super-resolution
+# make dashboard  show the studies as pages, until Ctrl-C
 # make test     install what is needed, then lint, type-check and test
 # make install  only prepare .venv; nothing is done twice
 # make docs     install what is needed, then build the documentation in build/site
@@ -22,12 +23,15 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: install search test docs notebooks wheel clean
+.PHONY: install search dashboard test docs notebooks wheel clean
 
 install: $(STAMP)
 
 search: install
 	$(BIN)/bbnas search --space bbcu --task sr4 --budget $(BUDGET)
+
+dashboard: install
+	$(BIN)/bbnas dashboard
 
 test: install
 	$(BIN)/ruff check .

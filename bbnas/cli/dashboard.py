@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
 from bbnas.cli import options
+from bbnas.errors import UserError
 from bbnas.signals import keeps
+
+PORT = 8050
 
 
 @click.command()
@@ -14,7 +25,7 @@ from bbnas.signals import keeps
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    default=8050,
+    default=PORT,
     show_default=True,
     help="Port of the page; 0 is any free one.",
 )
@@ -27,6 +38,7 @@ from bbnas.signals import keeps
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @options.data
+@click.option("--with-parent", is_flag=True, hidden=True)
 @options.quiet
 def dashboard(
     studies: tuple[str, ...],
@@ -35,6 +47,7 @@ def dashboard(
     host: str | None,
     open_page: bool,
     data: str | None,
+    with_parent: bool,
     quiet: bool,
 ) -> None:
     """Show studies as pages that follow running searches.
@@ -51,6 +64,54 @@ def dashboard(
         if open_page:
             click.launch(address)
 
+    if with_parent:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     sources = Sources(studies, storage, data)
     keeps("the dashboard has ended; studies are as they were")
     serve(sources, port=port, host=host, on_start=started)
+
+
+@contextmanager
+def beside(url: str, port: int | None, data: str | None) -> Iterator[None]:
+    """A dashboard of the database ``url`` and its images ``data`` in a process of its own, which
+    ends with the block; none without a ``port``.
+
+    Raises:
+        UserError: it cannot start.
+    """
+    if port is None:
+        yield
+        return
+    command = [sys.executable, "-m", "bbnas", "dashboard", url, "--port", str(port)]
+    images = [] if data is None else ["--data", data]
+    process = subprocess.Popen(
+        [*command, *images, "--with-parent"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    assert process.stderr is not None
+    try:
+        first = process.stderr.readline().strip()
+        if not first or process.poll() is not None or first.startswith("error:"):
+            why = first.removeprefix("error: ") or "it ended at once"
+            raise UserError(f"--dashboard: {why}")
+        click.echo(first, err=True)
+        threading.Thread(target=process.stderr.read, daemon=True).start()
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(3)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -11,6 +11,7 @@ import click
 
 from bbnas.cli import options
 from bbnas.cli.console import Names, load_images, print_json, print_table
+from bbnas.cli.dashboard import PORT, beside
 from bbnas.cli.progress import search_progress
 from bbnas.errors import UserError
 from bbnas.signals import keeps
@@ -93,6 +94,16 @@ TIE_ROWS = 5
     show_default="early stopping, but for a space of methods",
     help="Stop a training that falls behind designs of the same cost.",
 )
+@click.option(
+    "--dashboard",
+    "dashboard_port",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=PORT,
+    metavar="[PORT]",
+    help=f"Show the search as a page on this machine, at port {PORT} unless given; it ends with "
+    "the search.",
+)
 @options.quiet
 @options.as_json
 def search(
@@ -118,6 +129,7 @@ def search(
     refine: bool | None,
     confirm: int | None,
     early_stopping: bool | None,
+    dashboard_port: int | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -143,6 +155,7 @@ def search(
     from bbnas.runs.executors import TrainingEvaluator, usual_workers
     from bbnas.searching import search as run_search
     from bbnas.searching import summary
+    from bbnas.store import default_url, storage_url
     from bbnas.study import StudyConfig
 
     latency = None
@@ -168,7 +181,8 @@ def search(
         latency=latency,
     )
     keeps("every design that was trained is kept; the same command resumes")
-    with search_progress(quiet) as on_event:
+    database = default_url(config.name) if storage is None else storage_url(storage)
+    with beside(database, dashboard_port, data), search_progress(quiet) as on_event:
         result = run_search(
             config,
             evaluator,
@@ -231,7 +245,10 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
         click.echo(result.note)
     if result.complete:
         at = "" if storage is None else f" --storage {shlex.quote(storage)}"
-        click.echo(f"next: bbnas report {study.config.name}{at}, or a larger --budget")
+        name = study.config.name
+        click.echo(
+            f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget"
+        )
 
 
 def _print_candidates(
