@@ -10,6 +10,7 @@ from bbnas.analysis import recommend
 from bbnas.analysis.recommend import Recommendation
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.fidelity import MeasuredFidelity
+from bbnas.protocol import Protocol
 from bbnas.reporting.page import write_csv, write_page
 from bbnas.store import FIDELITY, Store, open_store, open_study
 from bbnas.study import Study
@@ -88,7 +89,7 @@ def report(
         pictures=shown,
         repeats=again,
         recommendation=chosen,
-        fidelity=_known_fidelity(study),
+        fidelity=known_fidelity(study.config.task, study.config.protocol, study.config.data),
         inline=inline,
     )
 
@@ -136,14 +137,13 @@ def _trained_again(
     return again, shown
 
 
-def _known_fidelity(study: Study) -> MeasuredFidelity | None:
-    """How well the study's protocol ranks designs: as ``bbnas fidelity`` measured it here, or else
+def known_fidelity(task: str, protocol: Protocol, data: str) -> MeasuredFidelity | None:
+    """How well a study's protocol ranks designs: as ``bbnas fidelity`` measured it here, or else
     as what comes with bbnas says, of the same images.
     """
     from bbnas.store.fidelities import find_fidelity, shipped_fidelity
 
-    config = study.config
-    key = get_task(config.task), config.protocol, config.data
+    key = get_task(task), protocol, data
     own = find_fidelity(open_store(None, FIDELITY), *key) if FIDELITY.exists() else None
     return own or shipped_fidelity(*key)
 
