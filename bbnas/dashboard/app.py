@@ -151,7 +151,8 @@ def _route(app: Dash, live: Live) -> None:
         address = Address.of(pathname, search)
         if _missing(live, address) is None:
             set_props("page", {"children": content(live, address)})
-            set_props("study-picker", {"options": sorted(live.stamps())})
+            picked = {"options": sorted(live.stamps()), "value": address.study or None}
+            set_props("study-picker", picked)
         return no_update
 
     app.clientside_callback(  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ from bbnas.dashboard.page import (
     message,
     query,
 )
-from bbnas.figures.front import draw_front, front_figure
+from bbnas.figures.front import X, colourings, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
 from bbnas.study import Candidate, Study
@@ -108,25 +108,40 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def _front_controls(study: Study, values: Mapping[str, str]) -> Component:
-    figure = front_figure(study, None)
-    colours = figure.colours if figure else ("params",)
-    titles = {"params": "Params", "parts": "1-bit parts", "methods": "method"}
-    options = [{"label": titles.get(name, name), "value": name} for name in colours]
-    chosen = values.get("colour")
+    """Axis, colour and overlay of the front's figure, as far as the study has them."""
+    costs = {name: cost.title for name, cost in COSTS.items()}
+    if study.latency is None:
+        del costs["latency"]
+    colours = colourings(study) or {"params": "Params"}
     return html.Div(
         [
-            labelled(
-                "Colour",
-                dcc.Dropdown(
-                    id="study-colour",
-                    options=options,
-                    value=chosen if chosen in colours else colours[0],
-                    clearable=False,
-                    searchable=False,
+            _dropdown("Cost", "study-x", costs, values.get("x")),
+            _dropdown("Colour", "study-colour", colours, values.get("colour")),
+            html.Div(
+                dcc.Checklist(
+                    id="study-overlay",
+                    options=[{"label": "published designs", "value": "published"}],
+                    value=["published"] if values.get("overlay") else [],
                 ),
+                hidden=study.config.bicubic_psnr is None,
+                className="check",
             ),
         ],
         className="controls",
+    )
+
+
+def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str | None) -> Any:
+    """A choice among ``titles``, of which the first is the default."""
+    return labelled(
+        label,
+        dcc.Dropdown(
+            id=identity,
+            options=[{"label": title, "value": name} for name, title in titles.items()],
+            value=chosen if chosen in titles else next(iter(titles)),
+            clearable=False,
+            searchable=False,
+        ),
     )
 
 
@@ -224,18 +239,23 @@ def register(app: Dash, live: Live) -> None:
         Output("study-front", "figure"),
         Input("version", "data"),
         Input("theme", "data"),
+        Input("study-x", "value"),
         Input("study-colour", "value"),
+        Input("study-overlay", "value"),
         Input("study-clear", "n_clicks"),
         *SLIDERS,
         State("study-key", "data"),
         State("study-selection", "data"),
     )
-    def _front(_v: Any, theme: Theme, colour: str, _clear: Any, *more: Any) -> Any:
+    def _front(
+        _v: Any, theme: Theme, x: X, colour: str, overlay: list[str], _clear: Any, *more: Any
+    ) -> Any:
         *positions, key, selected = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
-        return front(one, colour, theme, selected, _choice(one, positions).number)
+        view = View(x, colour, bool(overlay), tuple(selected or ()))
+        return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
         Output("study-recommendation", "children"),
@@ -285,20 +305,27 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("address", "data"),
+        Input("study-x", "value"),
         Input("study-colour", "value"),
+        Input("study-overlay", "value"),
         Input("study-tab", "value"),
         Input("study-selection", "data"),
         *SLIDERS,
         State("study-key", "data"),
         prevent_initial_call=True,
     )
-    def _address(colour: str, tab: str, selection: list[int], *more: Any) -> str:
+    def _address(
+        x: str, colour: str, overlay: list[str], tab: str, selection: list[int], *more: Any
+    ) -> str:
         *positions, key = more
-        _, shown = limits_of(live.study(key).snapshot.study, positions)
+        study = live.study(key).snapshot.study
+        _, shown = limits_of(study, positions)
         limits = {name: f"{v:.4g}" for name, v in shown.items() if v is not None}
         return query(
             key,
-            colour=None if colour == "params" else colour,
+            x=None if x == "ops" else x,
+            colour=None if colour == next(iter(colourings(study)), "params") else colour,
+            overlay="published" if overlay else None,
             tab=None if tab == tabs.FIRST else tab,
             selected=ranges(selection or []),
             **limits,
@@ -325,28 +352,35 @@ def head(one: LiveStudy) -> Component:
     return html.P(words, className="lead")
 
 
-def front(
-    one: LiveStudy, colour: str, theme: Theme, selected: Sequence[int], number: int | None
-) -> Any:
+@dataclass(frozen=True)
+class View:
+    """What the front's figure shows: its cost axis, its colours, and the selected trials."""
+
+    x: X = "ops"
+    colour: str = "params"
+    published: bool = False
+    selected: tuple[int, ...] = ()
+
+
+def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
-    figure = front_figure(one.snapshot.study, number)
+    study = one.snapshot.study
+    figure = front_figure(study, number, study.config.bicubic_psnr, x=view.x, colour=view.colour)
     if figure is None:
-        return {"data": [], "layout": {"annotations": [{"text": "No result yet."}]}}
-    spec = draw_front(figure)
+        return tabs.nothing("No result yet.")
+    spec = draw_front(figure, overlay=view.published and bool(figure.overlay))
+    wanted = set(view.selected)
     for trace in spec["data"]:
-        mode = trace.get("meta", {}).get("mode", "always")
-        trace["visible"] = mode in ("always", colour)
-        if selected and "customdata" in trace:
-            wanted = set(selected)
-            trace["selectedpoints"] = [i for i, n in enumerate(trace["customdata"]) if n in wanted]
+        if wanted and "customdata" in trace:
+            numbers = enumerate(trace["customdata"])
+            trace["selectedpoints"] = [i for i, number in numbers if number in wanted]
     spec["layout"] |= {
-        "uirevision": one.key,
-        "selectionrevision": "selected" if selected else "none",
+        # Another axis is another figure.
+        "uirevision": f"{one.key} {view.x} {view.published}",
+        "selectionrevision": "selected" if wanted else "none",
         "dragmode": "lasso",
         "height": FRONT,
     }
-    if "coloraxis" in spec["layout"]:
-        spec["layout"]["coloraxis"]["showscale"] = colour == "params"
     return themed(spec, theme)
 
 
