@@ -93,6 +93,12 @@ def changes(study: Study, here: Design, there: Design) -> tuple[Change, ...]:
     )
 
 
+def described(study: Study, design: Design) -> dict[str, str]:
+    """Every choice of a design, by its name, as text."""
+    pairs = zip(_names(study), _values(study, design), strict=True)
+    return {_TITLES.get(name, name): _words(name, value) for name, value in pairs}
+
+
 def _names(study: Study) -> tuple[str, ...]:
     """The choices of a study: parts, method, and the fields of Design that its space leaves to
     the method or asks.
