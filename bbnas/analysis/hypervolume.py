@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -93,12 +94,15 @@ def _in_units(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> N
 
 @dataclass(frozen=True)
 class HypervolumeCurve:
-    """Hypervolume after each evaluation; ``seconds`` from the first to finish, where known."""
+    """Hypervolume after each evaluation; ``seconds`` from the first to finish, where known, and
+    ``trained``, the seconds of training of all up to it, added over the workers.
+    """
 
     box: Box
     evaluations: tuple[int, ...]
     volume: tuple[float, ...]
     seconds: tuple[float | None, ...]
+    trained: tuple[float, ...]
 
 
 def hypervolume_curve(study: Study, box: Box | None = None) -> HypervolumeCurve | None:
@@ -130,4 +134,5 @@ def hypervolume_curve(study: Study, box: Box | None = None) -> HypervolumeCurve 
             (c.finished - start).total_seconds() if c.finished and start else None
             for c in study.candidates
         ),
+        trained=tuple(accumulate(c.evaluation.seconds for c in study.candidates)),
     )

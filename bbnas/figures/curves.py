@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any, Literal, TypeVar
@@ -14,11 +14,12 @@ from bbnas.study import Candidate, Study
 from bbnas.text import decibel
 
 T = TypeVar("T")
-CurveKind = Literal["recommended", "front", "other", "diverged"]
+CurveKind = Literal["recommended", "front", "selected", "other", "diverged"]
 
 # Most training curves of each kind, and points of a curve: more would slow down the page.
 FAINT_CURVES = 60
 BOLD_CURVES = 12
+SELECTED_CURVES = 40
 DIVERGED_CURVES = 8
 CURVE_POINTS = 64
 
@@ -34,10 +35,21 @@ class TrainingCurve:
     loss: tuple[float, ...]
 
 
-def curves(study: Study, recommended: int | None) -> list[TrainingCurve]:
+def curves(
+    study: Study, recommended: int | None, numbers: Collection[int] = ()
+) -> list[TrainingCurve]:
     """Training curves: the recommended design, and even samples of the front (at most 12), of the
     designs that diverged (8) and of the others (60), each of at most 64 points.
+
+    With ``numbers``, the curves of these candidates alone, at most 40, whatever became of them.
     """
+    if numbers:
+        wanted = set(numbers)
+        chosen = [c for c in study.candidates if c.number in wanted and _points(c)]
+        return [
+            _training(c, "recommended" if c.number == recommended else "selected")
+            for c in _evenly(chosen, SELECTED_CURVES)
+        ]
     members = [c for c in front(study) if c.number != recommended]
     bold = {c.number for c in _evenly(members, BOLD_CURVES)}
     rest = [c for c in study.candidates if c.number not in {m.number for m in members}]
@@ -46,17 +58,24 @@ def curves(study: Study, recommended: int | None) -> list[TrainingCurve]:
     faint = {c.number for c in [*diverged, *_evenly(others, FAINT_CURVES)]}
     drawn = []
     for c in study.candidates:
-        points = [p for p in c.evaluation.curve if math.isfinite(p[1])]
-        if not points or (c.number != recommended and c.number not in bold | faint):
+        if not _points(c) or (c.number != recommended and c.number not in bold | faint):
             continue
         kind: CurveKind = "other" if c.evaluation.feasible else "diverged"
         if c.number == recommended:
             kind = "recommended"
         elif c.number in bold:
             kind = "front"
-        iterations, loss = zip(*_evenly(points, CURVE_POINTS), strict=True)
-        drawn.append(TrainingCurve(c.number, _name(c), kind, iterations, loss))
+        drawn.append(_training(c, kind))
     return drawn
+
+
+def _points(candidate: Candidate) -> list[tuple[int, float]]:
+    return [point for point in candidate.evaluation.curve if math.isfinite(point[1])]
+
+
+def _training(candidate: Candidate, kind: CurveKind) -> TrainingCurve:
+    iterations, loss = zip(*_evenly(_points(candidate), CURVE_POINTS), strict=True)
+    return TrainingCurve(candidate.number, _name(candidate), kind, iterations, loss)
 
 
 def _name(candidate: Candidate) -> str:
@@ -85,6 +104,14 @@ def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:
         line = {"color": COLOURS[0], "width": 1.3}
         name = "Pareto front" if i == 0 else curve.name
         traces.append(_curve(curve, name, line, legendgroup="front", showlegend=i == 0))
+    # Up to as many as there are colours are told apart; more are one series.
+    selected = [curve for curve in curves if curve.kind == "selected"]
+    few = len(selected) <= len(COLOURS)
+    for i, curve in enumerate(selected):
+        line = {"color": COLOURS[i] if few else COLOURS[0], "width": 1.5}
+        more = {} if few else {"legendgroup": "selected", "showlegend": i == 0}
+        name = f"trial {curve.number}" if few else "selected"
+        traces.append(_curve(curve, name, line, **more))
     for curve in curves:
         if curve.kind == "recommended":
             line = {"color": RECOMMENDED, "width": 3}

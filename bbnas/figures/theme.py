@@ -31,8 +31,8 @@ BLUE, GREEN, SAND, MAGENTA, INDIGO, SKY, GREY = COLOURS = (
 )
 # The area below a line of the first colour.
 SHADE = "rgba(3,106,187,0.08)"
-# From few to many: viridis between its teal and its violet, darker with the value. On a dark page
-# it runs from yellow to blue, so that the most is nearest to the background there too.
+# From few to many: viridis between its teal and its violet. On a dark page it runs from blue to
+# yellow, so that the most is farthest from the background on both.
 SCALE = [[0, "#1e9b8a"], [0.33, "#2c738e"], [0.67, "#414487"], [1, "#440154"]]
 # Parts of a network by whether body and upsampling are 1-bit.
 PARTS = {
@@ -59,10 +59,10 @@ DARK = {
     SKY: "#7beeff",
     GREY: "#85827b",
     SHADE: "rgba(111,178,241,0.14)",
-    "#1e9b8a": "#fde725",
-    "#2c738e": "#6ece58",
-    "#414487": "#1f9e89",
-    "#440154": "#35759a",
+    "#1e9b8a": "#35759a",
+    "#2c738e": "#1f9e89",
+    "#414487": "#6ece58",
+    "#440154": "#fde725",
 }
 # Keys of a figure whose values are data and texts: no colour is looked for in them.
 VERBATIM = ("x", "y", "text", "customdata", "name", "ids", "meta", "dimensions", "ticktext")

@@ -11,6 +11,7 @@ from bbnas.figures.curves import (
     CURVE_POINTS,
     DIVERGED_CURVES,
     FAINT_CURVES,
+    SELECTED_CURVES,
     curves,
     draw_curves,
 )
@@ -44,3 +45,21 @@ def test_plotly_accepts_the_curves(synthetic_study):
     spec = draw_curves(curves(synthetic_study(60, diverged=0.1), 0))
     go.Figure(spec)
     assert {t["name"] for t in spec["data"]} >= {"recommended", "Pareto front", "diverged"}
+
+
+def test_the_curves_of_a_selection_alone(synthetic_study):
+    study = synthetic_study(100, diverged=0.1)
+    diverged = next(c.number for c in study.candidates if c.evaluation.status == "diverged")
+    found = curves(study, 3, [1, 2, 3, diverged])
+    assert {c.number: c.kind for c in found} == {
+        **dict.fromkeys((1, 2, diverged), "selected"),
+        3: "recommended",
+    }
+    spec = draw_curves(found)
+    go.Figure(spec)
+    names = [trace["name"] for trace in spec["data"]]
+    assert names == [f"trial {n}" for n in sorted((1, 2, diverged))] + ["recommended"]
+    assert len({trace["line"]["color"] for trace in spec["data"]}) == 4
+    many = curves(study, None, range(100))
+    assert len(many) == SELECTED_CURVES
+    assert sum(t["showlegend"] for t in draw_curves(many)["data"]) == 1

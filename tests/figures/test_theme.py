@@ -72,10 +72,11 @@ def test_every_colour_can_be_seen_on_its_page(name):
 
 @pytest.mark.parametrize("vision", VISION)
 @pytest.mark.parametrize("name", THEMES)
-def test_the_scale_gets_darker_with_the_value(name, vision):
-    lightness = [lab(of(c, name), vision)[0] for _, c in SCALE]
-    assert lightness == sorted(lightness, reverse=True)
-    assert lightness[0] - lightness[-1] > 35
+def test_the_scale_departs_from_the_page_with_the_value(name, vision):
+    page = lab(of(PAPER, name), vision)[0]
+    distances = [abs(lab(of(c, name), vision)[0] - page) for _, c in SCALE]
+    assert distances == sorted(distances)
+    assert distances[-1] - distances[0] > 35
 
 
 def colours(spec: dict) -> set[str]:
