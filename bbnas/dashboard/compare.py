@@ -319,7 +319,7 @@ def candidate_table(studies: Sequence[LiveStudy], picked: Sequence[tuple[int, in
             "No candidate is chosen. Click on points of the fronts, or name them above."
         )
     columns = [(studies[place], _candidate(studies[place], number)) for place, number in picked]
-    head = [
+    head: list[Any] = [
         "",
         *(design_link(one.key, c.number, f"{one.key}, trial {c.number}") for one, c in columns),
     ]
