@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
@@ -17,6 +18,10 @@ from bbnas.errors import UserError, why
 from bbnas.text import to_json
 
 log = logging.getLogger(__name__)
+
+# Requests that may wait for news at the same time, each in a thread of its own, and for how many
+# seconds. Others are answered at once.
+WAITING, PATIENCE = 48, 20.0
 
 INDEX = """<!DOCTYPE html>
 <html lang="en">
@@ -50,10 +55,18 @@ def make_app(live: Live, token: str | None = None) -> Dash:
     app.enable_dev_tools(debug=False)
     security.guard(server, token)
 
+    waiting = threading.BoundedSemaphore(WAITING)
+
     @server.get("/version")
     def _version() -> Response:
         for key in request.args.getlist("study"):
             live.seen(key)
+        known = request.args.get("since", type=int)
+        if known is not None and waiting.acquire(blocking=False):
+            try:
+                live.changed_since(known, PATIENCE)
+            finally:
+                waiting.release()
         return Response(to_json(versions(live)), content_type="application/json")
 
     app.layout = lambda: shell(live)

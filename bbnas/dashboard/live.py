@@ -28,9 +28,10 @@ UNSEEN = 120.0
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LiveStudy:
-    """A study as the dashboard knows it now.
+    """A study as the dashboard knows it now; equal to itself alone, so that what a page shows of
+    it can be kept for the next tab.
 
     ``version`` counts its changes. ``analysis`` is that of ``analysed`` (a version), which may be
     older; None before the first one. ``analyses`` counts them. ``error`` says why its database
@@ -47,7 +48,8 @@ class LiveStudy:
 
     @property
     def stamp(self) -> str:
-        return f"{self.version}.{self.analyses}{'!' if self.error else ''}"
+        alive = sum(run.alive for run in self.snapshot.runs)
+        return f"{self.version}.{self.analyses}.{alive}{'!' if self.error else ''}"
 
 
 class Live:
@@ -87,6 +89,13 @@ class Live:
     def version(self) -> int:
         """Counts the changes of all studies."""
         return self._changes
+
+    def changed_since(self, version: int, seconds: float) -> None:
+        """Wait until ``version`` is not that of now, for so many seconds at most."""
+        with self._news:
+            self._news.wait_for(
+                lambda: self._changes != version or self._ended.is_set(), timeout=seconds
+            )
 
     def studies(self) -> list[LiveStudy]:
         """All studies, the one with the newest result first."""
@@ -155,7 +164,7 @@ class Live:
             self._take(watch, watch.look(), None)
 
     def _take(self, watch: Watch, names: set[str], only: set[str] | None) -> None:
-        for name in names - {""}:
+        for name in {*watch.snapshots, *names} - {""}:
             if only is not None and name not in only:
                 continue
             key = self._key(watch, name)
@@ -165,9 +174,10 @@ class Live:
                 self._studies.pop(key, None)
             elif before is None:
                 self._studies[key] = LiveStudy(key, snapshot, 1, error=watch.error)
-            else:
+            elif name in names or before.snapshot is not snapshot:  # a heartbeat is no version
+                version = before.version + (name in names)
                 self._studies[key] = replace(
-                    before, snapshot=snapshot, version=before.version + 1, error=watch.error
+                    before, snapshot=snapshot, version=version, error=watch.error
                 )
         if names:
             with self._news:
@@ -212,6 +222,8 @@ class Live:
                 self._studies[due.key] = replace(
                     now, analysis=found, analysed=due.version, analyses=now.analyses + 1
                 )
+                self._changes += 1
+                self._news.notify_all()
 
     def _most_urgent(self) -> LiveStudy | None:
         now = time.monotonic()

@@ -9,14 +9,14 @@ import os
 import socket
 from collections.abc import Callable
 
-from bbnas.dashboard.app import make_app
+from bbnas.dashboard.app import WAITING, make_app
 from bbnas.dashboard.live import Live
 from bbnas.dashboard.security import new_token
 from bbnas.dashboard.sources import Sources
 from bbnas.errors import UserError
 
-# Requests that are answered at once. They share one core, so that more would not be faster.
-THREADS = 8
+# Threads for the requests that wait for news, and for eight that are answered.
+THREADS = WAITING + 8
 # Seconds that the start waits for the databases, so that the first page is not empty.
 PATIENCE = 3.0
 HERE = "127.0.0.1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from dash import Dash, Input, Output, State, ctx, dcc, html
@@ -31,6 +32,7 @@ from bbnas.dashboard.page import (
 from bbnas.figures.front import X, colourings, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
+from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
 from bbnas.text import COSTS, count, milliseconds, plural
 
@@ -84,7 +86,7 @@ def layout(live: Live, address: Address) -> Component:
                     html.Div(
                         [
                             html.H2("Recommended", id="study-recommended-title"),
-                            _budgets(study, values),
+                            _budgets(one.snapshot, values),
                             html.Div(loading("Estimating…"), id="study-recommendation"),
                         ],
                         className="panel side",
@@ -145,11 +147,11 @@ def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str 
     )
 
 
-def _budgets(study: Study, values: Mapping[str, str]) -> Component:
+def _budgets(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
     """A slider for each cost; all the way to the right is no limit."""
     rows = []
     for budget in BUDGETS:
-        low, high = _range(study, budget)
+        low, high = _range(snapshot, budget)
         known = math.isfinite(low) and high > low
         given = _number(values.get(budget.name))
         at = STEPS if given is None or not known else _position(given, low, high)
@@ -179,9 +181,10 @@ def _budgets(study: Study, values: Mapping[str, str]) -> Component:
     return html.Div(rows, className="budgets")
 
 
-def _range(study: Study, budget: Budget) -> tuple[float, float]:
+@lru_cache(64)
+def _range(snapshot: Snapshot, budget: Budget) -> tuple[float, float]:
     """The smallest and the largest of its costs among the useful designs."""
-    costs = [getattr(c.evaluation, budget.cost) for c in study.own()]
+    costs = [getattr(c.evaluation, budget.cost) for c in snapshot.study.own()]
     known = [cost * budget.unit for cost in costs if math.isfinite(cost) and cost > 0]
     return (min(known), max(known)) if known else (math.nan, math.nan)
 
@@ -191,9 +194,9 @@ def _position(value: float, low: float, high: float) -> int:
     return round(STEPS * min(1.0, share))
 
 
-def _limit(study: Study, budget: Budget, position: Any) -> float | None:
+def _limit(snapshot: Snapshot, budget: Budget, position: Any) -> float | None:
     """The bound (of the slider's value) that a position means; None all the way to the right."""
-    low, high = _range(study, budget)
+    low, high = _range(snapshot, budget)
     if position is None or position >= STEPS or not math.isfinite(low) or high <= low:
         return None
     # Rounded up to three digits, so that the address is short and the smallest design fits.
@@ -202,9 +205,11 @@ def _limit(study: Study, budget: Budget, position: Any) -> float | None:
     return float(math.ceil(round(value / power, 6)) * power)
 
 
-def limits_of(study: Study, positions: Sequence[Any]) -> tuple[Bounds, dict[str, float | None]]:
+def limits_of(
+    snapshot: Snapshot, positions: Sequence[Any]
+) -> tuple[Bounds, dict[str, float | None]]:
     """The limits that the sliders mean together, and the value of each slider."""
-    shown = {b.name: _limit(study, b, at) for b, at in zip(BUDGETS, positions, strict=True)}
+    shown = {b.name: _limit(snapshot, b, at) for b, at in zip(BUDGETS, positions, strict=True)}
     costs: dict[str, float] = {}
     for budget in BUDGETS:
         value = shown[budget.name]
@@ -267,7 +272,7 @@ def register(app: Dash, live: Live) -> None:
     def _recommend(_version: Any, *more: Any) -> tuple[Any, ...]:
         *positions, key = more
         one = live.study(key)
-        _, shown = limits_of(one.snapshot.study, positions)
+        _, shown = limits_of(one.snapshot, positions)
         values = [shown[b.name] for b in BUDGETS]
         words = [
             "no limit" if v is None else f"≤ {b.words(v)}"
@@ -318,8 +323,9 @@ def register(app: Dash, live: Live) -> None:
         x: str, colour: str, overlay: list[str], tab: str, selection: list[int], *more: Any
     ) -> str:
         *positions, key = more
-        study = live.study(key).snapshot.study
-        _, shown = limits_of(study, positions)
+        snapshot = live.study(key).snapshot
+        study = snapshot.study
+        _, shown = limits_of(snapshot, positions)
         limits = {name: f"{v:.4g}" for name, v in shown.items() if v is not None}
         return query(
             key,
@@ -335,7 +341,7 @@ def register(app: Dash, live: Live) -> None:
 def _choice(one: LiveStudy, positions: Sequence[Any]) -> Choice:
     if one.analysis is None:
         return Choice()
-    limits, _ = limits_of(one.snapshot.study, positions)
+    limits, _ = limits_of(one.snapshot, positions)
     return one.analysis.within(limits)
 
 
@@ -362,6 +368,7 @@ class View:
     selected: tuple[int, ...] = ()
 
 
+@lru_cache(16)
 def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
     study = one.snapshot.study

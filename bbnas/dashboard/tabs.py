@@ -73,7 +73,7 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
     )
     def _curves(_version: Any, theme: Theme, selected: list[int], key: str) -> Any:
-        return learning(live.study(key), selected, theme)
+        return learning(live.study(key), tuple(selected), theme)
 
     @app.callback(
         Output("study-grid", "rowData"),
@@ -82,9 +82,7 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
     )
     def _rows(_version: Any, selected: list[int], key: str) -> Any:
-        one = live.study(key)
-        number = one.analysis.choice.number if one.analysis else None
-        return rows(_selected(one.snapshot.study, selected), number)
+        return rows(live.study(key), tuple(selected))
 
     @app.callback(
         Output("url", "href"),
@@ -242,6 +240,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2f}%"
 
 
+@lru_cache(16)
 def volume(one: LiveStudy, theme: Theme) -> Any:
     curve = hypervolume_curve(one.snapshot.study)
     if curve is None:
@@ -249,7 +248,8 @@ def volume(one: LiveStudy, theme: Theme) -> Any:
     return kept(draw_hypervolume(curve), theme)
 
 
-def learning(one: LiveStudy, selected: Sequence[int], theme: Theme) -> Any:
+@lru_cache(16)
+def learning(one: LiveStudy, selected: tuple[int, ...], theme: Theme) -> Any:
     number = one.analysis.choice.number if one.analysis else None
     drawn = curves(_selected(one.snapshot.study, selected), number)
     return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
@@ -303,10 +303,13 @@ COLUMNS = [
 ]
 
 
-def rows(study: Study, recommended: int | None) -> list[dict[str, Any]]:
-    """The rows of the grid, newest first."""
-    members = {c.number for c in front(study)}
-    return [_row(c, members, recommended) for c in reversed(study.candidates)]
+@lru_cache(16)
+def rows(one: LiveStudy, selected: tuple[int, ...]) -> list[dict[str, Any]]:
+    """The rows of the grid, newest first: of the selected candidates, or of all."""
+    recommended = one.analysis.choice.number if one.analysis else None
+    members = {c.number for c in front(one.snapshot.study)}
+    shown = _selected(one.snapshot.study, selected).candidates
+    return [_row(c, members, recommended) for c in reversed(shown)]
 
 
 def _row(candidate: Candidate, members: set[int], recommended: int | None) -> dict[str, Any]:

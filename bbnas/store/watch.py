@@ -56,10 +56,12 @@ class SearchRun:
         return self.finished is None and datetime.now(UTC) - self.seen <= LEASE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """A study at one moment. ``claimed`` counts its candidates, of which ``running`` (trial
-    numbers) are in training; a candidate that resumes is in ``study`` as it was when it stopped.
+    """A study at one moment; equal to itself alone, so that results can be kept by it.
+
+    ``claimed`` counts its candidates, of which ``running`` (trial numbers) are in training; a
+    candidate that resumes is in ``study`` as it was when it stopped.
     """
 
     study: Study

@@ -43,28 +43,41 @@
     const place = document.getElementById("offline");
     if (place) { place.hidden = !text; place.textContent = text; }
   };
+  // The server answers when something has changed, or after a while.
+  const pause = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+  const shown = () => new Promise((done) => {
+    if (!document.hidden) return done();
+    document.addEventListener("visibilitychange", () => done(), { once: true });
+  });
   const ask = async () => {
-    if (!document.hidden) {
+    const search = new URLSearchParams(location.search);
+    const query = new URLSearchParams(search.getAll("study").map((key) => ["study", key]));
+    if (before) query.set("since", before.all);
+    const answer = await fetch("/version?" + query, { cache: "no-store" });
+    if (!answer.ok) throw new Error(await answer.text());
+    const now = await answer.json();
+    offline("");
+    const moved = before && (mine(before) !== mine(now) || before.ready !== now.ready);
+    if (moved && window.dash_clientside.set_props) {
+      window.dash_clientside.set_props("version", { data: now });
+    }
+    before = now;
+  };
+  (async () => {
+    for (;;) {
+      await shown();
       try {
-        const answer = await fetch("/version" + location.search, { cache: "no-store" });
-        if (!answer.ok) throw new Error(await answer.text());
-        const now = await answer.json();
-        offline("");
-        const moved = before && (mine(before) !== mine(now) || before.ready !== now.ready);
-        if (moved && window.dash_clientside.set_props) {
-          window.dash_clientside.set_props("version", { data: now });
-        }
-        before = now;
+        await ask();
+        await pause(before.ready ? 0.3 : 1);
       } catch (error) {
+        before = before && { ...before, all: -1 }; // all that was missed counts
         offline(error instanceof TypeError
           ? "The dashboard does not answer: it has ended, or the connection is lost. Start bbnas dashboard again; this page then goes on by itself."
           : error.message);
+        await pause(1);
       }
     }
-    setTimeout(ask, 700);
-  };
-  ask();
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) tidy(); });
+  })();
 
   const age = (seconds) => {
     if (seconds < 90) return `${Math.round(seconds)} s ago`;
