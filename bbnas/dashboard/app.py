@@ -90,6 +90,7 @@ def shell(live: Live) -> Component:
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="version", data=versions(live)),
             dcc.Store(id="theme"),
+            dcc.Store(id="narrow", data=False),
             html.Header(
                 [
                     dcc.Link("bbnas", href="/", className="brand"),
@@ -173,12 +174,12 @@ def _route(app: Dash, live: Live) -> None:
         Output("theme", "data"),
         Input("theme-switch", "n_clicks"),
     )
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("bbnas", "remember"),
-        Output("address", "id"),
-        Input("address", "data"),
-        State("address", "id"),
-    )
+    for page in PAGES:
+        app.clientside_callback(  # type: ignore[no-untyped-call]
+            ClientsideFunction("bbnas", "remember"),
+            Output(f"{page}-address", "id"),
+            Input(f"{page}-address", "data"),
+        )
 
 
 def content(live: Live, address: Address) -> Component:

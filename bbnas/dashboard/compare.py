@@ -55,7 +55,7 @@ def layout(live: Live, address: Address) -> Component:
     cost = address.values.get("cost", "ops")
     return html.Div(
         [
-            dcc.Store(id="address"),
+            dcc.Store(id="compare-address"),
             html.H1("Compare"),
             html.Div(
                 [
@@ -147,7 +147,7 @@ def register(app: Dash, live: Live) -> None:
         return found
 
     @app.callback(
-        Output("address", "data"),
+        Output("compare-address", "data"),
         Output("compare-state", "children"),
         Output("compare-content", "hidden"),
         Output("compare-figure", "figure"),

@@ -74,7 +74,7 @@ def layout(live: Live, address: Address) -> Component:
         )
     return html.Div(
         [
-            dcc.Store(id="address"),
+            dcc.Store(id="design-address"),
             dcc.Store(id="design-chosen", data={"study": one.key, "trial": number}),
             dcc.Store(id="design-shown"),
             dcc.Interval(id="design-tick", interval=1000, disabled=True),
@@ -140,7 +140,7 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("design-chosen", "data"),
-        Output("address", "data"),
+        Output("design-address", "data"),
         Input("design-trial", "value"),
         State("design-chosen", "data"),
         prevent_initial_call=True,

@@ -72,7 +72,7 @@ def layout(live: Live, address: Address) -> Component:
             html.Div(id="study-head"),
             dcc.Store(id="study-key", data=one.key),
             dcc.Store(id="study-selection", data=chosen),
-            dcc.Store(id="address"),
+            dcc.Store(id="study-address"),
             html.Div(
                 [
                     html.Div(
@@ -244,6 +244,7 @@ def register(app: Dash, live: Live) -> None:
         Output("study-front", "figure"),
         Input("version", "data"),
         Input("theme", "data"),
+        Input("narrow", "data"),
         Input("study-x", "value"),
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
@@ -253,13 +254,19 @@ def register(app: Dash, live: Live) -> None:
         State("study-selection", "data"),
     )
     def _front(
-        _v: Any, theme: Theme, x: X, colour: str, overlay: list[str], _clear: Any, *more: Any
+        _version: Any,
+        theme: Theme,
+        narrow: bool,
+        x: X,
+        colour: str,
+        overlay: list[str],
+        *more: Any,
     ) -> Any:
-        *positions, key, selected = more
+        _clear, *positions, key, selected = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
-        view = View(x, colour, bool(overlay), tuple(selected or ()))
+        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()))
         return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
@@ -309,7 +316,7 @@ def register(app: Dash, live: Live) -> None:
         return text, not numbers
 
     @app.callback(
-        Output("address", "data"),
+        Output("study-address", "data"),
         Input("study-x", "value"),
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
@@ -365,6 +372,7 @@ class View:
     x: X = "ops"
     colour: str = "params"
     published: bool = False
+    narrow: bool = False
     selected: tuple[int, ...] = ()
 
 
@@ -388,6 +396,12 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
         "dragmode": "lasso",
         "height": FRONT,
     }
+    if view.narrow:
+        spec["layout"]["margin"] |= {"l": 46, "r": 4}
+        spec["layout"]["font"] |= {"size": 11}
+        if "coloraxis" in spec["layout"]:
+            below = {"orientation": "h", "y": -0.28, "thickness": 10}
+            spec["layout"]["coloraxis"]["colorbar"] |= below
     return themed(spec, theme)
 
 

@@ -18,10 +18,11 @@ from bbnas.dashboard.page import aria, graph, link, loading, message, section
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.effects import EffectBar, effects_figure
-from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.hypervolume import Over, draw_hypervolume
+from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.study import Candidate, Study
-from bbnas.text import interval, signed
+from bbnas.text import interval, plural, signed
 
 TABS = {
     "choices": "Choices",
@@ -30,6 +31,7 @@ TABS = {
     "candidates": "Candidates",
 }
 FIRST = "choices"
+PARALLEL = 460
 
 
 def bar(chosen: str | None) -> Component:
@@ -60,10 +62,22 @@ def register(app: Dash, live: Live) -> None:
         Output("study-volume", "figure"),
         Input("version", "data"),
         Input("theme", "data"),
+        Input("study-over", "value"),
         State("study-key", "data"),
     )
-    def _volume(_version: Any, theme: Theme, key: str) -> Any:
-        return volume(live.study(key), theme)
+    def _volume(_version: Any, theme: Theme, over: Over, key: str) -> Any:
+        return volume(live.study(key), over, theme)
+
+    @app.callback(
+        Output("study-parallel", "figure"),
+        Output("study-parallel-note", "children"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        Input("study-selection", "data"),
+        State("study-key", "data"),
+    )
+    def _parallel(_version: Any, theme: Theme, selected: list[int], key: str) -> tuple[Any, str]:
+        return parallel(live.study(key), tuple(selected), theme)
 
     @app.callback(
         Output("study-curves", "figure"),
@@ -104,7 +118,16 @@ def register(app: Dash, live: Live) -> None:
 
 
 def _choices() -> Component:
-    return section(
+    lines = section(
+        "study-parallel-section",
+        "Choices of the designs",
+        html.Div(
+            graph("study-parallel", "Each design as a line through its choices", PARALLEL),
+            className="scroll broad",
+        ),
+        html.P(id="study-parallel-note", className="note"),
+    )
+    worth = section(
         "study-choices",
         "What each choice is worth",
         html.Div(loading("Comparing designs…"), id="study-effects"),
@@ -113,13 +136,24 @@ def _choices() -> Component:
         "pairs are fewer than three. Settled: significant by Benjamini–Hochberg at a false "
         "discovery rate of 5 % over all comparisons.",
     )
+    return html.Div([lines, worth])
 
 
 def _progress() -> Component:
     return section(
         "study-progress",
         "Hypervolume",
-        graph("study-volume", "Hypervolume over designs", 320),
+        dcc.RadioItems(
+            id="study-over",
+            options=[
+                {"label": "over designs", "value": "designs"},
+                {"label": "over training time", "value": "seconds"},
+            ],
+            value="designs",
+            inline=True,
+            className="radio",
+        ),
+        graph("study-volume", "Hypervolume of the front as the search went on", 320),
     )
 
 
@@ -128,7 +162,7 @@ def _learning() -> Component:
         "study-learning",
         "Learning curves",
         graph("study-curves", "Training loss over iterations", 380),
-        note="Training loss, not PSNR. At most 80 curves are drawn.",
+        note="Training loss, not PSNR. Of many designs a sample is drawn: of those selected 40.",
     )
 
 
@@ -241,23 +275,39 @@ def _percent(share: float) -> str:
 
 
 @lru_cache(16)
-def volume(one: LiveStudy, theme: Theme) -> Any:
+def parallel(one: LiveStudy, selected: tuple[int, ...], theme: Theme) -> tuple[Any, str]:
+    """The designs as lines through their choices, and what is left out."""
+    drawn = parallel_figure(one.snapshot.study, _recommended(one), selected or None)
+    if drawn is None:
+        few = "Fewer than two of the selected designs were trained to the end."
+        return nothing(few if selected else "Fewer than two designs are trained to the end."), ""
+    note = f"{plural(drawn.left_out, 'design')} more are not drawn." if drawn.left_out else ""
+    return kept(draw_parallel(drawn), theme, len(drawn.axes)), note
+
+
+@lru_cache(16)
+def volume(one: LiveStudy, over: Over, theme: Theme) -> Any:
+    """The hypervolume over designs, or over training."""
     curve = hypervolume_curve(one.snapshot.study)
     if curve is None:
         return nothing("No design beats interpolation yet.")
-    return kept(draw_hypervolume(curve), theme)
+    return kept(draw_hypervolume(curve, over), theme, over)
 
 
 @lru_cache(16)
 def learning(one: LiveStudy, selected: tuple[int, ...], theme: Theme) -> Any:
-    number = one.analysis.choice.number if one.analysis else None
-    drawn = curves(_selected(one.snapshot.study, selected), number)
+    """Training curves of the selected designs, or of a sample."""
+    drawn = curves(one.snapshot.study, _recommended(one), selected)
     return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
 
 
-def kept(spec: dict[str, Any], theme: Theme) -> Any:
-    """A figure whose zoom and legend outlive an update."""
-    spec["layout"]["uirevision"] = "kept"
+def _recommended(one: LiveStudy) -> int | None:
+    return one.analysis.choice.number if one.analysis else None
+
+
+def kept(spec: dict[str, Any], theme: Theme, revision: object = "kept") -> Any:
+    """A figure whose zoom and legend outlive an update of the same ``revision``."""
+    spec["layout"]["uirevision"] = str(revision)
     return themed(spec, theme)
 
 
@@ -306,7 +356,7 @@ COLUMNS = [
 @lru_cache(16)
 def rows(one: LiveStudy, selected: tuple[int, ...]) -> list[dict[str, Any]]:
     """The rows of the grid, newest first: of the selected candidates, or of all."""
-    recommended = one.analysis.choice.number if one.analysis else None
+    recommended = _recommended(one)
     members = {c.number for c in front(one.snapshot.study)}
     shown = _selected(one.snapshot.study, selected).candidates
     return [_row(c, members, recommended) for c in reversed(shown)]

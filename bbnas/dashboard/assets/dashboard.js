@@ -9,6 +9,11 @@
   const wear = (theme) => { root.dataset.theme = root.dataset.agThemeMode = theme; return theme; };
   wear(chosen());
 
+  // Figures of a narrow page put their colour bar below.
+  const slim = window.matchMedia("(max-width: 600px)");
+  const tell = () => window.dash_clientside.set_props("narrow", { data: slim.matches });
+  slim.addEventListener("change", tell);
+
   let clicks = 0;
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     bbnas: {
@@ -20,10 +25,11 @@
         }
         const button = document.getElementById("theme-switch");
         if (button) button.setAttribute("aria-pressed", String(chosen() === "dark"));
+        if (slim.matches) tell();
         return wear(chosen());
       },
       // A page's controls as its address, without a new entry in the browser's history.
-      remember(search, id) {
+      remember(search) {
         if (typeof search === "string" && search !== location.search) {
           history.replaceState(history.state, "", location.pathname + search + location.hash);
         }
