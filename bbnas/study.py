@@ -42,6 +42,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """A stretch of a candidate's training: from its claim, or the rung where it was stopped, to
+    an outcome.
+
+    ``run`` and ``host`` name the process of the search, ``worker`` is its number there, None where
+    that is not known: while it trains, and where the worker died. ``finished`` is None while it
+    trains. ``outcome`` is a status of an Evaluation, ``died`` (with its worker), ``interrupted``
+    (with its run), or empty while it trains. Times are in UTC, with their zone.
+    """
+
+    number: int
+    run: int
+    host: str
+    worker: int | None
+    started: datetime
+    finished: datetime | None
+    outcome: str
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """The definition of a study: a change of any field but ``early_stopping`` is another study.
 
@@ -215,7 +235,8 @@ class Study:
     candidates (the full-precision reference and single binarized parts of ``benefit``),
     ``confirmations`` are evaluations of candidates by a longer protocol. ``search_seconds`` is the
     wall time (s) in which a search of it ran. ``latency`` is the setting in which the latencies of
-    its evaluations were measured, if any.
+    its evaluations were measured, if any. ``attempts`` are None in a database of a bbnas that
+    did not record them.
     """
 
     config: StudyConfig
@@ -228,6 +249,7 @@ class Study:
     created: datetime | None = None
     search_seconds: float = field(default=0.0, compare=False)
     latency: LatencySetting | None = None
+    attempts: tuple[Attempt, ...] | None = field(default=None, compare=False)
 
     @property
     def searches_methods(self) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from bbnas.evaluation import Evaluator
 from bbnas.runs.executors import Work, evaluated, reason
 from bbnas.runs.ray_start import ray_started, share, variables
 from bbnas.signals import delayed, end_processes, received
+from bbnas.store.database import now
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
@@ -125,6 +128,7 @@ class OverWork(Searcher):
         self._next: Job | None = first
         self._ahead = ahead
         self._jobs: dict[str, Job] = {}
+        self._workers: list[int] = []  # their process ids, in the order of their first outcomes
 
     def suggest(self, trial_id: str) -> Any:
         if len(self._jobs) >= self._ahead:
@@ -142,6 +146,8 @@ class OverWork(Searcher):
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
         job = self._jobs.pop(trial_id)
+        if result is not None:
+            job = self._signed(job, result)
         with _aborting():
             if error or result is None:
                 self._work.died(job, "its process is gone, perhaps for want of memory")
@@ -151,6 +157,13 @@ class OverWork(Searcher):
                 raise UserError(result["refused"])
             else:
                 self._work.failed(job, result["failed"])
+
+    def _signed(self, job: Job, result: Mapping[str, Any]) -> Job:
+        """``job`` with the worker that evaluated it, and when: Tune adds both to a result."""
+        if result["pid"] not in self._workers:
+            self._workers.append(result["pid"])
+        began = now() - timedelta(seconds=result["time_this_iter_s"])
+        return replace(job, worker=self._workers.index(result["pid"]), began=began)
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """Nothing is reported before the end."""

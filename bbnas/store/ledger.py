@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -31,12 +31,10 @@ from bbnas.store.evaluations import (
     settled_rows,
 )
 from bbnas.store.store import Store
-from bbnas.store.tables import budgets, candidates, evaluations, runs, studies
+from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs, studies
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
-# Time after its last heartbeat at which a run counts as dead.
-LEASE = timedelta(seconds=60)
 # Seconds between heartbeats; a lease lasts four of them.
 HEARTBEAT_SECONDS = 15.0
 # Number of workers that may die of one candidate before it is recorded as failed.
@@ -47,6 +45,9 @@ MAX_DEATHS = 3
 class Job:
     """A claimed candidate to be evaluated, up to the iteration ``until`` (None: to the end), by
     ``protocol`` (None: by the evaluator's own).
+
+    Who evaluated it says so: ``worker`` is its number in this process, ``began`` (UTC, no zone)
+    the moment, None for that of the claim.
     """
 
     number: int
@@ -54,6 +55,8 @@ class Job:
     baseline: str = ""
     until: int | None = None
     protocol: Protocol | None = None
+    worker: int = 0
+    began: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Ledger:
         self.config = config
         self.budget = budget
         self.run_id = 0
+        self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
 
@@ -139,6 +143,8 @@ class Ledger:
                     run_id=None,
                 )
             )
+            for number in list(self._attempts):
+                self._end(connection, number, "interrupted")
             self._run(connection, finished=now())
 
     def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
@@ -177,6 +183,8 @@ class Ledger:
                     finished=None if stored is None else now(),
                 )
             )
+            if stored is None:
+                self._begin(connection, number)
         job = Job(number, design, baseline)
         return job if stored is None else Reused(job, read_evaluation(stored))
 
@@ -195,6 +203,7 @@ class Ledger:
                     .where(candidates.c.id == row.id)
                     .values(state="running", run_id=self.run_id)
                 )
+                self._begin(connection, row.number)
                 design = Design.model_validate(row.design)
                 return Job(row.number, design, row.baseline)
         return None
@@ -218,6 +227,8 @@ class Ledger:
                     finished=now(),
                 )
             )
+            more = {} if job.began is None else {"started": job.began}
+            self._end(connection, job.number, evaluation.status, worker=job.worker, **more)
         return updated.rowcount == 1
 
     def resume(self, number: int) -> Job | None:
@@ -231,6 +242,8 @@ class Ledger:
                 .returning(candidates.c.design, candidates.c.baseline)
             )
             row = connection.execute(updating).first()
+            if row is not None:
+                self._begin(connection, number)
         return (
             None if row is None else Job(number, Design.model_validate(row.design), row.baseline)
         )
@@ -244,6 +257,7 @@ class Ledger:
                 .values(state="waiting", run_id=None, deaths=candidates.c.deaths + 1)
                 .returning(candidates.c.deaths)
             )
+            self._end(connection, job.number, "died")
             return int(connection.execute(updating).scalar_one())
 
     def hand_back(self, jobs: Sequence[Job]) -> None:
@@ -305,6 +319,23 @@ class Ledger:
                 (Candidate(row.number, read_evaluation(row), row.baseline), row.notes)
                 for row in settled_rows(connection, self.study_id)
             ]
+
+    def _begin(self, connection: sa.Connection, number: int) -> None:
+        inserting = sa.insert(attempts).values(
+            study_id=self.study_id, number=number, run_id=self.run_id, started=now()
+        )
+        self._attempts[number] = connection.execute(
+            inserting.returning(attempts.c.id)
+        ).scalar_one()
+
+    def _end(self, connection: sa.Connection, number: int, outcome: str, **values: Any) -> None:
+        row = self._attempts.pop(number, None)
+        if row is not None:
+            connection.execute(
+                sa.update(attempts)
+                .where(attempts.c.id == row)
+                .values(finished=now(), outcome=outcome, **values)
+            )
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config

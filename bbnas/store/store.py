@@ -15,6 +15,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError, unknown
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.protocol import Protocol
+from bbnas.store.attempts import read_attempts
 from bbnas.store.database import Database
 from bbnas.store.evaluations import (
     find_row,
@@ -90,6 +91,7 @@ class Store(Database):
                 for r in finished
             )
             created = row.created.replace(tzinfo=UTC)
+            tried = read_attempts(connection, row.id)
         return Study(
             config=config,
             storage=str(self),
@@ -100,6 +102,7 @@ class Store(Database):
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
             created=created,
+            attempts=None if tried is None else tuple(tried.values()),
             search_seconds=covered([(start, end) for start, end in spans]),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from bbnas.errors import UserError
 # Results of an older schema are not comparable with those of today. Schema 4 changed networks and
 # data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3, borders of bicubic.
 SCHEMA_VERSION = 4
+# Time after its last heartbeat at which a run counts as dead.
+LEASE = timedelta(seconds=60)
 # Seconds that a writer waits for another program's lock before it gives up.
 BUSY_SECONDS = 60
 
@@ -51,6 +54,21 @@ budgets = sa.Table(
     metadata,
     sa.Column("run_id", sa.ForeignKey(runs.c.id), primary_key=True),
     sa.Column("designs", sa.Integer, nullable=False),
+)
+# One row for each stretch of a candidate's training: from a claim, or from a rung, to an outcome.
+# worker: its number in the run, NULL until it is known. outcome: a status of an evaluation, died
+# (with its worker), interrupted (with its run), or empty. Databases of before this table lack it.
+attempts = sa.Table(
+    "bbnas_attempts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("run_id", sa.ForeignKey(runs.c.id), nullable=False),
+    sa.Column("worker", sa.Integer),
+    sa.Column("started", sa.DateTime, nullable=False),
+    sa.Column("finished", sa.DateTime),
+    sa.Column("outcome", sa.String(16), nullable=False, default=""),
 )
 evaluations = sa.Table(
     "bbnas_evaluations",

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, LatencySetting
+from bbnas.store.attempts import read_attempts
 from bbnas.store.database import Database, now
 from bbnas.store.evaluations import SETTLED, read_evaluation
 from bbnas.store.latencies import last_setting, seconds_by_design
-from bbnas.store.ledger import LEASE
 from bbnas.store.store import covered
 from bbnas.store.tables import (
+    LEASE,
     budgets,
     candidates,
     evaluations,
@@ -27,7 +28,7 @@ from bbnas.store.tables import (
     runs,
     studies,
 )
-from bbnas.study import Candidate, Study, StudyConfig
+from bbnas.study import Attempt, Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
 
 # Clocks of hosts that search one study differ by less.
@@ -99,6 +100,7 @@ class _Held:
     latency: LatencySetting | None = None
     times: Mapping[str, float] = field(default_factory=dict)
     timed: int = 0  # the last id of a latency that was read
+    attempts: dict[int, Attempt] | None = None
 
     def latency_of(self, design_key: str) -> float:
         return self.times.get(design_key, math.nan)
@@ -221,6 +223,8 @@ class Watch:
 
     def _update(self, connection: sa.Connection, held: _Held) -> bool:
         news = _read_latencies(connection, held)
+        tried = read_attempts(connection, held.id, held.attempts)
+        news, held.attempts = news or tried != held.attempts, tried
         referred = set(
             connection.scalars(
                 sa.select(references.c.evaluation_id).where(references.c.study_id == held.id)
@@ -274,6 +278,7 @@ class Watch:
             created=held.created,
             search_seconds=covered([(run.started, run.finished or run.seen) for run in found]),
             latency=held.latency,
+            attempts=None if held.attempts is None else tuple(held.attempts.values()),
         )
         return Snapshot(
             study=study,

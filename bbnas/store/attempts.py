@@ -1,0 +1,55 @@
+"""The attempts of a study: which worker trained which candidate, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from bbnas.store.database import now
+from bbnas.store.tables import LEASE, attempts, runs
+from bbnas.study import Attempt
+
+
+def read_attempts(
+    connection: sa.Connection, study_id: int, known: Mapping[int, Attempt] | None = None
+) -> dict[int, Attempt] | None:
+    """All attempts by row, oldest first; None in a database that was made before there were any.
+
+    Those that are ``known`` to have ended are not asked for again.
+    """
+    if not sa.inspect(connection).has_table(attempts.name):
+        return None
+    known = known or {}
+    pending = [row for row, attempt in known.items() if attempt.finished is None]
+    query = (
+        sa.select(attempts, runs.c.host, runs.c.seen, runs.c.finished.label("run_finished"))
+        .join(runs, runs.c.id == attempts.c.run_id)
+        .where(
+            attempts.c.study_id == study_id,
+            sa.or_(attempts.c.id > max(known, default=0), attempts.c.id.in_(pending)),
+        )
+        .order_by(attempts.c.id)
+    )
+    return dict(known) | {row.id: _attempt(row) for row in connection.execute(query)}
+
+
+def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:
+    finished, outcome = row.finished, row.outcome
+    gone = row.run_finished is not None or now() - row.seen > LEASE
+    if finished is None and gone:  # its process died
+        finished, outcome = row.run_finished or row.seen, "interrupted"
+    return Attempt(
+        number=row.number,
+        run=row.run_id,
+        host=row.host,
+        worker=row.worker,
+        started=_utc(row.started),
+        finished=None if finished is None else _utc(max(finished, row.started)),
+        outcome=outcome,
+    )
+
+
+def _utc(time: datetime) -> datetime:
+    return time.replace(tzinfo=UTC)
