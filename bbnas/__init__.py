@@ -15,6 +15,7 @@ _PUBLIC = {
     "open_study": "bbnas.store",
     "recommend": "bbnas.analysis",
     "report": "bbnas.reporting",
+    "compare": "bbnas.reporting.compare",
     "export": "bbnas.analysis.export",
     "train": "bbnas.runs.train",
     "evaluate": "bbnas.inference",

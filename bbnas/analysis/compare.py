@@ -14,7 +14,7 @@ from bbnas.analysis.hypervolume import Box, hypervolume_curve
 from bbnas.analysis.pareto import front
 from bbnas.study import OBJECTIVES, Study
 from bbnas.tasks import get_task
-from bbnas.text import listed
+from bbnas.text import decibel, duration, listed
 
 Verdict = Literal["agree", "disagree", "not settled", "one study"]
 
@@ -70,6 +70,28 @@ def common_scale(studies: Sequence[Study]) -> Scale:
         names = listed([configs[i].name for i in unknown])
         why.append(f"It is not known for {names}, which the figures leave out.")
     return Scale(True, tuple(why), unknown)
+
+
+def summary(studies: Sequence[Study]) -> list[dict[str, str]]:
+    """A row of text for each study: what it searched, how far it is, and its best PSNR."""
+    rows = []
+    for study in studies:
+        config = study.config
+        best = max((c.evaluation.psnr for c in study.own()), default=math.nan)
+        skip = math.nan if config.skip_psnr is None else config.skip_psnr
+        rows.append(
+            {
+                "task": config.task,
+                "space": config.space.name,
+                "protocol": f"{config.protocol.name}, {config.protocol.iterations:,} iterations",
+                "designs": f"{len(study.candidates):,}",
+                "training": duration(sum(c.evaluation.seconds for c in study.candidates)),
+                "front": str(len(front(study))),
+                "best": decibel(best),
+                "above the skip": decibel(best - skip, sign=True),
+            }
+        )
+    return rows
 
 
 @dataclass(frozen=True)
@@ -152,6 +174,13 @@ class Agreement:
     reference: str
     effects: tuple[Finding | None, ...]
     verdict: Verdict
+
+    @property
+    def words(self) -> str:
+        """The verdict."""
+        return {"one study": "settled in one alone", "not settled": "not settled yet"}.get(
+            self.verdict, self.verdict
+        )
 
     @property
     def spread(self) -> float:

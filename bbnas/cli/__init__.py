@@ -14,6 +14,7 @@ from bbnas import __version__
 from bbnas.cli.ablation import ablation
 from bbnas.cli.bench import bench
 from bbnas.cli.benefit import benefit
+from bbnas.cli.compare import compare
 from bbnas.cli.console import guarded
 from bbnas.cli.cost import cost
 from bbnas.cli.dashboard import dashboard
@@ -40,7 +41,7 @@ from bbnas.cli.train import train
 
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
-    "Search": (search, studies, dashboard, report, findings, export),
+    "Search": (search, studies, dashboard, report, compare, findings, export),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),

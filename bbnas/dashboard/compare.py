@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,8 +9,7 @@ from typing import Any, cast
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from bbnas.analysis import front
-from bbnas.analysis.compare import Agreement, Scale, agreements, common_scale, race
+from bbnas.analysis.compare import Agreement, Scale, agreements, common_scale, race, summary
 from bbnas.analysis.findings import Finding
 from bbnas.analysis.neighbours import described
 from bbnas.dashboard.live import Live, LiveStudy
@@ -32,7 +30,7 @@ from bbnas.figures.compare import Cost, Series, draw_fronts, draw_race, fronts
 from bbnas.figures.theme import Theme, themed
 from bbnas.study import Candidate
 from bbnas.tasks import get_task
-from bbnas.text import COSTS, count, decibel, duration, interval, plural, signed
+from bbnas.text import COSTS, count, decibel, interval, signed
 
 # More studies could not be told apart in one figure, and fewer are no comparison.
 FEWEST, MOST = 2, 6
@@ -41,12 +39,6 @@ CANDIDATES = 8
 # Comparisons that are kept for the next theme or tab.
 KEPT = 8
 
-VERDICTS = {
-    "agree": "agree",
-    "disagree": "disagree",
-    "one study": "settled in one alone",
-    "not settled": "not settled yet",
-}
 LOOKS = {"agree": "good", "disagree": "bad", "one study": "", "not settled": "open"}
 
 
@@ -177,7 +169,7 @@ def register(app: Dash, live: Live) -> None:
         run = values.race_figure
         return (
             shown,
-            [summary(studies), *(html.P(words) for words in values.scale.why)],
+            [overview(studies), *(html.P(words) for words in values.scale.why)],
             False,
             themed(values.front_figure, theme),
             candidate_table(studies, picked),
@@ -276,40 +268,16 @@ def _too_few(live: Live, keys: Sequence[str]) -> Component:
     return message(f"Choose {more} above.")
 
 
-def summary(studies: Sequence[LiveStudy]) -> Component:
+def overview(studies: Sequence[LiveStudy]) -> Component:
     """The studies as a table."""
-    head = (
-        "study",
-        "task",
-        "space",
-        "protocol",
-        "designs",
-        "training",
-        "front",
-        "best",
-        "above skip",
+    rows = summary([one.snapshot.study for one in studies])
+    linked = [
+        ([f"{place}: ", study_link(one.key)], *row.values())
+        for place, (one, row) in enumerate(zip(studies, rows, strict=True), 1)
+    ]
+    return html.Div(
+        _table(("study", *rows[0]), linked, numbers=(4, 5, 6, 7, 8)), className="scroll"
     )
-    rows = []
-    for place, one in enumerate(studies, 1):
-        study = one.snapshot.study
-        config = study.config
-        best = max((c.evaluation.psnr for c in study.own()), default=math.nan)
-        above = best - (math.nan if config.skip_psnr is None else config.skip_psnr)
-        seconds = sum(c.evaluation.seconds for c in study.candidates)
-        rows.append(
-            (
-                [f"{place}: ", study_link(one.key)],
-                config.task,
-                config.space.name,
-                f"{config.protocol.name}, {config.protocol.iterations:,} iterations",
-                plural(len(study.candidates), "design"),
-                duration(seconds),
-                str(len(front(study))),
-                decibel(best),
-                decibel(above, sign=True),
-            )
-        )
-    return html.Div(_table(head, rows, numbers=(5, 6, 7, 8)), className="scroll")
 
 
 def candidate_table(studies: Sequence[LiveStudy], picked: Sequence[tuple[int, int]]) -> Component:
@@ -369,7 +337,7 @@ def agreement_table(studies: Sequence[LiveStudy], rows: Sequence[Agreement]) -> 
             f"{row.axis}: {row.choice}",
             row.reference,
             *map(_effect, row.effects),
-            html.Span(VERDICTS[row.verdict], className=LOOKS[row.verdict]),
+            html.Span(row.words, className=LOOKS[row.verdict]),
         )
         for row in rows
     ]

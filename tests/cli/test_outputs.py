@@ -84,6 +84,7 @@ def checkpoint(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path
         ("profile bbcu-m --lq 32x32 --inline -o a/b/p.html", ["p.html"]),
         ("train RECIPE --iterations 1 -o a/b/run", ["run"]),
         ("export STUDY -o a/b/r.yaml", ["r.yaml"]),
+        ("compare STUDY STUDY --inline -o a/b/c.html", ["c.html"]),
         (
             "report STUDY --no-pictures --inline --repeats 0 -o a/b/a.html --csv a/b/a.csv",
             ["a.csv", "a.html"],
