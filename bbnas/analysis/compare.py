@@ -95,7 +95,7 @@ def summary(studies: Sequence[Study]) -> list[dict[str, str]]:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Progression:
     """The ``volume`` of a study's front, in a box that several studies share, once its trainings
     took ``seconds`` (s, all workers added up).
     """
@@ -110,7 +110,7 @@ class Race:
 
     objectives: tuple[str, ...]
     reference: str
-    progress: tuple[Progress | None, ...]
+    progress: tuple[Progression | None, ...]
 
 
 def race(studies: Sequence[Study], scale: Scale) -> Race | None:
@@ -131,14 +131,14 @@ def race(studies: Sequence[Study], scale: Scale) -> Race | None:
     if not ends:
         return None
     box = Box.of(ends, shared)
-    progress: list[Progress | None] = []
+    progress: list[Progression | None] = []
     for study in put:
         curve = None if study is None else hypervolume_curve(study, box)
         if study is None or curve is None:
             progress.append(None)
             continue
         seconds = np.cumsum([c.evaluation.seconds for c in study.candidates])
-        progress.append(Progress(tuple(seconds.tolist()), curve.volume))
+        progress.append(Progression(tuple(seconds.tolist()), curve.volume))
     return Race(tuple(shared), box.words(), tuple(progress))
 
 
@@ -162,7 +162,7 @@ def _on(study: Study, scale: Scale, objectives: tuple[str, ...]) -> Study:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ChoiceAgreement:
     """The effect of one choice in each study; None where it was not compared.
 
     ``agree``: the effect is settled in two or more studies, with one sign; ``disagree``: with
@@ -192,7 +192,7 @@ class Agreement:
 _ORDER: tuple[Verdict, ...] = ("disagree", "agree", "one study", "not settled")
 
 
-def agreements(findings: Sequence[StudyFindings | None]) -> list[Agreement]:
+def agreements(findings: Sequence[StudyFindings | None]) -> list[ChoiceAgreement]:
     """Every choice that a study compared, disagreements first.
 
     Effects are differences within a study, so that studies of other images can be compared.
@@ -202,7 +202,7 @@ def agreements(findings: Sequence[StudyFindings | None]) -> list[Agreement]:
         for effect in found.effects if found is not None else ():
             key = (effect.axis, effect.choice, effect.reference)
             rows.setdefault(key, [None] * len(findings))[place] = effect
-    found_rows = [Agreement(*key, tuple(row), _verdict(row)) for key, row in rows.items()]
+    found_rows = [ChoiceAgreement(*key, tuple(row), _verdict(row)) for key, row in rows.items()]
     return sorted(found_rows, key=lambda row: _ORDER.index(row.verdict))
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from bbnas.analysis.compare import Agreement, Scale, agreements, common_scale, race, summary
+from bbnas.analysis.compare import ChoiceAgreement, Scale, agreements, common_scale, race, summary
 from bbnas.analysis.findings import Finding
 from bbnas.analysis.neighbours import described
 from bbnas.dashboard.live import Live, LiveStudy
@@ -125,14 +125,14 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
-    made: OrderedDict[Any, Comparison] = OrderedDict()
+    made: OrderedDict[Any, StudyComparison] = OrderedDict()
 
     def comparison(
         studies: list[LiveStudy], cost: Cost, picked: list[tuple[int, int]]
-    ) -> Comparison:
+    ) -> StudyComparison:
         """What is shown, made once for all tabs and themes."""
         key = (tuple((one.key, one.stamp) for one in studies), cost, tuple(picked))
-        found = made.get(key) or Comparison(studies, cost, picked)
+        found = made.get(key) or StudyComparison(studies, cost, picked)
         made[key] = found
         while len(made) > KEPT:
             made.popitem(last=False)
@@ -220,7 +220,7 @@ def chosen(trials: str, studies: Sequence[LiveStudy]) -> list[tuple[int, int]]:
     return list(found)[:CANDIDATES]
 
 
-class Comparison:
+class StudyComparison:
     """What the page shows of several studies, made once for all tabs."""
 
     def __init__(
@@ -326,7 +326,7 @@ def _candidate(one: LiveStudy, number: int) -> Candidate:
     return next(c for c in one.snapshot.study.candidates if c.number == number)
 
 
-def agreement_table(studies: Sequence[LiveStudy], rows: Sequence[Agreement]) -> Component:
+def agreement_table(studies: Sequence[LiveStudy], rows: Sequence[ChoiceAgreement]) -> Component:
     if not rows:
         return loading(
             "The effects of choices come from the background. They need some twenty designs."

@@ -41,7 +41,12 @@ from bbnas.dashboard.page import (
     section,
     study_link,
 )
-from bbnas.dashboard.restoring import Job, Picture, Restorations, Restored, expected
+from bbnas.dashboard.restoring import (
+    Picture,
+    Restoration,
+    Restorations,
+    expected,
+)
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.figures.diagram import Diagram, diagram
@@ -438,7 +443,9 @@ def _table(head: tuple[str, ...], rows: list[Any], numbers: tuple[int, ...]) -> 
     return html.Table([html.Thead(top), html.Tbody(body)])
 
 
-def restored(key: str, candidate: Candidate, job: Job | None, data: str | None) -> Component:
+def restored(
+    key: str, candidate: Candidate, job: Restoration | None, data: str | None
+) -> Component:
     """The pictures, or the button that makes them and what has become of it."""
     seconds = expected(candidate)
     again = html.Button(
@@ -465,7 +472,7 @@ def restored(key: str, candidate: Candidate, job: Job | None, data: str | None) 
     return viewers(key, candidate, job.restored)
 
 
-def viewers(key: str, candidate: Candidate, found: Restored) -> Component:
+def viewers(key: str, candidate: Candidate, found: RestoredPictures) -> Component:
     """Each picture twice, one over the other, and a slider that uncovers one of them."""
     methods = [*found.mean_psnr, "HQ"]
     own = "recommended"  # as runs.pictures calls the design that it restores by

@@ -45,7 +45,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredPictures:
     """The pictures of a candidate, and the mean PSNR (dB) of each method over all images."""
 
     pictures: tuple[Picture, ...]
@@ -54,13 +54,13 @@ class Restored:
 
 
 @dataclass
-class Job:
+class Restoration:
     """A training for pictures; ``state`` is ``busy`` where another one runs."""
 
     state: State
     began: float = 0.0
     seconds: float = 0.0
-    restored: Restored | None = None
+    restored: RestoredPictures | None = None
     error: str = ""
 
 
@@ -69,14 +69,14 @@ class Restorations:
 
     def __init__(self, data: str | None = None) -> None:
         self.data = data
-        self._jobs: OrderedDict[tuple[str, ...], Job] = OrderedDict()
+        self._jobs: OrderedDict[tuple[str, ...], Restoration] = OrderedDict()
         self._lock = threading.Lock()
 
-    def job(self, study: Study, candidate: Candidate) -> Job | None:
+    def job(self, study: Study, candidate: Candidate) -> Restoration | None:
         """What has become of a candidate's pictures; None if nobody asked for them."""
         return self._jobs.get(_key(study, candidate))
 
-    def start(self, study: Study, candidate: Candidate) -> Job:
+    def start(self, study: Study, candidate: Candidate) -> Restoration:
         """Begin to train, unless it was begun already or another one runs."""
         key = _key(study, candidate)
         with self._lock:
@@ -84,8 +84,8 @@ class Restorations:
             if known is not None and known.state != "failed":
                 return known
             if any(job.state == "running" for job in self._jobs.values()):
-                return Job("busy")
-            job = self._jobs[key] = Job("running", time.monotonic(), expected(candidate))
+                return Restoration("busy")
+            job = self._jobs[key] = Restoration("running", time.monotonic(), expected(candidate))
             while len(self._jobs) > KEPT:
                 self._jobs.popitem(last=False)
         alone = replace(study, candidates=(candidate,), references=(), confirmations=())
@@ -94,7 +94,7 @@ class Restorations:
         ).start()
         return job
 
-    def _work(self, job: Job, study: Study, candidate: Candidate) -> None:
+    def _work(self, job: Restoration, study: Study, candidate: Candidate) -> None:
         try:
             with worker_pool(1, _step_back, ()) as pool:
                 job.restored = pool.submit(restore, study, candidate, self.data).result()
@@ -116,7 +116,7 @@ def expected(candidate: Candidate) -> float:
     return 2.0 * e.seconds * e.protocol.iterations / max(done, 1)
 
 
-def restore(study: Study, candidate: Candidate, data: str | None) -> Restored:
+def restore(study: Study, candidate: Candidate, data: str | None) -> RestoredPictures:
     """The pictures of ``candidate``; called in a process of its own.
 
     Raises:
@@ -134,7 +134,7 @@ def restore(study: Study, candidate: Candidate, data: str | None) -> Restored:
     return _as_files(restored_crops(study, candidate, dataset, "cpu", side=SIDE))
 
 
-def _as_files(pictures: Pictures) -> Restored:
+def _as_files(pictures: Pictures) -> RestoredPictures:
     from PIL import Image
 
     def png(image: object) -> bytes:
@@ -142,7 +142,7 @@ def _as_files(pictures: Pictures) -> Restored:
         Image.fromarray(image).save(buffer, format="PNG")  # type: ignore[arg-type]
         return buffer.getvalue()
 
-    return Restored(
+    return RestoredPictures(
         tuple(
             Picture(
                 Path(crop.name).stem,

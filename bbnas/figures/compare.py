@@ -23,7 +23,7 @@ OTHERS = 400
 
 
 @dataclass(frozen=True)
-class Point:
+class FrontPoint:
     """A candidate: its ``cost`` (a plain count, or ms), and its ``psnr`` (dB) on the figure's
     scale.
     """
@@ -42,8 +42,8 @@ class Series:
 
     name: str
     place: int
-    front: tuple[Point, ...]
-    others: tuple[Point, ...]
+    front: tuple[FrontPoint, ...]
+    others: tuple[FrontPoint, ...]
     marked: frozenset[int] = frozenset()
 
 
@@ -72,9 +72,9 @@ def fronts(
 def _series(
     study: Study, name: str, place: int, offset: float, cost: Cost, marked: frozenset[int]
 ) -> Series:
-    def point(c: Candidate) -> Point:
+    def point(c: Candidate) -> FrontPoint:
         value = float(getattr(c.evaluation, cost)) * (1e3 if cost == "latency" else 1.0)
-        return Point(c.number, value, c.evaluation.psnr - offset, hover(c))
+        return FrontPoint(c.number, value, c.evaluation.psnr - offset, hover(c))
 
     # On the front by PSNR and this cost: a front in three dimensions is no line.
     known = [c for c in front(study, ("psnr", cost)) if getattr(c.evaluation, cost) > 0]
@@ -139,7 +139,7 @@ def draw_fronts(series: Sequence[Series], scale: Scale, cost: Cost = "ops") -> S
     }
 
 
-def _points(one: Series, points: Sequence[Point], symbol: str, **marker: object) -> Spec:
+def _points(one: Series, points: Sequence[FrontPoint], symbol: str, **marker: object) -> Spec:
     name = escape(one.name)
     return scatter(
         name,

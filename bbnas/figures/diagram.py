@@ -30,7 +30,7 @@ Precision = Literal["1-bit", "1-bit weights", "full precision"]
 
 
 @dataclass(frozen=True)
-class Op:
+class Operation:
     """One operation. A convolution has a ``precision``; ``detail`` holds its channels."""
 
     kind: Kind
@@ -39,26 +39,27 @@ class Op:
     precision: Precision | None = None
 
 
-SUM = Op("sum", "+")
+SUM = Operation("sum", "+")
 _SHUFFLE = "PixelShuffle"
+# (times, operations) in the order of computation.
+Segments = tuple[tuple[int, tuple[Operation, ...]], ...]
 
 
 @dataclass(frozen=True)
 class Block:
     """``repeated`` times a chain of operations, with at most one residual connection.
 
-    ``segments`` are (times, operations) in the order of computation. The residual is added at the
-    operation SUM. ``path`` is what lies on the connection, empty for the identity; it starts at
+    The residual is added at the operation SUM. ``path`` is what lies on the connection, empty for the identity; it starts at
     the block's input or, if ``outside``, is the global skip.
     """
 
-    segments: tuple[tuple[int, tuple[Op, ...]], ...]
+    segments: Segments
     repeated: int = 1
     path: str = ""
     outside: bool = False
 
     @property
-    def ops(self) -> list[Op]:
+    def ops(self) -> list[Operation]:
         """Every operation of one repetition."""
         return [op for times, ops in self.segments for _ in range(times) for op in ops]
 
@@ -75,7 +76,7 @@ class PartDiagram:
     blocks: tuple[Block, ...]
 
     @property
-    def convs(self) -> list[Op]:
+    def convs(self) -> list[Operation]:
         """Every convolution of the part."""
         return [
             op
@@ -196,7 +197,7 @@ def _block(block: nn.Module) -> Block:
             convs = [_layer(cast("Layer", layer)) for layer in block.convs]
             return Block(_segments([*convs[:-1], (*convs[-1], SUM)]))
         case ConvBlock():
-            norm = Op("norm", "BatchNorm")
+            norm = Operation("norm", "BatchNorm")
             return Block(((1, (*_layer(block.conv), norm, *_activation(block.activation))),))
     raise TypeError(f"a body of {type(block).__name__} has no diagram")
 
@@ -210,7 +211,7 @@ def _upsampling(network: SRResNet) -> tuple[Block, ...]:
         for up in ups
     ]
     if isinstance(hr, Unit):
-        leaky = Op("activation", "LeakyReLU")  # SRResNet's own, which stays
+        leaky = Operation("activation", "LeakyReLU")  # SRResNet's own, which stays
         last = Block(((1, (*_unit(hr, hr.place != "none"), leaky)),))
     else:
         last = Block(((1, _layer(hr)),))
@@ -221,7 +222,7 @@ def _upsample(up: nn.Module) -> Block:
     """A convolution with PixelShuffle."""
     if not isinstance(up, BinaryUpsample):
         return Block(((1, _layer(cast("Layer", up))),))
-    unit, shuffle = up.unit, Op("shuffle", _SHUFFLE, f"×{up.scale}")
+    unit, shuffle = up.unit, Operation("shuffle", _SHUFFLE, f"×{up.scale}")
     if unit.place == "before":
         return Block(((1, (*_unit(unit, adds=True), shuffle)),), path=f"channels ×{up.scale**2}")
     ops = (*_unit(unit, adds=False), shuffle)
@@ -230,12 +231,12 @@ def _upsample(up: nn.Module) -> Block:
     return Block(((1, (*ops, SUM)),), path=f"nearest ×{up.scale}")
 
 
-def _unit(unit: Unit, adds: bool) -> tuple[Op, ...]:
+def _unit(unit: Unit, adds: bool) -> tuple[Operation, ...]:
     conv = unit.conv
-    norm = () if isinstance(unit.norm, nn.Identity) else (Op("norm", "BatchNorm"),)
+    norm = () if isinstance(unit.norm, nn.Identity) else (Operation("norm", "BatchNorm"),)
     inside = "x" if conv.gain is None else "kc·x"
-    sign = Op("sign", f"sgn({inside})" if conv.alpha is None else f"sgn({inside} − α)")
-    scale = Op("scale", "× 2ˢ" if conv.weights == "libra" else "× mean|W|")
+    sign = Operation("sign", f"sgn({inside})" if conv.alpha is None else f"sgn({inside} − α)")
+    scale = Operation("scale", "× 2ˢ" if conv.weights == "libra" else "× mean|W|")
     result = (sign, _conv(conv.weight, "1-bit"), *((scale,) if conv.scaled else ()))
     result = (*norm, *result) if unit.norm_first else (*result, *norm)
     act = _activation(unit.activation)
@@ -244,31 +245,33 @@ def _unit(unit: Unit, adds: bool) -> tuple[Op, ...]:
     return (*result, SUM, *act) if unit.place == "before" else (*result, *act, SUM)
 
 
-def _layer(layer: Layer) -> tuple[Op, ...]:
+def _layer(layer: Layer) -> tuple[Operation, ...]:
     """A convolution of full-precision activations, its activation and PixelShuffle."""
     weights_only = isinstance(layer, BinaryWeightConv2d)
     conv = _conv(layer.weight, "1-bit weights" if weights_only else "full precision")
-    shuffle = (Op("shuffle", _SHUFFLE, f"×{layer.shuffle}"),) if layer.shuffle > 1 else ()
+    shuffle = (Operation("shuffle", _SHUFFLE, f"×{layer.shuffle}"),) if layer.shuffle > 1 else ()
     return (conv, *_activation(layer.activation), *shuffle)
 
 
-def _conv(weight: torch.Tensor, precision: Precision) -> Op:
+def _conv(weight: torch.Tensor, precision: Precision) -> Operation:
     c_out, c_in = weight.shape[:2]
-    return Op("conv", "3×3 conv", f"{c_in} → {c_out}", precision)
+    return Operation("conv", "3×3 conv", f"{c_in} → {c_out}", precision)
 
 
-def _activation(module: nn.Module) -> tuple[Op, ...]:
+def _activation(module: nn.Module) -> tuple[Operation, ...]:
     if isinstance(module, nn.Identity):
         return ()
     name = type(module).__name__
     if isinstance(module, RPReLU) and module.gamma is None:
         name = "PReLU"
-    return (Op("activation", name),)
+    return (Operation("activation", name),)
 
 
-def _segments(chains: list[tuple[Op, ...]]) -> tuple[tuple[int, tuple[Op, ...]], ...]:
+def _segments(
+    chains: list[tuple[Operation, ...]],
+) -> tuple[tuple[int, tuple[Operation, ...]], ...]:
     """Equal chains that follow one another as one, the residual's sum after a chain apart."""
-    end: list[tuple[Op, ...]] = []
+    end: list[tuple[Operation, ...]] = []
     if chains[-1][-1] is SUM:
         chains, end = [*chains[:-1], chains[-1][:-1]], [(SUM,)]
     grouped = [(len(list(same)), chain) for chain, same in groupby(chains)]

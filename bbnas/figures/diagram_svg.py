@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from bbnas.figures.diagram import SUM, Block, Diagram, Op, PartDiagram
+from bbnas.figures.diagram import SUM, Block, Diagram, Operation, PartDiagram
 from bbnas.text import plural
 
 # Width of a wide drawing in pixels, which panels fill row by row, and of a narrow one.
@@ -180,13 +180,13 @@ def _part(part: PartDiagram) -> _Node:
     return _Node(_look(part.convs[0]), tuple(lines))
 
 
-def _look(op: Op) -> str:
+def _look(op: Operation) -> str:
     if op.precision == "1-bit" or op.kind == "sign":
         return "bit"
     return {"1-bit weights": "half", "full precision": "full"}.get(op.precision or "", "box")
 
 
-def _op(op: Op) -> _Node:
+def _op(op: Operation) -> _Node:
     if op.kind == "sum":
         return _Node("sum", ("+",))
     lines = [op.text, op.detail] if op.detail else [op.text]

@@ -18,7 +18,7 @@ from bbnas.analysis.export import export
 from bbnas.dashboard import design
 from bbnas.dashboard.live import Live
 from bbnas.dashboard.page import Address
-from bbnas.dashboard.restoring import Job, Restorations
+from bbnas.dashboard.restoring import Restoration, Restorations
 from bbnas.data import Dataset
 from bbnas.recipe import Recipe
 from bbnas.store import open_study
@@ -139,7 +139,7 @@ def test_commands_are_quoted_and_name_the_storage(synthetic_study: Callable[...,
     assert words[3:5] == ["--storage", "sqlite:////a folder/it's.db"]
 
 
-def finished(restorations: Restorations, study: Study) -> Job:
+def finished(restorations: Restorations, study: Study) -> Restoration:
     deadline = time.monotonic() + 120
     while True:
         job = restorations.job(study, study.candidates[0])
