@@ -38,9 +38,7 @@ PORT = 8050
 )
 @click.option("--open", "open_page", is_flag=True, help="Open the page in a browser.")
 @options.data
-@click.option(
-    "--with-parent", is_flag=True, hidden=True, help="End with the process that started it."
-)
+@click.option("--with-parent", is_flag=True, hidden=True, help="End with the parent process.")
 @options.quiet
 def dashboard(
     studies: tuple[str, ...],

@@ -45,6 +45,7 @@ from bbnas.dashboard.restoring import (
     Picture,
     Restoration,
     Restorations,
+    RestoredPictures,
     expected,
 )
 from bbnas.design import Design

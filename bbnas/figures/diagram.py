@@ -49,8 +49,8 @@ Segments = tuple[tuple[int, tuple[Operation, ...]], ...]
 class Block:
     """``repeated`` times a chain of operations, with at most one residual connection.
 
-    The residual is added at the operation SUM. ``path`` is what lies on the connection, empty for the identity; it starts at
-    the block's input or, if ``outside``, is the global skip.
+    The residual is added at the operation SUM. ``path`` is what lies on the connection, empty for
+    the identity; it starts at the block's input or, if ``outside``, is the global skip.
     """
 
     segments: Segments

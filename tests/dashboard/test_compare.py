@@ -23,7 +23,7 @@ from bbnas.store.studies import enter
 from bbnas.study import Study
 
 OUTPUTS = (
-    "address.data",
+    "compare-address.data",
     "compare-state.children",
     "compare-content.hidden",
     "compare-figure.figure",
@@ -84,7 +84,7 @@ def _id(name: str) -> dict[str, str]:
 
 def test_two_studies_are_compared_and_the_address_says_so(both: Live) -> None:
     found = fill(both, ["one", "two"], "1:0 2:3")
-    assert found["address"]["data"] == "?study=one&study=two&trials=1%3A0+2%3A3"
+    assert found["compare-address"]["data"] == "?study=one&study=two&trials=1%3A0+2%3A3"
     assert found["compare-content"]["hidden"] is False
     figure = found["compare-figure"]["figure"]
     assert "above the skip" in json.dumps(figure["layout"])
