@@ -84,7 +84,7 @@ class MeasuredFidelity:
 
     ``environment`` is that of the long trainings, ``measured`` the date. ``shipped``: it came with
     bbnas, and was measured on another machine. ``earlier``: with networks that today's bbnas has
-    changed.
+    changed. ``other_images``: on images other than those that were asked about.
     """
 
     task: str
@@ -97,6 +97,7 @@ class MeasuredFidelity:
     measured: str = ""
     shipped: bool = False
     earlier: bool = False
+    other_images: bool = False
 
     @property
     def machine(self) -> str:
@@ -109,8 +110,10 @@ class MeasuredFidelity:
         """Where it was measured, in words that follow a figure."""
         if not self.shipped:
             return f"measured on {self.machine}"
-        networks = ", with networks of an earlier version of bbnas," if self.earlier else ""
-        return f"measured on another machine ({self.machine}){networks} and shipped with bbnas"
+        images = ", on other images" if self.other_images else ""
+        networks = ", with networks of an earlier version of bbnas" if self.earlier else ""
+        where = f"another machine ({self.machine}){images}{networks}"
+        return f"measured on {where}, and shipped with bbnas"
 
 
 _RESULT = TypeAdapter(Fidelity)

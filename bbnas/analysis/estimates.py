@@ -30,6 +30,11 @@ class Estimates:
     covariance: Array
     confirmed: tuple[bool, ...]
 
+    @property
+    def deviation(self) -> Array:
+        """The standard error (dB) of each."""
+        return Beliefs(self.psnr, self.covariance).deviation
+
     def error(self, i: int, j: int) -> float:
         """The standard error (dB) of the difference between two of them."""
         return Beliefs(self.psnr, self.covariance).error(i, j)

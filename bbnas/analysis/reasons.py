@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 from bbnas.analysis.findings import Finding, StudyFindings, choices_of
 from bbnas.analysis.pareto import front
-from bbnas.analysis.recommend import Passed, Recommendation, named
+from bbnas.analysis.recommend import Confirmation, Passed, Recommendation, named
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study
 from bbnas.tasks import Task, get_task
-from bbnas.text import COSTS, count, decibel, listed, milliseconds, share, signed
+from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, share, signed
 
 
 def reasons(study: Study, recommended: Recommendation, found: StudyFindings) -> list[str]:
@@ -79,7 +79,8 @@ def confirmed(recommended: Recommendation) -> list[str]:
     """What the confirmation gave that decided for it."""
     if recommended.confirmation is None:
         return []
-    return [f"It has {recommended.confirmation.words(recommended.proxy)}, on the same batches."]
+    words = _decided(recommended, recommended.confirmation)
+    return [f"{words[0].upper()}{words[1:]}; all of them saw the same batches."]
 
 
 def _runner_up(recommended: Recommendation) -> list[str]:
@@ -157,3 +158,38 @@ def untested(task: Task, design: Design, found: StudyFindings) -> list[str]:
     if not unknown:
         return []
     return [f"Too few designs were tried to know what these of its choices do: {listed(unknown)}."]
+
+
+def story(
+    study: Study, recommended: Recommendation, found: StudyFindings, fidelity: str
+) -> list[str]:
+    """Three sentences: why this design, what speaks for another one, and how far to trust both.
+
+    ``fidelity`` says how well the study's protocol ranks designs.
+    """
+    chosen, count = recommended.candidate, plural(len(study.candidates), "design")
+    design, task = chosen.evaluation.design, get_task(study.config.task)
+    why = {
+        "knee": f"Of {count}, trial {chosen.number} is the knee of the front: beyond it, more "
+        "PSNR costs most",
+        "best-psnr": f"Of {count}, trial {chosen.number} has the highest estimated PSNR",
+    }.get(recommended.pick, f"Trial {chosen.number} of {count} was picked by number")
+    if again := recommended.confirmation:
+        why += f"; {_decided(recommended, again)}"
+    if recommended.passed is not None:
+        other = passed_over(recommended.passed)
+    elif recommended.ties:
+        other = (
+            f"{plural(len(recommended.ties), 'other candidate')} cannot be distinguished from it, "
+            f"such as trial {recommended.ties[0].number}."
+        )
+    else:
+        other = "No design that costs no more has a higher PSNR in its own run."
+    trust = f"All PSNR is that of short training (protocol “{study.config.protocol.name}”), "
+    return [f"{why}.", other, " ".join([f"{trust}{fidelity}.", *untested(task, design, found)])]
+
+
+def _decided(recommended: Recommendation, again: Confirmation) -> str:
+    text = again.words(recommended.proxy)
+    costs = again.place > 1 and recommended.pick == "knee"
+    return f"it has {text}{', and first with costs included' if costs else ''}"

@@ -82,6 +82,12 @@ TIE_ROWS = 5
     help="Propose a neighbour of the knee every second time (ehvi alone).",
 )
 @click.option(
+    "--benefit/--no-benefit",
+    default=True,
+    show_default=True,
+    help="Train full precision and each part binarized alone at the end, for VC and VP.",
+)
+@click.option(
     "--confirm",
     type=click.IntRange(min=0),
     show_default="a thirtieth of the budget, at most 6",
@@ -127,6 +133,7 @@ def search(
     baselines: tuple[str, ...] | None,
     guide: Guide,
     refine: bool | None,
+    benefit: bool,
     confirm: int | None,
     early_stopping: bool | None,
     dashboard_port: int | None,
@@ -190,6 +197,7 @@ def search(
             storage=storage,
             workers=workers,
             baselines=first,
+            benefit=benefit,
             confirm=confirm,
             on_event=on_event,
         )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bbnas
+from bbnas.figures.theme import DARK, VERBATIM
 from bbnas.files import write_output
 from bbnas.text import count, decibel, milliseconds, plural, share, signed, to_json
 
@@ -76,6 +77,7 @@ def _environment() -> Environment:
     )
     environment.globals.update(
         plotly_file=PLOTLY,
+        theme_colours={"dark": DARK, "verbatim": VERBATIM},
         plotly=lambda: Markup(_plotly()),
         source=lambda name: Markup((_PACKAGE / name).read_text(encoding="utf-8")),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,18 +71,15 @@ def report(
     chosen: Recommendation | None = None
     again: list[Evaluation] = []
     shown: Pictures | None = None
+    images = _images(study, data, say if repeats or pictures else _silent)
+    if images is not None:
+        study = _with_bicubic(study, images)
     if study.own():
         chosen = recommend(study, pick, max_ops, max_params, max_latency)
-        if repeats or pictures:
+        if images is not None and (repeats or pictures):
+            store = open_store(storage, study.storage)
             again, shown = _trained_again(
-                open_store(storage, study.storage),
-                study,
-                chosen,
-                repeats,
-                pictures=pictures,
-                data=data,
-                device=device,
-                say=say,
+                store, study, chosen, repeats, images, pictures=pictures, device=device, say=say
             )
     return write_page(
         study,
@@ -98,42 +96,57 @@ def _silent(_: str) -> None:
     pass
 
 
+def _images(study: Study, data: Dataset | str | Path | None, say: Say) -> Dataset | None:
+    """The study's images, or None if others are named."""
+    from bbnas.data import embedded_name, load_dataset
+
+    if data is None:
+        data = embedded_name(study.config.data)
+    dataset = load_dataset(data) if data is None or isinstance(data, str | Path) else data
+    if dataset.fingerprint == study.config.data:
+        return dataset
+    say(
+        f"no restored crops and no seed noise: the study was made with "
+        f"{study.config.data_description}; name them by --data (data= in Python)"
+    )
+    return None
+
+
+def _with_bicubic(study: Study, images: Dataset) -> Study:
+    """``study`` with the PSNR of bicubic interpolation, which earlier versions did not record."""
+    from bbnas.inference.scoring import bicubic_psnr
+
+    config = study.config
+    if config.bicubic_psnr is not None:
+        return study
+    found = bicubic_psnr(get_task(config.task), images.validation, config.protocol.validation_side)
+    return replace(study, config=replace(config, bicubic_psnr=found))
+
+
 def _trained_again(
     store: Store,
     study: Study,
     chosen: Recommendation,
     repeats: int,
+    images: Dataset,
     *,
     pictures: bool,
-    data: Dataset | str | Path | None,
     device: str,
     say: Say,
 ) -> tuple[list[Evaluation], Pictures | None]:
-    """The recommended design under other seeds, and what it restores; nothing on other images."""
-    from bbnas.data import embedded_name, load_dataset
+    """The recommended design under other seeds, and what it restores."""
     from bbnas.runs.pictures import restored_crops
     from bbnas.runs.repeats import measure_repeats
     from bbnas.runs.train_all import study_evaluator
 
-    if data is None:
-        data = embedded_name(study.config.data)
-    dataset = load_dataset(data) if data is None or isinstance(data, str | Path) else data
-    if dataset.fingerprint != study.config.data:
-        say(
-            f"no restored crops and no seed noise: the study was made with "
-            f"{study.config.data_description}; name them by --data (data= in Python)"
-        )
-        return [], None
-    design = chosen.candidate.evaluation.design
-    evaluator = study_evaluator(study.config, dataset, device)
     again = measure_repeats(
-        design,
-        evaluator,
+        chosen.candidate.evaluation.design,
+        study_evaluator(study.config, images, device),
         store,
         repeats,
         on_done=lambda now: say(f"{now.label}: {now.evaluation.result}"),
     )
-    shown = restored_crops(study, chosen.candidate, dataset, device) if pictures else None
+    shown = restored_crops(study, chosen.candidate, images, device) if pictures else None
     return again, shown
 
 

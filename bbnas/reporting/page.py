@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,10 +23,12 @@ from bbnas.analysis import (
     study_benefit,
     time_agreement,
 )
+from bbnas.analysis.estimates import Z95
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import summary as fidelity_words
-from bbnas.analysis.reasons import reasons
+from bbnas.analysis.reasons import reasons, story
 from bbnas.analysis.recommend import Recommendation
+from bbnas.analysis.recommend import ratio as fewer
 from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
 from bbnas.errors import UserError
@@ -33,20 +36,22 @@ from bbnas.evaluation import Evaluation
 from bbnas.fidelity import MeasuredFidelity
 from bbnas.figures.benefit import benefit_lengths
 from bbnas.figures.curves import curves, draw_curves
+from bbnas.figures.diagram import diagram
+from bbnas.figures.diagram_svg import svg
 from bbnas.figures.effects import effects_figure
 from bbnas.figures.front import draw_front, front_figure
 from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.theme import Spec
 from bbnas.figures.times import draw_times, times
 from bbnas.files import write_output
-from bbnas.paper import published
 from bbnas.reporting.html import write_html
-from bbnas.reporting.measured import machines, measured, tally
+from bbnas.reporting.measured import machines, measured, tally, times_words
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
 from bbnas.study import OBJECTIVES, Candidate, Study
-from bbnas.tasks import get_task
-from bbnas.text import COSTS, count, duration, listed, milliseconds, signed
+from bbnas.tasks import Task, get_task
+from bbnas.text import COSTS, count, decibel, listed, milliseconds, signed
 
 if TYPE_CHECKING:
     from bbnas.runs.pictures import Pictures
@@ -81,14 +86,22 @@ def write_page(
         except UserError as error:
             missing = str(error)
     number = recommendation.candidate.number if recommendation else None
-    bicubic = pictures.bicubic if pictures else None
+    bicubic = study.config.bicubic_psnr or (pictures.bicubic if pictures else None)
+    if bicubic is not None and study.config.bicubic_psnr is None:
+        study = replace(study, config=replace(study.config, bicubic_psnr=bicubic))
+    if recommendation is not None:
+        recommendation = replace(recommendation, untrained=study.config.untrained)
     plot = front_figure(study, number, bicubic)
     volume = hypervolume_curve(study)
-    training = curves(study, number)
+    loss = curves(study, number)
     timed = times(study, number)
     found = findings(study)
     noise = seed_noise(study, repeats)
     members = {c.number for c in front(study)}
+    methods = _methods(study, noise)
+    chosen = None
+    if recommendation is not None:
+        chosen = _chosen(study, recommendation, found, fidelity, pictures)
     return write_html(
         path,
         "reporting/page.html.j2",
@@ -98,35 +111,52 @@ def write_page(
         space=study.config.space.name,
         objectives=listed([_TITLES[name] for name in study.config.objectives]),
         numbers=tally(study),
-        seconds=duration(sum(c.evaluation.seconds for c in study.candidates)),
+        times_words=times_words(study),
         machines=machines([c.evaluation for c in study.candidates]),
+        sections=[
+            (section, title)
+            for section, title, shown in (
+                ("recommended", "Recommended", True),
+                ("design", "Design", chosen),
+                ("limits", "Limits", plot),
+                ("findings", "Choices", True),
+                ("methods", "Methods", methods),
+                ("benefit", "VC, VP", True),
+                ("times", "Time", timed),
+                ("hypervolume", "Progress", True),
+                ("curves", "Curves", True),
+                ("candidates", "Candidates", True),
+                ("pictures", "Pictures", True),
+                ("trust", "Trust", True),
+                ("measured", "How measured", True),
+            )
+            if shown
+        ],
         findings=found,
-        chosen=_chosen(study, recommendation, found) if recommendation else None,
+        chosen=chosen,
         missing=missing,
         plot=plot,
+        estimated=False,
         front_size=len(members),
         times=timed,
         time_agreement=time_agreement(study),
         volume=volume,
         effects=effects_figure(found),
         benefit=_benefit(study),
-        curves=training,
+        curves=loss,
         columns=_columns(study),
-        rows=_rows(study, members, number),
+        rows=_rows(study, members, recommendation),
         pictures=pictures,
-        publishable=bool(published(study.config.task)),
         measured=measured(study),
         noise=noise,
-        methods=_methods(study, noise),
+        methods=methods,
         agreement=agreement(study, repeats),
         fidelity=fidelity_words(fidelity) if fidelity else [],
-        fidelity_origin=fidelity.origin if fidelity and fidelity.shipped else "",
-        tau=fidelity.result.kendall_tau if fidelity else None,
         figures={
-            "front": draw_front(plot) if plot else None,
+            "front": _in_hero(draw_front(plot)) if plot else None,
             "times": draw_times(timed) if timed else None,
             "volume": draw_hypervolume(volume) if volume else None,
-            "curves": draw_curves(training) if training else None,
+            "curves": draw_curves(loss) if loss else None,
         },
         data={
             "bicubic": bicubic,
@@ -138,6 +168,14 @@ def write_page(
             "export": _export(study),
         },
     )
+
+
+# Pixels: as high as the numbers and the picture beside it.
+HERO = 430
+
+
+def _in_hero(figure: Spec) -> Spec:
+    return figure | {"layout": figure["layout"] | {"height": HERO}}
 
 
 def write_csv(study: Study, path: str | Path) -> Path:
@@ -152,18 +190,73 @@ def write_csv(study: Study, path: str | Path) -> Path:
 _TITLES = dict.fromkeys(OBJECTIVES, "PSNR") | {name: cost.title for name, cost in COSTS.items()}
 
 
-def _chosen(study: Study, recommendation: Recommendation, found: StudyFindings) -> dict[str, Any]:
+def _chosen(
+    study: Study,
+    recommendation: Recommendation,
+    found: StudyFindings,
+    fidelity: MeasuredFidelity | None,
+    pictures: Pictures | None,
+) -> dict[str, Any]:
+    from markupsafe import Markup
+
     candidate = recommendation.candidate
-    design = candidate.evaluation.design
+    design, task = candidate.evaluation.design, get_task(study.config.task)
+    drawn = diagram(design, task)
     return {
         "number": candidate.number,
         "headline": headline(design),
+        "tiles": _tiles(recommendation),
+        "shots": _shots(pictures),
+        "story": story(study, recommendation, found, _trust(task, fidelity)),
         "rows": summary(study, recommendation),
         "reasons": reasons(study, recommendation, found),
         "yaml": design.to_yaml(),
-        "honest": count_costs(design, get_task(study.config.task)),
+        "diagrams": [Markup(svg(drawn, narrow=narrow)) for narrow in (False, True)],
+        "honest": count_costs(design, task),
         "export": f"{_export(study)} --pick 'trial {candidate.number}' -o recipe.yaml",
     }
+
+
+def _tiles(recommendation: Recommendation) -> list[tuple[str, str, str]]:
+    """The numbers of the first screen: (name, value, what is smaller beside it)."""
+    here, full = recommendation.candidate.evaluation, recommendation.full
+    known = not math.isnan(recommendation.error)
+    tiles = [
+        (
+            "PSNR, estimated from all runs" if known else "PSNR of its one run",
+            decibel(recommendation.psnr),
+            f"± {Z95 * recommendation.error:.2f} dB (95 %)" if known else "",
+        )
+    ]
+    for name, psnr in recommendation.untrained.items():
+        gain = decibel(recommendation.psnr - psnr, sign=True)
+        tiles.append((f"over {name}", gain, f"({decibel(psnr)})"))
+    for cost in ("ops", "params"):
+        own, whole = getattr(here, cost), getattr(full, cost)
+        saved = f"{fewer(whole / own)} than in full precision" if whole > own * 1.005 else ""
+        tiles.append((COSTS[cost].title, count(own), saved))
+    if math.isfinite(here.latency):
+        tiles.append(("latency", milliseconds(here.latency), ""))
+    return tiles
+
+
+def _shots(pictures: Pictures | None) -> list[tuple[str, Any, float | None]]:
+    """The first crop, by the baseline and by the recommended design, where both are there."""
+    if pictures is None or not pictures.crops:
+        return []
+    crop = pictures.crops[0]
+    images = crop.images
+    wanted = [next(iter(images)), "recommended"]
+    return [(name, images[name], crop.psnr.get(name)) for name in wanted if name in images]
+
+
+def _trust(task: Task, fidelity: MeasuredFidelity | None) -> str:
+    """How well the protocol ranks designs, in words that follow its name."""
+    if fidelity is None:
+        return f"whose ranking was not measured (bbnas fidelity --task {task.name})"
+    where = f", {fidelity.origin.partition(' (')[0]}" if fidelity.shipped else ""
+    tau = fidelity.result.kendall_tau
+    return f"which ranks designs like much longer training by Kendall’s τ {tau}{where}"
 
 
 def _export(study: Study) -> str:
@@ -230,6 +323,7 @@ def _columns(study: Study) -> list[CandidateColumn]:
         CandidateColumn("trial", lambda r: str(r["number"])),
         CandidateColumn("place", lambda r: r["place"], numeric=False),
         CandidateColumn("PSNR", lambda r: _known(r, f"{r['psnr']:.2f}"), sorts="psnr"),
+        CandidateColumn("estimate ± se", _estimate, sorts="estimate"),
         CandidateColumn("SSIM", lambda r: _known(r, f"{r['ssim']:.4f}")),
         CandidateColumn("OPs", lambda r: count(r["ops"]), sorts="ops"),
         CandidateColumn("Params", lambda r: count(r["params"]), sorts="params"),
@@ -246,15 +340,35 @@ def _known(row: dict[str, Any], text: str) -> str:
     return text if row["feasible"] else NONE
 
 
+def _estimate(row: dict[str, Any]) -> str:
+    known = math.isfinite(row["estimate"])
+    return f"{row['estimate']:.2f} ± {row['error']:.2f}" if known else NONE
+
+
 def _k(row: dict[str, Any]) -> str:
     return "off" if math.isnan(row["k_ratio"]) else ratio(row["k_ratio"])
 
 
-def _rows(study: Study, members: set[int], recommended: int | None) -> list[dict[str, Any]]:
-    """The rows of the table: those of the frame, and the place of each candidate."""
-    places = {c.number: _place(c, members, recommended) for c in study.candidates}
+def _rows(
+    study: Study, members: set[int], recommendation: Recommendation | None
+) -> list[dict[str, Any]]:
+    """The rows of the table: those of the frame, the place of each candidate, and its PSNR
+    estimated from all runs.
+    """
+    number, known = None, {}
+    if recommendation is not None:
+        number = recommendation.candidate.number
+        estimates = recommendation.estimates
+        for c, psnr, error in zip(
+            estimates.candidates, estimates.psnr, estimates.deviation, strict=True
+        ):
+            known[c.number] = {"estimate": psnr, "error": error}
+    places = {c.number: _place(c, members, number) for c in study.candidates}
+    unknown = {"estimate": math.nan, "error": math.nan}
     return [
-        {str(name): value for name, value in row.items()} | {"place": places[row["number"]]}
+        {str(name): value for name, value in row.items()}
+        | {"place": places[row["number"]], "reason": row["error"]}
+        | known.get(row["number"], unknown)
         for row in frame(study).to_dict(orient="records")
     ]
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from bbnas.analysis.benefit import benefit_rows, ranking
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
+from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.presets import load_design
 from bbnas.protocol import Protocol
-from bbnas.runs.train_all import Request
+from bbnas.runs.executors import Executor
+from bbnas.runs.train_all import Request, Trained, train_all
 from bbnas.space import Space
+from bbnas.store import Store
+from bbnas.study import StudyConfig
 from bbnas.tasks import Part, Task
 
 REFERENCE = "none"  # the key of the full-precision design
@@ -38,6 +41,34 @@ def benefit_requests(
     titles = {REFERENCE: "full precision"} | {str(p): f"{p} binarized" for p in task.parts}
     designs = benefit_designs(task, space)
     return {name: Request(design, protocol, titles[name]) for name, design in designs.items()}
+
+
+def measure_benefit(
+    store: Store,
+    config: StudyConfig,
+    evaluator: Evaluator,
+    workers_used: Executor,
+    on_message: Callable[[str], None] | None = None,
+) -> dict[str, Evaluation]:
+    """Train ``benefit_designs`` for a study, as far as ``store`` lacks them, as its references.
+
+    Raises:
+        UserError: one of them could not be trained at all.
+    """
+
+    def say(now: Trained) -> None:
+        if on_message is not None:
+            step = f"VC and VP, {now.done} of {now.total}"
+            on_message(f"{step}: {now.evaluation.result}, {now.label}")
+
+    return train_all(
+        benefit_requests(evaluator.task, config.protocol, config.space),
+        evaluator,
+        store,
+        study=config.name,
+        workers_used=workers_used,
+        on_done=say,
+    )
 
 
 def binarization_order(evaluations: Mapping[str, Evaluation]) -> list[Part]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     Image = NDArray[np.uint8]
 
 # The methods by which a crop was restored.
-BICUBIC = "bicubic"
-DEGRADED = "degraded"
+BICUBIC = "bicubic interpolation"
+DEGRADED = "the degraded image"
 FULL_PRECISION = "full precision"
 RECOMMENDED = "recommended"
 HQ = "HQ"

@@ -12,11 +12,10 @@ import numpy as np
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
-from bbnas.runs.benefit import benefit_requests, binarization_order
+from bbnas.runs.benefit import binarization_order, measure_benefit
 from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
 from bbnas.runs.executors import Executor, executor, usual_workers
-from bbnas.runs.train_all import train_all
 from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
@@ -59,6 +58,7 @@ def search(
     storage: str | None = None,
     workers: int | None = None,
     baselines: Mapping[str, Design] | None = None,
+    benefit: bool = True,
     confirm: int | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
@@ -75,6 +75,9 @@ def search(
       process.
     - ``baselines``: designs by name, evaluated first and marked as such; they may lie outside the
       space. Of equal networks the first is taken.
+    - ``benefit``: at the end, full precision and each part binarized alone are trained, for VC and
+      VP (:mod:`bbnas.runs.benefit`). They are references of the study: no candidates, so the
+      budget does not count them.
     - ``confirm``: the number of the best candidates that are trained again at the end, twelve
       times longer (:mod:`bbnas.runs.confirm`); the recommendation is then one of them. By default
       a thirtieth of the budget, at most 6.
@@ -109,6 +112,10 @@ def search(
             fitted = _distinct(baselines or {}, evaluator.task)
             loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
             _run(loop, workers_used)
+            # Before confirming, which chooses by all evaluations: the same call again then finds
+            # the same, and so the same candidates to confirm.
+            if benefit:
+                measure_benefit(store, config, evaluator, workers_used, loop.say)
             if confirm:
                 study = store.load_study(config.name)
                 confirm_best(store, study, confirm, evaluator, workers_used, loop.say)
@@ -230,13 +237,7 @@ def _guided(
 ) -> Space:
     """The space whose parts are binarized in the order of VC and VP."""
     space = config.space
-    evaluations = train_all(
-        benefit_requests(evaluator.task, config.protocol, space),
-        evaluator,
-        store,
-        study=config.name,
-        workers_used=workers_used,
-    )
+    evaluations = measure_benefit(store, config, evaluator, workers_used)
     ever = {part for subset in space.axes.binarize for part in subset}
     return space.guided([part for part in binarization_order(evaluations) if part in ever])
 

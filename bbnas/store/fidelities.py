@@ -75,10 +75,13 @@ def shipped_fidelities(task: Task) -> list[MeasuredFidelity]:
 
 
 def shipped_fidelity(task: Task, protocol: Protocol, data: str) -> MeasuredFidelity | None:
-    """The shipped fidelity of ``protocol`` with any seed on the same images, or None."""
+    """The shipped fidelity of ``protocol`` with any seed, or None; on the same images if there is
+    one of them.
+    """
     key = _seedless(protocol).key
-    same = (f for f in shipped_fidelities(task) if _seedless(f.protocol).key == key)
-    return next((found for found in same if found.data == data), None)
+    same = [f for f in shipped_fidelities(task) if _seedless(f.protocol).key == key]
+    found = next((f for f in same if f.data == data), same[0] if same else None)
+    return None if found is None else replace(found, other_images=found.data != data)
 
 
 def _seedless(protocol: Protocol) -> Protocol:

@@ -143,7 +143,12 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
     """A search of the small space by formula; ``changes`` are of the study or of the call."""
     evaluator = changes.pop("evaluator", Formula())
     space = changes.pop("space", Space.from_dict(SPACE))
-    call = {"storage": f"sqlite:///{folder}/quick.db", "workers": 1, "confirm": 0}
+    call = {
+        "storage": f"sqlite:///{folder}/quick.db",
+        "workers": 1,
+        "benefit": False,
+        "confirm": 0,
+    }
     call |= {name: changes.pop(name) for name in CALL if name in changes}
     config = StudyConfig.of(
         evaluator, space, **({"name": "quick", "early_stopping": False} | changes)
@@ -152,7 +157,7 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
 
 
 # The arguments that are of the call, not of the study.
-CALL = ("storage", "workers", "baselines", "confirm", "on_event")
+CALL = ("storage", "workers", "baselines", "benefit", "confirm", "on_event")
 
 
 if __name__ == "__main__":

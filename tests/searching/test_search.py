@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quick import SPACE, Formula, Price, price, quick_search
 
-from bbnas.analysis import recommend
+from bbnas.analysis import recommend, study_benefit
 from bbnas.cost import ops_and_params
 from bbnas.design import METHODS, Design
 from bbnas.errors import UserError
@@ -532,3 +532,29 @@ def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) ->
     # Nothing is trained twice, and a larger number adds to what there is.
     quick_search(tmp_path, 30, confirm=4, evaluator=Formula(log=str(log)))
     assert len(log.read_text().splitlines()) == 34
+
+
+def test_vc_and_vp_are_measured_at_the_end_and_an_interruption_keeps_what_is_there(
+    tmp_path: Path,
+) -> None:
+    def interrupt(event: Any) -> None:
+        if event.text.startswith("VC and VP, 2 of "):
+            raise KeyboardInterrupt
+
+    log = tmp_path / "log"
+    call = {"benefit": True, "confirm": 2, "evaluator": Formula(log=str(log))}
+    result = quick_search(tmp_path, 8, **call, on_event=interrupt)
+    assert result.interrupted
+    assert len(result.study.candidates) == 8  # references are no candidates
+    assert len(result.study.references) == 2
+    again = quick_search(tmp_path, 8, **call)
+    assert again.complete
+    assert len(again.study.candidates) == 8
+    assert {row.part for row in study_benefit(again.study)} == set(get_task("sr4").parts)
+    trained = log.read_text().splitlines()
+    # What a candidate is already is not trained again, and nothing is trained twice.
+    alike = {c.evaluation.design.key for c in again.study.candidates}
+    new = {e.design.key for e in again.study.references} - alike
+    assert len(trained) == 8 + len(new) + 2
+    quick_search(tmp_path, 8, **call)
+    assert log.read_text().splitlines() == trained

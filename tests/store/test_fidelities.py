@@ -89,7 +89,10 @@ def test_every_shipped_file_is_whole(task: str) -> None:
         for interval in (each.result.kendall_tau, each.result.spearman_rho):
             assert interval.low <= interval.value <= interval.high <= 1
         assert shipped_fidelity(get_task(task), each.protocol.with_seed(5), each.data) == each
-        assert shipped_fidelity(get_task(task), each.protocol, "other images") is None
+        elsewhere = shipped_fidelity(get_task(task), each.protocol, "other images")
+        assert elsewhere is not None
+        assert elsewhere.other_images
+        assert "on other images" in elsewhere.origin
         (first, *_) = summary(each)
         assert each.machine in first
         assert ("earlier version" in first) == each.earlier

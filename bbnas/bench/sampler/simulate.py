@@ -137,7 +137,9 @@ def simulate(table: Table, truth: Truth, name: str, seed: int, budget: int) -> T
     # A database in memory, where there is such a place: it is thrown away anyway.
     with temporary_folder(MEMORY if MEMORY.is_dir() else None) as folder:
         storage = f"sqlite:///{folder}/simulated.db"
-        result = search(config, lookup, budget, storage=storage, workers=1, confirm=0)
+        result = search(
+            config, lookup, budget, storage=storage, workers=1, benefit=False, confirm=0
+        )
     return _trace(table, truth, name, seed, lookup, result.study)
 
 

@@ -159,7 +159,7 @@ def test_hypervolume_is_what_reports_say(table: Table, tmp_path) -> None:
     lookup = Lookup(even, 0)
     config = StudyConfig.of(lookup, SPACE, sampler="random", early_stopping=False)
     storage = f"sqlite:///{tmp_path}/x.db"
-    result = search(config, lookup, 30, storage=storage, workers=1, confirm=0)
+    result = search(config, lookup, 30, storage=storage, workers=1, benefit=False, confirm=0)
     curve = hypervolume_curve(result.study, truth.box)
     assert curve is not None
     trace = simulate(even, truth, "random", 0, 30)
