@@ -18,6 +18,7 @@ from bbnas.signals import keeps
 from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
+    from bbnas.analysis import Recommendation
     from bbnas.searching import SearchResult
     from bbnas.study import Candidate, Guide
 
@@ -214,6 +215,8 @@ def search(
 
 def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     from bbnas.analysis import front, methods_frame, rank_methods, recommend
+    from bbnas.analysis.reasons import passed_over
+    from bbnas.reporting.measured import times_words
     from bbnas.reporting.summary import summary as rows_of
 
     study, counts = result.study, result.counts
@@ -225,7 +228,8 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     if points := front(study):
         step = max(1, -(-len(points) // FRONT_ROWS))
         shown = points[::-1][::step][::-1]
-        _print_candidates(shown, f"front: {len(shown)} of {plural(len(points), 'point')}", chosen)
+        title = f"front: {len(shown)} of {plural(len(points), 'point')}"
+        _print_candidates(shown, title, recommendation)
     if study.latency is not None:
         click.echo(f"latency: {study.latency.words()}")
     if ranking := rank_methods(study):
@@ -238,14 +242,16 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
         named = f"trial {chosen.number}: {chosen.evaluation.design.label()}"
         rows = [("recommended", named), *rows_of(study, recommendation)]
         print_table(("", ""), rows, "recommendation")
+        if recommendation.passed is not None:
+            click.echo(passed_over(recommendation.passed))
         if ties := recommendation.ties:
             number = f"{min(len(ties), TIE_ROWS)} of {plural(len(ties), 'candidate')}"
             title = f"statistically indistinguishable from it: {number}"
-            _print_candidates(ties[:TIE_ROWS], title)
+            _print_candidates(ties[:TIE_ROWS], title, recommendation)
     click.echo(
         f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
         f"{result.trained} now in {duration(result.seconds)} "
-        f"({machine})\n"
+        f"({machine}); in all {times_words(study)}\n"
         f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
         f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )
@@ -260,18 +266,31 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
 
 
 def _print_candidates(
-    shown: Sequence[Candidate], title: str, chosen: Candidate | None = None
+    shown: Sequence[Candidate], title: str, recommendation: Recommendation | None
 ) -> None:
-    """PSNR of each one's own run, and costs; ``chosen`` is marked."""
+    """PSNR of each one's own run, its estimate from all runs, and costs."""
     timed = any(math.isfinite(c.evaluation.latency) for c in shown)
-    columns = ["trial", "PSNR (dB)", "SSIM", "OPs (G)", "Params (K)", "design"]
+    columns = [
+        "trial",
+        "own run (dB)",
+        "estimate ± se (dB)",
+        "SSIM",
+        "OPs (G)",
+        "Params (K)",
+        "design",
+    ]
     if timed:
         columns.insert(-1, "latency (ms)")
-    print_table(columns, [_figures(c, c == chosen, timed) for c in shown], title)
+    print_table(columns, [_figures(c, recommendation, timed) for c in shown], title)
 
 
-def _figures(candidate: Candidate, chosen: bool, timed: bool) -> tuple[float | str, ...]:
+def _figures(
+    candidate: Candidate, recommendation: Recommendation | None, timed: bool
+) -> tuple[float | str, ...]:
     e = candidate.evaluation
-    figures = (candidate.number, e.psnr, f"{e.ssim:.4f}", e.ops / 1e9, e.params / 1e3)
+    known = None if recommendation is None else recommendation.estimates.of(candidate)
+    estimate = "" if known is None else f"{known[0]:.2f} ± {known[1]:.2f}"
+    figures = (candidate.number, e.psnr, estimate, f"{e.ssim:.4f}", e.ops / 1e9, e.params / 1e3)
     latency = (e.latency * 1e3,) if timed else ()
+    chosen = recommendation is not None and candidate == recommendation.candidate
     return (*figures, *latency, f"{e.design.label()}{' (recommended)' if chosen else ''}")

@@ -118,7 +118,8 @@ class FrontFigure:
     under ``bottom``: poor ones would squeeze the front. ``overlay`` holds the published designs
     and ``bicubic`` the PSNR (dB) of bicubic interpolation on the study's images, without which
     there is no overlay; ``gains`` (dB above bicubic) are the ends of the axis with the overlay.
-    ``colours`` lists what can colour the dots, the default first.
+    ``colours`` lists what can colour the dots, the default first. ``estimate`` is the recommended
+    design's PSNR (dB) from all runs, and half its 95 % confidence interval.
     """
 
     dots: tuple[Dot, ...]
@@ -131,6 +132,7 @@ class FrontFigure:
     colours: tuple[str, ...] = ("params",)
     x: X = "ops"
     gains: tuple[float, float] = (0.0, 1.0)
+    estimate: tuple[float, float] | None = None
 
 
 def front_figure(
@@ -140,6 +142,7 @@ def front_figure(
     *,
     x: X = "ops",
     colour: str | None = None,
+    estimate: tuple[float, float] | None = None,
 ) -> FrontFigure | None:
     """The front's figure, or None without candidates; ``recommended`` is a trial number.
 
@@ -177,6 +180,7 @@ def front_figure(
         colours=colours,
         x=x,
         gains=_gains(bottom, top, bicubic, overlay),
+        estimate=estimate,
     )
 
 
@@ -301,7 +305,7 @@ def draw_front(figure: FrontFigure, *, overlay: bool = False) -> Spec:
             symbol="diamond-open",
             line={"color": BASELINE, "width": 2},
         ),
-        *_recommended(groups.get("recommended", [])),
+        *_recommended(groups.get("recommended", []), figure.estimate),
         _published(figure),
     ]
     shown = ("always", figure.colours[0], *(["published"] if overlay else []))
@@ -348,8 +352,8 @@ def _dots(
     )
 
 
-def _recommended(dots: Sequence[Dot]) -> list[Spec]:
-    """A star, and below the pointer a small invisible dot that answers for it.
+def _recommended(dots: Sequence[Dot], estimate: tuple[float, float] | None) -> list[Spec]:
+    """A star at its own run, a bar at its ``estimate``, and below the pointer a small invisible dot that answers for it.
 
     Among dots that overlap, Plotly chooses the smallest: a large star would never be hovered, or
     clicked, where another dot is near.
@@ -361,7 +365,25 @@ def _recommended(dots: Sequence[Dot]) -> list[Spec]:
     for key in ("customdata", "text", "hovertemplate"):
         del star[key]
     star["hoverinfo"] = "skip"
-    return [star, _dots("recommended", dots, "always", size=6, opacity=0) | {"showlegend": False}]
+    traces = [star, _dots("recommended", dots, "always", size=6, opacity=0)]
+    traces[1]["showlegend"] = False
+    if dots and estimate is not None:
+        psnr, half = estimate
+        bar = {"array": [half], "color": RECOMMENDED, "thickness": 2.5, "width": 7}
+        traces.insert(
+            0,
+            scatter(
+                "recommended, from all runs (95 %)",
+                [dots[0].x],
+                [psnr],
+                "markers",
+                marker={"color": RECOMMENDED, "symbol": "line-ew", "size": 1},
+                error_y=bar | {"type": "data"},
+                hoverinfo="skip",
+                meta={"mode": "always"},
+            ),
+        )
+    return traces
 
 
 def _key(name: str, mode: str, **marker: Any) -> Spec:

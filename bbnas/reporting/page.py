@@ -91,7 +91,9 @@ def write_page(
         study = replace(study, config=replace(study.config, bicubic_psnr=bicubic))
     if recommendation is not None:
         recommendation = replace(recommendation, untrained=study.config.untrained)
-    plot = front_figure(study, number, bicubic)
+    known = recommendation is not None and math.isfinite(recommendation.error)
+    estimate = (recommendation.psnr, Z95 * recommendation.error) if known else None
+    plot = front_figure(study, number, bicubic, estimate=estimate)
     volume = hypervolume_curve(study)
     loss = curves(study, number)
     timed = times(study, number)
@@ -136,7 +138,6 @@ def write_page(
         chosen=chosen,
         missing=missing,
         plot=plot,
-        estimated=False,
         front_size=len(members),
         times=timed,
         time_agreement=time_agreement(study),

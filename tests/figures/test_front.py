@@ -289,3 +289,14 @@ def test_the_star_is_hovered_where_other_designs_lie_below_it(synthetic_study, t
     found = re.search("<body>RESULT(.*)END", done.stdout)
     assert found, done.stdout[-500:]
     assert json.loads(found[1]) == [chosen.number]
+
+
+def test_the_estimate_of_the_recommended_design_is_a_bar(synthetic_study):
+    study = synthetic_study(30, diverged=0)
+    here = study.candidates[5]
+    figure = front_figure(study, here.number, estimate=(25.5, 0.06))
+    (bar,) = [trace for trace in draw_front(figure)["data"] if "error_y" in trace]
+    assert (bar["x"], bar["y"]) == ([here.evaluation.ops], [25.5])
+    assert bar["error_y"]["array"] == [0.06]
+    without = draw_front(front_figure(study, here.number))["data"]
+    assert not [trace for trace in without if "error_y" in trace]

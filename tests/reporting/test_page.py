@@ -13,10 +13,11 @@ import pytest
 
 from bbnas.analysis import findings, frame, recommend
 from bbnas.analysis.findings import effects, summary
-from bbnas.analysis.reasons import reasons
+from bbnas.analysis.reasons import reasons, story
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias
+from bbnas.figures.theme import DARK, INK
 from bbnas.reporting import write_csv, write_page
 from bbnas.reporting.html import PLOTLY
 from bbnas.reporting.page import ratio
@@ -76,8 +77,10 @@ def test_a_report_holds_every_section_and_nothing_from_elsewhere(
 ):
     study = synthetic_study(120, baselines=("bbcu-m",))
     found = page(study, tmp_path / "report.html", pictures=make_pictures())
-    sections = {"findings", "recommended", "front", "hypervolume", "benefit", "curves"}
-    assert sections | {"candidates", "pictures", "measured"} <= found.ids
+    menu = re.findall('<a href="#([a-z]+)">', found.html[: found.html.index("</nav>")])
+    sections = re.findall('<section id="([a-z]+)"', found.html)
+    assert menu == sections  # the menu has the order of the page
+    assert {"findings", "benefit", "hypervolume", "curves", "pictures", "front"} <= found.ids
     assert {f"t{c.number}" for c in study.candidates} <= found.ids
     assert all(
         a.startswith(("#", "data:image/png;base64,")) or a == PLOTLY for a in found.addresses
@@ -110,7 +113,7 @@ def test_latencies_have_a_section_of_their_own(synthetic_study, tmp_path):
 def test_the_page_quotes_the_fidelity_of_its_protocol_or_its_command(synthetic_study, tmp_path):
     study = synthetic_study(20)
     command = "bbnas fidelity --task sr4"
-    assert page(study, tmp_path / "a.html").text.count(command) == 2
+    assert page(study, tmp_path / "a.html").text.count(command) == 2  # story and trust
     interval = Interval(0.71, 0.6, 0.8)
     result = Fidelity(
         designs=24, useful=20, floor=None, kendall_tau=interval, spearman_rho=interval, pairs=200,
@@ -121,8 +124,8 @@ def test_the_page_quotes_the_fidelity_of_its_protocol_or_its_command(synthetic_s
     protocol = study.config.protocol
     known = MeasuredFidelity("sr4", "bbcu", protocol, protocol, "abc", result, {"device": "cpu"})
     text = page(study, tmp_path / "b.html", fidelity=known).text
-    lead = " ".join(text[: text.index("Recommended")].split())
-    assert "τ = 0.71 (95 % interval 0.60 to 0.80)" in lead
+    first_screen = " ".join(text[: text.index("The design")].split())
+    assert "τ 0.71 [0.60, 0.80]" in first_screen
     assert command not in text
 
 
@@ -130,7 +133,12 @@ def test_the_first_table_is_the_recommendation(synthetic_study, make_pictures, t
     study = synthetic_study(120, skip_psnr=24.0)
     chosen = recommend(study)
     found = page(study, tmp_path / "report.html", pictures=make_pictures())
-    assert found.text.index("Recommended design") < found.text.index("Pareto front\n")
+    first_screen = broken(found.text[: found.text.index("The design")])
+    for sentence in story(study, chosen, findings(study), ""):
+        assert sentence.partition(", ")[0] in first_screen
+    for value in (f"{chosen.psnr:.2f} dB", f"+{chosen.psnr - 25.3:.2f} dB", "(25.30 dB)"):
+        assert value in first_screen  # the PSNR, and its gain over bicubic interpolation
+    chosen = replace(chosen, untrained={"bicubic interpolation": 25.3} | dict(chosen.untrained))
     facts, best = found.facts(), chosen.alternatives["best PSNR"]
     e = chosen.candidate.evaluation
     assert f"{chosen.psnr:.2f} dB ± {1.96 * chosen.error:.2f} dB" in facts["PSNR"]
@@ -143,7 +151,7 @@ def test_the_first_table_is_the_recommendation(synthetic_study, make_pictures, t
         assert line in found.text
     for reason in reasons(study, chosen, findings(study)):
         assert reason in broken(found.text)
-    assert "26.75 dB" in found.text  # under a restored crop
+    assert "26.75 dB" in first_screen  # under the restored crop
     assert study.config.data_description in found.text
 
 
@@ -236,7 +244,9 @@ def test_without_data_each_section_is_a_remark(synthetic_study, tmp_path, name):
     found = page(study, tmp_path / "report.html")
     assert 'class="facts"' not in found.html
     assert not {"plot-volume", "budget" if name == "empty" else "plot-times"} & found.ids
-    remarks = re.findall(r'<section id="(\w+)">\s*<h2>[^<]*</h2>\s*<p class="empty">', found.html)
+    remarks = re.findall(
+        r'<(?:section|div) id="(\w+)"[^>]*>\s*(?:<h2>[^<]*</h2>)?\s*<p class="empty">', found.html
+    )
     always = ["recommended", "findings", "benefit", "hypervolume", "pictures"]
     more = ["front", "curves", "candidates"] if name == "empty" else []
     assert set(remarks) == {*always, *more}
@@ -355,7 +365,7 @@ const use = async () => {
   byId("overlay")?.click();
   await wait(50);
   out.overlay = shown();
-  const first = plot.data.findIndex((t) => t.meta.mode === "params");
+  const first = plot.data.findIndex((t) => t.meta.mode === "params" && t.y[0] !== null);
   out.shift = before[first][0] - plot.data[first].y[0];
   byId("overlay")?.click();
   document.querySelector("[data-colour=params]").click();
@@ -380,13 +390,13 @@ addEventListener("load", () => use().catch((e) => ({ stopped: String(e.stack) })
 def visit(tmp_path_factory):
     """Open a report in Chromium, use it, and bring back what it showed."""
 
-    def run(study, **kwargs):
+    def run(study, actions=ACTIONS, size="1280,900", **kwargs):
         folder = tmp_path_factory.mktemp("browser")
         path = write_page(study, folder / "report.html", **kwargs)
         html = path.read_text(encoding="utf-8")
         html = html.replace("<title>", PROBE + "<title>", 1)
         end = html.rindex("</body>")
-        path.write_text(html[:end] + ACTIONS + html[end:], encoding="utf-8")
+        path.write_text(html[:end] + actions + html[end:], encoding="utf-8")
         command = [
             CHROMIUM,
             "--headless",
@@ -397,7 +407,7 @@ def visit(tmp_path_factory):
             "--enable-logging=stderr",
             "--host-resolver-rules=MAP * ~NOTFOUND",
             f"--user-data-dir={folder / 'profile'}",
-            "--window-size=1280,900",
+            f"--window-size={size}",
             "--virtual-time-budget=30000",
             "--dump-dom",
             path.as_uri(),
@@ -447,7 +457,7 @@ def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pic
     assert "published" in out["overlay"]
     assert out["shift"] == pytest.approx(25.3)
     assert out["again"]
-    assert out["images"] == [32] * 8
+    assert out["images"] == [32] * 10
     assert len(out["drawn"]) == 3
     # 2 s is what a user is promised on an idle machine; tests share theirs.
     assert max(out["ready"], *out["drawn"]) < 10_000
@@ -490,5 +500,53 @@ def test_in_a_browser_what_users_wrote_stays_text(synthetic_study, make_pictures
     assert out["console"] == []
     assert EVIL in out["lead"]
     assert out["title"] == "first – bbnas"
-    assert out["images"] == [32] * 8  # the eight crops and no other image
+    assert out["images"] == [32] * 10  # the crops, two twice, and no other image
     assert out["rows"] == 12
+
+
+THEMES = """
+<script>
+addEventListener("load", async () => {
+  const wait = (ms) => new Promise((done) => setTimeout(done, ms));
+  const plot = document.getElementById("plot-front");
+  for (let i = 0; i < 200 && !plot.dataset.drawn; i++) await wait(50);
+  const root = document.documentElement, button = document.getElementById("theme");
+  const state = () => [
+    root.dataset.theme, getComputedStyle(document.body).backgroundColor, plot.layout.font.color,
+    button.getAttribute("aria-pressed"),
+  ];
+  const out = { start: state(), y: plot.data.map((t) => t.y) };
+  button.click();
+  await wait(100);
+  Object.assign(out, { other: state(), kept: localStorage.getItem("bbnas-theme") });
+  button.click();
+  await wait(100);
+  out.back = state();
+  out.same = JSON.stringify(out.y) === JSON.stringify(plot.data.map((t) => t.y));
+  delete out.y;
+  const wide = [...document.querySelectorAll("main *")].filter((e) =>
+    !e.closest(".scroll, .tall, .plot, svg") && e.getBoundingClientRect().right > innerWidth + 1);
+  out.wide = wide.map((e) => e.tagName + "." + e.className);
+  out.reach = [...document.querySelectorAll("a, button, input")].every((e) => e.tabIndex >= 0);
+  document.body.textContent = "RESULT" + JSON.stringify(out) + "END";
+});
+</script>
+"""
+
+
+@needs_browser
+def test_in_a_browser_the_theme_changes_and_a_phone_has_room(
+    synthetic_study, make_pictures, visit
+):
+    study = synthetic_study(40, skip_psnr=24.0, bicubic_psnr=24.5)
+    out = visit(study, pictures=make_pictures(), actions=THEMES, size="400,900")
+    ink = {"light": INK, "dark": DARK[INK]}
+    assert out["start"] == ["light", "rgb(255, 255, 255)", ink["light"], "false"]
+    assert out["other"][0] == out["kept"] == "dark"
+    assert out["other"][2:] == [ink["dark"], "true"]
+    assert out["other"][1] != out["start"][1]
+    assert out["back"] == out["start"]
+    assert out["same"]  # the figure keeps its data
+    assert out["wide"] == []
+    assert out["reach"]
+    assert out["console"] == []
