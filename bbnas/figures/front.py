@@ -353,7 +353,8 @@ def _dots(
 
 
 def _recommended(dots: Sequence[Dot], estimate: tuple[float, float] | None) -> list[Spec]:
-    """A star at its own run, a bar at its ``estimate``, and below the pointer a small invisible dot that answers for it.
+    """A star at its own run, a bar at its ``estimate``, and below the pointer a small invisible
+    dot that answers for the star.
 
     Among dots that overlap, Plotly chooses the smallest: a large star would never be hovered, or
     clicked, where another dot is near.

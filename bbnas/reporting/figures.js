@@ -27,6 +27,15 @@
   };
   const theme = () => document.documentElement.dataset.theme;
   const drawn = [];
+  const follow = () => {
+    for (const place of drawn) {
+      if (place.dataset.theme === theme()) continue;
+      place.dataset.theme = theme();
+      const map = maps[theme()];
+      Plotly.react(place, recolour(place.data, map), recolour(place.layout, map), config);
+    }
+  };
+  document.addEventListener("theme", follow);
   for (const [name, figure] of Object.entries(figures)) {
     const place = document.getElementById("plot-" + name);
     if (!figure || !place) continue;
@@ -52,14 +61,5 @@
     place.dataset.drawn = String(Math.round(performance.now()));
     await new Promise((done) => setTimeout(done));
   }
-  const follow = () => {
-    for (const place of drawn) {
-      if (place.dataset.theme === theme()) continue;
-      place.dataset.theme = theme();
-      const map = maps[theme()];
-      Plotly.react(place, recolour(place.data, map), recolour(place.layout, map), config);
-    }
-  };
-  document.addEventListener("theme", follow);
   follow();
 })();

@@ -41,6 +41,7 @@ from bbnas.figures.diagram_svg import svg
 from bbnas.figures.effects import effects_figure
 from bbnas.figures.front import draw_front, front_figure
 from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Spec
 from bbnas.figures.times import draw_times, times
 from bbnas.files import write_output
@@ -91,12 +92,14 @@ def write_page(
         study = replace(study, config=replace(study.config, bicubic_psnr=bicubic))
     if recommendation is not None:
         recommendation = replace(recommendation, untrained=study.config.untrained)
-    known = recommendation is not None and math.isfinite(recommendation.error)
-    estimate = (recommendation.psnr, Z95 * recommendation.error) if known else None
+    estimate = None
+    if recommendation is not None and math.isfinite(recommendation.error):
+        estimate = recommendation.psnr, Z95 * recommendation.error
     plot = front_figure(study, number, bicubic, estimate=estimate)
     volume = hypervolume_curve(study)
     loss = curves(study, number)
     timed = times(study, number)
+    parallel = parallel_figure(study, number)
     found = findings(study)
     noise = seed_noise(study, repeats)
     members = {c.number for c in front(study)}
@@ -122,6 +125,7 @@ def write_page(
                 ("design", "Design", chosen),
                 ("limits", "Limits", plot),
                 ("findings", "Choices", True),
+                ("parallel", "Parallel", parallel),
                 ("methods", "Methods", methods),
                 ("benefit", "VC, VP", True),
                 ("times", "Time", timed),
@@ -145,6 +149,7 @@ def write_page(
         effects=effects_figure(found),
         benefit=_benefit(study),
         curves=loss,
+        parallel=parallel,
         columns=_columns(study),
         rows=_rows(study, members, recommendation),
         pictures=pictures,
@@ -156,7 +161,9 @@ def write_page(
         figures={
             "front": _in_hero(draw_front(plot)) if plot else None,
             "times": draw_times(timed) if timed else None,
+            "parallel": draw_parallel(parallel) if parallel else None,
             "volume": draw_hypervolume(volume) if volume else None,
+            "seconds": draw_hypervolume(volume, "seconds") if volume else None,
             "curves": draw_curves(loss) if loss else None,
         },
         data={

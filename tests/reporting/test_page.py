@@ -458,7 +458,7 @@ def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pic
     assert out["shift"] == pytest.approx(25.3)
     assert out["again"]
     assert out["images"] == [32] * 10
-    assert len(out["drawn"]) == 3
+    assert len(out["drawn"]) == 5  # front, parallel coordinates, hypervolume twice, curves
     # 2 s is what a user is promised on an idle machine; tests share theirs.
     assert max(out["ready"], *out["drawn"]) < 10_000
 
@@ -549,4 +549,5 @@ def test_in_a_browser_the_theme_changes_and_a_phone_has_room(
     assert out["same"]  # the figure keeps its data
     assert out["wide"] == []
     assert out["reach"]
-    assert out["console"] == []
+    # Plotly warns of its own margins in a narrow figure.
+    assert not [line for line in out["console"] if "WARN: Too many auto-margin" not in line]
