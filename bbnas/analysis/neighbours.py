@@ -13,6 +13,7 @@ from bbnas.analysis.evidence import gap
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.regression import CHOICES
 from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study
 from bbnas.tasks import Part, get_task
 
@@ -53,15 +54,23 @@ def neighbours(study: Study, candidate: Candidate, most: int = 12) -> list[Neigh
     Of equally near ones those come first that were trained to the end, then the earlier ones. A
     part that is 1-bit or not is a choice, and so is each axis of the space; idle axes are equal.
     """
-    own = candidate.evaluation.design
-    here = _values(study, own)
-    far = {e.design: sum(map(ne, here, _values(study, e.design))) for e in study.evaluations()}
-    others = [c for c in study.candidates if c.evaluation.design != own]
-    others.sort(key=lambda c: (far[c.evaluation.design], not c.evaluation.feasible, c.number))
-    nearest = others[:most]
+    own, names = candidate.evaluation.design, _names(study)
+    here = _chosen(own, names, study.searches_methods)
+
+    def distance(e: Evaluation) -> int:
+        return sum(map(ne, here, _chosen(e.design, names, study.searches_methods)))
+
+    far = [(distance(c.evaluation), not c.evaluation.feasible, c.number) for c in study.candidates]
+    order = sorted(range(len(far)), key=far.__getitem__)
+    nearest = [
+        study.candidates[i] for i in order if study.candidates[i].number != candidate.number
+    ]
+    nearest = nearest[:most]
     if not nearest:
         return []
-    runs = sorted(study.evaluations(), key=lambda e: far.get(e.design, 0))[:MOST_RUNS]
+    runs = study.evaluations()
+    if len(runs) > MOST_RUNS:
+        runs = sorted(runs, key=distance)[:MOST_RUNS]
     differences = [(math.nan, math.nan)] * len(nearest)
     if any(useful(study.config, e) for e in runs):
         found = estimate(study.config, [candidate, *nearest], runs, study.confirmations)
@@ -72,14 +81,15 @@ def neighbours(study: Study, candidate: Candidate, most: int = 12) -> list[Neigh
     return [
         Neighbour(
             candidate=other,
-            changes=changes(study, own, other.evaluation.design),
+            changes=changed,
             difference=difference,
             error=error,
             measured=gap(candidate.evaluation, other.evaluation)
-            if far[other.evaluation.design] == 1
+            if len(changed) == 1
             else math.nan,
         )
         for other, (difference, error) in zip(nearest, differences, strict=True)
+        for changed in [changes(study, own, other.evaluation.design)]
     ]
 
 

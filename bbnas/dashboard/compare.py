@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
@@ -36,8 +36,6 @@ from bbnas.text import COSTS, count, decibel, interval, signed
 FEWEST, MOST = 2, 6
 # Candidates in the table.
 CANDIDATES = 8
-# Comparisons that are kept for the next theme or tab.
-KEPT = 8
 
 LOOKS = {"agree": "good", "disagree": "bad", "one study": "", "not settled": "open"}
 
@@ -125,19 +123,6 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
-    made: OrderedDict[Any, StudyComparison] = OrderedDict()
-
-    def comparison(
-        studies: list[LiveStudy], cost: Cost, picked: list[tuple[int, int]]
-    ) -> StudyComparison:
-        """What is shown, made once for all tabs and themes."""
-        key = (tuple((one.key, one.stamp) for one in studies), cost, tuple(picked))
-        found = made.get(key) or StudyComparison(studies, cost, picked)
-        made[key] = found
-        while len(made) > KEPT:
-            made.popitem(last=False)
-        return found
-
     @app.callback(
         Output("compare-address", "data"),
         Output("compare-state", "children"),
@@ -165,7 +150,7 @@ def register(app: Dash, live: Live) -> None:
             return shown, _too_few(live, keys), True, *nothing
         studies = [live.study(key) for key in keys]
         picked = chosen(trials or "", studies)
-        values = comparison(studies, cast("Cost", cost), picked)
+        values = comparison(tuple(studies), cast("Cost", cost), tuple(picked))
         run = values.race_figure
         return (
             shown,
@@ -221,7 +206,7 @@ def chosen(trials: str, studies: Sequence[LiveStudy]) -> list[tuple[int, int]]:
 
 
 class StudyComparison:
-    """What the page shows of several studies, made once for all tabs."""
+    """What the page shows of several studies."""
 
     def __init__(
         self, studies: Sequence[LiveStudy], cost: Cost, picked: Sequence[tuple[int, int]]
@@ -246,6 +231,14 @@ class StudyComparison:
         self.agreements = agreements(
             [None if one.analysis is None else one.analysis.findings for one in studies]
         )
+
+
+@lru_cache(8)
+def comparison(
+    studies: tuple[LiveStudy, ...], cost: Cost, picked: tuple[tuple[int, int], ...]
+) -> StudyComparison:
+    """Made once for all tabs and themes."""
+    return StudyComparison(studies, cost, picked)
 
 
 def _blank() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import shlex
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,6 +56,7 @@ from bbnas.figures.diagram_svg import describe, svg
 from bbnas.figures.learning import draw_learning, learning
 from bbnas.figures.parts import draw_parts, part_shares
 from bbnas.figures.theme import Theme, themed
+from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
 from bbnas.text import count as amount
@@ -209,7 +211,7 @@ def register(app: Dash, live: Live) -> None:
     )
     def _compare(chosen: dict[str, Any], _version: Any) -> Component:
         one, candidate = _candidate(live, chosen)
-        return neighbour_table(one.key, neighbours(one.snapshot.study, candidate))
+        return neighbour_table(one.key, _nearest(one.snapshot, candidate.number))
 
     @app.callback(
         Output("design-restored", "children"),
@@ -290,6 +292,13 @@ def _routes(app: Dash, live: Live, restorations: Restorations) -> None:
         answer = Response(content, content_type="image/png")
         answer.headers["Cache-Control"] = "private, max-age=3600"
         return answer
+
+
+@lru_cache(32)
+def _nearest(snapshot: Snapshot, number: int) -> list[Neighbour]:
+    """Estimated once for all tabs."""
+    candidate = next(c for c in snapshot.study.candidates if c.number == number)
+    return neighbours(snapshot.study, candidate)
 
 
 def _wanted(one: LiveStudy, address: Address) -> int | None:
