@@ -266,7 +266,7 @@ def register(app: Dash, live: Live) -> None:
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
-        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()))
+        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()), clears or 0)
         return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
@@ -367,13 +367,16 @@ def head(one: LiveStudy) -> Component:
 
 @dataclass(frozen=True)
 class View:
-    """What the front's figure shows: its cost axis, its colours, and the selected trials."""
+    """What the front's figure shows: its cost axis, its colours, the selected trials, and how
+    often the selection was cleared.
+    """
 
     x: X = "ops"
     colour: str = "params"
     published: bool = False
     narrow: bool = False
     selected: tuple[int, ...] = ()
+    clears: int = 0
 
 
 @lru_cache(16)
@@ -392,7 +395,7 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     spec["layout"] |= {
         # Another axis is another figure.
         "uirevision": f"{one.key} {view.x} {view.published}",
-        "selectionrevision": "selected" if wanted else "none",
+        "selectionrevision": str(view.clears),
         "dragmode": "lasso",
         "height": FRONT,
     }
