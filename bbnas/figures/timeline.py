@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from html import escape
+from itertools import count
 from typing import NamedTuple
 
 from bbnas.figures.theme import BLUE, LOST, PALE, PAPER, SAND, Spec, axes_layout
@@ -51,54 +52,62 @@ class TimelineFigure:
 def timeline_figure(study: Study, now: datetime) -> TimelineFigure | None:
     """The attempts of a study, those in training up to ``now``; None where none is recorded.
 
-    Which worker trains a candidate is known when it ends; until then it has the first lane of its
-    process that is free.
+    Which worker trains a candidate is known when it ends. Until then, and where the worker died,
+    its attempt has the first lane of its process that is free at that time.
     """
     if not study.attempts:
         return None
-    drawn = sorted(study.attempts, key=lambda a: a.started)[-SPANS:]
-    runs = {run: place + 1 for place, run in enumerate(sorted({a.run for a in drawn}))}
-    workers = _workers(drawn)
-    keys = sorted({(a.run, worker) for a, worker in zip(drawn, workers, strict=True)})
-    places = {key: lane for lane, key in enumerate(keys)}
-    hosts = {a.run: a.host for a in drawn}
-    one = len(runs) == 1
+    newest = sorted(study.attempts, key=lambda a: a.started)[-SPANS:]
+    placed = _placed(newest, now)
+    runs = sorted({a.run for a, _ in placed})
+    places = {key: lane for lane, key in enumerate(sorted({(a.run, w) for a, w in placed}))}
+    hosts = {a.run: a.host for a, _ in placed}
     return TimelineFigure(
         lanes=tuple(
-            f"worker {worker}" if one else f"{hosts[run]}, run {runs[run]}, worker {worker}"
-            for run, worker in keys
+            f"worker {worker}"
+            if len(runs) == 1
+            else f"{hosts[run]}, run {runs.index(run) + 1}, worker {worker}"
+            for run, worker in places
         ),
         spans=tuple(
-            Span(
-                number=a.number,
-                lane=places[a.run, worker],
-                start=a.started,
-                end=a.finished or max(now, a.started),
-                outcome=a.outcome,
-            )
-            for a, worker in zip(drawn, workers, strict=True)
+            Span(a.number, places[a.run, worker], a.started, _end(a, now), a.outcome)
+            for a, worker in placed
         ),
-        left_out=len(study.attempts) - len(drawn),
+        left_out=len(study.attempts) - len(newest),
     )
 
 
-def _workers(attempts: Sequence[Attempt]) -> list[int]:
-    """The worker of each attempt; where that is not known, the first that is free at its start."""
-    free: dict[tuple[int, int], datetime] = {}  # when a worker of a run ended what it is known for
+def _end(attempt: Attempt, now: datetime) -> datetime:
+    return attempt.finished or max(now, attempt.started)
+
+
+def _placed(attempts: Sequence[Attempt], now: datetime) -> list[tuple[Attempt, int]]:
+    """Attempts, by their start, with their workers.
+
+    A process with several workers claims one candidate more than they can train: it waits for a
+    worker, and is left out.
+    """
+    taken: dict[tuple[int, int], list[tuple[datetime, datetime]]] = {}
+    workers: dict[int, int] = {}  # the number of those that are known, by run
     for a in attempts:
-        if a.worker is not None and a.finished is not None:
-            key = a.run, a.worker
-            free[key] = max(free.get(key, a.finished), a.finished)
-    found = []
+        if a.worker is not None:
+            taken.setdefault((a.run, a.worker), []).append((a.started, _end(a, now)))
+            workers[a.run] = max(workers.get(a.run, 0), a.worker + 1)
+    placed = []
     for a in attempts:
-        worker = a.worker
+        worker, end = a.worker, _end(a, now)
         if worker is None:
-            worker = 0
-            while (a.run, worker) in free and free[a.run, worker] > a.started:
-                worker += 1
-            free[a.run, worker] = a.finished or datetime.max.replace(tzinfo=UTC)
-        found.append(worker)
-    return found
+            free = (
+                w
+                for w in count()
+                if all(b <= a.started or end <= s for s, b in taken.get((a.run, w), ()))
+            )
+            worker = next(free)
+            if a.finished is None and worker >= workers.get(a.run, 0) > 1:
+                continue
+            taken.setdefault((a.run, worker), []).append((a.started, end))
+        placed.append((a, worker))
+    return placed
 
 
 def draw_timeline(figure: TimelineFigure) -> Spec:
@@ -121,7 +130,12 @@ def draw_timeline(figure: TimelineFigure) -> Spec:
             "hovertemplate": "%{text}<extra></extra>",
             "marker": {
                 "color": styles[name][0],
-                "pattern": {"shape": styles[name][1], "fgcolor": PAPER, "size": 6},
+                "pattern": {
+                    "shape": styles[name][1],
+                    "bgcolor": styles[name][0],
+                    "fgcolor": PAPER,
+                    "size": 6,
+                },
                 "line": {"color": PAPER, "width": 0.5},
             },
         }

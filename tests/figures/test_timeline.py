@@ -56,11 +56,25 @@ def test_what_is_in_training_ends_now_in_a_free_lane(synthetic_study):
         attempt(1, 0, 30, worker=1),
         attempt(2, 11, None, worker=None, outcome=""),
         attempt(3, 31, None, worker=None, outcome=""),
-        attempt(4, 32, None, worker=None, outcome=""),
+        attempt(4, 32, None, worker=None, outcome=""),  # claimed ahead: both workers are busy
     )
     lanes = {span.number: figure.lanes[span.lane] for span in figure.spans}
-    assert [lanes[number] for number in (2, 3, 4)] == ["worker 0", "worker 1", "worker 2"]
+    assert (lanes[2], lanes[3]) == ("worker 0", "worker 1")
+    assert 4 not in lanes
     assert {s.end for s in figure.spans if not s.outcome} == {START + timedelta(seconds=100)}
+    alone = timeline(synthetic_study(3), attempt(0, 5, None, worker=None, outcome=""))
+    assert [(s.number, s.lane) for s in alone.spans] == [(0, 0)]
+
+
+def test_an_attempt_whose_worker_died_lies_where_there_is_room(synthetic_study):
+    figure = timeline(
+        synthetic_study(3),
+        attempt(0, 0, 10, worker=0),
+        attempt(1, 0, 4, worker=1),
+        attempt(2, 5, 9, worker=None, outcome="died"),
+        attempt(3, 10, 20, worker=1),
+    )
+    assert [figure.lanes[s.lane] for s in figure.spans if s.number == 2] == ["worker 1"]
 
 
 def test_processes_have_lanes_of_their_own(synthetic_study):
