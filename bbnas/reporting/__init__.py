@@ -8,6 +8,8 @@ from bbnas.reporting.show import (
     plot_curves,
     plot_front,
     plot_hypervolume,
+    plot_parallel,
+    plot_timeline,
     plot_times,
     study_html,
 )
@@ -16,6 +18,8 @@ __all__ = [
     "plot_curves",
     "plot_front",
     "plot_hypervolume",
+    "plot_parallel",
+    "plot_timeline",
     "plot_times",
     "report",
     "study_html",

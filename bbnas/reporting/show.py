@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bbnas.analysis import hypervolume_curve, recommend
-from bbnas.errors import UserError
+from bbnas.errors import UserError, unknown
 from bbnas.figures.curves import curves, draw_curves
-from bbnas.figures.front import draw_front, front_figure
-from bbnas.figures.hypervolume import draw_hypervolume
+from bbnas.figures.front import X_TITLES, X, colourings, draw_front, front_figure
+from bbnas.figures.hypervolume import Over, draw_hypervolume
+from bbnas.figures.parallel import draw_parallel, parallel_figure
+from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure
 from bbnas.figures.times import draw_times, times
 from bbnas.reporting.html import render
 from bbnas.reporting.words import headline
@@ -21,24 +24,55 @@ if TYPE_CHECKING:
     from bbnas.figures.theme import Spec
 
 
-def plot_front(study: Study, pick: str = "knee") -> Figure:
-    """PSNR over OPs of all candidates; ``pick`` marks the design that ``recommend`` gives.
+def plot_front(
+    study: Study, pick: str = "knee", x: X = "ops", colour: str | None = None
+) -> Figure:
+    """PSNR over OPs, Params or latency of all candidates; ``pick`` marks the design that
+    ``recommend`` gives. ``colour`` is a key of ``bbnas.figures.front.colourings(study)``.
 
     Raises:
-        UserError: the study has no candidates, or ``pick`` does not exist.
+        UserError: the study has no candidates, or ``pick``, ``x`` or ``colour`` does not exist.
     """
-    values = front_figure(study, _recommended(study, pick))
+    if x not in X_TITLES:
+        raise unknown("cost", x, X_TITLES)
+    known = colourings(study)
+    if colour is not None and colour not in known:
+        raise unknown("colour", colour, known)
+    values = front_figure(study, _recommended(study, pick), x=x, colour=colour)
     return _shown(draw_front(values) if values else None, study, "candidates")
 
 
-def plot_hypervolume(study: Study) -> Figure:
-    """Hypervolume of the front after each evaluation, as a share of its box.
+def plot_hypervolume(study: Study, over: Over = "designs") -> Figure:
+    """Hypervolume of the front, as a share of its box, over ``designs``, or over the ``seconds``
+    of training of all workers.
 
     Raises:
         UserError: no candidate has a PSNR.
     """
     curve = hypervolume_curve(study)
-    return _shown(draw_hypervolume(curve) if curve else None, study, "results")
+    return _shown(draw_hypervolume(curve, over) if curve else None, study, "results")
+
+
+def plot_parallel(study: Study, pick: str = "knee") -> Figure:
+    """Parallel coordinates: each design as a line through its choices to its PSNR.
+
+    Raises:
+        UserError: fewer than two designs have a PSNR, or ``pick`` does not exist.
+    """
+    values = parallel_figure(study, _recommended(study, pick))
+    return _shown(draw_parallel(values) if values else None, study, "pair of results")
+
+
+def plot_timeline(study: Study) -> Figure:
+    """Which worker trained which candidate, when, and what became of it.
+
+    Raises:
+        UserError: the study has no attempts, or its database is of an older bbnas.
+    """
+    if study.attempts is None:
+        raise UserError(f"study {study.config.name!r}: {UNRECORDED}")
+    values = timeline_figure(study, datetime.now(UTC))
+    return _shown(draw_timeline(values) if values else None, study, "training")
 
 
 def plot_curves(study: Study, pick: str = "knee") -> Figure:

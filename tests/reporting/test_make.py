@@ -17,6 +17,8 @@ from bbnas.reporting import (
     plot_curves,
     plot_front,
     plot_hypervolume,
+    plot_parallel,
+    plot_timeline,
     plot_times,
     report,
     study_html,
@@ -109,8 +111,16 @@ def test_a_notebook_shows_a_study_as_a_table_of_escaped_text(synthetic_study):
 
 def test_a_notebook_shows_figures(synthetic_study):
     study = synthetic_study(30)
-    for plot in (plot_front, plot_hypervolume, plot_curves):
+    for plot in (plot_front, plot_hypervolume, plot_parallel, plot_curves):
         assert "text/html" in plot(study)._repr_mimebundle_() or plot(study).data
+    norm = plot_front(study, x="params", colour="norm")
+    assert {trace.meta["mode"] for trace in norm.data if trace.visible} == {"always", "norm"}
+    with pytest.raises(UserError, match="'shape'"):
+        plot_front(study, colour="shape")
+    with pytest.raises(UserError, match="'bytes'"):
+        plot_front(study, x="bytes")
+    with pytest.raises(UserError, match="older bbnas"):
+        plot_timeline(study)
     with pytest.raises(UserError, match="no latencies"):
         plot_times(study)
     with pytest.raises(UserError, match="trial 999"):
