@@ -262,7 +262,7 @@ def register(app: Dash, live: Live) -> None:
         overlay: list[str],
         *more: Any,
     ) -> Any:
-        _clear, *positions, key, selected = more
+        clears, *positions, key, selected = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
