@@ -27,7 +27,7 @@ from bbnas.dashboard.page import (
 )
 from bbnas.errors import UserError
 from bbnas.figures.compare import Cost, Series, draw_fronts, draw_race, fronts
-from bbnas.figures.theme import Theme, themed
+from bbnas.figures.theme import Spec, Theme, themed
 from bbnas.study import Candidate
 from bbnas.tasks import get_task
 from bbnas.text import COSTS, count, decibel, interval, signed
@@ -150,15 +150,17 @@ def register(app: Dash, live: Live) -> None:
             return shown, _too_few(live, keys), True, *nothing
         studies = [live.study(key) for key in keys]
         picked = chosen(trials or "", studies)
+        # Zoom outlives news; other studies or another cost make another figure.
+        revision = {"uirevision": f"{keys} {cost}"}
         values = comparison(tuple(studies), cast("Cost", cost), tuple(picked))
         run = values.race_figure
         return (
             shown,
             [overview(studies), *(html.P(words) for words in values.scale.why)],
             False,
-            themed(values.front_figure, theme),
+            _revised(themed(values.front_figure, theme), revision),
             candidate_table(studies, picked),
-            themed(run, theme) if run is not None else _blank(),
+            _revised(themed(run, theme) if run is not None else _blank(), revision),
             values.box,
             agreement_table(studies, values.agreements),
         )
@@ -239,6 +241,10 @@ def comparison(
 ) -> StudyComparison:
     """Made once for all tabs and themes."""
     return StudyComparison(studies, cost, picked)
+
+
+def _revised(spec: Spec, revision: Spec) -> Spec:
+    return spec | {"layout": spec["layout"] | revision}
 
 
 def _blank() -> dict[str, Any]:
