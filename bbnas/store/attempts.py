@@ -17,12 +17,13 @@ def read_attempts(
 ) -> dict[int, Attempt] | None:
     """All attempts by row, oldest first; None in a database that was made before there were any.
 
-    Those that are ``known`` to have ended are not asked for again.
+    Those that are ``known`` to have an outcome are not asked for again. A process that was taken
+    for dead may go on, when its machine wakes.
     """
     if not sa.inspect(connection).has_table(attempts.name):
         return None
     known = known or {}
-    pending = [row for row, attempt in known.items() if attempt.finished is None]
+    pending = [row for row, attempt in known.items() if attempt.outcome in ("", "interrupted")]
     query = (
         sa.select(attempts, runs.c.host, runs.c.seen, runs.c.finished.label("run_finished"))
         .join(runs, runs.c.id == attempts.c.run_id)

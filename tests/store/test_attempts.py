@@ -83,13 +83,19 @@ def test_the_attempts_of_a_killed_search_end_with_its_last_heartbeat(
 ) -> None:
     ledger = open_ledger(tmp_path, study)
     ledger.__enter__()
-    claim(ledger, study, 0)
+    job = claim(ledger, study, 0)
     file = tmp_path / "tried.db"
     seen = datetime.now(UTC) + timedelta(minutes=-5)
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE bbnas_runs SET seen = ?", (f"{seen:%Y-%m-%d %H:%M:%S.%f}",))
-    (found,) = Store(f"sqlite:///{file}").load_study().attempts or ()
+    watch = Watch(str(ledger.store))
+    watch.look()
+    (found,) = watch.snapshots["tried"].study.attempts or ()
     assert found.outcome == "interrupted"
+    ledger.finish(job, study.candidates[0].evaluation, {})  # the process was asleep, not dead
+    watch.look()
+    (found,) = watch.snapshots["tried"].study.attempts or ()
+    assert found.outcome == "ok"
     ledger.__exit__()
 
 

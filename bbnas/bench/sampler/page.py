@@ -54,7 +54,12 @@ def draw_volume(traces: Sequence[Trace], titles: Mapping[str, str], over: str) -
             [_at(trace, over, x) for trace in searches], BAND, axis=0
         )
         colour = RECOMMENDED if name == DEFAULT else COLOURS[number % len(COLOURS)]
-        line = {"color": colour, "width": 3 if name == DEFAULT else 1.5, "shape": "hv"}
+        line = {
+            "color": colour,
+            "width": 3 if name == DEFAULT else 1.5,
+            "dash": "solid" if number < len(COLOURS) else "dash",
+            "shape": "hv",
+        }
         hover = f"{title}<br>%{{x:.0f}}: %{{y:.3f}}<extra></extra>"
         for y, more in (
             (low, {"line": line | {"width": 0}, "hoverinfo": "skip", "showlegend": False}),
