@@ -56,6 +56,7 @@ from bbnas.figures.diagram_svg import describe, svg
 from bbnas.figures.learning import draw_learning, learning
 from bbnas.figures.parts import draw_parts, part_shares
 from bbnas.figures.theme import Theme, themed
+from bbnas.runs.pictures import HQ, RECOMMENDED
 from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
 from bbnas.tasks import get_task
@@ -484,13 +485,12 @@ def restored(
 
 def viewers(key: str, candidate: Candidate, found: RestoredPictures) -> Component:
     """Each picture twice, one over the other, and a slider that uncovers one of them."""
-    methods = [*found.mean_psnr, "HQ"]
-    own = "recommended"  # as runs.pictures calls the design that it restores by
+    methods = [*found.mean_psnr, HQ]
 
     def options() -> list[dict[str, str]]:
         return [{"label": _method(name, candidate), "value": name} for name in methods]
 
-    right = own if own in methods else methods[-1]
+    right = RECOMMENDED if RECOMMENDED in methods else methods[-1]
     controls = html.Div(
         [
             labelled("Left", _select("design-left", options(), methods[0])),
@@ -571,7 +571,7 @@ def _viewer(
 
 
 def _method(name: str, candidate: Candidate) -> str:
-    return f"trial {candidate.number}" if name == "recommended" else name
+    return f"trial {candidate.number}" if name == RECOMMENDED else name
 
 
 def usage(key: str, study: Study, candidate: Candidate) -> Component:

@@ -21,6 +21,7 @@ from bbnas.dashboard.page import Address
 from bbnas.dashboard.restoring import Restoration, Restorations
 from bbnas.data import Dataset
 from bbnas.recipe import Recipe
+from bbnas.runs.pictures import BICUBIC, FULL_PRECISION, RECOMMENDED
 from bbnas.store import open_study
 from bbnas.study import Study
 from bbnas.text import to_json
@@ -165,7 +166,7 @@ def test_pictures_are_restored_by_one_process_at_a_time(
     job = finished(restorations, study)
     assert job.error == ""
     assert job.restored is not None
-    assert list(job.restored.mean_psnr) == ["bicubic", "full precision", "recommended"]
+    assert list(job.restored.mean_psnr) == [BICUBIC, FULL_PRECISION, RECOMMENDED]
     for picture in job.restored.pictures:
         assert all(content.startswith(b"\x89PNG") for content in picture.png.values())
     page = text_of(design.restored("live", first, job, None))
