@@ -6,12 +6,15 @@ a design, and not the published method that they amount to.
 
 from __future__ import annotations
 
-import math
+from functools import lru_cache
 from html import escape
 
 from bbnas.design import TITLES, Design
 from bbnas.study import Candidate
 from bbnas.text import count, decibel, milliseconds
+
+# The designs of a space share few costs.
+_count = lru_cache(1 << 14)(count)
 
 
 def hover(candidate: Candidate) -> str:
@@ -20,11 +23,11 @@ def hover(candidate: Candidate) -> str:
     name = f"trial {candidate.number}"
     if candidate.baseline:
         name += f", baseline {escape(candidate.baseline)}"
-    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.feasible else e.result
+    result = f"{decibel(e.psnr)}, SSIM {e.ssim:.4f}" if e.status == "ok" else e.result
     if e.error:
         result += f": {escape(e.error)}"
-    costs = f"{count(e.ops)} OPs, {count(e.params)} Params"
-    if math.isfinite(e.latency):
+    costs = f"{_count(e.ops)} OPs, {_count(e.params)} Params"
+    if e.latency == e.latency:
         costs += f", {milliseconds(e.latency)}"
     return f"<b>{name}</b><br>{result}<br>{costs}<br>{choices(e.design)}"
 
