@@ -173,7 +173,7 @@ def printed(count: float, unit: float) -> str:
     return str(thousandths.quantize(Decimal("0.01"), ROUND_HALF_UP))
 
 
-class _Uninitialised(TorchFunctionMode):
+class Uninitialised(TorchFunctionMode):
     """Skips the initialisation of weights: counting needs their shapes only, and drawing the
     weights of a wide network would take most of the time.
     """
@@ -199,7 +199,7 @@ def _trace(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str
 
 
 def _count(design: Design, task: Task) -> tuple[dict[str, PartCost], Counter[str]]:
-    with _Uninitialised():
+    with Uninitialised():
         network = build(design, task).eval()
     analysis = FlopCountAnalysis(network, torch.zeros(1, task.channels, *_TRACED))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)

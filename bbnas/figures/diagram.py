@@ -18,6 +18,7 @@ from bbnas.binary import (
     RPReLU,
     Unit,
 )
+from bbnas.cost import Uninitialised
 from bbnas.design import Design
 from bbnas.networks import RestorationNetwork, SRResNet, build
 from bbnas.networks.dncnn import ConvBlock
@@ -118,7 +119,7 @@ def diagram(design: Design, task: Task) -> Diagram:
     Raises:
         UserError: the task's backbone cannot be built so.
     """
-    with torch.device("meta"):  # shapes and declarations, no weights
+    with torch.device("meta"), Uninitialised():  # shapes and declarations, no weights
         network = build(design, task)
     design = network.design
     parts = [PartDiagram("head", (_head(network),)), PartDiagram("body", _body(network.body))]
