@@ -1,4 +1,4 @@
-"""``bbnas bench``: train, engine, sampler, tabulate."""
+"""``bbnas bench``: train, engine, sampler, tabulate, dashboard."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _rounds(default: int) -> Callable[[F], F]:
 
 @click.group()
 def bench() -> None:
-    """Measure bbnas itself: training, engine, sampler."""
+    """Measure bbnas itself: training, engine, sampler, dashboard."""
 
 
 bench.add_command(bench_sampler)
@@ -122,4 +122,35 @@ def bench_engine(
     click.echo(measured.words)
     if output is not None:
         click.echo(f"wrote {output}")
+    return 0 if measured.passed else 1
+
+
+@bench.command("dashboard")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=10),
+    default=10_000,
+    show_default=True,
+    help="Number of candidates of the simulated study.",
+)
+@options.quiet
+@options.as_json
+def bench_dashboard(candidates: int, quiet: bool, as_json: bool) -> int:
+    """Time the dashboard on a large simulated study.
+
+    In Chromium, driven by Playwright (bbnas[dev]). The exit code is 1 where a limit is exceeded.
+    """
+    from bbnas.bench.dashboard import bench_dashboard as measure
+
+    keeps("nothing is kept")
+    measured = measure(candidates, lambda text: None if quiet else click.echo(text, err=True))
+    if as_json:
+        print_json(plain(measured))
+        return 0 if measured.passed else 1
+    rows = [(limit.what, limit.measured, limit.most, limit.unit) for limit in measured.limits]
+    print_table(
+        ("", "measured", "at most", "unit"),
+        rows,
+        f"dashboard of {measured.candidates:,} simulated candidates; {measured.machine}",
+    )
     return 0 if measured.passed else 1

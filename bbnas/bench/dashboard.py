@@ -1,0 +1,311 @@
+"""``bbnas bench dashboard``: how soon a page of the dashboard shows a large study, and its news.
+
+The study is simulated: its designs are drawn from the space ``bbcu`` with their true costs, and
+their PSNR is a line through those costs with noise. A dashboard serves it from a database, and a
+browser shows it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+import psutil
+
+from bbnas.cost import ops_and_params
+from bbnas.design import Design
+from bbnas.environment import taken_on
+from bbnas.errors import UserError
+from bbnas.evaluation import Evaluation
+from bbnas.protocol import PROTOCOLS
+from bbnas.space import load_space
+from bbnas.store import Store
+from bbnas.store.ledger import Job, Ledger
+from bbnas.store.studies import enter
+from bbnas.store.watch import Watch
+from bbnas.study import StudyConfig
+from bbnas.tasks import get_task
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+Say = Callable[[str], None]
+NAME = "simulated"
+SKIP = 24.8  # PSNR (dB) of the simulated global skip
+# Seconds over which processor time is measured while nothing changes.
+IDLE = 10.0
+TABS = 20
+UPDATES = 5
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A measurement and the most that it may be."""
+
+    what: str
+    measured: float
+    most: float | None
+    unit: str
+
+
+@dataclass(frozen=True)
+class DashboardSpeed:
+    """How fast the page of a study of ``candidates`` is, on ``machine``.
+
+    - ``query_s``: reading the whole study from its database, once.
+    - ``paint_s``: from opening the address in the browser, the study being read, to its front on
+      the screen.
+    - ``update_ms``: processor time that the server takes for one new result, with one tab open;
+      the analysis that follows in the background is not in it.
+    - ``seen_s``: from a commit to its point on the screen.
+    - ``idle_share``, ``idle_tabs_share``: of one core, while nothing changes, with one tab and
+      with ``tabs``.
+
+    Medians over several updates. Those that need a browser are NaN without one.
+    """
+
+    machine: str
+    candidates: int
+    tabs: int
+    query_s: float
+    paint_s: float
+    update_ms: float
+    seen_s: float
+    idle_share: float
+    idle_tabs_share: float
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The measurements, with the most that each may be, if there is a limit."""
+        return (
+            Limit("study read from its database", self.query_s, None, "s"),
+            Limit("front on the screen", self.paint_s, 1.0, "s"),
+            Limit("server's work for one result", self.update_ms, 200.0, "ms"),
+            Limit("result on the screen after", self.seen_s, 2.0, "s"),
+            Limit("idle, 1 tab", 100 * self.idle_share, 2.0, "% of a core"),
+            Limit(f"idle, {self.tabs} tabs", 100 * self.idle_tabs_share, None, "% of a core"),
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether no limit is exceeded; what was not measured exceeds none."""
+        return not any(one.most is not None and one.measured > one.most for one in self.limits)
+
+
+def bench_dashboard(
+    candidates: int = 10_000, say: Callable[[str], None] = print
+) -> DashboardSpeed:
+    """Measure the dashboard on a simulated study of so many candidates.
+
+    Raises:
+        UserError: fewer than 10 candidates.
+    """
+    if candidates < 10:
+        raise UserError(f"{candidates} candidates: must be 10 or more")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbnas-bench-")))
+        file = folder / f"{NAME}.db"
+        say(f"writing a study of {candidates:,} simulated candidates")
+        search = stack.enter_context(_Search.on(file))
+        search.write(candidates)
+        query = _query(file)
+        say("starting the dashboard")
+        address, server = stack.enter_context(_served(file))
+        browser = stack.enter_context(_browser())
+        if browser is None:
+            say("no browser: what needs one is not measured (bbnas[dev] and Chromium)")
+            return _without_browser(candidates, query, server)
+        first = browser.new_page()
+        paint = _paint(first, address)
+        say(f"front on the screen after {paint:.2f} s; {UPDATES} new results")
+        updates = [_update(first, search, server) for _ in range(UPDATES)]
+        say(f"idle for {IDLE:g} s with one tab, then with {TABS}")
+        one = _share(server)
+        for _ in range(TABS - 1):
+            browser.new_page().goto(address)
+        first.bring_to_front()
+        first.wait_for_timeout(5000)
+        return DashboardSpeed(
+            machine=taken_on(),
+            candidates=candidates,
+            tabs=TABS,
+            query_s=query,
+            paint_s=paint,
+            update_ms=1e3 * statistics.median(work for work, _ in updates),
+            seen_s=statistics.median(seen for _, seen in updates),
+            idle_share=one,
+            idle_tabs_share=_share(server),
+        )
+
+
+def _without_browser(candidates: int, query: float, server: psutil.Process) -> DashboardSpeed:
+    unknown = math.nan
+    share = _share(server)
+    return DashboardSpeed(
+        taken_on(), candidates, TABS, query, unknown, unknown, unknown, share, unknown
+    )
+
+
+class _Search:
+    """A search's side of the database."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.random = Random(0)
+        self.last = 0  # the number of the newest candidate
+
+    @classmethod
+    @contextmanager
+    def on(cls, file: Path) -> Iterator[_Search]:
+        store = Store(f"sqlite:///{file}", create=True)
+        config = _config()
+        with Ledger(store, enter(store, config), config) as ledger:
+            yield cls(ledger)
+        store.close()
+
+    def write(self, results: int) -> None:
+        """Commit so many results, as a search does: one in four is trained to the end."""
+        for _ in range(results):
+            job: object = None
+            while not isinstance(job, Job):  # the design is new
+                job = self.ledger.claim(self.ledger.config.space.sample(self.random), "", 10**9)
+            whole = job.number % 4 == 0
+            self.ledger.finish(job, self._result(job.design, whole), {})
+            self.last = job.number
+
+    def finish_one(self) -> None:
+        """Commit results until one is trained to the end, whose point the front's figure has."""
+        self.write(1)
+        while self.last % 4:
+            self.write(1)
+
+    def _result(self, design: Design, whole: bool) -> Evaluation:
+        config = self.ledger.config
+        costs = ops_and_params(design, get_task(config.task))
+        decades = math.log10(costs.ops) - 9
+        psnr = SKIP + 0.8 + 0.2 * decades + self.random.gauss(0, 0.15)
+        rungs = tuple((at, psnr - 0.4 + 0.0004 * at) for at in config.protocol.rungs)
+        curve = tuple((at, 0.03 + 0.02 * 0.99**at) for at in range(0, 1001, 50))
+        return Evaluation(
+            design=design,
+            task=config.task,
+            protocol=config.protocol,
+            data=config.data,
+            status="ok" if whole else "stopped",
+            psnr=psnr if whole else math.nan,
+            ssim=0.7 if whole else math.nan,
+            ops=costs.ops,
+            params=costs.params,
+            seconds=4.0,
+            curve=curve,
+            rungs=rungs if whole else rungs[:1],
+            environment={"device": "simulated"},
+        )
+
+
+def _config() -> StudyConfig:
+    task = get_task("sr4")
+    return StudyConfig(
+        name=NAME,
+        space=load_space("bbcu", task),
+        task=task.name,
+        protocol=PROTOCOLS["proxy"],
+        data="simulated",
+        data_description="no images: simulated figures",
+        skip_psnr=SKIP,
+    )
+
+
+def _query(file: Path) -> float:
+    started = time.perf_counter()
+    watch = Watch(f"sqlite:///{file}")
+    watch.look()
+    watch.close()
+    return time.perf_counter() - started
+
+
+@contextmanager
+def _served(file: Path) -> Iterator[tuple[str, psutil.Process]]:
+    """The address of the study's page in a dashboard of its own process, and that process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bbnas", "dashboard", str(file), "--port", "0"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        found = re.search(r"http://\S+?/", said)
+        if found is None:
+            raise UserError(f"the dashboard did not start: {said.strip()}")
+        yield f"{found[0]}study?study={NAME}", psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def _browser() -> Iterator[Browser | None]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        chromium = None
+    if chromium is None:
+        yield None
+        return
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+# Whether the front's figure holds the candidate.
+HOLDS = """number => {
+  const plot = document.querySelector("#study-front .js-plotly-plot");
+  return Boolean(plot && plot.data && plot.data.some(
+    trace => Array.from(trace.customdata ?? []).flat().includes(number)));
+}"""
+
+
+def _paint(page: Page, address: str) -> float:
+    started = time.perf_counter()
+    page.goto(address)
+    page.wait_for_function(
+        """() => document.querySelector("#study-front .js-plotly-plot .scatterlayer")"""
+    )
+    return time.perf_counter() - started
+
+
+def _update(page: Page, search: _Search, server: psutil.Process) -> tuple[float, float]:
+    """Processor seconds of the server and seconds until the screen for one more result."""
+    page.wait_for_timeout(3000)  # the analysis of the last one is over
+    before = _seconds(server)
+    search.finish_one()
+    started = time.perf_counter()
+    page.wait_for_function(HOLDS, arg=search.last, polling=20)
+    return _seconds(server) - before, time.perf_counter() - started
+
+
+def _seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _share(process: psutil.Process) -> float:
+    """Of one core, over ``IDLE`` seconds."""
+    before = _seconds(process)
+    time.sleep(IDLE)
+    return (_seconds(process) - before) / IDLE
