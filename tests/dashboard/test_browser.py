@@ -1,0 +1,274 @@
+"""The dashboard in a real browser, beside searches that write."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bbnas.study import Study
+from tests.cli.small import PROTOCOL, SEARCH, SPACE
+from tests.dashboard.browsing import CHROMIUM, PICTURES, served
+from tests.dashboard.conftest import Writer
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+
+# Numbers of the candidates in the front's figure.
+SHOWN = """() => [...new Set(document.querySelector("#study-front .js-plotly-plot").data
+  .flatMap(trace => Array.from(trace.customdata ?? []).flat()))].length"""
+RANGE = """() => document.querySelector("#study-front .js-plotly-plot")._fullLayout.yaxis.range"""
+PLOT = "#study-front .nsewdrag"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Any) -> Iterator[Any]:
+    """A page in which an error of the console fails the test."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.set_default_timeout(60_000)
+    faults: list[str] = []
+    shown.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    shown.on("pageerror", lambda error: faults.append(str(error)))
+    shown.faults = faults
+    yield shown
+    context.close()
+    assert faults == []
+
+
+@pytest.fixture(scope="module")
+def studies(
+    tmp_path_factory: pytest.TempPathFactory, synthetic_study: Callable[..., Study]
+) -> Path:
+    """A folder with two finished studies of 60 designs."""
+    folder = tmp_path_factory.mktemp("studies")
+    for seed, name in enumerate(("one", "two")):
+        study = synthetic_study(60, seed=seed, name=name)
+        writer = Writer(folder / f"{name}.db", study)
+        for candidate in study.candidates:
+            writer.write(candidate)
+        writer.close()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(studies: Path) -> Iterator[str]:
+    with served(str(studies)) as found:
+        yield found
+
+
+def picture(page: Any, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
+def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the plot between two points, as shares of its width and height."""
+    box = page.locator(PLOT).first.bounding_box()
+    (x0, y0), (x1, y1) = (
+        (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
+    )
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x1, y1, steps=6)
+    page.mouse.up()
+
+
+def open_study(page: Any, address: str, values: str = "") -> None:
+    page.goto(f"{address}/study?study=one{values}")
+    page.wait_for_selector(PLOT)
+    page.wait_for_function("() => !document.querySelector('._dash-loading-callback')")
+
+
+def test_a_search_appears_while_the_page_is_open_and_the_zoom_stays(
+    page: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SPACE))
+    command = [sys.executable, "-m", "bbnas", *SEARCH, "--budget", "14", "--quiet"]
+    search = subprocess.Popen(command, cwd=tmp_path)
+    try:
+        with served(folder=tmp_path) as address:
+            page.goto(address)
+            page.get_by_role("link", name="first").first.click()
+            page.wait_for_selector(PLOT)
+            page.wait_for_function(f"({SHOWN})() >= 2")
+            before, whole = page.evaluate(SHOWN), page.evaluate(RANGE)
+            page.get_by_role("link", name="Zoom").or_(
+                page.locator("[data-title^='Zoom']")
+            ).first.click()
+            drag(page, (0.2, 0.2), (0.8, 0.8))
+            zoomed = page.evaluate(RANGE)
+            assert zoomed != whole
+            page.wait_for_function(f"({SHOWN})() > {before}")
+            assert page.evaluate(RANGE) == zoomed
+            assert search.poll() is None, "the search ended before a new point was seen"
+    finally:
+        search.kill()
+        search.wait()
+
+
+def test_a_selection_filters_the_page_and_is_in_the_address(page: Any, address: str) -> None:
+    open_study(page, address, "&tab=candidates")
+    page.wait_for_selector("#study-grid .ag-row")
+    page.locator("[data-title='Box Select']").first.click()
+    drag(page, (0.05, 0.05), (0.5, 0.95))
+    page.wait_for_selector("#study-selected:has-text('selected')")
+    page.wait_for_function("() => location.search.includes('selected=')")
+    number = int(page.inner_text("#study-selected").split()[0])
+    assert 0 < number < 60
+    rows = (
+        "() => document.querySelectorAll('#study-grid .ag-center-cols-container .ag-row').length"
+    )
+    page.wait_for_function(f"({rows})() <= {number}")
+    picture(page, "study-selected")
+    shared = page.url
+    page.goto("about:blank")
+    page.goto(shared)
+    page.wait_for_selector(f"#study-selected:has-text('{number} design')")
+    page.click("#study-clear")
+    page.wait_for_function("() => !location.search.includes('selected=')")
+
+
+def test_a_budget_moves_the_recommendation(page: Any, address: str) -> None:
+    open_study(page, address)
+    page.wait_for_selector("#study-recommendation :text('trial')")
+    free = page.inner_text("#study-recommendation")
+    handle = page.locator("#study-ops [role=slider]")
+    handle.focus()
+    handle.press("Home")
+    page.wait_for_function("() => location.search.includes('ops=')")
+    page.wait_for_function(
+        "free => document.querySelector('#study-recommendation').innerText !== free", arg=free
+    )
+    picture(page, "study-budget")
+
+
+def test_dark_stays_and_a_phone_shows_everything(page: Any, address: str) -> None:
+    open_study(page, address)
+    light = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+    picture(page, "study-light")
+    page.click("#theme-switch")
+    back = "() => getComputedStyle(document.body).backgroundColor"
+    page.wait_for_function(f"light => ({back})() !== light", arg=light)
+    page.reload()
+    page.wait_for_selector(PLOT)
+    assert page.evaluate(back) != light
+    picture(page, "study-dark")
+    page.set_viewport_size({"width": 400, "height": 800})
+    for name in ("", "study?study=one", "trust?study=one", "compare?study=one&study=two"):
+        page.goto(f"{address}/{name}")
+        page.wait_for_selector("h1")
+        page.wait_for_timeout(500)
+        wide = page.evaluate("() => document.documentElement.scrollWidth")
+        assert wide <= 400, f"/{name} is {wide} px wide"
+        picture(page, f"phone-{name.partition('?')[0] or 'overview'}")
+
+
+def test_the_text_of_a_database_is_no_markup(page: Any, studies: Path, tmp_path: Path) -> None:
+    """Names as no command would store them: someone else wrote the file."""
+    bad = '<img src=x onerror="window.harm = 1">'
+    file = tmp_path / "one.db"
+    shutil.copy(studies / "one.db", file)
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE bbnas_candidates SET baseline = ? WHERE number < 3", [bad])
+        connection.execute("UPDATE bbnas_evaluations SET error = ? WHERE id < 9", [bad])
+        connection.execute(
+            "UPDATE bbnas_studies SET config = json_set(config, '$.data_description', ?)", [bad]
+        )
+        connection.execute("UPDATE bbnas_runs SET host = ?", [bad])
+    with served(str(file)) as address:
+        for view in ("", "study?study=one&tab=candidates", "design?study=one&trial=1"):
+            page.goto(f"{address}/{view}")
+            page.wait_for_selector("h1")
+            page.wait_for_timeout(1500)
+            if view.startswith("study"):
+                box = page.locator(PLOT).first.bounding_box()
+                for share in range(1, 20):  # what the pointer passes shows its text
+                    page.mouse.move(
+                        box["x"] + box["width"] * share / 20, box["y"] + box["height"] / 2
+                    )
+            assert page.evaluate("() => window.harm") is None
+            assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_database_that_is_gone_and_comes_back(page: Any, studies: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.db"
+    shutil.copy(studies / "one.db", file)
+    with served(str(file)) as address:
+        open_study(page, address)
+        file.rename(tmp_path / "elsewhere")
+        page.wait_for_selector("#banner :text('gone')")
+        assert page.evaluate(SHOWN) > 0
+        (tmp_path / "elsewhere").rename(file)
+        page.wait_for_function("() => document.querySelector('#banner').innerText === ''")
+
+
+def test_a_dashboard_that_has_ended_says_so(page: Any, studies: Path) -> None:
+    with served(str(studies)) as address:
+        open_study(page, address)
+    page.wait_for_selector("#offline:has-text('does not answer')")
+    page.faults.clear()  # the browser's own, of the connection
+
+
+def test_a_design_is_opened_its_recipe_downloaded_and_trained(
+    page: Any, address: str, tmp_path: Path
+) -> None:
+    open_study(page, address, "&tab=candidates")
+    page.locator("#study-grid .ag-row .ag-cell").first.click()
+    page.wait_for_url("**/design?**")
+    page.wait_for_selector("#page svg")
+    picture(page, "design")
+    with page.expect_download() as arriving:
+        page.get_by_text("Download the recipe").first.click()
+    recipe = tmp_path / "recipe.yaml"
+    arriving.value.save_as(recipe)
+    command = [sys.executable, "-m", "bbnas", "train", str(recipe), "--iterations", "2"]
+    command += ["-o", str(tmp_path / "run"), "--quiet"]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=240)
+    assert (tmp_path / "run" / "best.safetensors").exists()
+
+
+def test_two_studies_are_compared(page: Any, address: str) -> None:
+    page.goto(f"{address}/compare?study=one&study=two")
+    page.wait_for_selector(".js-plotly-plot .scatterlayer")
+    page.wait_for_timeout(500)
+    text = page.inner_text("#page")
+    assert "one" in text
+    assert "two" in text
+    picture(page, "compare")
+
+
+def test_the_page_loads_nothing_from_elsewhere(page: Any, address: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    open_study(page, address)
+    page.wait_for_timeout(500)
+    assert asked
+    assert all(url.startswith((address, "data:", "blob:")) for url in asked)
+
+
+def test_every_control_has_a_name(page: Any, address: str) -> None:
+    open_study(page, address)
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, [role=slider]")]
+          .filter(e => e.offsetParent && !(e.ariaLabel || e.labels?.length || e.innerText?.trim()
+            || e.getAttribute("aria-labelledby") || e.title || e.placeholder))
+          .map(e => e.outerHTML.slice(0, 120))"""
+    )
+    assert nameless == []
