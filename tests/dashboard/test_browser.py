@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,9 @@ def page(chromium: Any) -> Iterator[Any]:
     shown.on("pageerror", lambda error: faults.append(str(error)))
     shown.faults = faults
     yield shown
+    fault = shown.locator("#fault")
+    if fault.count() and fault.inner_text():
+        faults.append(fault.inner_text())
     context.close()
     assert faults == []
 
@@ -70,6 +74,14 @@ def studies(
 def address(studies: Path) -> Iterator[str]:
     with served(str(studies)) as found:
         yield found
+
+
+@contextmanager
+def leaving(page: Any, dashboard: AbstractContextManager[str]) -> Iterator[str]:
+    """The dashboard's address; the page leaves before it ends, which it would complain of."""
+    with dashboard as found:
+        yield found
+        page.goto("about:blank")
 
 
 def picture(page: Any, name: str) -> None:
@@ -103,7 +115,7 @@ def test_a_search_appears_while_the_page_is_open_and_the_zoom_stays(
     command = [sys.executable, "-m", "bbnas", *SEARCH, "--budget", "14", "--quiet"]
     search = subprocess.Popen(command, cwd=tmp_path)
     try:
-        with served(folder=tmp_path) as address:
+        with leaving(page, served(folder=tmp_path)) as address:
             page.goto(address)
             page.get_by_role("link", name="first").first.click()
             page.wait_for_selector(PLOT)
@@ -192,7 +204,7 @@ def test_the_text_of_a_database_is_no_markup(page: Any, studies: Path, tmp_path:
             "UPDATE bbnas_studies SET config = json_set(config, '$.data_description', ?)", [bad]
         )
         connection.execute("UPDATE bbnas_runs SET host = ?", [bad])
-    with served(str(file)) as address:
+    with leaving(page, served(str(file))) as address:
         for view in ("", "study?study=one&tab=candidates", "design?study=one&trial=1"):
             page.goto(f"{address}/{view}")
             page.wait_for_selector("h1")
@@ -210,7 +222,7 @@ def test_the_text_of_a_database_is_no_markup(page: Any, studies: Path, tmp_path:
 def test_a_database_that_is_gone_and_comes_back(page: Any, studies: Path, tmp_path: Path) -> None:
     file = tmp_path / "one.db"
     shutil.copy(studies / "one.db", file)
-    with served(str(file)) as address:
+    with leaving(page, served(str(file))) as address:
         open_study(page, address)
         file.rename(tmp_path / "elsewhere")
         page.wait_for_selector("#banner :text('gone')")
@@ -267,7 +279,7 @@ def test_every_control_has_a_name(page: Any, address: str) -> None:
     open_study(page, address)
     nameless = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, [role=slider]")]
-          .filter(e => e.offsetParent && !(e.ariaLabel || e.labels?.length || e.innerText?.trim()
+          .filter(e => e.offsetParent && !e.ariaHidden && !(e.ariaLabel || e.labels?.length || e.innerText?.trim()
             || e.getAttribute("aria-labelledby") || e.title || e.placeholder))
           .map(e => e.outerHTML.slice(0, 120))"""
     )
