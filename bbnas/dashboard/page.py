@@ -110,13 +110,13 @@ BLANK: dict[str, Any] = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
 }
-# Named one by one: a button of Plotly's own that sends figures elsewhere is not among them.
+# Not modeBarButtons: Plotly writes into that list, so that the next figure finds another
+# configuration, and a zoom is lost.
 GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
-    "modeBarButtons": [
-        ["toImage", "zoom2d", "pan2d", "select2d", "lasso2d", "resetScale2d"],
-    ],
+    "doubleClick": "autosize",
+    "modeBarButtonsToRemove": ["zoomIn2d", "zoomOut2d", "resetScale2d"],
 }
 
 

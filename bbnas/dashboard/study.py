@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dash import Dash, Input, Output, State, ctx, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html
 from dash.development.base_component import Component
 
 from bbnas.dashboard import tabs
@@ -72,6 +72,7 @@ def layout(live: Live, address: Address) -> Component:
             html.Div(id="study-head"),
             dcc.Store(id="study-key", data=one.key),
             dcc.Store(id="study-selection", data=chosen),
+            dcc.Store(id="study-zoom"),
             dcc.Store(id="study-address"),
             html.Div(
                 [
@@ -252,6 +253,7 @@ def register(app: Dash, live: Live) -> None:
         *SLIDERS,
         State("study-key", "data"),
         State("study-selection", "data"),
+        State("study-zoom", "data"),
     )
     def _front(
         _version: Any,
@@ -262,11 +264,14 @@ def register(app: Dash, live: Live) -> None:
         overlay: list[str],
         *more: Any,
     ) -> Any:
-        clears, *positions, key, selected = more
+        clears, *positions, key, selected, zoom = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
-        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()), clears or 0)
+        view = View(
+            *(x, colour, bool(overlay), narrow, tuple(selected or ()), clears or 0),
+            zoom=ranges_of(zoom, x, overlay),
+        )
         return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
@@ -286,6 +291,15 @@ def register(app: Dash, live: Live) -> None:
             for b, v in zip(BUDGETS, values, strict=True)
         ]
         return recommended(one, _choice(one, positions)), *words
+
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("bbnas", "zoom"),
+        Output("study-zoom", "data"),
+        Input("study-front", "relayoutData"),
+        State("study-x", "value"),
+        State("study-overlay", "value"),
+        State("study-zoom", "data"),
+    )
 
     @app.callback(
         Output("study-selection", "data"),
@@ -367,8 +381,8 @@ def head(one: LiveStudy) -> Component:
 
 @dataclass(frozen=True)
 class View:
-    """What the front's figure shows: its cost axis, its colours, the selected trials, and how
-    often the selection was cleared.
+    """What the front's figure shows: its cost axis, its colours, the selected trials, how often
+    the selection was cleared, and the axes that are zoomed with their ends.
     """
 
     x: X = "ops"
@@ -377,6 +391,7 @@ class View:
     narrow: bool = False
     selected: tuple[int, ...] = ()
     clears: int = 0
+    zoom: tuple[tuple[str, tuple[float, float]], ...] = ()
 
 
 @lru_cache(16)
@@ -399,6 +414,10 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
         "dragmode": "lasso",
         "height": FRONT,
     }
+    low, high = spec["layout"]["yaxis"].pop("range")
+    spec["layout"]["yaxis"]["autorangeoptions"] = {"minallowed": low, "maxallowed": high}
+    for axis, ends in view.zoom:
+        spec["layout"][axis]["range"] = list(ends)
     if view.narrow:
         spec["layout"]["margin"] |= {"l": 46, "r": 4}
         spec["layout"]["font"] |= {"size": 11}
@@ -406,6 +425,20 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
             below = {"orientation": "h", "y": -0.28, "thickness": 10}
             spec["layout"]["coloraxis"]["colorbar"] |= below
     return themed(spec, theme)
+
+
+def ranges_of(
+    zoom: Mapping[str, Any] | None, x: str, overlay: Sequence[str]
+) -> tuple[tuple[str, tuple[float, float]], ...]:
+    """The axes that are zoomed and their ends, if ``zoom`` was made in the same figure.
+
+    The browser keeps them (assets/dashboard.js), because Dash 4 gives Plotly its own layout back
+    after a zoom, and Plotly's ``uirevision`` then takes it for the figure's.
+    """
+    if not zoom or zoom.get("of") != f"{x} {len(overlay)}":
+        return ()
+    found = ((axis, zoom.get(axis)) for axis in ("xaxis", "yaxis"))
+    return tuple((axis, (float(ends[0]), float(ends[1]))) for axis, ends in found if ends)
 
 
 def numbers_of(data: Mapping[str, Any] | None) -> list[int]:
