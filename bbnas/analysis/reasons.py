@@ -16,15 +16,14 @@ from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, shar
 
 
 def reasons(study: Study, recommended: Recommendation, found: StudyFindings) -> list[str]:
-    """Sentences: its place on the front, what decided, its neighbours on the front, its parts and
-    its other choices. ``found`` are the findings of the study.
+    """Sentences: its place on the front, what looks better, its neighbours on the front, its parts
+    and its other choices. ``found`` are the findings of the study.
     """
     chosen = recommended.candidate
     design, task = chosen.evaluation.design, get_task(study.config.task)
     return [
         place(study, recommended),
         *([] if recommended.passed is None else [passed_over(recommended.passed)]),
-        *confirmed(recommended),
         *_runner_up(recommended),
         *_neighbours(chosen.evaluation, recommended.alternatives),
         *_parts(task, design, found),
@@ -73,14 +72,6 @@ def passed_over(passed: Passed) -> str:
     if not passed.confirmed:
         words += ", and it was not among the designs that were confirmed"
     return words + "."
-
-
-def confirmed(recommended: Recommendation) -> list[str]:
-    """What the confirmation gave that decided for it."""
-    if recommended.confirmation is None:
-        return []
-    words = _decided(recommended, recommended.confirmation)
-    return [f"{words[0].upper()}{words[1:]}; all of them saw the same batches."]
 
 
 def _runner_up(recommended: Recommendation) -> list[str]:

@@ -374,7 +374,7 @@ def _recommended(dots: Sequence[Dot], estimate: tuple[float, float] | None) -> l
         traces.insert(
             0,
             scatter(
-                "recommended, from all runs (95 %)",
+                "recommended, from all runs",
                 [dots[0].x],
                 [psnr],
                 "markers",
@@ -382,6 +382,7 @@ def _recommended(dots: Sequence[Dot], estimate: tuple[float, float] | None) -> l
                 error_y=bar | {"type": "data"},
                 hoverinfo="skip",
                 meta={"mode": "always"},
+                showlegend=False,
             ),
         )
     return traces

@@ -48,9 +48,16 @@
     if (place.clientWidth < 560 && layout.margin) {
       layout.margin.l = 46;
       layout.font.size = 11;
-      // A narrow page has room for the colour bar below the figure only.
+      // A narrow page has room for the legend above the figure, a line each, and for the colour
+      // bar below it.
+      if (layout.showlegend !== false && layout.legend) {
+        const entries = figure.data.filter((trace) => trace.visible !== false && trace.showlegend !== false);
+        layout.legend.orientation = "v";
+        layout.height += 20 * entries.length - 40;
+      }
       if (layout.coloraxis) {
-        Object.assign(layout.coloraxis.colorbar, { orientation: "h", y: -0.22, thickness: 10 });
+        layout.margin.b = 110;
+        Object.assign(layout.coloraxis.colorbar, { orientation: "h", y: -0.26, yanchor: "top", thickness: 10 });
       }
     }
     place.dataset.theme = theme();

@@ -128,7 +128,7 @@
     const within = data.designs.filter((d) =>
       d[2] <= giga * 1e9 && d[3] <= kilo * 1e3 && (d[4] ?? Infinity) <= milli / 1e3);
     if (within.length === 0) {
-      output.textContent = "No design is within these limits.";
+      output.textContent = "No design that was trained to the end is within these limits.";
       return;
     }
     const [number, psnr, ops, params] = within.reduce((a, b) => (b[1] > a[1] || (b[1] === a[1] && b[2] < a[2]) ? b : a));
@@ -140,7 +140,7 @@
     code.textContent = `${data.export} --pick 'trial ${number}'`;
     output.replaceChildren(
       "Best PSNR: ", link,
-      `, ${psnr.toFixed(2)} dB, ${count(ops)} OPs, ${count(params)} Params; ${within.length} of ${data.designs.length} designs are within the limits. `,
+      `, ${psnr.toFixed(2)} dB, ${count(ops)} OPs, ${count(params)} Params; ${within.length} of the ${data.designs.length} designs that were trained to the end, above the global skip, are within the limits. `,
       code,
     );
   };

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,6 +44,7 @@ from bbnas.figures.front import draw_front, front_figure
 from bbnas.figures.hypervolume import draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Spec
+from bbnas.figures.timeline import draw_timeline, timeline_figure
 from bbnas.figures.times import draw_times, times
 from bbnas.files import write_output
 from bbnas.reporting.html import write_html
@@ -100,6 +102,7 @@ def write_page(
     loss = curves(study, number)
     timed = times(study, number)
     parallel = parallel_figure(study, number)
+    timeline = timeline_figure(study, datetime.now(UTC))
     found = findings(study)
     noise = seed_noise(study, repeats)
     members = {c.number for c in front(study)}
@@ -150,6 +153,7 @@ def write_page(
         benefit=_benefit(study),
         curves=loss,
         parallel=parallel,
+        timeline=timeline,
         columns=_columns(study),
         rows=_rows(study, members, recommendation),
         pictures=pictures,
@@ -163,6 +167,7 @@ def write_page(
             "times": draw_times(timed) if timed else None,
             "parallel": draw_parallel(parallel) if parallel else None,
             "volume": draw_hypervolume(volume) if volume else None,
+            "timeline": draw_timeline(timeline) if timeline else None,
             "seconds": draw_hypervolume(volume, "seconds") if volume else None,
             "curves": draw_curves(loss) if loss else None,
         },
@@ -210,14 +215,15 @@ def _chosen(
     candidate = recommendation.candidate
     design, task = candidate.evaluation.design, get_task(study.config.task)
     drawn = diagram(design, task)
+    told = story(study, recommendation, found, _trust(task, fidelity))
     return {
         "number": candidate.number,
         "headline": headline(design),
         "tiles": _tiles(recommendation),
         "shots": _shots(pictures),
-        "story": story(study, recommendation, found, _trust(task, fidelity)),
+        "story": told,
         "rows": summary(study, recommendation),
-        "reasons": reasons(study, recommendation, found),
+        "reasons": [r for r in reasons(study, recommendation, found) if r not in told],
         "yaml": design.to_yaml(),
         "diagrams": [Markup(svg(drawn, narrow=narrow)) for narrow in (False, True)],
         "honest": count_costs(design, task),
