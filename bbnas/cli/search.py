@@ -241,9 +241,9 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     else:
         named = f"trial {chosen.number}: {chosen.evaluation.design.label()}"
         rows = [("recommended", named), *rows_of(study, recommendation)]
-        print_table(("", ""), rows, "recommendation")
         if recommendation.passed is not None:
-            click.echo(passed_over(recommendation.passed))
+            rows.append(("not chosen", passed_over(recommendation.passed)))
+        print_table(("", ""), rows, "recommendation")
         if ties := recommendation.ties:
             number = f"{min(len(ties), TIE_ROWS)} of {plural(len(ties), 'candidate')}"
             title = f"statistically indistinguishable from it: {number}"
@@ -251,7 +251,8 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     click.echo(
         f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
         f"{result.trained} now in {duration(result.seconds)} "
-        f"({machine}); in all {times_words(study)}\n"
+        f"({machine})\n"
+        f"in all {times_words(study)}\n"
         f"{counts.stopped} stopped early, {counts.failed} diverged or failed; beside them "
         f"{counts.duplicates} proposed again and {counts.rejected} over a limit, not trained"
     )

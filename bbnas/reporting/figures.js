@@ -12,6 +12,7 @@
   const config = {
     responsive: true,
     displaylogo: false,
+    displayModeBar: innerWidth < 560 ? false : undefined,
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
   };
   const recolour = (value, map) => {
