@@ -7,10 +7,31 @@ from datetime import UTC, datetime
 
 from bbnas.ablations.ablation import MeasuredAblation
 from bbnas.ablations.claims import noise
-from bbnas.protocol import Protocol, paper_protocol
+from bbnas.protocol import paper_protocol
 from bbnas.reporting.measured import SCORE, environments, protocol_lines
 from bbnas.tasks import get_task
 from bbnas.text import decibel, duration, listed
+
+
+def main_limit(measured: MeasuredAblation) -> str:
+    """What limits the results most, in words that follow them: how short the training was."""
+    ablation = measured.ablation
+    smaller = any(
+        (small.width, small.depth) != (row.design.width, row.design.depth)
+        for row in ablation.rows
+        for small in (ablation.protocol_of(row).trained(row.design),)
+    )
+    size = ", in smaller networks" if smaller else ""
+    return f"after {_share(measured)} of the paper’s training{size}"
+
+
+def _share(measured: MeasuredAblation) -> str:
+    """The pixels that a training sees, as a share of those of the paper's schedule."""
+    paper, own = (
+        p.iterations * p.batch * p.patch**2
+        for p in (paper_protocol(get_task(measured.ablation.task)), measured.ablation.protocol)
+    )
+    return f"1/{paper / own:,.0f}"
 
 
 def limits(measured: MeasuredAblation) -> list[str]:
@@ -25,16 +46,12 @@ def limits(measured: MeasuredAblation) -> list[str]:
         f"{small.width}×{small.depth} for {whole.width}×{whole.depth}" for whole, small in trained
     )
 
-    def pixels(p: Protocol) -> int:
-        return p.iterations * p.batch * p.patch**2
-
     size = f"{protocol.patch}×{protocol.patch}"
     theirs = f"{paper.iterations:,} × {paper.batch} of {paper.patch}×{paper.patch}"
-    share = f"1/{pixels(paper) / pixels(protocol):,.0f}"
     seen = (
         f"A training sees {protocol.iterations:,} × {protocol.batch} patches of {size} HQ "
-        f"pixels; the paper’s schedule has {theirs}, so this is {share} of its pixels. Networks "
-        "that learn slowly at first rank lower than after full training."
+        f"pixels; the paper’s schedule has {theirs}, so this is {_share(measured)} of its "
+        "pixels. Networks that learn slowly at first rank lower than after full training."
     )
     images = (
         f"Trained and scored on {measured.data_description}; the paper trains on the 800 of DIV2K "

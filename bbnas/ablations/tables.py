@@ -23,7 +23,7 @@ from bbnas.ablations.claims import (
     noise,
 )
 from bbnas.ablations.plots import Point, draw_differences, draw_series
-from bbnas.ablations.setting import circumstances, limits
+from bbnas.ablations.setting import circumstances, limits, main_limit
 from bbnas.analysis.benefit import benefit_frame, benefit_rows
 from bbnas.cost import printed as printed_count
 from bbnas.design import k_star
@@ -52,6 +52,7 @@ def ablation_report(measured: MeasuredAblation, skip_psnr: float) -> AblationRep
     scores = measured.scores(skip_psnr)
     claims = measured.ablation.claims
     judgements = tuple(j for claim in claims for j in judge_claim(claim, scores))
+    found = _headline(judgements) if claims else _differences(measured, scores)
     tables = [_claims(measured, judgements), _rows(measured, scores)]
     if measured.ablation.parts:
         tables.append(_benefit(measured, scores))
@@ -59,7 +60,7 @@ def ablation_report(measured: MeasuredAblation, skip_psnr: float) -> AblationRep
     return AblationReport(
         measured=measured,
         judgements=judgements,
-        headline=_headline(judgements) if claims else _differences(measured, scores),
+        headline=f"{found}, {main_limit(measured)}.",
         tables=tuple(table for table in tables if table.rows),
         figures=_figures(measured, scores, skip_psnr),
         limits=tuple(limits(measured)),
@@ -71,7 +72,7 @@ def _headline(judgements: Sequence[Judgement]) -> str:
     verdicts = Counter(j.verdict for j in judgements)
     return (
         f"{plural(len(judgements), 'claim')}: {verdicts[SAME]} in the same order as in the paper, "
-        f"{verdicts[OPEN]} not distinguishable here, {verdicts[CONTRARY]} contrary to the paper."
+        f"{verdicts[OPEN]} not distinguishable here, {verdicts[CONTRARY]} contrary to the paper"
     )
 
 
@@ -83,7 +84,7 @@ def _differences(measured: MeasuredAblation, scores: Scores) -> str:
     better, worse = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
     return (
         f"{plural(len(gaps), 'row')} compared with {ablation.reference}: {better} better, "
-        f"{worse} worse, {len(gaps) - better - worse} not distinguishable."
+        f"{worse} worse, {len(gaps) - better - worse} not distinguishable"
     )
 
 
