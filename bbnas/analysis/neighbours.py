@@ -73,7 +73,16 @@ def neighbours(study: Study, candidate: Candidate, most: int = 12) -> list[Neigh
         runs = sorted(runs, key=distance)[:MOST_RUNS]
     differences = [(math.nan, math.nan)] * len(nearest)
     if any(useful(study.config, e) for e in runs):
-        found = estimate(study.config, [candidate, *nearest], runs, study.confirmations)
+        # What was confirmed is estimated together, as it is for the recommendation.
+        again = {e.design.key for e in study.confirmations}
+        beside = {c.number for c in (candidate, *nearest)}
+        confirmed = [
+            c
+            for c in study.candidates
+            if again and c.number not in beside and c.evaluation.design.key in again
+        ]
+        asked = [candidate, *nearest, *confirmed]
+        found = estimate(study.config, asked, runs, study.confirmations)
         differences = [
             (float(found.psnr[i] - found.psnr[0]), found.error(0, i))
             for i in range(1, len(nearest) + 1)

@@ -348,6 +348,7 @@ def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
     if candidate.number in one.snapshot.running:
         result += "; in training again"
     rows.append(("result of its run", result))
+    rows += _estimated(one, candidate)
     skip = study.config.skip_psnr
     if e.feasible and skip is not None:
         words = f"against {get_task(study.config.task).skip}"
@@ -364,6 +365,24 @@ def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
     rows.append(("training", f"{duration(e.seconds)} of one core"))
     title = html.H1(f"Trial {candidate.number}: {e.design.label()}")
     return html.Div([title, facts(rows)])
+
+
+def _estimated(one: LiveStudy, candidate: Candidate) -> list[tuple[str, Any]]:
+    """Its PSNR from all runs of the study, and how far it is from the recommended design."""
+    recommendation = None if one.analysis is None else one.analysis.choice.recommendation
+    if recommendation is None:
+        return []
+    rows: list[tuple[str, Any]] = []
+    known = recommendation.estimates.of(candidate)
+    if known is not None:
+        psnr, error = known
+        rows.append(("estimated from all runs", f"{decibel(psnr)} ± {Z95 * error:.2f} dB (95 %)"))
+    recommended = recommendation.candidate
+    gap = recommendation.against(candidate)
+    if gap is not None and recommended.number != candidate.number:
+        words = f"{signed(-gap.psnr)} ± {gap.half:.2f} dB (95 %)"
+        rows.append(("against the recommended", words))
+    return rows
 
 
 def _place(one: LiveStudy, candidate: Candidate) -> str:

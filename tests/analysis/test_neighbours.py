@@ -51,6 +51,26 @@ def test_differences_are_the_estimates_of_the_study(synthetic_study: Callable[..
         assert (neighbour.difference, neighbour.error) == pytest.approx(wanted, abs=1e-4)
 
 
+def test_differences_are_those_of_the_recommendation(
+    synthetic_study: Callable[..., Study],
+) -> None:
+    study = synthetic_study(candidates=40, diverged=0.0)
+    longer = study.config.protocol.longer(4)
+    again = tuple(
+        replace(c.evaluation, protocol=longer, psnr=c.evaluation.psnr + 0.1 * (i % 3))
+        for i, c in enumerate(study.candidates[:6])
+    )
+    study = replace(study, confirmations=again)
+    candidate = study.candidates[2]
+    everything = estimate(study.config, study.candidates, study.evaluations(), again)
+    place = {c.number: i for i, c in enumerate(everything.candidates)}
+    for neighbour in neighbours(study, candidate, most=3):
+        i, j = place[neighbour.candidate.number], place[candidate.number]
+        wanted = everything.psnr[i] - everything.psnr[j]
+        assert neighbour.difference == pytest.approx(wanted, abs=1e-4)
+        assert neighbour.error == pytest.approx(everything.error(i, j), abs=1e-4)
+
+
 def test_one_choice_has_the_measured_difference_too(
     synthetic_study: Callable[..., Study], evaluated: Callable[..., Evaluation]
 ) -> None:
