@@ -417,7 +417,9 @@ def visit(tmp_path_factory):
         assert found, done.stdout[-2000:] + done.stderr[-2000:]
         out = json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))
         assert "stopped" not in out, out
-        out["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        # Plotly warns that it stops fitting its margins to a long legend, which then is as it is.
+        said = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        out["console"] = [line for line in said if "Too many auto-margin" not in line]
         return out
 
     return run
@@ -549,5 +551,4 @@ def test_in_a_browser_the_theme_changes_and_a_phone_has_room(
     assert out["same"]  # the figure keeps its data
     assert out["wide"] == []
     assert out["reach"]
-    # Plotly warns of its own margins in a narrow figure.
-    assert not [line for line in out["console"] if "WARN: Too many auto-margin" not in line]
+    assert out["console"] == []
