@@ -68,7 +68,7 @@ def draw_learning(values: Learning) -> Spec:
         yaxis={"type": "log", "nticks": 6},
         xaxis={"rangemode": "tozero"},
     )
-    right = {"overlaying": "y", "side": "right", "showgrid": False}
+    right = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto"}
     layout["yaxis2"] = (
         layout["yaxis"] | right | {"type": "linear", "title": {"text": "PSNR (dB)", "standoff": 8}}
     )
