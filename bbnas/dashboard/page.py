@@ -110,13 +110,15 @@ BLANK: dict[str, Any] = {
     "paper_bgcolor": "rgba(0,0,0,0)",
     "plot_bgcolor": "rgba(0,0,0,0)",
 }
+# Without the button that sends a figure to a server of Plotly's.
 # Not modeBarButtons: Plotly writes into that list, so that the next figure finds another
 # configuration, and a zoom is lost.
 GRAPH: Any = {
     "displaylogo": False,
     "responsive": True,
     "doubleClick": "autosize",
-    "modeBarButtonsToRemove": ["zoomIn2d", "zoomOut2d", "resetScale2d"],
+    "plotlyServerURL": "",
+    "modeBarButtonsToRemove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "resetScale2d"],
 }
 
 
