@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html
+from dash import (
+    ClientsideFunction,
+    Dash,
+    Input,
+    Output,
+    Patch,
+    State,
+    ctx,
+    dcc,
+    html,
+    no_update,
+)
 from dash.development.base_component import Component
 
 from bbnas.dashboard import tabs
@@ -73,6 +84,7 @@ def layout(live: Live, address: Address) -> Component:
             dcc.Store(id="study-key", data=one.key),
             dcc.Store(id="study-selection", data=chosen),
             dcc.Store(id="study-zoom"),
+            dcc.Store(id="study-drawn"),
             dcc.Store(id="study-address"),
             html.Div(
                 [
@@ -243,6 +255,7 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("study-front", "figure"),
+        Output("study-drawn", "data"),
         Input("version", "data"),
         Input("theme", "data"),
         Input("narrow", "data"),
@@ -254,6 +267,7 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
         State("study-selection", "data"),
         State("study-zoom", "data"),
+        State("study-drawn", "data"),
     )
     def _front(
         _version: Any,
@@ -264,7 +278,7 @@ def register(app: Dash, live: Live) -> None:
         overlay: list[str],
         *more: Any,
     ) -> Any:
-        clears, *positions, key, selected, zoom = more
+        clears, *positions, key, selected, zoom, drawn = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
@@ -272,7 +286,11 @@ def register(app: Dash, live: Live) -> None:
             *(x, colour, bool(overlay), narrow, tuple(selected or ()), clears or 0),
             zoom=ranges_of(zoom, x, overlay),
         )
-        return front(one, view, theme, _choice(one, positions).number)
+        figure = front(one, view, theme, _choice(one, positions).number)
+        axes = f"{x} {bool(overlay)} {bool(one.snapshot.study.candidates)}"
+        if axes != drawn:
+            return figure, axes
+        return update(figure, cleared=ctx.triggered_id == "study-clear"), no_update
 
     @app.callback(
         Output("study-recommendation", "children"),
@@ -404,9 +422,10 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     spec = draw_front(figure, overlay=view.published and bool(figure.overlay))
     wanted = set(view.selected)
     for trace in spec["data"]:
-        if wanted and "customdata" in trace:
+        if "customdata" in trace:
             numbers = enumerate(trace["customdata"])
-            trace["selectedpoints"] = [i for i, number in numbers if number in wanted]
+            chosen = [i for i, number in numbers if number in wanted]
+            trace["selectedpoints"] = chosen if wanted else None
     spec["layout"] |= {
         # Another axis is another figure.
         "uirevision": f"{one.key} {view.x} {view.published}",
@@ -439,6 +458,24 @@ def ranges_of(
         return ()
     found = ((axis, zoom.get(axis)) for axis in ("xaxis", "yaxis"))
     return tuple((axis, (float(ends[0]), float(ends[1]))) for axis, ends in found if ends)
+
+
+def update(figure: Any, *, cleared: bool) -> Patch:
+    """What makes the figure on the page ``figure``, but for what a user has drawn on it.
+
+    A whole figure would end the selection: Dash then reports that nothing is selected.
+    """
+    patch = Patch()
+    patch["data"] = figure["data"]
+    for name, value in figure["layout"].items():
+        if name in ("xaxis", "yaxis"):
+            for part, setting in value.items():
+                patch["layout"][name][part] = setting
+        elif name != "dragmode":
+            patch["layout"][name] = value
+    if cleared:
+        patch["layout"]["selections"] = []
+    return patch
 
 
 def numbers_of(data: Mapping[str, Any] | None) -> list[int]:

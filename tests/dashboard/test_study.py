@@ -38,7 +38,9 @@ def ask(client: FlaskClient, outputs: str, inputs: list[Any], state: list[Any]) 
 SLIDERS = [(f"study-{name}", "value", 100) for name in ("ops", "params", "bytes", "latency")]
 
 
-def front(client: FlaskClient, zoom: Any = None, selected: list[int] | None = None) -> Any:
+def front(
+    client: FlaskClient, zoom: Any = None, drawn: Any = None, selected: list[int] | None = None
+) -> Any:
     inputs = [
         ("version", "data", None),
         ("theme", "data", "dark"),
@@ -53,8 +55,9 @@ def front(client: FlaskClient, zoom: Any = None, selected: list[int] | None = No
         ("study-key", "data", "live"),
         ("study-selection", "data", selected or []),
         ("study-zoom", "data", zoom),
+        ("study-drawn", "data", drawn),
     ]
-    return ask(client, "study-front.figure", inputs, state)
+    return ask(client, "..study-front.figure...study-drawn.data..", inputs, state)
 
 
 def points(figure: Any) -> set[int]:
@@ -80,6 +83,17 @@ def test_selected_trials_are_marked(client: FlaskClient) -> None:
         for i in trace.get("selectedpoints") or ()
     }
     assert marked == {1, 2}
+
+
+def test_an_update_leaves_what_a_user_drew(client: FlaskClient) -> None:
+    drawn = front(client)["study-drawn"]["data"]
+    patch = front(client, drawn=drawn, selected=[1, 2])["study-front"]["figure"]
+    changed = {tuple(o["location"]) for o in patch["operations"]}
+    assert ("data",) in changed
+    for axis in ("xaxis", "yaxis"):
+        assert not changed & {("layout",), ("layout", axis), ("layout", axis, "range")}
+    assert ("layout", "selections") not in changed
+    assert ("layout", "dragmode") not in changed
 
 
 def test_the_grid_holds_the_selected_candidates(client: FlaskClient) -> None:
