@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,6 +22,7 @@ from bbnas.figures.effects import EffectBar, effects_figure
 from bbnas.figures.hypervolume import Over, draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Theme, themed
+from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure
 from bbnas.study import Candidate, Study
 from bbnas.text import interval, plural, signed
 
@@ -67,6 +69,15 @@ def register(app: Dash, live: Live) -> None:
     )
     def _volume(_version: Any, theme: Theme, over: Over, key: str) -> Any:
         return volume(live.study(key), over, theme)
+
+    @app.callback(
+        Output("study-timeline", "figure"),
+        Input("version", "data"),
+        Input("theme", "data"),
+        State("study-key", "data"),
+    )
+    def _lanes(_version: Any, theme: Theme, key: str) -> Any:
+        return timeline(live.study(key), theme)
 
     @app.callback(
         Output("study-parallel", "figure"),
@@ -140,6 +151,18 @@ def _choices() -> Component:
 
 
 def _progress() -> Component:
+    return html.Div([_hypervolume(), _timeline()])
+
+
+def _timeline() -> Component:
+    return section(
+        "study-timeline-section",
+        "Timeline of workers",
+        graph("study-timeline", "What each worker trained, when, and what became of it", 280),
+    )
+
+
+def _hypervolume() -> Component:
     return section(
         "study-progress",
         "Hypervolume",
@@ -292,6 +315,15 @@ def volume(one: LiveStudy, over: Over, theme: Theme) -> Any:
     if curve is None:
         return nothing("No design beats interpolation yet.")
     return kept(draw_hypervolume(curve, over), theme, over)
+
+
+def timeline(one: LiveStudy, theme: Theme) -> Any:
+    """What each worker trained, up to now."""
+    study = one.snapshot.study
+    drawn = timeline_figure(study, datetime.now(UTC))
+    if drawn is None:
+        return nothing(UNRECORDED if study.attempts is None else "No training has begun yet.")
+    return kept(draw_timeline(drawn), theme, len(drawn.lanes))
 
 
 @lru_cache(16)
