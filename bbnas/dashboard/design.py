@@ -349,10 +349,6 @@ def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
         result += "; in training again"
     rows.append(("result of its run", result))
     rows += _estimated(one, candidate)
-    skip = study.config.skip_psnr
-    if e.feasible and skip is not None:
-        words = f"against {get_task(study.config.task).skip}"
-        rows.append((words, decibel(e.psnr - skip, sign=True)))
     rows.append(("place", _place(one, candidate)))
     full = count(Design(width=e.design.width, depth=e.design.depth), get_task(study.config.task))
     fewer = f"{_times(full.ops, cost.ops)} and {_times(full.params, cost.params)}"
@@ -377,6 +373,9 @@ def _estimated(one: LiveStudy, candidate: Candidate) -> list[tuple[str, Any]]:
     if known is not None:
         psnr, error = known
         rows.append(("estimated from all runs", f"{decibel(psnr)} ± {Z95 * error:.2f} dB (95 %)"))
+        if (skip := one.snapshot.study.config.skip_psnr) is not None:
+            words = f"against {get_task(one.snapshot.study.config.task).skip}"
+            rows.append((words, decibel(psnr - skip, sign=True)))
     recommended = recommendation.candidate
     gap = recommendation.against(candidate)
     if gap is not None and recommended.number != candidate.number:
