@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bbnas.analysis import frame, front, hypervolume_curve, recommend, time_agreement
+from bbnas.analysis.findings import findings
 from bbnas.analysis.reasons import reasons
 from bbnas.evaluation import LatencySetting
 from bbnas.study import Study
@@ -74,7 +75,7 @@ def test_latency_counts_in_front_knee_and_hypervolume(
     assert volume is not None
     assert volume.box.words().endswith("ms")
     chosen = recommend(study)
-    assert any(" ms" in reason for reason in reasons(study, chosen))
+    assert any(" ms" in reason for reason in reasons(study, chosen, findings(study)))
     fast = recommend(study, "best-psnr", max_latency=0.01)
     assert fast.candidate.evaluation.latency <= 0.01
     assert frame(study)["latency"].notna().all()

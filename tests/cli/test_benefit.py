@@ -5,10 +5,9 @@ import json
 import pytest
 
 
-def test_benefit_prints_the_paper_s_columns_and_keeps_what_it_measured(at_home) -> None:
+def test_benefit_prints_the_paper_s_columns_of_what_the_search_measured(at_home) -> None:
     code, out, err = at_home("benefit", "first")
-    assert code == 0
-    assert err.splitlines()[-1].startswith("5/5 ")
+    assert (code, err) == (0, "")
     # Table 6: OPs of each part in full precision and 1-bit, in M.
     for printed in ("99.53", "1.56", "67,947.73", "1,061.68", "76,441.19", "1,194.39", "24.88"):
         assert printed in out

@@ -64,15 +64,17 @@ def points(figure: Any) -> set[int]:
     return {n for trace in figure["data"] for n in trace.get("customdata", [])}
 
 
-def test_a_result_is_a_point_within_two_seconds(writer, live: Live, client) -> None:  # type: ignore[no-untyped-def]
+def test_a_result_is_a_point_as_soon_as_it_is_committed(writer, live: Live, client) -> None:  # type: ignore[no-untyped-def]
     before = points(front(client)["study-front"]["figure"])
     assert before == set(range(10))
     version = live.version
-    started = time.monotonic()
     writer.write(writer.study.candidates[10])
-    live.changed_since(version, 5)
-    assert points(front(client)["study-front"]["figure"]) == before | {10}
-    assert time.monotonic() - started < 2
+    ends = time.monotonic() + 60
+    while live.version == version and time.monotonic() < ends:
+        live.changed_since(version, 5)
+    while (found := points(front(client)["study-front"]["figure"])) == before:
+        assert time.monotonic() < ends
+    assert found == before | {10}
 
 
 def test_selected_trials_are_marked(client: FlaskClient) -> None:

@@ -35,7 +35,7 @@ def study(dataset, quick) -> Study:
 def test_the_networks_of_the_study_come_back(study, dataset):
     pictures = restored_crops(study, study.candidates[0], dataset)
     assert pictures.trial == 3
-    assert list(pictures.mean_psnr) == ["bicubic", "full precision", "recommended"]
+    assert list(pictures.mean_psnr) == ["bicubic interpolation", "full precision", "recommended"]
     # Trained again from the same seed: the very score that the study holds.
     assert pictures.mean_psnr["recommended"] == pytest.approx(study.candidates[0].evaluation.psnr)
     task = get_task("sr4")
@@ -48,7 +48,12 @@ def test_crops_are_of_one_place_and_scored_there(study, dataset):
     pictures = restored_crops(study, study.candidates[0], dataset)
     assert [crop.name for crop in pictures.crops] == list(dataset.validation.names[:4])
     for crop in pictures.crops:
-        assert list(crop.images) == ["bicubic", "full precision", "recommended", "HQ"]
+        assert list(crop.images) == [
+            "bicubic interpolation",
+            "full precision",
+            "recommended",
+            "HQ",
+        ]
         assert {image.shape for image in crop.images.values()} == {(64, 64, 3)}
         for method, figure in crop.psnr.items():
             assert figure == psnr(crop.images[method], crop.images["HQ"], on=to_y)
@@ -65,10 +70,10 @@ def test_other_tasks_show_the_degraded_image(task, quick, dataset):
     pictures = restored_crops(
         Study(config, "", (Candidate(0, evaluation),)), Candidate(0, evaluation), dataset
     )
-    assert list(pictures.mean_psnr) == ["degraded", "full precision", "recommended"]
+    assert list(pictures.mean_psnr) == ["the degraded image", "full precision", "recommended"]
     assert pictures.bicubic is None
     skip = skip_psnr(get_task(task), dataset.validation, protocol.validation_side)
-    assert pictures.mean_psnr["degraded"] == skip
+    assert pictures.mean_psnr["the degraded image"] == skip
     for crop in pictures.crops:
         assert {image.shape for image in crop.images.values()} == {(64, 64, 3)}
         for method, figure in crop.psnr.items():
@@ -79,7 +84,7 @@ def test_a_network_that_diverges_is_left_out_and_named(study, dataset):
     wild = study.config.protocol.model_copy(update={"learning_rate": 1e20})
     study = replace(study, config=replace(study.config, protocol=wild))
     pictures = restored_crops(study, study.candidates[0], dataset)
-    assert list(pictures.mean_psnr) == ["bicubic"]
+    assert list(pictures.mean_psnr) == ["bicubic interpolation"]
     assert "recommended is missing: diverged at iteration" in pictures.note
 
 
