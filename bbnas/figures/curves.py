@@ -6,14 +6,14 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from bbnas.analysis.pareto import front
+from bbnas.figures.sampling import evenly
 from bbnas.figures.theme import COLOURS, LOST, MUTED, RECOMMENDED, Spec, axes_layout, scatter
 from bbnas.study import Candidate, Study
 from bbnas.text import decibel
 
-T = TypeVar("T")
 CurveKind = Literal["recommended", "front", "selected", "other", "diverged"]
 
 # Most training curves of each kind, and points of a curve: more would slow down the page.
@@ -48,14 +48,14 @@ def curves(
         chosen = [c for c in study.candidates if c.number in wanted and _points(c)]
         return [
             _training(c, "recommended" if c.number == recommended else "selected")
-            for c in _evenly(chosen, SELECTED_CURVES)
+            for c in evenly(chosen, SELECTED_CURVES)
         ]
     members = [c for c in front(study) if c.number != recommended]
-    bold = {c.number for c in _evenly(members, BOLD_CURVES)}
+    bold = {c.number for c in evenly(members, BOLD_CURVES)}
     rest = [c for c in study.candidates if c.number not in {m.number for m in members}]
-    diverged = _evenly([c for c in rest if c.evaluation.status == "diverged"], DIVERGED_CURVES)
+    diverged = evenly([c for c in rest if c.evaluation.status == "diverged"], DIVERGED_CURVES)
     others = [c for c in rest if c.evaluation.feasible and c.number != recommended]
-    faint = {c.number for c in [*diverged, *_evenly(others, FAINT_CURVES)]}
+    faint = {c.number for c in [*diverged, *evenly(others, FAINT_CURVES)]}
     drawn = []
     for c in study.candidates:
         if not _points(c) or (c.number != recommended and c.number not in bold | faint):
@@ -74,19 +74,13 @@ def _points(candidate: Candidate) -> list[tuple[int, float]]:
 
 
 def _training(candidate: Candidate, kind: CurveKind) -> TrainingCurve:
-    iterations, loss = zip(*_evenly(_points(candidate), CURVE_POINTS), strict=True)
+    iterations, loss = zip(*evenly(_points(candidate), CURVE_POINTS), strict=True)
     return TrainingCurve(candidate.number, _name(candidate), kind, iterations, loss)
 
 
 def _name(candidate: Candidate) -> str:
     e = candidate.evaluation
     return f"trial {candidate.number}, {decibel(e.psnr) if e.feasible else e.result}"
-
-
-def _evenly(items: Sequence[T], most: int) -> list[T]:
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def draw_curves(curves: Sequence[TrainingCurve]) -> Spec:

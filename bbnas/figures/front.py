@@ -21,6 +21,7 @@ from bbnas.analysis.pareto import front
 from bbnas.analysis.regression import CHOICES, matters
 from bbnas.design import TITLES, UNIT_FIELDS, Design
 from bbnas.figures.hover import hover
+from bbnas.figures.sampling import evenly
 from bbnas.figures.theme import (
     BASELINE,
     BLUE,
@@ -92,6 +93,11 @@ NONE = {"k_ratio": "no alignment", "convs_per_residual": "no residual"}
 # What a design shows for a choice that does not change its network.
 IDLE = "without effect there"
 _CHOICES = {field: (title, text) for field, title, text in CHOICES}
+
+
+# Most dots that are drawn of the stopped candidates, and of those that are not on the front. An
+# SVG of 10,000 dots takes a browser a second.
+DRAWN = 1500
 
 
 class Dot(NamedTuple):
@@ -253,11 +259,17 @@ def draw_front(figure: FrontFigure, *, overlay: bool = False) -> Spec:
     front, the baselines, the recommended design and, hidden unless ``overlay``, the published
     designs.
 
-    With the overlay PSNR is counted from bicubic interpolation.
+    With the overlay PSNR is counted from bicubic interpolation. Of many stopped or other
+    candidates an even sample is drawn, the newest among it, and the legend counts the rest.
     """
     groups: dict[str, list[Dot]] = {}
     for dot in figure.dots:
         groups.setdefault(dot.kind, []).append(dot)
+    left_out = 0
+    for kind in ("stopped", "beaten"):
+        found = groups.get(kind, [])
+        groups[kind] = evenly(found, DRAWN)
+        left_out += len(found) - len(groups[kind])
     coloured = [*groups.get("beaten", []), *groups.get("front", [])]
     thin = {"color": PALE, "width": 1.5}
     traces = [
@@ -308,6 +320,8 @@ def draw_front(figure: FrontFigure, *, overlay: bool = False) -> Spec:
         *_recommended(groups.get("recommended", []), figure.estimate),
         _published(figure),
     ]
+    if left_out:
+        traces.append(_key(f"{left_out:,} more not drawn", "always", color=PALE, opacity=0))
     shown = ("always", figure.colours[0], *(["published"] if overlay else []))
     for trace in traces:
         trace["visible"] = trace["meta"]["mode"] in shown
