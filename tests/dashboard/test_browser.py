@@ -143,10 +143,8 @@ def test_a_selection_filters_the_page_and_is_in_the_address(page: Any, address: 
     page.wait_for_function("() => location.search.includes('selected=')")
     number = int(page.inner_text("#study-selected").split()[0])
     assert 0 < number < 60
-    rows = (
-        "() => document.querySelectorAll('#study-grid .ag-center-cols-container .ag-row').length"
-    )
-    page.wait_for_function(f"({rows})() <= {number}")
+    rows = "document.querySelectorAll('#study-grid .ag-center-cols-container .ag-row').length"
+    page.wait_for_function(f"most => {rows} <= most", arg=number)
     picture(page, "study-selected")
     shared = page.url
     page.goto("about:blank")
