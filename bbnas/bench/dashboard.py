@@ -47,6 +47,8 @@ SKIP = 24.8  # PSNR (dB) of the simulated global skip
 # Seconds over which processor time is measured while nothing changes.
 IDLE = 10.0
 TABS = 20
+# Seconds after which a page that does not come is given up.
+MOST = 180
 UPDATES = 5
 
 
@@ -127,14 +129,14 @@ def bench_dashboard(
         if browser is None:
             say("no browser: what needs one is not measured (bbnas[dev] and Chromium)")
             return _without_browser(candidates, query, server)
-        first = browser.new_page()
+        first = _new_page(browser)
         paint = _paint(first, address)
         say(f"front on the screen after {paint:.2f} s; {UPDATES} new results")
         updates = [_update(first, search, server) for _ in range(UPDATES)]
         say(f"idle for {IDLE:g} s with one tab, then with {TABS}")
         one = _share(server)
         for _ in range(TABS - 1):
-            browser.new_page().goto(address)
+            _paint(_new_page(browser), address)
         first.bring_to_front()
         first.wait_for_timeout(5000)
         return DashboardSpeed(
@@ -175,21 +177,15 @@ class _Search:
             yield cls(ledger)
         store.close()
 
-    def write(self, results: int) -> None:
-        """Commit so many results, as a search does: one in four is trained to the end."""
+    def write(self, results: int, whole: bool | None = None) -> None:
+        """Commit so many results, of which one in four is trained to the end, or all or none."""
         for _ in range(results):
             job: object = None
             while not isinstance(job, Job):  # the design is new
                 job = self.ledger.claim(self.ledger.config.space.sample(self.random), "", 10**9)
-            whole = job.number % 4 == 0
-            self.ledger.finish(job, self._result(job.design, whole), {})
+            ends = job.number % 4 == 0 if whole is None else whole
+            self.ledger.finish(job, self._result(job.design, ends), {})
             self.last = job.number
-
-    def finish_one(self) -> None:
-        """Commit results until one is trained to the end, whose point the front's figure has."""
-        self.write(1)
-        while self.last % 4:
-            self.write(1)
 
     def _result(self, design: Design, whole: bool) -> Evaluation:
         config = self.ledger.config
@@ -272,6 +268,12 @@ def _browser() -> Iterator[Browser | None]:
         browser.close()
 
 
+def _new_page(browser: Browser) -> Page:
+    page = browser.new_page()
+    page.set_default_timeout(1e3 * MOST)
+    return page
+
+
 # Whether the front's figure holds the candidate.
 HOLDS = """number => {
   const plot = document.querySelector("#study-front .js-plotly-plot");
@@ -293,7 +295,7 @@ def _update(page: Page, search: _Search, server: psutil.Process) -> tuple[float,
     """Processor seconds of the server and seconds until the screen for one more result."""
     page.wait_for_timeout(3000)  # the analysis of the last one is over
     before = _seconds(server)
-    search.finish_one()
+    search.write(1, whole=True)
     started = time.perf_counter()
     page.wait_for_function(HOLDS, arg=search.last, polling=20)
     return _seconds(server) - before, time.perf_counter() - started
