@@ -24,6 +24,7 @@ from bbnas.dashboard.page import (
     query,
     section,
     study_link,
+    table,
 )
 from bbnas.errors import UserError
 from bbnas.figures.compare import Cost, Series, draw_fronts, draw_race, fronts
@@ -275,7 +276,7 @@ def overview(studies: Sequence[LiveStudy]) -> Component:
         for place, (one, row) in enumerate(zip(studies, rows, strict=True), 1)
     ]
     return html.Div(
-        _table(("study", *rows[0]), linked, numbers=(4, 5, 6, 7, 8)), className="scroll"
+        table(("study", *rows[0]), linked, numbers=(4, 5, 6, 7, 8)), className="scroll"
     )
 
 
@@ -340,7 +341,7 @@ def agreement_table(studies: Sequence[LiveStudy], rows: Sequence[ChoiceAgreement
         )
         for row in rows
     ]
-    return _table(head, body, numbers=tuple(range(2, 2 + len(studies))))
+    return table(head, body, numbers=tuple(range(2, 2 + len(studies))))
 
 
 def _effect(found: Finding | None) -> Component | str:
@@ -349,19 +350,6 @@ def _effect(found: Finding | None) -> Component | str:
     look = "" if found.settled else "open"
     low_to_high = interval(found.low, found.high)
     return html.Span([signed(found.effect), html.Br(), html.Small(low_to_high)], className=look)
-
-
-def _table(
-    head: Sequence[Any], rows: Sequence[Sequence[Any]], numbers: tuple[int, ...]
-) -> Component:
-    def look(index: int) -> str:
-        return "n" if index in numbers else ""
-
-    top = html.Tr([html.Th(name, className=look(i), scope="col") for i, name in enumerate(head)])
-    body = [
-        html.Tr([html.Td(cell, className=look(i)) for i, cell in enumerate(row)]) for row in rows
-    ]
-    return html.Table([html.Thead(top), html.Tbody(body)])
 
 
 PAGE = Page("compare", "Compare", layout, register, studies=2)

@@ -41,6 +41,7 @@ from bbnas.dashboard.page import (
     query,
     section,
     study_link,
+    table,
 )
 from bbnas.dashboard.restoring import (
     Picture,
@@ -429,7 +430,7 @@ def cost_table(cost: Cost) -> Component:
         for share in part_shares(cost)
     ]
     rows.append(("all", "", amount(cost.ops), amount(cost.params), amount(cost.packed_bytes)))
-    return _table(head, rows, numbers=(2, 3, 4))
+    return table(head, rows, numbers=(2, 3, 4))
 
 
 def neighbour_table(key: str, found: list[Neighbour]) -> Component:
@@ -448,7 +449,7 @@ def neighbour_table(key: str, found: list[Neighbour]) -> Component:
         for n in found
     ]
     head = ("design", "what differs", "result", "difference", "measured", "OPs", "Params")
-    return _table(head, rows, numbers=(3, 4, 5, 6))
+    return table(head, rows, numbers=(3, 4, 5, 6))
 
 
 def _difference(neighbour: Neighbour) -> Component | str:
@@ -459,17 +460,6 @@ def _difference(neighbour: Neighbour) -> Component | str:
     look = "open" if not settled else "good" if neighbour.difference > 0 else "bad"
     text = f"{signed(neighbour.difference)} ± {half:.2f} dB"
     return html.Span(text, className=look)
-
-
-def _table(head: tuple[str, ...], rows: list[Any], numbers: tuple[int, ...]) -> Component:
-    def look(index: int) -> str:
-        return "n" if index in numbers else ""
-
-    top = html.Tr([html.Th(name, className=look(i), scope="col") for i, name in enumerate(head)])
-    body = [
-        html.Tr([html.Td(cell, className=look(i)) for i, cell in enumerate(row)]) for row in rows
-    ]
-    return html.Table([html.Thead(top), html.Tbody(body)])
 
 
 def restored(

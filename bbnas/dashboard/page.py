@@ -136,6 +136,21 @@ def facts(rows: Sequence[tuple[str, Any]]) -> Component:
     return html.Dl(pairs, className="facts")
 
 
+def table(
+    head: Sequence[Any], rows: Sequence[Sequence[Any]], numbers: tuple[int, ...]
+) -> Component:
+    """A table; the columns ``numbers`` hold figures."""
+
+    def look(index: int) -> str:
+        return "n" if index in numbers else ""
+
+    top = html.Tr([html.Th(name, className=look(i), scope="col") for i, name in enumerate(head)])
+    body = [
+        html.Tr([html.Td(cell, className=look(i)) for i, cell in enumerate(row)]) for row in rows
+    ]
+    return html.Table([html.Thead(top), html.Tbody(body)])
+
+
 def study_link(key: str, *content: Any) -> Component:
     return dcc.Link(list(content) or key, href=link("study", key))
 
