@@ -18,6 +18,7 @@ from bbnas.dashboard.page import (
     Page,
     design_link,
     graph,
+    keep_views,
     labelled,
     loading,
     message,
@@ -124,13 +125,15 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
+    keep_views(app, "compare-figure", "compare-volume")
+
     @app.callback(
         Output("compare-address", "data"),
         Output("compare-state", "children"),
         Output("compare-content", "hidden"),
-        Output("compare-figure", "figure"),
+        Output("compare-figure-spec", "data"),
         Output("compare-table", "children"),
-        Output("compare-volume", "figure"),
+        Output("compare-volume-spec", "data"),
         Output("compare-box", "children"),
         Output("compare-agreement", "children"),
         Input("compare-studies", "value"),

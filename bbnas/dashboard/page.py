@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from dash import Dash, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from bbnas.dashboard.live import Live
@@ -88,19 +88,41 @@ def section(identity: str, title: str, *content: Any, note: str = "") -> Compone
 
 
 def graph(identity: str, label: str, height: int) -> Component:
-    """An empty figure of ``height`` pixels to be filled by a callback."""
+    """An empty figure of ``height`` pixels. A callback fills it, or the store ``IDENTITY-spec``
+    where ``keep_views`` is asked for.
+    """
     return html.Div(
-        dcc.Graph(
-            id=identity,
-            figure={"data": [], "layout": {"height": height, **BLANK}},
-            config=GRAPH,
-            responsive=True,
-            style={"height": f"{height}px"},
-        ),
+        [
+            dcc.Store(id=f"{identity}-spec"),
+            dcc.Graph(
+                id=identity,
+                figure={"data": [], "layout": {"height": height, **BLANK}},
+                config=GRAPH,
+                responsive=True,
+                style={"height": f"{height}px"},
+            ),
+        ],
         role="img",
         className="graph",
         **aria(label=label),
     )
+
+
+def keep_views(app: Dash, *identities: str) -> None:
+    """Draw what comes into the stores of these graphs, as a user views them: zoom, drag mode and
+    hidden legend entries outlive a figure of the same ``uirevision``.
+
+    The browser does it (assets/figures.js), because Dash 4 gives Plotly its own layout back after
+    a zoom, so that Plotly takes the zoom for the figure's and drops it at the next figure.
+    """
+    for identity in identities:
+        app.clientside_callback(  # type: ignore[no-untyped-call]
+            ClientsideFunction("figures", "keep"),
+            Output(identity, "figure"),
+            Input(f"{identity}-spec", "data"),
+            State(identity, "id"),
+            prevent_initial_call=True,
+        )
 
 
 # Before a figure comes: nothing, in the colours of the page.

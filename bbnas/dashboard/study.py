@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from dash import (
-    ClientsideFunction,
     Dash,
     Input,
     Output,
-    Patch,
     State,
     ctx,
     dcc,
     html,
-    no_update,
 )
 from dash.development.base_component import Component
 
 from bbnas.dashboard import tabs
-from bbnas.dashboard.analyst import Bounds, Choice
+from bbnas.dashboard.analyst import Choice
+from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, sliders
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.numbers import in_ranges, ranges
 from bbnas.dashboard.overview import ago, progress, running
@@ -34,6 +31,7 @@ from bbnas.dashboard.page import (
     design_link,
     facts,
     graph,
+    keep_views,
     labelled,
     link,
     loading,
@@ -43,34 +41,12 @@ from bbnas.dashboard.page import (
 from bbnas.figures.front import X, colourings, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
-from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
-from bbnas.text import COSTS, count, milliseconds, plural
+from bbnas.text import COSTS, plural
 
 FRONT = 520
-# Positions of a budget's slider between the smallest and the largest cost, on a log scale.
-STEPS = 100
 # Rows of a summary that describe the design; the others are its figures.
 ABOUT = ("1-bit parts", "size", "1-bit unit", "residual alignment")
-
-
-@dataclass(frozen=True)
-class Budget:
-    """A slider: its name, its title, the cost of an evaluation, and how a value is written."""
-
-    name: str
-    title: str
-    words: Any
-    cost: str
-    unit: float = 1.0  # the cost is the value of the slider by this
-
-
-BUDGETS = (
-    Budget("ops", "OPs", count, "ops"),
-    Budget("params", "Params", count, "params"),
-    Budget("bytes", "bytes of weights", lambda v: f"{count(v)}B", "params", 4.0),
-    Budget("latency", "latency", milliseconds, "latency"),
-)
 
 
 def layout(live: Live, address: Address) -> Component:
@@ -83,8 +59,6 @@ def layout(live: Live, address: Address) -> Component:
             html.Div(id="study-head"),
             dcc.Store(id="study-key", data=one.key),
             dcc.Store(id="study-selection", data=chosen),
-            dcc.Store(id="study-zoom"),
-            dcc.Store(id="study-drawn"),
             dcc.Store(id="study-address"),
             html.Div(
                 [
@@ -99,7 +73,7 @@ def layout(live: Live, address: Address) -> Component:
                     html.Div(
                         [
                             html.H2("Recommended", id="study-recommended-title"),
-                            _budgets(one.snapshot, values),
+                            sliders(one.snapshot, values),
                             html.Div(loading("Estimating…"), id="study-recommendation"),
                         ],
                         className="panel side",
@@ -160,90 +134,9 @@ def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str 
     )
 
 
-def _budgets(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
-    """A slider for each cost; all the way to the right is no limit."""
-    rows = []
-    for budget in BUDGETS:
-        low, high = _range(snapshot, budget)
-        known = math.isfinite(low) and high > low
-        given = _number(values.get(budget.name))
-        at = STEPS if given is None or not known else _position(given, low, high)
-        slider = dcc.Slider(
-            0,
-            STEPS,
-            1,
-            id=f"study-{budget.name}",
-            value=at,
-            marks=None,
-            included=True,
-            updatemode="mouseup",
-            allow_direct_input=False,
-            disabled=not known,
-        )
-        rows.append(
-            html.Div(
-                [
-                    html.Span(budget.title, id=f"study-{budget.name}-label"),
-                    html.Div(slider, role="group", **aria(label=f"At most, {budget.title}")),
-                    html.Output(id=f"study-{budget.name}-value", htmlFor=f"study-{budget.name}"),
-                ],
-                className="budget",
-                hidden=not known,
-            )
-        )
-    return html.Div(rows, className="budgets")
-
-
-@lru_cache(64)
-def _range(snapshot: Snapshot, budget: Budget) -> tuple[float, float]:
-    """The smallest and the largest of its costs among the useful designs."""
-    costs = [getattr(c.evaluation, budget.cost) for c in snapshot.study.own()]
-    known = [cost * budget.unit for cost in costs if math.isfinite(cost) and cost > 0]
-    return (min(known), max(known)) if known else (math.nan, math.nan)
-
-
-def _position(value: float, low: float, high: float) -> int:
-    share = math.log(max(value, low) / low) / math.log(high / low)
-    return round(STEPS * min(1.0, share))
-
-
-def _limit(snapshot: Snapshot, budget: Budget, position: Any) -> float | None:
-    """The bound (of the slider's value) that a position means; None all the way to the right."""
-    low, high = _range(snapshot, budget)
-    if position is None or position >= STEPS or not math.isfinite(low) or high <= low:
-        return None
-    # Rounded up to three digits, so that the address is short and the smallest design fits.
-    value = low * math.pow(high / low, max(0, position) / STEPS)
-    power = math.pow(10, math.floor(math.log10(value)) - 2)
-    return float(math.ceil(round(value / power, 6)) * power)
-
-
-def limits_of(
-    snapshot: Snapshot, positions: Sequence[Any]
-) -> tuple[Bounds, dict[str, float | None]]:
-    """The limits that the sliders mean together, and the value of each slider."""
-    shown = {b.name: _limit(snapshot, b, at) for b, at in zip(BUDGETS, positions, strict=True)}
-    costs: dict[str, float] = {}
-    for budget in BUDGETS:
-        value = shown[budget.name]
-        if value is not None:
-            costs[budget.cost] = min(costs.get(budget.cost, math.inf), value / budget.unit)
-    return Bounds(**costs), shown
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
-
-
-SLIDERS = [Input(f"study-{budget.name}", "value") for budget in BUDGETS]
-
-
 def register(app: Dash, live: Live) -> None:
     tabs.register(app, live)
+    keep_views(app, "study-front")
 
     @app.callback(
         Output("study-head", "children"),
@@ -254,8 +147,7 @@ def register(app: Dash, live: Live) -> None:
         return head(live.study(key))
 
     @app.callback(
-        Output("study-front", "figure"),
-        Output("study-drawn", "data"),
+        Output("study-front-spec", "data"),
         Input("version", "data"),
         Input("theme", "data"),
         Input("narrow", "data"),
@@ -263,11 +155,9 @@ def register(app: Dash, live: Live) -> None:
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
         Input("study-clear", "n_clicks"),
-        *SLIDERS,
+        *POSITIONS,
         State("study-key", "data"),
         State("study-selection", "data"),
-        State("study-zoom", "data"),
-        State("study-drawn", "data"),
     )
     def _front(
         _version: Any,
@@ -278,25 +168,18 @@ def register(app: Dash, live: Live) -> None:
         overlay: list[str],
         *more: Any,
     ) -> Any:
-        clears, *positions, key, selected, zoom, drawn = more
+        _clears, *positions, key, selected = more
         one = live.study(key)
         if ctx.triggered_id == "study-clear":
             selected = []
-        view = View(
-            *(x, colour, bool(overlay), narrow, tuple(selected or ()), clears or 0),
-            zoom=ranges_of(zoom, x, overlay),
-        )
-        figure = front(one, view, theme, _choice(one, positions).number)
-        axes = f"{x} {bool(overlay)} {bool(one.snapshot.study.candidates)}"
-        if axes != drawn:
-            return figure, axes
-        return update(figure, cleared=ctx.triggered_id == "study-clear"), no_update
+        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()))
+        return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
         Output("study-recommendation", "children"),
         *[Output(f"study-{budget.name}-value", "children") for budget in BUDGETS],
         Input("version", "data"),
-        *SLIDERS,
+        *POSITIONS,
         State("study-key", "data"),
     )
     def _recommend(_version: Any, *more: Any) -> tuple[Any, ...]:
@@ -309,15 +192,6 @@ def register(app: Dash, live: Live) -> None:
             for b, v in zip(BUDGETS, values, strict=True)
         ]
         return recommended(one, _choice(one, positions)), *words
-
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("bbnas", "zoom"),
-        Output("study-zoom", "data"),
-        Input("study-front", "relayoutData"),
-        State("study-x", "value"),
-        State("study-overlay", "value"),
-        State("study-zoom", "data"),
-    )
 
     @app.callback(
         Output("study-selection", "data"),
@@ -354,7 +228,7 @@ def register(app: Dash, live: Live) -> None:
         Input("study-overlay", "value"),
         Input("study-tab", "value"),
         Input("study-selection", "data"),
-        *SLIDERS,
+        *POSITIONS,
         State("study-key", "data"),
         prevent_initial_call=True,
     )
@@ -399,17 +273,13 @@ def head(one: LiveStudy) -> Component:
 
 @dataclass(frozen=True)
 class View:
-    """What the front's figure shows: its cost axis, its colours, the selected trials, how often
-    the selection was cleared, and the axes that are zoomed with their ends.
-    """
+    """What the front's figure shows: its cost axis, its colours, and the selected trials."""
 
     x: X = "ops"
     colour: str = "params"
     published: bool = False
     narrow: bool = False
     selected: tuple[int, ...] = ()
-    clears: int = 0
-    zoom: tuple[tuple[str, tuple[float, float]], ...] = ()
 
 
 @lru_cache(16)
@@ -429,14 +299,12 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     spec["layout"] |= {
         # Another axis is another figure.
         "uirevision": f"{one.key} {view.x} {view.published}",
-        "selectionrevision": str(view.clears),
+        **({} if wanted else {"selections": []}),
         "dragmode": "lasso",
         "height": FRONT,
     }
     low, high = spec["layout"]["yaxis"].pop("range")
     spec["layout"]["yaxis"]["autorangeoptions"] = {"minallowed": low, "maxallowed": high}
-    for axis, ends in view.zoom:
-        spec["layout"][axis]["range"] = list(ends)
     if view.narrow:
         spec["layout"]["margin"] |= {"l": 46, "r": 4}
         spec["layout"]["font"] |= {"size": 11}
@@ -444,38 +312,6 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
             below = {"orientation": "h", "y": -0.28, "thickness": 10}
             spec["layout"]["coloraxis"]["colorbar"] |= below
     return themed(spec, theme)
-
-
-def ranges_of(
-    zoom: Mapping[str, Any] | None, x: str, overlay: Sequence[str]
-) -> tuple[tuple[str, tuple[float, float]], ...]:
-    """The axes that are zoomed and their ends, if ``zoom`` was made in the same figure.
-
-    The browser keeps them (assets/dashboard.js), because Dash 4 gives Plotly its own layout back
-    after a zoom, and Plotly's ``uirevision`` then takes it for the figure's.
-    """
-    if not zoom or zoom.get("of") != f"{x} {len(overlay)}":
-        return ()
-    found = ((axis, zoom.get(axis)) for axis in ("xaxis", "yaxis"))
-    return tuple((axis, (float(ends[0]), float(ends[1]))) for axis, ends in found if ends)
-
-
-def update(figure: Any, *, cleared: bool) -> Patch:
-    """What makes the figure on the page ``figure``, but for what a user has drawn on it.
-
-    A whole figure would end the selection: Dash then reports that nothing is selected.
-    """
-    patch = Patch()
-    patch["data"] = figure["data"]
-    for name, value in figure["layout"].items():
-        if name in ("xaxis", "yaxis"):
-            for part, setting in value.items():
-                patch["layout"][name][part] = setting
-        elif name != "dragmode":
-            patch["layout"][name] = value
-    if cleared:
-        patch["layout"]["selections"] = []
-    return patch
 
 
 def numbers_of(data: Mapping[str, Any] | None) -> list[int]:

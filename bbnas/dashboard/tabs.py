@@ -15,7 +15,7 @@ from dash.development.base_component import Component
 
 from bbnas.analysis import front, hypervolume_curve
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.page import aria, graph, link, loading, message, section
+from bbnas.dashboard.page import aria, graph, keep_views, link, loading, message, section
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.effects import EffectBar, effects_figure
@@ -48,6 +48,8 @@ def bar(chosen: str | None) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
+    keep_views(app, "study-parallel", "study-volume", "study-timeline", "study-curves")
+
     @app.callback(Output("study-tab-content", "children"), Input("study-tab", "value"))
     def _open(tab: str) -> Component:
         return CONTENT[tab]()
@@ -61,7 +63,7 @@ def register(app: Dash, live: Live) -> None:
         return effects(live.study(key))
 
     @app.callback(
-        Output("study-volume", "figure"),
+        Output("study-volume-spec", "data"),
         Input("version", "data"),
         Input("theme", "data"),
         Input("study-over", "value"),
@@ -71,7 +73,7 @@ def register(app: Dash, live: Live) -> None:
         return volume(live.study(key), over, theme)
 
     @app.callback(
-        Output("study-timeline", "figure"),
+        Output("study-timeline-spec", "data"),
         Input("version", "data"),
         Input("theme", "data"),
         State("study-key", "data"),
@@ -80,7 +82,7 @@ def register(app: Dash, live: Live) -> None:
         return timeline(live.study(key), theme)
 
     @app.callback(
-        Output("study-parallel", "figure"),
+        Output("study-parallel-spec", "data"),
         Output("study-parallel-note", "children"),
         Input("version", "data"),
         Input("theme", "data"),
@@ -91,7 +93,7 @@ def register(app: Dash, live: Live) -> None:
         return parallel(live.study(key), tuple(selected), theme)
 
     @app.callback(
-        Output("study-curves", "figure"),
+        Output("study-curves-spec", "data"),
         Input("version", "data"),
         Input("theme", "data"),
         Input("study-selection", "data"),

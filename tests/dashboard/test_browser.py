@@ -26,7 +26,11 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 SHOWN = """() => [...new Set(document.querySelector("#study-front .js-plotly-plot").data
   .flatMap(trace => Array.from(trace.customdata ?? []).flat()))].length"""
 MORE = SHOWN.replace("() =>", "least =>", 1) + " > least"
-RANGE = """() => document.querySelector("#study-front .js-plotly-plot")._fullLayout.yaxis.range"""
+RANGE = (
+    """name => document.querySelector(`#study-${name} .js-plotly-plot`)._fullLayout.yaxis.range"""
+)
+HIDDEN = """() => document.querySelector("#study-front .js-plotly-plot").data
+  .filter(trace => trace.visible === "legendonly").map(trace => trace.name)"""
 PLOT = "#study-front .nsewdrag"
 
 
@@ -90,9 +94,12 @@ def picture(page: Any, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
 
 
-def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+def drag(
+    page: Any, start: tuple[float, float], end: tuple[float, float], name: str = "front"
+) -> None:
     """Drag over the plot between two points, as shares of its width and height."""
-    box = page.locator(PLOT).first.bounding_box()
+    page.locator(f"#study-{name}").scroll_into_view_if_needed()
+    box = page.locator(f"#study-{name} .nsewdrag").first.bounding_box()
     (x0, y0), (x1, y1) = (
         (box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in (start, end)
     )
@@ -108,9 +115,7 @@ def open_study(page: Any, address: str, values: str = "") -> None:
     page.wait_for_function("() => !document.querySelector('._dash-loading-callback')")
 
 
-def test_a_search_appears_while_the_page_is_open_and_the_zoom_stays(
-    page: Any, tmp_path: Path
-) -> None:
+def test_a_search_appears_while_the_page_is_open_and_views_stay(page: Any, tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(PROTOCOL))
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(SPACE))
     command = [sys.executable, "-m", "bbnas", *SEARCH, "--budget", "14", "--quiet"]
@@ -121,13 +126,24 @@ def test_a_search_appears_while_the_page_is_open_and_the_zoom_stays(
             page.get_by_role("link", name="first").first.click()
             page.wait_for_selector(PLOT)
             page.wait_for_function(MORE, arg=1)
-            before, whole = page.evaluate(SHOWN), page.evaluate(RANGE)
+            page.get_by_text("Learning curves").first.click()
+            page.wait_for_selector("#study-curves .nsewdrag")
+            page.wait_for_timeout(500)
+            before = page.evaluate(SHOWN)
             page.locator("[data-title='Zoom']").first.click()
-            drag(page, (0.2, 0.2), (0.8, 0.8))
-            zoomed = page.evaluate(RANGE)
-            assert zoomed != whole
+            page.locator("#study-front .legendtoggle").first.click()
+            figures = ("front", "curves")
+            zoomed = {}
+            for name in figures:
+                whole = page.evaluate(RANGE, name)
+                drag(page, (0.2, 0.2), (0.8, 0.8), name)
+                zoomed[name] = page.evaluate(RANGE, name)
+                assert zoomed[name] != whole
+            page.wait_for_function(f"() => ({HIDDEN})().length > 0")
             page.wait_for_function(MORE, arg=before)
-            assert page.evaluate(RANGE) == zoomed
+            page.wait_for_timeout(1500)  # the curves follow
+            assert {name: page.evaluate(RANGE, name) for name in figures} == zoomed
+            assert page.evaluate(HIDDEN)
             assert search.poll() is None, "the search ended before a new point was seen"
     finally:
         search.kill()

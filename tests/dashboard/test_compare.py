@@ -26,9 +26,9 @@ OUTPUTS = (
     "compare-address.data",
     "compare-state.children",
     "compare-content.hidden",
-    "compare-figure.figure",
+    "compare-figure-spec.data",
     "compare-table.children",
-    "compare-volume.figure",
+    "compare-volume-spec.data",
     "compare-box.children",
     "compare-agreement.children",
 )
@@ -86,20 +86,20 @@ def test_two_studies_are_compared_and_the_address_says_so(both: Live) -> None:
     found = fill(both, ["one", "two"], "1:0 2:3")
     assert found["compare-address"]["data"] == "?study=one&study=two&trials=1%3A0+2%3A3"
     assert found["compare-content"]["hidden"] is False
-    figure = found["compare-figure"]["figure"]
+    figure = found["compare-figure-spec"]["data"]
     assert "above the skip" in json.dumps(figure["layout"])
     assert "differ in their images" in json.dumps(found["compare-state"])
     head = json.dumps(found["compare-table"])
     assert "/design?study=one&trial=0" in head
     assert "/design?study=two&trial=3" in head
-    assert len(found["compare-volume"]["figure"]["data"]) == 2
+    assert len(found["compare-volume-spec"]["data"]["data"]) == 2
 
 
 def test_one_study_is_no_comparison(both: Live) -> None:
     found = fill(both, ["one"])
     assert found["compare-content"]["hidden"] is True
     assert "another study" in json.dumps(found["compare-state"])
-    assert "compare-figure" not in found
+    assert "compare-figure-spec" not in found
 
 
 def test_candidates_are_named_by_study_and_trial(both: Live) -> None:

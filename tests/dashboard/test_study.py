@@ -38,9 +38,7 @@ def ask(client: FlaskClient, outputs: str, inputs: list[Any], state: list[Any]) 
 SLIDERS = [(f"study-{name}", "value", 100) for name in ("ops", "params", "bytes", "latency")]
 
 
-def front(
-    client: FlaskClient, zoom: Any = None, drawn: Any = None, selected: list[int] | None = None
-) -> Any:
+def front(client: FlaskClient, selected: list[int] | None = None) -> Any:
     inputs = [
         ("version", "data", None),
         ("theme", "data", "dark"),
@@ -54,10 +52,8 @@ def front(
     state = [
         ("study-key", "data", "live"),
         ("study-selection", "data", selected or []),
-        ("study-zoom", "data", zoom),
-        ("study-drawn", "data", drawn),
     ]
-    return ask(client, "..study-front.figure...study-drawn.data..", inputs, state)
+    return ask(client, "study-front-spec.data", inputs, state)["study-front-spec"]["data"]
 
 
 def points(figure: Any) -> set[int]:
@@ -65,37 +61,26 @@ def points(figure: Any) -> set[int]:
 
 
 def test_a_result_is_a_point_as_soon_as_it_is_committed(writer, live: Live, client) -> None:  # type: ignore[no-untyped-def]
-    before = points(front(client)["study-front"]["figure"])
+    before = points(front(client))
     assert before == set(range(10))
     version = live.version
     writer.write(writer.study.candidates[10])
     ends = time.monotonic() + 60
     while live.version == version and time.monotonic() < ends:
         live.changed_since(version, 5)
-    while (found := points(front(client)["study-front"]["figure"])) == before:
+    while (found := points(front(client))) == before:
         assert time.monotonic() < ends
     assert found == before | {10}
 
 
 def test_selected_trials_are_marked(client: FlaskClient) -> None:
-    figure = front(client, selected=[1, 2])["study-front"]["figure"]
+    figure = front(client, selected=[1, 2])
     marked = {
         trace["customdata"][i]
         for trace in figure["data"]
         for i in trace.get("selectedpoints") or ()
     }
     assert marked == {1, 2}
-
-
-def test_an_update_leaves_what_a_user_drew(client: FlaskClient) -> None:
-    drawn = front(client)["study-drawn"]["data"]
-    patch = front(client, drawn=drawn, selected=[1, 2])["study-front"]["figure"]
-    changed = {tuple(o["location"]) for o in patch["operations"]}
-    assert ("data",) in changed
-    for axis in ("xaxis", "yaxis"):
-        assert not changed & {("layout",), ("layout", axis), ("layout", axis, "range")}
-    assert ("layout", "selections") not in changed
-    assert ("layout", "dragmode") not in changed
 
 
 def test_the_grid_holds_the_selected_candidates(client: FlaskClient) -> None:

@@ -28,18 +28,6 @@
         if (slim.matches) tell();
         return wear(chosen());
       },
-      // The zoom of a figure, until another one is shown or its axes are reset.
-      zoom(event, x, overlay, before) {
-        const of = `${x} ${(overlay || []).length}`;
-        const now = before && before.of === of ? { ...before } : { of };
-        for (const axis of ["xaxis", "yaxis"]) {
-          const low = (event || {})[axis + ".range[0]"];
-          if (low !== undefined) now[axis] = [low, event[axis + ".range[1]"]];
-          else if ((event || {})[axis + ".range"]) now[axis] = event[axis + ".range"];
-          else if ((event || {})[axis + ".autorange"]) delete now[axis];
-        }
-        return now;
-      },
       // A page's controls as its address, without a new entry in the browser's history.
       remember(search) {
         if (typeof search === "string" && search !== location.search) {
