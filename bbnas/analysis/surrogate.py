@@ -14,11 +14,14 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
 
 from bbnas.analysis.pareto import useful
 from bbnas.design import Activation, ActivationPosition, Design, Estimator, Method, Norm, k_star
 from bbnas.evaluation import Bar, Outcome
 from bbnas.tasks import Part
+from bbnas.threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
@@ -160,6 +163,7 @@ class Surrogate:
 
     FEATURES = (*map(str, Part), *_SWITCHES, *_CATEGORIES, *_MEASURES)
 
+    @one_blas_thread
     def __init__(self, runs: Runs, noise: float, theta: Array | None = None) -> None:
         self._runs = runs
         self._features = _features(runs.designs)
@@ -174,6 +178,7 @@ class Surrogate:
         self._factor = np.linalg.cholesky(kernel)
         self._weights = np.linalg.solve(self._factor, y)
 
+    @one_blas_thread
     def believes(self, designs: Sequence[Design]) -> Beliefs:
         """The joint posterior of ``designs``, evaluated or not."""
         asked = _features(designs)
@@ -181,6 +186,7 @@ class Surrogate:
         covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
         return Beliefs(mean, slope[:, None] * covariance * slope[None, :])
 
+    @one_blas_thread
     def expects(self, designs: Sequence[Design]) -> tuple[Array, Array]:
         """The mean and the standard error (dB) of each of many ``designs``."""
         mean, slope, half = self._given(_features(designs))
@@ -252,9 +258,6 @@ def _variance(theta: Array, noise: float, doubt: Array) -> Array:
 
 def _fit(y: Array, distances: Array, noise: float, doubt: Array) -> Array:
     """The logarithms of amplitude, relative noise and rates of the highest posterior density."""
-    from scipy.linalg import cho_factor, cho_solve
-    from scipy.optimize import minimize
-
     priors = [_AMPLITUDE, _NOISE] + [_RATE] * len(distances)
     centre, width = np.array(priors).T
     # A feature in which no two runs differ has no information on its rate.
