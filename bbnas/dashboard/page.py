@@ -41,11 +41,15 @@ def link(page: str, *studies: str, **values: object) -> str:
     return f"/{'' if page == 'overview' else page}{query(*studies, **values)}"
 
 
+# Characters that stand in a query as they are (RFC 3986 has but the last among others).
+SAFE = ",:;/!*|"
+
+
 def query(*studies: str, **values: object) -> str:
     """The part of an address after its path, with its question mark."""
     pairs = [("study", study) for study in studies]
     pairs += [(name, str(v)) for name, v in values.items() if v is not None and v != ""]
-    return f"?{urlencode(pairs)}" if pairs else ""
+    return f"?{urlencode(pairs, safe=SAFE)}" if pairs else ""
 
 
 @dataclass(frozen=True)

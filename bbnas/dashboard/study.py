@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -12,17 +12,16 @@ from dash import (
     Input,
     Output,
     State,
-    ctx,
     dcc,
     html,
 )
 from dash.development.base_component import Component
 
-from bbnas.dashboard import tabs
+from bbnas.dashboard import selection, tabs
 from bbnas.dashboard.analyst import Choice
+from bbnas.dashboard.area import Area
 from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, sliders
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.numbers import in_ranges, ranges
 from bbnas.dashboard.overview import ago, progress, running
 from bbnas.dashboard.page import (
     Address,
@@ -38,6 +37,7 @@ from bbnas.dashboard.page import (
     message,
     query,
 )
+from bbnas.dashboard.selection import SELECTED, Selection, selected
 from bbnas.figures.front import X, colourings, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
@@ -52,13 +52,11 @@ ABOUT = ("1-bit parts", "size", "1-bit unit", "residual alignment")
 def layout(live: Live, address: Address) -> Component:
     one = live.study(address.study)
     study, values = one.snapshot.study, address.values
-    chosen = in_ranges(values.get("selected", ""))
     return html.Div(
         [
             html.H1(one.key),
             html.Div(id="study-head"),
             dcc.Store(id="study-key", data=one.key),
-            dcc.Store(id="study-selection", data=chosen),
             dcc.Store(id="study-address"),
             html.Div(
                 [
@@ -81,15 +79,7 @@ def layout(live: Live, address: Address) -> Component:
                 ],
                 className="split",
             ),
-            html.Div(
-                [
-                    html.Span(id="study-selected"),
-                    html.Button("Clear the selection", id="study-clear", n_clicks=0),
-                ],
-                id="study-selection-bar",
-                className="selection",
-                hidden=not chosen,
-            ),
+            selection.bar(one, values),
             tabs.bar(values.get("tab")),
             html.Div(id="study-tab-content"),
         ]
@@ -135,6 +125,7 @@ def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str 
 
 
 def register(app: Dash, live: Live) -> None:
+    selection.register(app, live)
     tabs.register(app, live)
     keep_views(app, "study-front")
 
@@ -154,10 +145,9 @@ def register(app: Dash, live: Live) -> None:
         Input("study-x", "value"),
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
-        Input("study-clear", "n_clicks"),
+        *SELECTED,
         *POSITIONS,
         State("study-key", "data"),
-        State("study-selection", "data"),
     )
     def _front(
         _version: Any,
@@ -168,11 +158,9 @@ def register(app: Dash, live: Live) -> None:
         overlay: list[str],
         *more: Any,
     ) -> Any:
-        _clears, *positions, key, selected = more
+        area, choices, *positions, key = more
         one = live.study(key)
-        if ctx.triggered_id == "study-clear":
-            selected = []
-        view = View(x, colour, bool(overlay), narrow, tuple(selected or ()))
+        view = View(x, colour, bool(overlay), narrow, Selection.of(area, choices))
         return front(one, view, theme, _choice(one, positions).number)
 
     @app.callback(
@@ -194,17 +182,6 @@ def register(app: Dash, live: Live) -> None:
         return recommended(one, _choice(one, positions)), *words
 
     @app.callback(
-        Output("study-selection", "data"),
-        Input("study-front", "selectedData"),
-        Input("study-clear", "n_clicks"),
-        prevent_initial_call=True,
-    )
-    def _select(selected: Mapping[str, Any] | None, _clicks: Any) -> Any:
-        if ctx.triggered_id == "study-clear":
-            return []
-        return numbers_of(selected)
-
-    @app.callback(
         Output("study-picked", "children"),
         Input("study-front", "clickData"),
         State("study-key", "data"),
@@ -213,29 +190,18 @@ def register(app: Dash, live: Live) -> None:
         return picked(live.study(key), numbers_of(clicked))
 
     @app.callback(
-        Output("study-selected", "children"),
-        Output("study-selection-bar", "hidden"),
-        Input("study-selection", "data"),
-    )
-    def _selected(numbers: list[int]) -> tuple[str, bool]:
-        text = f"{plural(len(numbers), 'design')} selected: all below is of them alone."
-        return text, not numbers
-
-    @app.callback(
         Output("study-address", "data"),
         Input("study-x", "value"),
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
         Input("study-tab", "value"),
-        Input("study-selection", "data"),
+        *SELECTED,
         *POSITIONS,
         State("study-key", "data"),
         prevent_initial_call=True,
     )
-    def _address(
-        x: str, colour: str, overlay: list[str], tab: str, selection: list[int], *more: Any
-    ) -> str:
-        *positions, key = more
+    def _address(x: str, colour: str, overlay: list[str], tab: str, *more: Any) -> str:
+        area, choices, *positions, key = more
         snapshot = live.study(key).snapshot
         study = snapshot.study
         _, shown = limits_of(snapshot, positions)
@@ -246,7 +212,8 @@ def register(app: Dash, live: Live) -> None:
             colour=None if colour == next(iter(colourings(study)), "params") else colour,
             overlay="published" if overlay else None,
             tab=None if tab == tabs.FIRST else tab,
-            selected=ranges(selection or []),
+            area=area,
+            choices="|".join(choices or ()),
             **limits,
         )
 
@@ -273,13 +240,13 @@ def head(one: LiveStudy) -> Component:
 
 @dataclass(frozen=True)
 class View:
-    """What the front's figure shows: its cost axis, its colours, and the selected trials."""
+    """What the front's figure shows: its cost axis, its colours, and the selection."""
 
     x: X = "ops"
     colour: str = "params"
     published: bool = False
     narrow: bool = False
-    selected: tuple[int, ...] = ()
+    selection: Selection = field(default_factory=Selection)
 
 
 @lru_cache(16)
@@ -289,19 +256,27 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     figure = front_figure(study, number, study.config.bicubic_psnr, x=view.x, colour=view.colour)
     if figure is None:
         return tabs.nothing("No result yet.")
-    spec = draw_front(figure, overlay=view.published and bool(figure.overlay))
-    wanted = set(view.selected)
+    overlay = view.published and bool(figure.overlay)
+    spec = draw_front(figure, overlay=overlay)
+    wanted = selected(one, view.selection)
     for trace in spec["data"]:
-        if "customdata" in trace:
+        if wanted is not None and "customdata" in trace:
             numbers = enumerate(trace["customdata"])
-            chosen = [i for i, number in numbers if number in wanted]
-            trace["selectedpoints"] = chosen if wanted else None
+            trace["selectedpoints"] = [i for i, number in numbers if number in wanted]
+    above = (figure.bicubic or 0.0) if overlay else 0.0
+    area = Area.of(view.selection.area)
+    outlines = area.outlines(above) if area and area.x == view.x else []
+    # Plotly highlights all that lies within its selections, whatever else is chosen.
+    drawn = "shapes" if view.selection.choices else "selections"
     spec["layout"] |= {
         # Another axis is another figure.
         "uirevision": f"{one.key} {view.x} {view.published}",
-        **({} if wanted else {"selections": []}),
+        "meta": {"x": view.x, "colour": view.colour, "above": above},
         "dragmode": "lasso",
         "height": FRONT,
+        "selections": [],
+        "shapes": [],
+        drawn: outlines,
     }
     low, high = spec["layout"]["yaxis"].pop("range")
     spec["layout"]["yaxis"]["autorangeoptions"] = {"minallowed": low, "maxallowed": high}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,6 +15,7 @@ from dash.development.base_component import Component
 from bbnas.analysis import front, hypervolume_curve
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.page import aria, graph, keep_views, link, loading, message, section
+from bbnas.dashboard.selection import SELECTED, Selection, selected
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.effects import EffectBar, effects_figure
@@ -23,7 +23,7 @@ from bbnas.figures.hypervolume import Over, draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure
-from bbnas.study import Candidate, Study
+from bbnas.study import Candidate
 from bbnas.text import interval, plural, signed
 
 TABS = {
@@ -86,30 +86,34 @@ def register(app: Dash, live: Live) -> None:
         Output("study-parallel-note", "children"),
         Input("version", "data"),
         Input("theme", "data"),
-        Input("study-selection", "data"),
+        *SELECTED,
         State("study-key", "data"),
     )
-    def _parallel(_version: Any, theme: Theme, selected: list[int], key: str) -> tuple[Any, str]:
-        return parallel(live.study(key), tuple(selected), theme)
+    def _parallel(
+        _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
+    ) -> tuple[Any, str]:
+        return parallel(live.study(key), Selection.of(area, choices), theme)
 
     @app.callback(
         Output("study-curves-spec", "data"),
         Input("version", "data"),
         Input("theme", "data"),
-        Input("study-selection", "data"),
+        *SELECTED,
         State("study-key", "data"),
     )
-    def _curves(_version: Any, theme: Theme, selected: list[int], key: str) -> Any:
-        return learning(live.study(key), tuple(selected), theme)
+    def _curves(
+        _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
+    ) -> Any:
+        return learning(live.study(key), Selection.of(area, choices), theme)
 
     @app.callback(
         Output("study-grid", "rowData"),
         Input("version", "data"),
-        Input("study-selection", "data"),
+        *SELECTED,
         State("study-key", "data"),
     )
-    def _rows(_version: Any, selected: list[int], key: str) -> Any:
-        return rows(live.study(key), tuple(selected))
+    def _rows(_version: Any, area: str, choices: list[str] | None, key: str) -> Any:
+        return rows(live.study(key), Selection.of(area, choices))
 
     @app.callback(
         Output("url", "href"),
@@ -229,14 +233,6 @@ CONTENT = {
 }
 
 
-def _selected(study: Study, numbers: Sequence[int]) -> Study:
-    """``study`` with the selected candidates; all of them where none is."""
-    if not numbers:
-        return study
-    wanted = set(numbers)
-    return replace(study, candidates=tuple(c for c in study.candidates if c.number in wanted))
-
-
 def effects(one: LiveStudy) -> Component:
     """The effects of choices with their intervals, on one scale."""
     found = one.analysis.findings if one.analysis else None
@@ -300,14 +296,18 @@ def _percent(share: float) -> str:
 
 
 @lru_cache(16)
-def parallel(one: LiveStudy, selected: tuple[int, ...], theme: Theme) -> tuple[Any, str]:
+def parallel(one: LiveStudy, selection: Selection, theme: Theme) -> tuple[Any, str]:
     """The designs as lines through their choices, and what is left out."""
-    drawn = parallel_figure(one.snapshot.study, _recommended(one), selected or None)
+    marked = selected(one, selection)
+    drawn = parallel_figure(one.snapshot.study, _recommended(one), marked)
     if drawn is None:
-        few = "Fewer than two of the selected designs were trained to the end."
-        return nothing(few if selected else "Fewer than two designs are trained to the end."), ""
-    note = f"{plural(drawn.left_out, 'design')} more are not drawn." if drawn.left_out else ""
-    return kept(draw_parallel(drawn), theme, len(drawn.axes)), note
+        return nothing("Fewer than two designs are trained to the end."), ""
+    notes = ["A click on a value selects the designs with it, another click ends that."]
+    if marked is not None and not any(line.selected for line in drawn.lines):
+        notes.append("No selected design was trained to the end.")
+    if drawn.left_out:
+        notes.append(f"{plural(drawn.left_out, 'design')} more are not drawn.")
+    return kept(draw_parallel(drawn, selection.choices), theme, len(drawn.axes)), " ".join(notes)
 
 
 @lru_cache(16)
@@ -330,9 +330,10 @@ def timeline(one: LiveStudy, theme: Theme) -> Any:
 
 
 @lru_cache(16)
-def learning(one: LiveStudy, selected: tuple[int, ...], theme: Theme) -> Any:
+def learning(one: LiveStudy, selection: Selection, theme: Theme) -> Any:
     """Training curves of the selected designs, or of a sample."""
-    drawn = curves(one.snapshot.study, _recommended(one), selected)
+    marked = selected(one, selection)
+    drawn = curves(one.snapshot.study, _recommended(one), marked)
     return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
 
 
@@ -389,12 +390,16 @@ COLUMNS = [
 
 
 @lru_cache(16)
-def rows(one: LiveStudy, selected: tuple[int, ...]) -> list[dict[str, Any]]:
+def rows(one: LiveStudy, selection: Selection) -> list[dict[str, Any]]:
     """The rows of the grid, newest first: of the selected candidates, or of all."""
     recommended = _recommended(one)
     members = {c.number for c in front(one.snapshot.study)}
-    shown = _selected(one.snapshot.study, selected).candidates
-    return [_row(c, members, recommended) for c in reversed(shown)]
+    marked = selected(one, selection)
+    return [
+        _row(c, members, recommended)
+        for c in reversed(one.snapshot.study.candidates)
+        if marked is None or c.number in marked
+    ]
 
 
 def _row(candidate: Candidate, members: set[int], recommended: int | None) -> dict[str, Any]:

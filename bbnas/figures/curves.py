@@ -36,14 +36,14 @@ class TrainingCurve:
 
 
 def curves(
-    study: Study, recommended: int | None, numbers: Collection[int] = ()
+    study: Study, recommended: int | None, numbers: Collection[int] | None = None
 ) -> list[TrainingCurve]:
     """Training curves: the recommended design, and even samples of the front (at most 12), of the
     designs that diverged (8) and of the others (60), each of at most 64 points.
 
     With ``numbers``, the curves of these candidates alone, at most 40, whatever became of them.
     """
-    if numbers:
+    if numbers is not None:
         wanted = set(numbers)
         chosen = [c for c in study.candidates if c.number in wanted and _points(c)]
         return [

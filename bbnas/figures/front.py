@@ -254,13 +254,14 @@ def _gains(
     return low - 0.04 * (high - low), high + 0.04 * (high - low)
 
 
-def draw_front(figure: FrontFigure, *, overlay: bool = False) -> Spec:
+def draw_front(figure: FrontFigure, *, overlay: bool = False, whole: bool = False) -> Spec:
     """The candidates in each of the figure's ``colours``, of which the first is visible, the
     front, the baselines, the recommended design and, hidden unless ``overlay``, the published
     designs.
 
     With the overlay PSNR is counted from bicubic interpolation. Of many stopped or other
-    candidates an even sample is drawn, the newest among it, and the legend counts the rest.
+    candidates an even sample is drawn, the newest among it, and the legend counts the rest, unless
+    the ``whole`` is asked for.
     """
     groups: dict[str, list[Dot]] = {}
     for dot in figure.dots:
@@ -268,7 +269,7 @@ def draw_front(figure: FrontFigure, *, overlay: bool = False) -> Spec:
     left_out = 0
     for kind in ("stopped", "beaten"):
         found = groups.get(kind, [])
-        groups[kind] = evenly(found, DRAWN)
+        groups[kind] = found if whole else evenly(found, DRAWN)
         left_out += len(found) - len(groups[kind])
     coloured = [*groups.get("beaten", []), *groups.get("front", [])]
     thin = {"color": PALE, "width": 1.5}

@@ -7,20 +7,21 @@ Content-Security-Policy lacks ``unsafe-eval`` cannot show it, nor ``scattergl`` 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bbnas.analysis.pareto import front
-from bbnas.analysis.regression import CHOICES, matters
-from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.figures.choices import axes_of
+from bbnas.figures.sampling import evenly
 from bbnas.figures.theme import (
     GRID,
     INK,
     MUTED,
+    PALE,
     PAPER,
     RECOMMENDED,
     SCALE,
@@ -29,22 +30,24 @@ from bbnas.figures.theme import (
     scatter,
 )
 from bbnas.study import Candidate, Study
-from bbnas.tasks import get_task
 from bbnas.text import decibel
 
-# Most designs that are drawn: more lines hide each other.
-LINES = 600
+# Most designs that are drawn: more lines hide each other. Beside them, of those not selected.
+LINES, OTHERS = 600, 150
 # Half the width of a bundle of lines at a value, as a share of the distance between two values.
 SPREAD = 0.3
-IDLE = "–"
 
 
 class ParallelAxis(NamedTuple):
-    """An axis: its title and its values, in order from the bottom; of PSNR (dB) they are ticks."""
+    """An axis: its title and its values, in order from the bottom; of PSNR (dB) they are ticks.
+
+    ``names`` are those of the values among the values of all axes; PSNR has none.
+    """
 
     title: str
     values: tuple[str, ...]
     places: tuple[float, ...]
+    names: tuple[str, ...] = ()
 
 
 class ParallelLine(NamedTuple):
@@ -55,12 +58,13 @@ class ParallelLine(NamedTuple):
     places: tuple[float, ...]
     quarter: int
     recommended: bool
+    selected: bool = True
 
 
 @dataclass(frozen=True)
 class ParallelFigure:
-    """Axes of what differs between the designs, PSNR (dB) the last. ``left_out`` designs of the
-    same kind are not drawn.
+    """Axes of what differs between the designs, PSNR (dB) the last. ``left_out`` of the selected
+    designs trained to the end are not drawn.
     """
 
     axes: tuple[ParallelAxis, ...]
@@ -69,119 +73,97 @@ class ParallelFigure:
 
 
 def parallel_figure(
-    study: Study, recommended: int | None, numbers: Collection[int] | None = None
+    study: Study, recommended: int | None, selected: Collection[int] | None = None
 ) -> ParallelFigure | None:
-    """The designs trained to the end, of ``numbers`` alone if they are given; None without two.
+    """The designs trained to the end; None without two. ``selected`` trials stand out, which are
+    all of them if None.
 
-    The recommended design and the front are drawn, and an even sample of the others.
+    The recommended design and the front are drawn, and an even sample of the others: of the
+    selected ones first.
     """
-    wanted = None if numbers is None else set(numbers)
-    trained = [
-        c
-        for c in study.candidates
-        if c.evaluation.feasible and (wanted is None or c.number in wanted)
-    ]
+    trained = [c for c in study.candidates if c.evaluation.feasible]
     if len(trained) < 2:
         return None
-    chosen = _sample(trained, {c.number for c in front(study)} | {recommended})
-    columns = _columns(study, [c.evaluation.design for c in chosen])
-    psnr = np.array([c.evaluation.psnr for c in chosen])
-    axis, heights = _psnr(psnr)
-    quarters = np.searchsorted(np.quantile(psnr, (0.25, 0.5, 0.75)), psnr, side="right")
+    marked = {c.number for c in trained}
+    if selected is not None:
+        marked &= set(selected)
+    first = {c.number for c in front(study) if c.number in marked} | {recommended}
+    chosen = _sample(trained, first, marked)
+    numbers = [c.number for c in chosen]
+    psnr = np.array([c.evaluation.psnr for c in trained])
+    bounds = np.quantile(psnr, (0.25, 0.5, 0.75))
+    axis, height = _psnr(psnr)
+    drawn = np.array([c.evaluation.psnr for c in chosen])
     # A fixed place of each design in its bundle, so that a line keeps its place at an update.
-    spread = np.array([c.number * 0.6180339887 % 1 * 2 - 1 for c in chosen]) * SPREAD
-    places = [
-        np.array([axis.places[axis.values.index(value)] for value in made])
-        + spread / max(1, len(axis.values))
-        for axis, made in columns
-    ]
-    rows = np.stack([*places, heights], axis=1)
+    spread = np.array([number * 0.6180339887 % 1 * 2 - 1 for number in numbers]) * SPREAD
+    axes, places = [], []
+    for choice in axes_of(replace(study, candidates=tuple(trained))):
+        size = len(choice.values)
+        at = {value: (i + 0.5) / size for i, value in enumerate(choice.values)}
+        names = tuple(map(choice.name, choice.values))
+        axes.append(ParallelAxis(choice.title, choice.values, tuple(at.values()), names))
+        places.append(np.array([at[choice.made[number]] for number in numbers]) + spread / size)
+    rows = np.stack([*places, height(drawn)], axis=1)
+    quarters = np.searchsorted(bounds, drawn, side="right")
     lines = [
         ParallelLine(
-            c.number, c.evaluation.psnr, tuple(row), int(quarter), c.number == recommended
+            c.number,
+            c.evaluation.psnr,
+            tuple(row),
+            int(quarter),
+            c.number == recommended,
+            c.number in marked,
         )
         for c, row, quarter in zip(chosen, rows.tolist(), quarters, strict=True)
     ]
     return ParallelFigure(
-        axes=(*(axis for axis, _ in columns), axis),
+        axes=(*axes, axis),
         lines=tuple(sorted(lines, key=lambda line: (line.recommended, line.psnr))),
-        left_out=len(trained) - len(chosen),
+        left_out=len(marked) - sum(line.selected for line in lines),
     )
 
 
-def _sample(candidates: Sequence[Candidate], first: Collection[int | None]) -> list[Candidate]:
+def _sample(
+    candidates: Sequence[Candidate], first: Collection[int | None], marked: Collection[int]
+) -> list[Candidate]:
     kept = [c for c in candidates if c.number in first]
     rest = [c for c in candidates if c.number not in first]
-    room = max(2, LINES - len(kept))
-    if len(rest) > room:
-        rest = [rest[round(i * (len(rest) - 1) / (room - 1))] for i in range(room)]
-    return kept + rest
+    standing = evenly([c for c in rest if c.number in marked], max(2, LINES - len(kept)))
+    others = evenly([c for c in rest if c.number not in marked], OTHERS)
+    return kept + standing + others
 
 
-def _columns(study: Study, designs: Sequence[Design]) -> list[tuple[ParallelAxis, list[str]]]:
-    """The axes on which designs differ, and the value of each design on them."""
-    found: list[tuple[str, list[str], list[str]]] = []
-    for part in get_task(study.config.task).parts:
-        words = ["full", "1-bit"]
-        found.append((str(part), words, [words[d.binary(part)] for d in designs]))
-    if study.searches_methods:
-        titles = [IDLE, *dict.fromkeys(TITLES.values())]
-        found.append(("method", titles, [TITLES.get(d.published, IDLE) for d in designs]))
-    for field, title, _ in CHOICES:
-        if study.searches_methods and field in UNIT_FIELDS:
-            continue
-        made = [getattr(d, field) if matters(field, d) else IDLE for d in designs]
-        order = sorted(set(made), key=lambda v: (v != IDLE, v is not None, _sortable(v)))
-        found.append((title, [_text(field, v) for v in order], [_text(field, v) for v in made]))
-    columns = []
-    for title, order, texts in found:
-        values = tuple(value for value in dict.fromkeys(order) if value in texts)
-        if len(values) > 1:
-            places = tuple((i + 0.5) / len(values) for i in range(len(values)))
-            columns.append((ParallelAxis(title, values, places), texts))
-    return columns
-
-
-def _sortable(value: Any) -> tuple[float, str]:
-    return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
-
-
-def _text(field: str, value: Any) -> str:
-    if value == IDLE:
-        return IDLE
-    if field == "k_ratio":
-        if value is None:
-            return "off"
-        return f"{value:.3g}" if value >= 1 else f"1/{1 / value:.3g}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value).replace("_", " ")
-
-
-def _psnr(psnr: Any) -> tuple[ParallelAxis, Any]:
-    """The axis of PSNR, and the height of each; a few poor ones lie at its bottom."""
+def _psnr(psnr: Any) -> tuple[ParallelAxis, Callable[[Any], Any]]:
+    """The axis of PSNR, and what gives the height of each; a few poor ones lie at its bottom."""
     low, high = float(np.quantile(psnr, 0.02)), float(psnr.max())
     span = max(high - low, 0.05)
     step = next(s for s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 50) if span / s <= 8)
     ticks = [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
     digits = 1 if step >= 0.1 else 2
-    heights = np.clip((psnr - low) / span, 0, 1)
     axis = ParallelAxis(
         "PSNR (dB)",
         tuple(f"{tick:.{digits}f}" for tick in ticks),
         tuple((tick - low) / span for tick in ticks),
     )
-    return axis, heights
+    return axis, lambda values: np.clip((values - low) / span, 0, 1)
 
 
 QUARTERS = ("lowest quarter of PSNR", "second quarter", "third quarter", "highest quarter")
 
 
-def draw_parallel(figure: ParallelFigure) -> Spec:
-    """The lines, coloured by the quarter that their PSNR is in; the recommended one on top."""
-    traces = []
+def draw_parallel(figure: ParallelFigure, brush: Collection[str] | None = None) -> Spec:
+    """The lines, coloured by the quarter that their PSNR is in; the recommended one on top, those
+    not selected below and pale.
+
+    With ``brush``, the names of chosen values, these are marked and all values can be clicked:
+    Plotly reports an annotation whose ``name`` is the value's.
+    """
+    pale = [x for x in figure.lines if not (x.selected or x.recommended)]
+    traces = [_lines("not selected", pale, {"color": PALE, "width": 0.7}, opacity=0.3)]
     for quarter, name in enumerate(QUARTERS):
-        mine = [x for x in figure.lines if x.quarter == quarter and not x.recommended]
+        mine = [
+            x for x in figure.lines if x.quarter == quarter and x.selected and not x.recommended
+        ]
         line = {"color": SCALE[quarter][1], "width": 1.2}
         traces.append(_lines(name, mine, line, opacity=0.35 + 0.15 * quarter))
     line = {"color": RECOMMENDED, "width": 3.5}
@@ -195,12 +177,12 @@ def draw_parallel(figure: ParallelFigure) -> Spec:
             "showarrow": False,
             "xanchor": "left" if x < len(positions) - 1 else "right",
             "xshift": 4 if x < len(positions) - 1 else -4,
-            "font": {"size": 11, "color": INK},
-            "bgcolor": PAPER,
-            "opacity": 0.85,
+            **_look(name, brush),
         }
         for x, axis in enumerate(figure.axes)
-        for value, place in zip(axis.values, axis.places, strict=True)
+        for value, place, name in zip(
+            axis.values, axis.places, axis.names or [""] * len(axis.values), strict=True
+        )
     ]
     rules = [
         {
@@ -236,6 +218,19 @@ def draw_parallel(figure: ParallelFigure) -> Spec:
             margin={"l": 12, "r": 12},
         ),
     }
+
+
+def _look(name: str, brush: Collection[str] | None) -> Spec:
+    """How the value ``name`` is written, and whether it can be clicked."""
+    chosen = brush is not None and name in brush
+    look: Spec = {
+        "font": {"size": 11, "color": PAPER if chosen else INK},
+        "bgcolor": INK if chosen else PAPER,
+        "opacity": 1 if chosen else 0.85,
+    }
+    if brush is not None and name:
+        look |= {"name": name, "captureevents": True, "borderpad": 3}
+    return look
 
 
 def _lines(name: str, lines: Sequence[ParallelLine], line: Spec, opacity: float = 1.0) -> Spec:

@@ -31,6 +31,9 @@ RANGE = (
 )
 HIDDEN = """() => document.querySelector("#study-front .js-plotly-plot").data
   .filter(trace => trace.visible === "legendonly").map(trace => trace.name)"""
+MARKED = """() => document.querySelector("#study-front .js-plotly-plot").data
+  .filter(trace => trace.customdata)
+  .reduce((sum, trace) => sum + (trace.selectedpoints ?? []).length, 0)"""
 PLOT = "#study-front .nsewdrag"
 
 
@@ -156,9 +159,10 @@ def test_a_selection_filters_the_page_and_is_in_the_address(page: Any, address: 
     page.locator("[data-title='Box Select']").first.click()
     drag(page, (0.05, 0.05), (0.5, 0.95))
     page.wait_for_selector("#study-selected:has-text('selected')")
-    page.wait_for_function("() => location.search.includes('selected=')")
+    page.wait_for_function("() => location.search.includes('area=')")
     number = int(page.inner_text("#study-selected").split()[0])
     assert 0 < number < 60
+    assert page.evaluate(MARKED) == number
     rows = "document.querySelectorAll('#study-grid .ag-center-cols-container .ag-row').length"
     page.wait_for_function(f"most => {rows} <= most", arg=number)
     picture(page, "study-selected")
@@ -166,8 +170,55 @@ def test_a_selection_filters_the_page_and_is_in_the_address(page: Any, address: 
     page.goto("about:blank")
     page.goto(shared)
     page.wait_for_selector(f"#study-selected:has-text('{number} design')")
+    page.wait_for_function(f"number => ({MARKED})() === number", arg=number)
     page.click("#study-clear")
-    page.wait_for_function("() => !location.search.includes('selected=')")
+    page.wait_for_function("() => !location.search.includes('area=')")
+
+
+def test_what_the_legend_hides_is_not_selected(page: Any, address: str) -> None:
+    open_study(page, address)
+    page.locator("[data-title='Box Select']").first.click()
+    page.locator("#study-front .legendtoggle").nth(0).click()
+    page.wait_for_function(f"() => ({HIDDEN})().length > 0")
+    drag(page, (0.01, 0.01), (0.99, 0.99))
+    page.wait_for_function("() => location.search.includes('|!')")
+    (hidden,) = page.evaluate(f"() => [...new Set(({HIDDEN})())]")
+    dots = page.evaluate(
+        """hidden => document.querySelector("#study-front .js-plotly-plot").data
+          .filter(trace => trace.customdata && trace.name !== hidden)
+          .flatMap(trace => trace.customdata).length""",
+        hidden,
+    )
+    assert 0 < int(page.inner_text("#study-selected").split()[0]) <= dots < 60
+
+
+def test_values_are_brushed_by_mouse_and_by_keyboard(page: Any, address: str) -> None:
+    open_study(page, address)
+    value = page.locator("#study-parallel .annotation-text-g:has-text('hardtanh')").first
+    value.click()
+    page.wait_for_selector("#study-selected:has-text('selected')")
+    page.wait_for_function("() => location.search.includes('choices=activation:+hardtanh')")
+    one = int(page.inner_text("#study-selected").split()[0])
+    page.wait_for_function(f"number => ({MARKED})() <= number", arg=one)
+    picture(page, "study-brushed")
+    page.focus("#study-values")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".dash-dropdown-search:focus")
+    page.keyboard.type("activation: none")
+    box = ".dash-dropdown-content .dash-options-list-option-checkbox"
+    page.wait_for_function(f"() => document.querySelectorAll('{box}').length === 1")
+    page.keyboard.press("ArrowDown")
+    page.wait_for_selector(f"{box}:focus")
+    for key in ("Space", "Escape"):
+        page.keyboard.press(key)
+    page.wait_for_function("() => location.search.includes('|activation:+none')")
+    page.wait_for_function(
+        "one => parseInt(document.querySelector('#study-selected').innerText) > one", arg=one
+    )
+    value.click()
+    page.wait_for_function("() => location.search.endsWith('choices=activation:+none')")
+    page.click("#study-clear")
+    page.wait_for_function("() => !location.search.includes('choices=')")
 
 
 def test_a_budget_moves_the_recommendation(page: Any, address: str) -> None:

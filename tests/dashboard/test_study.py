@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from flask.testing import FlaskClient
 
 from bbnas.dashboard.live import Live
-from bbnas.dashboard.numbers import in_ranges, ranges
 from bbnas.dashboard.page import GRAPH
 
 HERE = "http://127.0.0.1:8050"
@@ -38,7 +38,7 @@ def ask(client: FlaskClient, outputs: str, inputs: list[Any], state: list[Any]) 
 SLIDERS = [(f"study-{name}", "value", 100) for name in ("ops", "params", "bytes", "latency")]
 
 
-def front(client: FlaskClient, selected: list[int] | None = None) -> Any:
+def front(client: FlaskClient, area: str = "", choices: Sequence[str] = ()) -> Any:
     inputs = [
         ("version", "data", None),
         ("theme", "data", "dark"),
@@ -46,13 +46,11 @@ def front(client: FlaskClient, selected: list[int] | None = None) -> Any:
         ("study-x", "value", "ops"),
         ("study-colour", "value", "params"),
         ("study-overlay", "value", []),
-        ("study-clear", "n_clicks", 0),
+        ("study-area", "data", area),
+        ("study-values", "value", list(choices)),
         *SLIDERS,
     ]
-    state = [
-        ("study-key", "data", "live"),
-        ("study-selection", "data", selected or []),
-    ]
+    state = [("study-key", "data", "live")]
     return ask(client, "study-front-spec.data", inputs, state)["study-front-spec"]["data"]
 
 
@@ -73,35 +71,67 @@ def test_a_result_is_a_point_as_soon_as_it_is_committed(writer, live: Live, clie
     assert found == before | {10}
 
 
-def test_selected_trials_are_marked(client: FlaskClient) -> None:
-    figure = front(client, selected=[1, 2])
-    marked = {
+def test_the_selected_dots_stand_out_and_the_area_is_drawn(client: FlaskClient) -> None:
+    figure = front(client)
+    places = {
+        number: (x, y)
+        for trace in figure["data"]
+        for number, x, y in zip(trace.get("customdata", ()), trace["x"], trace["y"], strict=False)
+    }
+    x, y = places[3]
+    area = f"ops|{x * 0.99},{y - 0.001},{x * 1.01},{y + 0.001}"
+    inside = {n for n, (a, b) in places.items() if abs(a / x - 1) < 0.01 and abs(b - y) < 0.001}
+    figure = front(client, area=area)
+    assert marked(figure) == inside
+    assert len(figure["layout"]["selections"]) == 1
+    chosen = front(client, choices=["depth: 16"])
+    both = front(client, area, ["depth: 16"])
+    assert marked(both) == marked(chosen) & inside
+    # Plotly would highlight all that its own selections hold.
+    assert both["layout"]["selections"] == []
+    assert len(both["layout"]["shapes"]) == 1
+
+
+def marked(figure: Any) -> set[int]:
+    return {
         trace["customdata"][i]
         for trace in figure["data"]
         for i in trace.get("selectedpoints") or ()
     }
-    assert marked == {1, 2}
 
 
-def test_the_grid_holds_the_selected_candidates(client: FlaskClient) -> None:
-    def rows(selected: list[int]) -> list[int]:
-        inputs = [("version", "data", None), ("study-selection", "data", selected)]
+def test_the_grid_holds_the_selected_candidates(writer, client: FlaskClient) -> None:  # type: ignore[no-untyped-def]
+    def rows(choices: list[str]) -> list[int]:
+        inputs = [
+            ("version", "data", None),
+            ("study-area", "data", ""),
+            ("study-values", "value", choices),
+        ]
         found = ask(client, "study-grid.rowData", inputs, [("study-key", "data", "live")])
         return [row["trial"] for row in found["study-grid"]["rowData"]]
 
     assert rows([]) == list(range(9, -1, -1))
-    assert rows([3, 5]) == [5, 3]
+    shallow = [
+        n for n in range(9, -1, -1) if writer.study.candidates[n].evaluation.design.depth == 16
+    ]
+    assert rows(["depth: 16"]) == shallow
+    assert rows(["depth: 16", "depth: 32"]) == rows([])
+
+
+def test_a_click_on_a_value_adds_it_and_another_takes_it_back(client: FlaskClient) -> None:
+    def clicked(chosen: list[str]) -> list[str]:
+        told = {"index": 3, "annotation": {"text": "16", "name": "depth: 16"}}
+        inputs = [("study-parallel", "clickAnnotationData", told)]
+        found = ask(client, "study-values.value", inputs, [("study-values", "value", chosen)])
+        return list(found["study-values"]["value"])
+
+    assert clicked(["width: 32"]) == ["width: 32", "depth: 16"]
+    assert clicked(["depth: 16", "width: 32"]) == ["width: 32"]
 
 
 def test_no_button_sends_a_figure_elsewhere() -> None:
     assert "sendChartToCloud" in GRAPH["modeBarButtonsToRemove"]
     assert GRAPH["plotlyServerURL"] == ""
-
-
-def test_trial_numbers_in_an_address() -> None:
-    assert ranges([5, 3, 4, 12]) == "3-5,12"
-    assert in_ranges("3-5,12,x,9-") == [3, 4, 5, 12]
-    assert len(in_ranges("0-999999999")) <= 100_001
 
 
 def test_versions_answer_at_once_and_wait_when_asked(client: FlaskClient, live: Live) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from bbnas.analysis import front, recommend
 from bbnas.design import TITLES
-from bbnas.figures.parallel import LINES, SPREAD, draw_parallel, parallel_figure
+from bbnas.figures.parallel import LINES, OTHERS, SPREAD, draw_parallel, parallel_figure
 
 
 def value_at(axis, place):
@@ -51,9 +51,29 @@ def test_the_recommended_design_and_a_selection(synthetic_study):
     assert set(spec["data"][-1]["customdata"]) == {chosen}
     numbers = [c.number for c in study.candidates if c.evaluation.feasible][:9]
     some = parallel_figure(study, chosen, numbers)
-    assert sorted(line.number for line in some.lines) == sorted(numbers)
-    assert parallel_figure(study, chosen, numbers[:1]) is None
+    assert sorted(line.number for line in some.lines if line.selected) == sorted(numbers)
+    # Axes, places and colours are those of all designs, so that a selection moves nothing.
+    whole = {line.number: line for line in parallel_figure(study, chosen).lines}
+    assert some.axes == parallel_figure(study, chosen).axes
+    for line in some.lines:
+        assert line._replace(selected=True) == whole[line.number]
+    pale, *coloured = draw_parallel(some)["data"]
+    assert pale["name"] == "not selected"
+    drawn = {n for trace in coloured for n in trace["customdata"]}
+    assert drawn == {*numbers, chosen}
     assert parallel_figure(replace(study, candidates=()), None) is None
+
+
+def test_values_can_be_clicked_where_a_brush_is_offered(synthetic_study):
+    figure = parallel_figure(synthetic_study(80), None)
+    labels = draw_parallel(figure, ["width: 32"])["layout"]["annotations"]
+    (chosen,) = [label for label in labels if label.get("name") == "width: 32"]
+    other = next(label for label in labels if label.get("name") == "width: 64")
+    assert chosen["bgcolor"] != other["bgcolor"]
+    named = {label["name"] for label in labels if label.get("captureevents")}
+    assert named == {name for axis in figure.axes for name in axis.names}
+    plain = draw_parallel(figure)["layout"]["annotations"]
+    assert not any("captureevents" in label for label in plain)
 
 
 def test_a_large_study_is_sampled_and_keeps_its_front(synthetic_study):
@@ -62,6 +82,13 @@ def test_a_large_study_is_sampled_and_keeps_its_front(synthetic_study):
     feasible = sum(c.evaluation.feasible for c in study.candidates)
     assert figure.left_out == feasible - len(figure.lines) > 0
     assert {c.number for c in front(study)} <= {line.number for line in figure.lines}
+    few = set(range(700, 720))
+    marked = parallel_figure(study, None, few)
+    assert {line.number for line in marked.lines if line.selected} == {
+        c.number for c in study.candidates if c.number in few and c.evaluation.feasible
+    }
+    assert marked.left_out == 0
+    assert sum(not line.selected for line in marked.lines) == OTHERS
 
 
 @pytest.mark.parametrize("kind", ["axes", "methods"])

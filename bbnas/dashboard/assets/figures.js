@@ -8,29 +8,44 @@
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     figures: {
       // ``figure`` as the user views the one before it. Plotly writes "autorange": false into an
-      // axis that a user zooms. It keeps the legend itself, if traces have identities.
+      // axis that a user zooms, and "legendonly" into a trace that a user hides.
       keep(figure, id) {
         const before = drawn(id);
         const layout = { ...figure.layout };
-        const same = revisions[id] === layout.uirevision;
+        const same = revisions[id] === layout.uirevision && before && before.layout;
         revisions[id] = layout.uirevision;
-        if (same && before && before.layout) {
+        const hidden = new Set();
+        if (same) {
           for (const [name, axis] of Object.entries(before.layout)) {
             if (/^[xy]axis/.test(name) && axis.autorange === false && layout[name]) {
               layout[name] = { ...layout[name], range: axis.range, autorange: false };
             }
           }
           layout.dragmode = before.layout.dragmode;
-          layout.selections = layout.selections || before.layout.selections;
+          for (const trace of before.data) {
+            if (trace.visible === "legendonly") hidden.add(trace.uid);
+          }
         }
         const named = {};
         const data = figure.data.map((trace) => {
           named[trace.name] = (named[trace.name] || 0) + 1;
           const key = `${trace.name} ${named[trace.name]}`;
           identities[key] = identities[key] || `trace${Object.keys(identities).length}`;
-          return { ...trace, uid: identities[key] };
+          const uid = identities[key];
+          const visible = trace.visible !== false && hidden.has(uid) ? "legendonly" : trace.visible;
+          return { ...trace, uid, visible };
         });
         return { ...figure, data, layout };
+      },
+      // What is drawn on a figure after its selections changed, and what its legend hides.
+      shapes(event, id) {
+        if (!Object.keys(event || {}).some((key) => key.startsWith("selections"))) {
+          return window.dash_clientside.no_update;
+        }
+        const { data, layout } = drawn(id);
+        const hidden = data.filter((trace) => trace.visible === "legendonly")
+          .map((trace) => trace.name);
+        return { ...layout.meta, selections: layout.selections, hidden: [...new Set(hidden)] };
       },
     },
   });

@@ -1,0 +1,86 @@
+"""The choices of a study's designs as axes with values in words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bbnas.analysis.regression import CHOICES, matters
+from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.study import Study
+from bbnas.tasks import get_task
+
+# The value of a design for a choice that does not change its network.
+IDLE = "–"
+
+
+@dataclass(frozen=True)
+class ChoiceAxis:
+    """A choice, its ``values`` in order, and the value that each trial ``made``."""
+
+    title: str
+    values: tuple[str, ...]
+    made: Mapping[int, str]
+
+    def name(self, value: str) -> str:
+        """The name of a value among those of all axes."""
+        return f"{self.title}: {value}"
+
+
+def axes_of(study: Study) -> tuple[ChoiceAxis, ...]:
+    """The choices in which the study's candidates differ."""
+    numbers = [c.number for c in study.candidates]
+    designs = [c.evaluation.design for c in study.candidates]
+    axes = []
+    for title, order, made in _columns(study, designs):
+        found = set(made)
+        values = tuple(value for value in dict.fromkeys(order) if value in found)
+        if len(values) > 1:
+            axes.append(ChoiceAxis(title, values, dict(zip(numbers, made, strict=True))))
+    return tuple(axes)
+
+
+def chosen_by(axes: Sequence[ChoiceAxis], names: Collection[str]) -> frozenset[int]:
+    """The trials that have one of the named values on each axis of which a value is named."""
+    found: frozenset[int] | None = None
+    for axis in axes:
+        wanted = {value for value in axis.values if axis.name(value) in names}
+        if wanted:
+            having = frozenset(number for number, value in axis.made.items() if value in wanted)
+            found = having if found is None else found & having
+    return frozenset() if found is None else found
+
+
+def _columns(study: Study, designs: Sequence[Design]) -> list[tuple[str, list[str], list[str]]]:
+    """Of each choice its title, its values in order, and the value of each design."""
+    found: list[tuple[str, list[str], list[str]]] = []
+    for part in get_task(study.config.task).parts:
+        words = ["full", "1-bit"]
+        found.append((str(part), words, [words[d.binary(part)] for d in designs]))
+    if study.searches_methods:
+        titles = [IDLE, *dict.fromkeys(TITLES.values())]
+        found.append(("method", titles, [TITLES.get(d.published, IDLE) for d in designs]))
+    for field, title, _ in CHOICES:
+        if study.searches_methods and field in UNIT_FIELDS:
+            continue
+        made = [getattr(d, field) if matters(field, d) else IDLE for d in designs]
+        order = sorted(set(made), key=lambda v: (v != IDLE, v is not None, _sortable(v)))
+        found.append((title, [_text(field, v) for v in order], [_text(field, v) for v in made]))
+    return found
+
+
+def _sortable(value: Any) -> tuple[float, str]:
+    return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
+
+
+def _text(field: str, value: Any) -> str:
+    if value == IDLE:
+        return IDLE
+    if field == "k_ratio":
+        if value is None:
+            return "off"
+        return f"{value:.3g}" if value >= 1 else f"1/{1 / value:.3g}"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value).replace("_", " ")
