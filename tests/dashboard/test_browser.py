@@ -112,6 +112,19 @@ def drag(
     page.mouse.up()
 
 
+def hide_first(page: Any) -> None:
+    """Hide the first entry of the front's legend.
+
+    Plotly waits 0.3 s for a second click; a result that arrives meanwhile takes the first with it.
+    """
+    for _ in range(5):
+        page.locator("#study-front .legendtoggle").first.click()
+        page.wait_for_timeout(600)
+        if page.evaluate(HIDDEN):
+            return
+    raise AssertionError("no entry could be hidden")
+
+
 def open_study(page: Any, address: str, values: str = "") -> None:
     page.goto(f"{address}/study?study=one{values}")
     page.wait_for_selector(PLOT)
@@ -134,7 +147,7 @@ def test_a_search_appears_while_the_page_is_open_and_views_stay(page: Any, tmp_p
             page.wait_for_timeout(500)
             before = page.evaluate(SHOWN)
             page.locator("[data-title='Zoom']").first.click()
-            page.locator("#study-front .legendtoggle").first.click()
+            hide_first(page)
             figures = ("front", "curves")
             zoomed = {}
             for name in figures:
@@ -142,7 +155,6 @@ def test_a_search_appears_while_the_page_is_open_and_views_stay(page: Any, tmp_p
                 drag(page, (0.2, 0.2), (0.8, 0.8), name)
                 zoomed[name] = page.evaluate(RANGE, name)
                 assert zoomed[name] != whole
-            page.wait_for_function(f"() => ({HIDDEN})().length > 0")
             page.wait_for_function(MORE, arg=before)
             page.wait_for_timeout(1500)  # the curves follow
             assert {name: page.evaluate(RANGE, name) for name in figures} == zoomed
@@ -178,8 +190,7 @@ def test_a_selection_filters_the_page_and_is_in_the_address(page: Any, address: 
 def test_what_the_legend_hides_is_not_selected(page: Any, address: str) -> None:
     open_study(page, address)
     page.locator("[data-title='Box Select']").first.click()
-    page.locator("#study-front .legendtoggle").nth(0).click()
-    page.wait_for_function(f"() => ({HIDDEN})().length > 0")
+    hide_first(page)
     drag(page, (0.01, 0.01), (0.99, 0.99))
     page.wait_for_function("() => location.search.includes('|!')")
     (hidden,) = page.evaluate(f"() => [...new Set(({HIDDEN})())]")

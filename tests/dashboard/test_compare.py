@@ -84,7 +84,7 @@ def _id(name: str) -> dict[str, str]:
 
 def test_two_studies_are_compared_and_the_address_says_so(both: Live) -> None:
     found = fill(both, ["one", "two"], "1:0 2:3")
-    assert found["compare-address"]["data"] == "?study=one&study=two&trials=1%3A0+2%3A3"
+    assert found["compare-address"]["data"] == "?study=one&study=two&trials=1:0+2:3"
     assert found["compare-content"]["hidden"] is False
     figure = found["compare-figure-spec"]["data"]
     assert "above the skip" in json.dumps(figure["layout"])

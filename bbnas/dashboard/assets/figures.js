@@ -23,7 +23,7 @@
           }
           layout.dragmode = before.layout.dragmode;
           for (const trace of before.data) {
-            if (trace.visible === "legendonly") hidden.add(trace.uid);
+            if (trace.visible === "legendonly") hidden.add(trace.name);
           }
         }
         const named = {};
@@ -31,9 +31,9 @@
           named[trace.name] = (named[trace.name] || 0) + 1;
           const key = `${trace.name} ${named[trace.name]}`;
           identities[key] = identities[key] || `trace${Object.keys(identities).length}`;
-          const uid = identities[key];
-          const visible = trace.visible !== false && hidden.has(uid) ? "legendonly" : trace.visible;
-          return { ...trace, uid, visible };
+          const shown = trace.visible !== false && hidden.has(trace.name)
+            ? { ...trace, visible: "legendonly" } : trace;
+          return { ...shown, uid: identities[key] };
         });
         return { ...figure, data, layout };
       },
