@@ -28,7 +28,7 @@ INDEX = """<!DOCTYPE html>
 <head>{%metas%}<title>{%title%}</title>
 <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
  viewBox='0 0 8 8'%3E%3Cpath fill='%23d9480f' d='M0 0h4v4h4v4H4V4H0z'/%3E%3C/svg%3E">
-{%css%}</head>
+{%css%}{preload}</head>
 <body>
 <noscript>The dashboard needs JavaScript.</noscript>
 {%app_entry%}
@@ -36,6 +36,17 @@ INDEX = """<!DOCTYPE html>
 </body>
 </html>
 """
+
+# Scripts that Dash asks for once a page needs them; the browser fetches them beside the others.
+LATER = (
+    "plotly/package_data/plotly.min.js",
+    "dash/dcc/async-graph.js",
+    "dash/dcc/async-dropdown.js",
+    "dash/dcc/async-slider.js",
+)
+PRELOAD = "".join(
+    f'<link rel="preload" as="script" href="/_dash-component-suites/{path}">' for path in LATER
+)
 
 
 def make_app(live: Live, token: str | None = None) -> Dash:
@@ -47,7 +58,7 @@ def make_app(live: Live, token: str | None = None) -> Dash:
         title="bbnas",
         update_title="",
         serve_locally=True,
-        index_string=INDEX,
+        index_string=INDEX.replace("{preload}", PRELOAD),
         suppress_callback_exceptions=True,  # the parts of a page come and go
         on_error=_failed,
         add_log_handler=False,

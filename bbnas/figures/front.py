@@ -97,7 +97,7 @@ _CHOICES = {field: (title, text) for field, title, text in CHOICES}
 
 # Most dots that are drawn of the stopped candidates, and of those that are not on the front. An
 # SVG of 10,000 dots takes a browser a second.
-DRAWN = 1500
+DRAWN = 800
 
 
 class Dot(NamedTuple):
