@@ -72,3 +72,21 @@ def front(
     points = minimised([c.evaluation for c in candidates], objectives or study.config.objectives)
     kept = [c for c, keep in zip(candidates, non_dominated(points), strict=True) if keep]
     return sorted(kept, key=lambda c: (c.evaluation.ops, c.evaluation.params, c.number))
+
+
+def places(study: Study, recommended: int | None = None) -> dict[int, str]:
+    """What each candidate is among all, by its number; ``recommended`` is the number of the
+    recommended one. Empty for a design that is only beaten.
+    """
+    members = {c.number for c in front(study)}
+
+    def place(candidate: Candidate) -> str:
+        if candidate.number == recommended:
+            return "recommended"
+        if not candidate.evaluation.feasible:
+            return candidate.evaluation.status
+        if candidate.baseline:
+            return f"baseline {candidate.baseline}"
+        return "front" if candidate.number in members else ""
+
+    return {c.number: place(c) for c in study.candidates}

@@ -12,7 +12,8 @@ import dash_ag_grid as dag
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
-from bbnas.analysis import front, hypervolume_curve
+from bbnas.analysis import hypervolume_curve
+from bbnas.analysis.pareto import places
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.page import aria, graph, keep_views, link, loading, message, section
 from bbnas.dashboard.selection import SELECTED, Selection, selected
@@ -393,20 +394,20 @@ COLUMNS = [
 def rows(one: LiveStudy, selection: Selection) -> list[dict[str, Any]]:
     """The rows of the grid, newest first: of the selected candidates, or of all."""
     recommended = _recommended(one)
-    members = {c.number for c in front(one.snapshot.study)}
+    place = places(one.snapshot.study, recommended)
     marked = selected(one, selection)
     return [
-        _row(c, members, recommended)
+        _row(c, place[c.number])
         for c in reversed(one.snapshot.study.candidates)
         if marked is None or c.number in marked
     ]
 
 
-def _row(candidate: Candidate, members: set[int], recommended: int | None) -> dict[str, Any]:
+def _row(candidate: Candidate, place: str) -> dict[str, Any]:
     e = candidate.evaluation
     return {
         "trial": candidate.number,
-        "place": _place(candidate, members, recommended),
+        "place": place,
         "psnr": _known(e.psnr),
         "rung": None if e.feasible or not e.rungs else e.rungs[-1][1],
         "ssim": _known(e.ssim),
@@ -426,13 +427,3 @@ def _label(design: Design) -> str:
 
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _place(candidate: Candidate, members: set[int], recommended: int | None) -> str:
-    if candidate.number == recommended:
-        return "★ recommended"
-    if not candidate.evaluation.feasible:
-        return candidate.evaluation.status
-    if candidate.baseline:
-        return f"baseline {candidate.baseline}"
-    return "front" if candidate.number in members else ""

@@ -27,6 +27,7 @@ from bbnas.analysis import (
 from bbnas.analysis.estimates import Z95
 from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import summary as fidelity_words
+from bbnas.analysis.pareto import places
 from bbnas.analysis.reasons import reasons, story
 from bbnas.analysis.recommend import Recommendation
 from bbnas.analysis.recommend import ratio as fewer
@@ -52,7 +53,7 @@ from bbnas.reporting.measured import machines, measured, tally, times_words
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
-from bbnas.study import OBJECTIVES, Candidate, Study
+from bbnas.study import OBJECTIVES, Study
 from bbnas.tasks import Task, get_task
 from bbnas.text import COSTS, count, decibel, listed, milliseconds, signed
 
@@ -105,7 +106,6 @@ def write_page(
     timeline = timeline_figure(study, datetime.now(UTC))
     found = findings(study)
     noise = seed_noise(study, repeats)
-    members = {c.number for c in front(study)}
     methods = _methods(study, noise)
     chosen = None
     if recommendation is not None:
@@ -145,7 +145,7 @@ def write_page(
         chosen=chosen,
         missing=missing,
         plot=plot,
-        front_size=len(members),
+        front_size=len(front(study)),
         times=timed,
         time_agreement=time_agreement(study),
         volume=volume,
@@ -155,7 +155,7 @@ def write_page(
         parallel=parallel,
         timeline=timeline,
         columns=_columns(study),
-        rows=_rows(study, members, recommendation),
+        rows=_rows(study, recommendation),
         pictures=pictures,
         measured=measured(study),
         noise=noise,
@@ -363,9 +363,7 @@ def _k(row: dict[str, Any]) -> str:
     return "off" if math.isnan(row["k_ratio"]) else ratio(row["k_ratio"])
 
 
-def _rows(
-    study: Study, members: set[int], recommendation: Recommendation | None
-) -> list[dict[str, Any]]:
+def _rows(study: Study, recommendation: Recommendation | None) -> list[dict[str, Any]]:
     """The rows of the table: those of the frame, the place of each candidate, and its PSNR
     estimated from all runs.
     """
@@ -377,11 +375,11 @@ def _rows(
             estimates.candidates, estimates.psnr, estimates.deviation, strict=True
         ):
             known[c.number] = {"estimate": psnr, "error": error}
-    places = {c.number: _place(c, members, number) for c in study.candidates}
+    place = places(study, number)
     unknown = {"estimate": math.nan, "error": math.nan}
     return [
         {str(name): value for name, value in row.items()}
-        | {"place": places[row["number"]], "reason": row["error"]}
+        | {"place": place[row["number"]], "reason": row["error"]}
         | known.get(row["number"], unknown)
         for row in frame(study).to_dict(orient="records")
     ]
@@ -430,13 +428,3 @@ def ratio(value: float) -> str:
     if value < 1 and abs(1 / value - round(1 / value)) < 1e-6:
         return f"1/{round(1 / value)}"
     return f"{value:.3g}"
-
-
-def _place(candidate: Candidate, members: set[int], recommended: int | None) -> str:
-    if candidate.number == recommended:
-        return "recommended"
-    if not candidate.evaluation.feasible:
-        return candidate.evaluation.status
-    if candidate.baseline:
-        return f"baseline {candidate.baseline}"
-    return "front" if candidate.number in members else ""

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
 from bbnas.analysis.export import export
-from bbnas.dashboard import design
+from bbnas.dashboard import design, pictures, usage
 from bbnas.dashboard.live import Live
 from bbnas.dashboard.page import Address
 from bbnas.dashboard.restoring import Restoration, Restorations
@@ -131,12 +131,12 @@ def test_addresses_name_a_trial_or_get_a_good_one(live: Live) -> None:
 
 def test_commands_are_quoted_and_name_the_storage(synthetic_study: Callable[..., Study]) -> None:
     study = synthetic_study(3)
-    usual = design.commands(study, study.candidates[0])
+    usual = usage.commands(study, study.candidates[0])
     assert shlex.split(usual["export"]) == [
         "bbnas", "export", "first", "--pick", "trial 0", "-o", "recipes/first-trial0.yaml"
     ]  # fmt: skip
     elsewhere = replace(study, storage="sqlite:////a folder/it's.db")
-    words = shlex.split(design.commands(elsewhere, study.candidates[0])["export"])
+    words = shlex.split(usage.commands(elsewhere, study.candidates[0])["export"])
     assert words[3:5] == ["--storage", "sqlite:////a folder/it's.db"]
 
 
@@ -169,7 +169,7 @@ def test_pictures_are_restored_by_one_process_at_a_time(
     assert list(job.restored.mean_psnr) == [BICUBIC, FULL_PRECISION, RECOMMENDED]
     for picture in job.restored.pictures:
         assert all(content.startswith(b"\x89PNG") for content in picture.png.values())
-    page = text_of(design.restored("live", first, job, None))
+    page = text_of(pictures.restored("live", first, job, None))
     assert page.count('"restored left"') == len(job.restored.pictures)
     assert restorations.start(study, first) is job
 
