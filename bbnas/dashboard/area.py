@@ -9,7 +9,8 @@ from typing import Any, cast, get_args
 
 import numpy as np
 
-from bbnas.figures.front import X, colourings, draw_front, front_figure
+from bbnas.figures.colouring import colourings
+from bbnas.figures.front import X, draw_front, front_figure
 from bbnas.study import Study
 
 Shape = tuple[tuple[float, float], ...]

@@ -38,7 +38,8 @@ from bbnas.dashboard.page import (
     query,
 )
 from bbnas.dashboard.selection import SELECTED, Selection, selected
-from bbnas.figures.front import X, colourings, draw_front, front_figure
+from bbnas.figures.colouring import colourings
+from bbnas.figures.front import X, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
 from bbnas.study import Candidate, Study

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from bbnas.analysis import hypervolume_curve, recommend
 from bbnas.errors import UserError, unknown
+from bbnas.figures.colouring import colourings
 from bbnas.figures.curves import curves, draw_curves
-from bbnas.figures.front import X_TITLES, X, colourings, draw_front, front_figure
+from bbnas.figures.front import X_TITLES, X, draw_front, front_figure
 from bbnas.figures.hypervolume import Over, draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure

@@ -12,7 +12,8 @@ import pytest
 
 from bbnas.analysis import front, recommend
 from bbnas.design import TITLES
-from bbnas.figures.front import IDLE, colourings, draw_front, front_figure
+from bbnas.figures.colouring import IDLE, colourings
+from bbnas.figures.front import draw_front, front_figure
 from bbnas.figures.hover import hover
 from bbnas.reporting.picture import BROWSERS
 from bbnas.reporting.plain import write_figures
