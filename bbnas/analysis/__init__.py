@@ -7,10 +7,12 @@ from bbnas.analysis.fidelity import agreement, seed_noise
 from bbnas.analysis.findings import Finding, StudyFindings, effects, findings
 from bbnas.analysis.frame import frame
 from bbnas.analysis.hypervolume import Box, hypervolume, hypervolume_curve
+from bbnas.analysis.knee import knee
 from bbnas.analysis.latency import TimeAgreement, time_agreement
 from bbnas.analysis.methods import MethodRanking, methods_frame, rank_methods
 from bbnas.analysis.pareto import front, non_dominated
-from bbnas.analysis.recommend import Recommendation, knee, recommend
+from bbnas.analysis.recommend import recommend
+from bbnas.analysis.recommendation import Recommendation
 
 __all__ = [
     "BenefitRow",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bbnas.analysis.estimates import estimate
-from bbnas.analysis.recommend import standing
+from bbnas.analysis.knee import standing
 from bbnas.study import Study
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from bbnas.analysis.findings import Finding, StudyFindings, choices_of
 from bbnas.analysis.pareto import front
-from bbnas.analysis.recommend import Confirmation, Passed, Recommendation, named
+from bbnas.analysis.recommendation import Confirmation, Passed, Recommendation, named
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study

@@ -4,288 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from html import escape
+from dataclasses import replace
 from statistics import fmean
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.estimates import Z95, Estimates, confirmations_by_protocol, estimate
-from bbnas.analysis.pareto import front, minimised, non_dominated
-from bbnas.analysis.surrogate import Array, Surrogate, runs_of
+from bbnas.analysis.knee import Standing, standing
+from bbnas.analysis.pareto import front, minimised
+from bbnas.analysis.recommendation import (
+    Confirmation,
+    Passed,
+    Recommendation,
+    Rival,
+    gap_between,
+)
+from bbnas.analysis.surrogate import Surrogate, runs_of
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Costs, Evaluation
-from bbnas.protocol import Protocol
-from bbnas.study import OBJECTIVES, Candidate, Study, StudyConfig
+from bbnas.study import Candidate, Study
 from bbnas.tasks import Task, get_task
-from bbnas.text import COSTS, count, decibel, listed, milliseconds, plural, signed
+from bbnas.text import COSTS, listed, plural
 
 PICKS = ("knee", "best-psnr", "trial N")
-# Candidates named of those that are statistically indistinguishable; the rest are counted.
-NAMED_TIES = 3
-
-
-class Gap(NamedTuple):
-    """A difference in PSNR (dB), estimated from all runs of a study, and its standard error."""
-
-    psnr: float
-    error: float
-
-    @property
-    def half(self) -> float:
-        """The half width (dB) of its 95 % confidence interval."""
-        return Z95 * self.error
-
-    def __str__(self) -> str:
-        """``−0.28 ± 0.05 dB``, with the half width of the 95 % confidence interval."""
-        return f"{signed(self.psnr)} ± {self.half:.2f} dB"
-
-
-@dataclass(frozen=True)
-class Rival:
-    """The runner-up: the best candidate that differs significantly from the recommended one.
-
-    ``gap`` (dB) is the difference of their heights above the chord (:func:`knee`), so costs
-    count; ``errors`` is that gap in standard errors.
-    """
-
-    candidate: Candidate
-    gap: float
-    errors: float
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What longer training of the best candidates on the same batches gave for one of them.
-
-    ``psnr`` (dB) is the mean over its seeds under ``protocol``, ``place`` its place by PSNR among
-    the ``of`` candidates that were confirmed.
-    """
-
-    psnr: float
-    place: int
-    of: int
-    protocol: Protocol
-
-    def words(self, proxy: Protocol) -> str:
-        """``25.51 dB after 12 times the training, first of the 6 that were confirmed``."""
-        place = ORDINALS.get(self.place, f"number {self.place}")
-        mine, short = (p.iterations * p.batch * p.patch**2 for p in (self.protocol, proxy))
-        words = f"{decibel(self.psnr)} after {mine / short:.2g} times the training"
-        return f"{words}, {place} by PSNR of the {self.of} that were confirmed"
-
-
-ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth", 6: "sixth"}
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A candidate that looks better than the recommended one: in their own runs it has no less
-    PSNR at no higher cost.
-
-    ``own`` (dB) is by how much its own run is higher, ``gap`` what the difference is by all runs.
-    ``confirmed``: it was trained again by the longer protocol, as the recommended one was.
-    """
-
-    candidate: Candidate
-    own: float
-    gap: Gap
-    confirmed: bool
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One candidate, the rule that picked it, and what it is compared with.
-
-    ``psnr`` (dB) is estimated from all evaluations of the study, with standard error ``error``
-    (NaN without a run to estimate from), and ``estimates`` are those of all candidates that it
-    was compared with. ``ties`` are the candidates that are statistically indistinguishable from
-    it, best first; ``rival`` is the best of the others. ``passed`` is the candidate that most
-    looks better by its own run. ``alternatives`` names other points of the front, as far as they
-    exist: ``next cheaper`` (the highest PSNR at fewer OPs), ``cheapest``, ``next better`` (the
-    fewest OPs at a higher PSNR) and ``best PSNR``. ``untrained`` is
-    :attr:`bbnas.study.StudyConfig.untrained`. ``full`` holds the costs of the same design in full
-    precision, ``full_gap`` the PSNR of this design less that one's, and ``full_known`` whether
-    that one was evaluated.
-    """
-
-    candidate: Candidate
-    pick: str
-    psnr: float
-    error: float
-    estimates: Estimates
-    ties: tuple[Candidate, ...]
-    rival: Rival | None
-    passed: Passed | None
-    confirmation: Confirmation | None
-    proxy: Protocol
-    alternatives: Mapping[str, Candidate]
-    untrained: Mapping[str, float]
-    full: Costs
-    full_gap: Gap | None
-    full_known: bool
-
-    def against(self, other: Candidate) -> Gap | None:
-        """PSNR of the recommended design less that of ``other``; None if not estimated."""
-        here, there = self.estimates.place(self.candidate), self.estimates.place(other)
-        return None if here is None or there is None else _gap(self.estimates, here, there)
-
-    def rows(self) -> list[tuple[str, str]]:
-        """(what, value): the figures of the recommendation, as every table of it shows them.
-
-        Differences are those of the estimates from all runs, with 95 % confidence intervals.
-        """
-        here = self.candidate.evaluation
-        own = f"{decibel(here.psnr)}, SSIM {here.ssim:.4f}"
-        rows = []
-        if math.isnan(self.error):
-            rows.append(("PSNR", f"{own} (one run)"))
-        else:
-            known = f"{decibel(self.psnr)} ± {Z95 * self.error:.2f} dB (95 %) from all runs"
-            rows.append(("PSNR", f"{known}; its own run: {own}"))
-        if self.confirmation is not None:
-            rows.append(("confirmed", self.confirmation.words(self.proxy)))
-        if self.untrained:
-            rows.append(("gain", listed(self.gains())))
-        if best := self.alternatives.get("best PSNR"):
-            there, gap = best.evaluation, self.against(best)
-            saved = [
-                ratio(there.ops / here.ops, "OPs"),
-                ratio(there.params / here.params, "Params"),
-            ]
-            words = decibel(here.psnr - there.psnr, sign=True) if gap is None else str(gap)
-            words = f"{words}, {listed(saved)} (trial {best.number})"
-        else:
-            words = "it has the best PSNR of the front"
-        rows.append(("against the best of the front", words))
-        if self.full_gap is not None and here.design.binarize:
-            unseen = "" if self.full_known else " (estimated)"
-            words = f"{self.full_gap} at the same width and depth{unseen}"
-            rows.append(("against full precision", words))
-        rows += [
-            ("OPs", _saved(count(here.ops), self.full.ops / here.ops)),
-            ("Params", _saved(count(here.params), self.full.params / here.params)),
-        ]
-        if math.isfinite(here.latency):
-            rows.append(("latency", milliseconds(here.latency)))
-        if self.pick == "knee":
-            rows.append(("statistically indistinguishable from", self._ties()))
-        return rows
-
-    def gains(self) -> list[str]:
-        """``+0.80 dB over bicubic interpolation (24.96 dB)``, for each of ``untrained``."""
-        return [
-            f"{decibel(self.psnr - psnr, sign=True)} over {name} ({decibel(psnr)})"
-            for name, psnr in self.untrained.items()
-        ]
-
-    def _ties(self) -> str:
-        """The first of them, with the PSNR of each less that of the recommended design."""
-        shown = []
-        for tie in self.ties[:NAMED_TIES]:
-            gap = self.against(tie)
-            known = "" if gap is None else f" ({Gap(-gap.psnr, gap.error)})"
-            shown.append(f"trial {tie.number}{known}")
-        more = len(self.ties) - len(shown)
-        return listed([*shown, f"{more} more"] if more else shown) or "no other candidate"
-
-    def _repr_html_(self) -> str:
-        rows = [("recommended", named(self.candidate)), *self.rows()]
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{escape(label)}</th>"
-            f"<td style='text-align:left'>{escape(value)}</td></tr>"
-            for label, value in rows
-        )
-        return f"<table>{cells}</table>"
-
-
-def named(candidate: Candidate) -> str:
-    """``trial 7 (body, BBCU, 64×32)``."""
-    return f"trial {candidate.number} ({candidate.evaluation.design.label()})"
-
-
-def _saved(cost: str, factor: float) -> str:
-    return f"{cost}, {ratio(factor)} than in full precision" if factor > 1.005 else cost
-
-
-def ratio(factor: float, what: str = "") -> str:
-    """``3.2× fewer OPs``, ``1.5× more OPs`` or ``as many OPs`` for a cost divided by a factor."""
-    words = "as many"
-    if not 0.995 < factor < 1.005:
-        words = f"{factor:.3g}× fewer" if factor > 1 else f"{1 / factor:.3g}× more"
-    return f"{words} {what}".strip()
-
-
-def _gap(estimates: Estimates, one: int, other: int) -> Gap:
-    return Gap(
-        float(estimates.psnr[one] - estimates.psnr[other]),
-        0.0 if one == other else estimates.error(one, other),
-    )
-
-
-def knee(psnr: ArrayLike, *costs: ArrayLike, floor: float | None = None) -> int:
-    """The index of the knee of a front: ``knee(psnr, ops, params)``, arrays of equal length.
-
-    PSNR is scaled linearly to 0..1 from ``floor`` (the PSNR of the global skip; the front's
-    lowest without it) to the front's best, and the square root of each cost to 0..1 between the
-    front's extremes. OPs and Params grow with the square of a network's width, so the root is
-    proportional to the width of a full-precision network of equal cost. The knee has the largest
-    psnr_n − mean(cost_n): it lies farthest above the chord between the extremes. Ties go to the
-    higher PSNR, then to the lower costs, then to the first.
-    """
-    quality = np.asarray(psnr, dtype=np.float64)
-    prices = np.array(costs, dtype=np.float64).reshape(len(costs), len(quality)).T
-    return int(_by_score(quality, prices, above_chord(quality, prices, quality, prices, floor))[0])
-
-
-def above_chord(
-    psnr: Array, costs: Array, front_psnr: Array, front_costs: Array, floor: float | None
-) -> Array:
-    """How far (dB) points lie above the chord of a front; see :func:`knee`."""
-    low = front_psnr.min() if floor is None else floor
-    span = front_psnr.max() - low
-    widths, extremes = np.sqrt(costs), np.sqrt(front_costs)
-    spans = np.ptp(extremes, axis=0) if extremes.size else np.ones(0)
-    shares = (widths - extremes.min(axis=0)) / np.where(spans > 0, spans, np.inf)
-    score: Array = psnr - low - (span * shares.mean(axis=1) if shares.shape[1] else 0.0)
-    return score
-
-
-def _by_score(psnr: Array, costs: Array, score: Array) -> NDArray[np.intp]:
-    # Rounded, so that the last bit of a sum does not decide a tie.
-    return np.lexsort([*costs.T[::-1], -psnr, -np.round(score, 12)])
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Candidates, best first, with how far (dB) each lies above the chord; see :func:`knee`."""
-
-    estimates: Estimates
-    score: Array
-
-
-def standing(config: StudyConfig, estimates: Estimates) -> Standing:
-    """The candidates in the order in which a study recommends them.
-
-    If candidates were confirmed by a longer protocol, only these are ranked. The chord is still
-    that of all candidates.
-    """
-    names = [name for name in config.objectives if OBJECTIVES[name] == "minimize"]
-    rows = [[getattr(c.evaluation, name) for name in names] for c in estimates.candidates]
-    costs = np.array(rows, dtype=np.float64).reshape(len(rows), len(names))
-    psnr = estimates.psnr
-    kept = non_dominated(np.column_stack([-psnr, costs]))
-    score = above_chord(psnr, costs, psnr[kept], costs[kept], config.skip_psnr)
-    order = _by_score(psnr, costs, score)
-    if any(estimates.confirmed):
-        order = order[np.array(estimates.confirmed)[order]]
-    else:  # a dominated candidate is never the knee
-        order = np.concatenate([order[kept[order]], order[~kept[order]]])
-    return Standing(estimates.only(order.tolist()), score[order])
 
 
 def recommend(
@@ -297,7 +39,7 @@ def recommend(
 ) -> Recommendation:
     """The design to train in full.
 
-    ``pick`` is ``knee`` (see :func:`knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
+    ``pick`` is ``knee`` (:func:`bbnas.analysis.knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
     ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is estimated
     from all evaluations together (:func:`bbnas.analysis.estimates.estimate`), so that one lucky
     evaluation does not decide. Baselines are never picked, except by number.
@@ -354,7 +96,7 @@ def recommend(
         alternatives=alternatives(front(study), chosen),
         untrained=whole.config.untrained,
         full=full,
-        full_gap=_gap(beside, here, len(among)),
+        full_gap=gap_between(beside, here, len(among)),
         full_known=known,
     )
 
@@ -410,7 +152,7 @@ def _passed(study: Study, estimates: Estimates, here: int) -> Passed | None:
     return Passed(
         candidate=candidates[best],
         own=candidates[best].evaluation.psnr - candidates[here].evaluation.psnr,
-        gap=_gap(estimates, int(best), here),
+        gap=gap_between(estimates, int(best), here),
         confirmed=estimates.confirmed[best],
     )
 

@@ -17,7 +17,7 @@ from bbnas.analysis.findings import StudyFindings
 from bbnas.analysis.findings import findings as find
 from bbnas.analysis.pareto import minimised, non_dominated
 from bbnas.analysis.reasons import reasons
-from bbnas.analysis.recommend import Recommendation
+from bbnas.analysis.recommendation import Recommendation
 from bbnas.errors import UserError
 from bbnas.study import Candidate, Study
 

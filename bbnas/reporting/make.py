@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bbnas.analysis import recommend
-from bbnas.analysis.recommend import Recommendation
+from bbnas.analysis.recommendation import Recommendation
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol

@@ -29,8 +29,8 @@ from bbnas.analysis.fidelity import SeedNoise
 from bbnas.analysis.fidelity import summary as fidelity_words
 from bbnas.analysis.pareto import places
 from bbnas.analysis.reasons import reasons, story
-from bbnas.analysis.recommend import Recommendation
-from bbnas.analysis.recommend import ratio as fewer
+from bbnas.analysis.recommendation import Recommendation
+from bbnas.analysis.recommendation import ratio as fewer
 from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
 from bbnas.errors import UserError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bbnas.analysis.recommend import Recommendation
+from bbnas.analysis.recommendation import Recommendation
 from bbnas.reporting.words import describe
 from bbnas.study import Study
 from bbnas.tasks import get_task

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bbnas.analysis.estimates import estimate
-from bbnas.analysis.recommend import standing
+from bbnas.analysis.knee import standing
 from bbnas.analysis.surrogate import Array, discrepancy
 from bbnas.evaluation import Evaluator
 from bbnas.runs.executors import Executor

@@ -20,8 +20,8 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
+from bbnas.analysis.knee import above_chord, knee
 from bbnas.analysis.pareto import non_dominated, useful
-from bbnas.analysis.recommend import above_chord, knee
 from bbnas.analysis.surrogate import Array, Surrogate, all_runs, discrepancy
 from bbnas.design import Design
 from bbnas.protocol import PROTOCOLS, Protocol

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bbnas.analysis.hypervolume import Box, hypervolume
+from bbnas.analysis.knee import above_chord, knee
 from bbnas.analysis.pareto import non_dominated
-from bbnas.analysis.recommend import above_chord, knee
 from bbnas.evaluation import Evaluation
 from bbnas.study import DEFAULT_OBJECTIVES
 
