@@ -39,8 +39,8 @@ def recommend(
 ) -> Recommendation:
     """The design to train in full.
 
-    ``pick`` is ``knee`` (:func:`bbnas.analysis.knee`), ``best-psnr`` or ``trial N``; ``max_ops`` and
-    ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is estimated
+    ``pick`` is ``knee`` (:func:`bbnas.analysis.knee`), ``best-psnr`` or ``trial N``; ``max_ops``
+    and ``max_params`` (plain counts) and ``max_latency`` (seconds) filter first. PSNR is estimated
     from all evaluations together (:func:`bbnas.analysis.estimates.estimate`), so that one lucky
     evaluation does not decide. Baselines are never picked, except by number.
 

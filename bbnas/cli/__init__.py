@@ -38,10 +38,11 @@ from bbnas.cli.space import space
 from bbnas.cli.studies import studies
 from bbnas.cli.tasks import tasks
 from bbnas.cli.train import train
+from bbnas.cli.workers import workers
 
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
-    "Search": (search, studies, dashboard, report, compare, findings, export),
+    "Search": (search, studies, workers, dashboard, report, compare, findings, export),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),

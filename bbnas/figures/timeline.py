@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from html import escape
-from itertools import count
 from typing import NamedTuple
 
+from bbnas.analysis.workers import placed, until
 from bbnas.figures.theme import BLUE, LOST, PALE, PAPER, SAND, Spec, axes_layout
-from bbnas.study import Attempt, Study
+from bbnas.study import Study
 from bbnas.text import duration
 
 # Most attempts that are drawn, the last ones: more would slow down the page.
@@ -52,16 +51,15 @@ class TimelineFigure:
 def timeline_figure(study: Study, now: datetime) -> TimelineFigure | None:
     """The attempts of a study, those in training up to ``now``; None where none is recorded.
 
-    Which worker trains a candidate is known when it ends. Until then, and where the worker died,
-    its attempt has the first lane of its process that is free at that time.
+    The lanes are those of :func:`bbnas.analysis.workers.placed`.
     """
     if not study.attempts:
         return None
     newest = sorted(study.attempts, key=lambda a: a.started)[-SPANS:]
-    placed = _placed(newest, now)
-    runs = sorted({a.run for a, _ in placed})
-    places = {key: lane for lane, key in enumerate(sorted({(a.run, w) for a, w in placed}))}
-    hosts = {a.run: a.host for a, _ in placed}
+    found = placed(newest, now)
+    runs = sorted({a.run for a, _ in found})
+    places = {key: lane for lane, key in enumerate(sorted({(a.run, w) for a, w in found}))}
+    hosts = {a.run: a.host for a, _ in found}
     return TimelineFigure(
         lanes=tuple(
             f"worker {worker}"
@@ -70,44 +68,11 @@ def timeline_figure(study: Study, now: datetime) -> TimelineFigure | None:
             for run, worker in places
         ),
         spans=tuple(
-            Span(a.number, places[a.run, worker], a.started, _end(a, now), a.outcome)
-            for a, worker in placed
+            Span(a.number, places[a.run, worker], a.started, until(a, now), a.outcome)
+            for a, worker in found
         ),
         left_out=len(study.attempts) - len(newest),
     )
-
-
-def _end(attempt: Attempt, now: datetime) -> datetime:
-    return attempt.finished or max(now, attempt.started)
-
-
-def _placed(attempts: Sequence[Attempt], now: datetime) -> list[tuple[Attempt, int]]:
-    """Attempts, by their start, with their workers.
-
-    A process with several workers claims one candidate more than they can train: it waits for a
-    worker, and is left out.
-    """
-    taken: dict[tuple[int, int], list[tuple[datetime, datetime]]] = {}
-    workers: dict[int, int] = {}  # the number of those that are known, by run
-    for a in attempts:
-        if a.worker is not None:
-            taken.setdefault((a.run, a.worker), []).append((a.started, _end(a, now)))
-            workers[a.run] = max(workers.get(a.run, 0), a.worker + 1)
-    placed = []
-    for a in attempts:
-        worker, end = a.worker, _end(a, now)
-        if worker is None:
-            free = (
-                w
-                for w in count()
-                if all(b <= a.started or end <= s for s, b in taken.get((a.run, w), ()))
-            )
-            worker = next(free)
-            if a.finished is None and worker >= workers.get(a.run, 0) > 1:
-                continue
-            taken.setdefault((a.run, worker), []).append((a.started, end))
-        placed.append((a, worker))
-    return placed
 
 
 def draw_timeline(figure: TimelineFigure) -> Spec:

@@ -39,3 +39,18 @@ def test_a_list_needs_no_study_and_tells_what_is_torn(at_home, monkeypatch, tmp_
     assert "torn.db" in err
     code, _, err = at_home("studies", "--storage", "none.db")
     assert (code, err.count("\n")) == (2, 1)
+
+
+def test_workers_tell_what_they_trained(at_home) -> None:
+    at_home(*SEARCH, "--budget", "4", "-q")
+    code, out, err = at_home("workers", "first", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert sum(w["ended"] + w["stopped"] + w["failed"] for w in found["workers"]) >= 4
+    assert all(w["trial"] is None for w in found["workers"])
+    code, out, _ = at_home("workers", "first")
+    assert code == 0
+    assert found["workers"][0]["host"] in out
+    code, _, err = at_home("workers", "none")
+    assert code == 2
+    assert err.startswith("error: unknown study")
