@@ -17,10 +17,11 @@ Span = tuple[datetime, datetime]
 class Worker:
     """A worker ``number`` of the process ``run`` (from 1) of a search on ``host``.
 
-    ``ended`` counts the candidates that it trained to the end, ``stopped`` those that it stopped
-    at a rung, ``failed`` those that diverged, failed or died. ``per_hour`` is the rate of all
-    these between its first start and its last end, NaN before the first end. ``trial`` is in
-    training there ``since`` then; None if none is. Times are in UTC, with their zone.
+    ``ended`` counts the candidates that it trained to the end, ``stopped`` how often one was
+    stopped at a rung, of which some go on later, ``failed`` those that diverged, failed or died
+    with their worker. ``per_hour`` is the rate of all these between its first start and its last
+    end, NaN before the first end. ``trial`` is in training there ``since`` then; None if none is.
+    Times are in UTC, with their zone.
     """
 
     host: str
@@ -52,7 +53,7 @@ def workers_of(study: Study, now: datetime) -> Workers:
     runs = {run: place for place, run in enumerate(sorted({run for run, _ in by_worker}), 1)}
     found = [_worker(runs[run], n, mine) for (run, n), mine in sorted(by_worker.items())]
     causes = Counter(
-        f"{e.status}: {e.error}" if e.error else e.status
+        e.error if e.error.startswith(e.status) else f"{e.status}: {e.error}".removesuffix(": ")
         for e in (c.evaluation for c in study.candidates)
         if e.status in ("diverged", "failed")
     )
