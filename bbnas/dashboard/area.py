@@ -11,6 +11,7 @@ import numpy as np
 
 from bbnas.figures.colouring import colourings
 from bbnas.figures.front import X, draw_front, front_figure
+from bbnas.figures.theme import INK
 from bbnas.study import Study
 
 Shape = tuple[tuple[float, float], ...]
@@ -19,6 +20,8 @@ Shape = tuple[tuple[float, float], ...]
 # the tolerances, as shares of a shape's extent, by which lassos are simplified to be that few.
 CORNERS = 100
 TOLERANCES = (0.002, 0.005, 0.01, 0.02, 0.05)
+# The line around a shape.
+OUTLINE = {"width": 1, "dash": "dot", "color": INK}
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Area:
         """The shapes as Plotly draws them, where PSNR is counted from ``above`` (dB)."""
         drawn: list[dict[str, Any]] = []
         for corners in self.shapes:
-            line = {"xref": "x", "yref": "y", "line": {"width": 1, "dash": "dot"}}
+            line = {"xref": "x", "yref": "y", "line": OUTLINE}
             if len(corners) == 2:
                 (x0, y0), (x1, y1) = corners
                 box = {"x0": x0, "x1": x1, "y0": y0 - above, "y1": y1 - above}

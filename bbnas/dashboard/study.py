@@ -19,7 +19,7 @@ from dash.development.base_component import Component
 
 from bbnas.dashboard import selection, tabs
 from bbnas.dashboard.analyst import Choice
-from bbnas.dashboard.area import Area
+from bbnas.dashboard.area import OUTLINE, Area
 from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, sliders
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.overview import ago, progress, running
@@ -274,6 +274,7 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
         "uirevision": f"{one.key} {view.x} {view.published}",
         "meta": {"x": view.x, "colour": view.colour, "above": above},
         "dragmode": "lasso",
+        "newselection": {"line": OUTLINE},
         "height": FRONT,
         "selections": [],
         "shapes": [],
