@@ -33,6 +33,7 @@ from bbnas.dashboard.page import (
     design_link,
     facts,
     graph,
+    keep_views,
     labelled,
     loading,
     message,
@@ -135,6 +136,8 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
+    keep_views(app, "design-parts", "design-curve")
+
     restorations = Restorations(live.sources.data)
     _routes(app, live, restorations)
 
@@ -177,8 +180,8 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("design-drawing", "children"),
-        Output("design-parts", "figure"),
-        Output("design-curve", "figure"),
+        Output("design-parts-spec", "data"),
+        Output("design-curve-spec", "data"),
         Input("design-shown", "data"),
         Input("theme", "data"),
     )
@@ -189,12 +192,15 @@ def register(app: Dash, live: Live) -> None:
         task = get_task(one.snapshot.study.config.task)
         design = candidate.evaluation.design
         values = learning(candidate)
-        empty = {"data": [], "layout": {"annotations": [_no_curve()]}}
-        return (
-            drawing(diagram(design, task), theme),
-            themed(draw_parts(part_shares(count(design, task))), theme),
-            themed(draw_learning(values) if values else empty, theme),
+        empty: dict[str, Any] = {"data": [], "layout": {"annotations": [_no_curve()]}}
+        figures = (
+            draw_parts(part_shares(count(design, task))),
+            draw_learning(values) if values else empty,
         )
+        for figure in figures:
+            figure["layout"]["uirevision"] = f"{one.key} {candidate.number}"
+        parts, curve = (themed(figure, theme) for figure in figures)
+        return drawing(diagram(design, task), theme), parts, curve
 
     @app.callback(
         Output("design-neighbour-table", "children"),

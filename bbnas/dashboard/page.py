@@ -92,8 +92,8 @@ def section(identity: str, title: str, *content: Any, note: str = "") -> Compone
 
 
 def graph(identity: str, label: str, height: int) -> Component:
-    """An empty figure of ``height`` pixels. A callback fills it, or the store ``IDENTITY-spec``
-    where ``keep_views`` is asked for.
+    """An empty figure of ``height`` pixels. ``keep_views`` draws in it what a callback puts into
+    the store ``IDENTITY-spec``.
     """
     return html.Div(
         [

@@ -319,7 +319,7 @@ def test_a_design_is_opened_its_recipe_downloaded_and_trained(
     open_study(page, address, "&tab=candidates")
     page.locator("#study-grid .ag-row .ag-cell").first.click()
     page.wait_for_url("**/design?**")
-    page.wait_for_selector("#page svg")
+    page.wait_for_selector("#design-drawing [src^='data:image/svg']")
     picture(page, "design")
     with page.expect_download() as arriving:
         page.get_by_text("Download the recipe").first.click()

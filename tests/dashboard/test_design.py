@@ -78,11 +78,11 @@ def test_the_page_describes_a_candidate(client: FlaskClient, live: Live) -> None
     assert f"{candidate.evaluation.psnr:.2f} dB" in head
     drawn = callback(
         client,
-        ["design-drawing.children", "design-parts.figure", "design-curve.figure"],
+        ["design-drawing.children", "design-parts-spec.data", "design-curve-spec.data"],
         {"design-shown.data": chosen, "theme.data": "dark"},
     )
     assert "data:image/svg+xml;base64," in to_json(drawn["design-drawing"])
-    assert drawn["design-parts"]["figure"]["data"]
+    assert drawn["design-parts-spec"]["data"]["data"]
     near = callback(
         client,
         ["design-neighbour-table.children"],
