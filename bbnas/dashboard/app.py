@@ -28,7 +28,7 @@ INDEX = """<!DOCTYPE html>
 <head>{%metas%}<title>{%title%}</title>
 <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
  viewBox='0 0 8 8'%3E%3Cpath fill='%23d9480f' d='M0 0h4v4h4v4H4V4H0z'/%3E%3C/svg%3E">
-{%css%}{preload}</head>
+{%css%}</head>
 <body>
 <noscript>The dashboard needs JavaScript.</noscript>
 {%app_entry%}
@@ -37,7 +37,8 @@ INDEX = """<!DOCTYPE html>
 </html>
 """
 
-# Scripts that Dash asks for once a page needs them; the browser fetches them beside the others.
+# Scripts that Dash asks for once the page Study needs them; the browser fetches them beside the
+# others.
 LATER = (
     "plotly/package_data/plotly.min.js",
     "dash/dcc/async-graph.js",
@@ -49,16 +50,23 @@ PRELOAD = "".join(
 )
 
 
+class _Dash(Dash):
+    def interpolate_index(self, css: str = "", **parts: str) -> str:  # type: ignore[override]
+        if Address.of(request.path, None).page == "study":
+            css += PRELOAD
+        return str(super().interpolate_index(css=css, **parts))  # type: ignore[no-untyped-call]
+
+
 def make_app(live: Live, token: str | None = None) -> Dash:
     """The application over ``live``; with ``token``, for those who know it."""
     server = Flask(__name__, static_folder=None)
-    app = Dash(
+    app = _Dash(
         __name__,
         server=server,  # type: ignore[arg-type] # the annotation of Dash leaves it out
         title="bbnas",
         update_title="",
         serve_locally=True,
-        index_string=INDEX.replace("{preload}", PRELOAD),
+        index_string=INDEX,
         suppress_callback_exceptions=True,  # the parts of a page come and go
         on_error=_failed,
         add_log_handler=False,
