@@ -86,6 +86,17 @@ class StudyFindings:
     untested: tuple[Untested, ...]
 
     @property
+    def too_few(self) -> str:
+        """``Too few designs to compare: activation: relu and prelu; width: 32.``, by their axes;
+        empty where every choice has an effect.
+        """
+        by_axis: dict[str, list[str]] = {}
+        for axis, choice in self.untested:
+            by_axis.setdefault(axis, []).append(choice)
+        axes = "; ".join(f"{axis}: {listed(choices)}" for axis, choices in by_axis.items())
+        return f"Too few designs to compare: {axes}." if axes else ""
+
+    @property
     def settled(self) -> list[Finding]:
         return [f for f in self.effects if f.settled]
 
@@ -273,5 +284,5 @@ def summary(found: StudyFindings) -> list[str]:
         ]
         lines.append(f"{OPEN.capitalize()}: {listed(names)}")
     if found.untested:
-        lines.append(f"Too few designs to compare: {listed(list(map(str, found.untested)))}")
+        lines.append(found.too_few.removesuffix("."))
     return lines

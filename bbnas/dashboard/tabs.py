@@ -255,14 +255,13 @@ def effects(one: LiveStudy) -> Component:
         html.Th("from", scope="col"),
     ]
     groups = [_group(axis, against, bars, figure.zero) for axis, against, bars in figure.groups]
-    untested = ", ".join(map(str, found.untested))
     return html.Div(
         [
             html.Div(
                 html.Table([html.Thead(html.Tr(head)), *groups], className="forest"),
                 className="scroll",
             ),
-            *([html.P(f"Too few designs to compare: {untested}.")] if untested else []),
+            *([html.P(found.too_few)] if found.untested else []),
         ]
     )
 

@@ -156,7 +156,7 @@ def test_what_was_tried_too_seldom_is_named(evaluated, synthetic_study) -> None:
     designs = [*factorial(), Design(binarize=(Part.BODY,), activation="relu", k_ratio=1.0)]
     found = findings(a_study(evaluated, synthetic_study(3), 0.02, designs, planted))
     assert found.untested == (("activation", "relu"),)
-    assert "activation relu" in summary(found)[-1]
+    assert "activation: relu" in summary(found)[-1]
 
 
 def test_methods_are_an_axis_in_their_own_space(methods_study) -> None:

@@ -436,7 +436,7 @@ def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pic
     assert out["faults"] == []
     assert out["console"] == []
     assert out["fetched"] == []
-    assert out["points"] > 900
+    assert out["points"] > 800  # of those that are not on the front a sample is drawn
     assert out["rows"] == 1000
     feasible = table[table["feasible"]]
     lost = len(table) - len(feasible)
