@@ -37,6 +37,7 @@ PIPE_WIDTH = 120
 # Characters up to which a cell is not wrapped: a figure and its mark, "27.18/0.7804 [3]".
 WHOLE = 16
 _PREFIXES = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+_SECONDS = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 class Count(click.ParamType[float]):
@@ -53,13 +54,13 @@ class Count(click.ParamType[float]):
 
 
 class Duration(click.ParamType[float]):
-    """A time above 0 with its unit, in seconds: ``50ms``, ``0.2s``."""
+    """A time above 0 with its unit, in seconds: ``50ms``, ``0.2s``, ``10min``, ``2h``."""
 
     name = "time"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        match = re.fullmatch(r"(\d+\.?\d*)\s*(ms|s)", str(value).lower().strip())
-        seconds = float(match[1]) * (1e-3 if match[2] == "ms" else 1.0) if match else 0.0
+        match = re.fullmatch(r"(\d+\.?\d*)\s*(ms|s|min|h)", str(value).lower().strip())
+        seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
         if not 0 < seconds < math.inf:
             self.fail(f"{value!r} is not a time above 0, such as 50ms or 0.2s", param, ctx)
         return seconds

@@ -11,6 +11,7 @@
 | ``--seed`` | a number | 0 |
 | ``--workers`` | processes that train at the same time | all cores, or 4 for each GPU |
 | ``--device`` | where a network runs | auto |
+| ``--ray-address`` | the Ray cluster that workers run on, with limits on each of them | none |
 | ``--lq``, ``--threads`` | what latency and costs are measured on | 320x180, 1 |
 | ``--max-ops``, ``--max-params``, ``--max-latency`` | limits on the cost of a design | none |
 | ``--pick`` | which candidate of a study | knee |
@@ -214,6 +215,77 @@ lq = click.option(
     show_default=True,
     help="Size in pixels of the LQ image that costs and latency count for.",
 )
+
+
+class Workers(click.IntRange):
+    """A number of processes, or auto for the default."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
+def cluster(command: F) -> F:
+    """The options of a :class:`bbnas.runs.placement.Placement`, and ``--workers``."""
+    added = (
+        click.option(
+            "--workers",
+            type=Workers(min=1),
+            metavar="N|auto",
+            show_default="all cores, or 4 for each GPU; on a cluster, all that find room",
+            help="Number of processes that train at the same time.",
+        ),
+        click.option(
+            "--ray-address",
+            metavar="HOST:PORT|auto",
+            help="Running Ray cluster to train on; auto is that of RAY_ADDRESS or this machine.",
+        ),
+        click.option(
+            "--cpus-per-worker",
+            type=float,
+            default=1.0,
+            show_default=True,
+            help="Cores that Ray reserves for each worker.",
+        ),
+        click.option(
+            "--gpus-per-worker",
+            type=float,
+            show_default="an even share; on a cluster none",
+            help="Part of a GPU for each worker, such as 0.25; 0 trains on CPUs.",
+        ),
+        click.option(
+            "--candidate-timeout",
+            type=Duration(),
+            help="Longest time to a candidate's next rung or end, such as 10min; it then counts "
+            "as failed.",
+        ),
+        click.option(
+            "--candidate-memory",
+            type=Count(),
+            help="Most bytes that a candidate may allocate, such as 4G (Linux).",
+        ),
+        click.option(
+            "--max-retries",
+            type=click.IntRange(min=0),
+            default=2,
+            show_default=True,
+            help="Number of times that a candidate whose worker is gone is trained again.",
+        ),
+        click.option(
+            "--same-kernels",
+            is_flag=True,
+            help="Use only nodes of the cluster that train with the kernels of this machine.",
+        ),
+        click.option(
+            "--insecure-ray",
+            is_flag=True,
+            help="Join a cluster of several machines that asks for no token.",
+        ),
+    )
+    for option in reversed(added):
+        command = option(command)
+    return command
 
 
 def storage(default: str = "studies/STUDY.db") -> Callable[[F], F]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import shlex
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +50,7 @@ TIE_ROWS = 5
     help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
 )
 @options.seed
-@options.workers
+@options.cluster
 @options.data
 @options.device
 @options.protocol
@@ -122,6 +124,14 @@ def search(
     sampler: str,
     seed: int,
     workers: int | None,
+    ray_address: str | None,
+    cpus_per_worker: float,
+    gpus_per_worker: float | None,
+    candidate_timeout: float | None,
+    candidate_memory: float | None,
+    max_retries: int,
+    same_kernels: bool,
+    insecure_ray: bool,
     data: str | None,
     device: str,
     protocol: str,
@@ -158,20 +168,32 @@ def search(
     else:
         first = {preset: load_design(preset, chosen_task) for preset in baselines or ()}
 
-    from bbnas.environment import taken_on
+    from bbnas.environment import taken_on, today
     from bbnas.inference.device import workers_device
     from bbnas.runs.executors import TrainingEvaluator, usual_workers
+    from bbnas.runs.placement import Placement
     from bbnas.searching import search as run_search
     from bbnas.searching import summary
     from bbnas.store import default_url, storage_url
     from bbnas.study import StudyConfig
 
+    placement = Placement(
+        address=ray_address,
+        cpus=cpus_per_worker,
+        gpus=gpus_per_worker,
+        timeout=candidate_timeout,
+        memory=candidate_memory,
+        max_retries=max_retries,
+        insecure=insecure_ray,
+        same_kernels=same_kernels,
+    )
     latency = None
     if "latency" in objectives or max_latency is not None:
         from bbnas.engine.latency import setting
 
         latency = setting(lq, threads)
-    place = workers_device(device)
+    # The nodes of a cluster may have GPUs where this machine has none.
+    place = workers_device(device) if ray_address is None else "cpu"
     evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
     config = StudyConfig.of(
         evaluator,
@@ -190,13 +212,18 @@ def search(
     )
     keeps("every design that was trained is kept; the same command resumes")
     database = default_url(config.name) if storage is None else storage_url(storage)
-    with beside(database, dashboard_port, data), search_progress(quiet) as on_event:
+    with (
+        beside(database, dashboard_port, data),
+        search_progress(quiet) as on_event,
+        redirect_stdout(sys.stderr),  # what Ray says of its processes is no result
+    ):
         result = run_search(
             config,
             evaluator,
             budget,
             storage=storage,
             workers=workers,
+            placement=placement,
             baselines=first,
             benefit=benefit,
             confirm=confirm,
@@ -206,7 +233,10 @@ def search(
         done = f"{result.counts.done} of {plural(budget, 'design')}"
         keeps(f"{done} are kept in {result.study.storage}; the same command resumes")
         raise KeyboardInterrupt
-    machine = taken_on(workers or usual_workers(evaluator), "worker")
+    if ray_address is None:
+        machine = taken_on(workers or usual_workers(evaluator), "worker")
+    else:
+        machine = f"Ray cluster {ray_address}, {today()}"
     if as_json:
         print_json(summary(result.study, result) | {"machine": machine})
     else:

@@ -14,6 +14,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError, class_of
 from bbnas.evaluation import Costs, Evaluation, Evaluator
 from bbnas.protocol import Protocol as TrainingProtocol
+from bbnas.runs.placement import Placement
 from bbnas.signals import handlers_kept, raise_if_received
 from bbnas.store.ledger import Job
 from bbnas.tasks import Task
@@ -148,15 +149,19 @@ class InProcess:
     evaluator: Evaluator
 
     def run(self, work: Work) -> None:
+        found_any = False
         while (job := work.next()) is not None:
             try:
                 found = evaluated(self.evaluator, job)
-            except UserError:
-                raise
+            except UserError as error:
+                if not found_any:  # bad input, not a bad candidate
+                    raise
+                work.failed(job, str(error))
             except Exception as error:  # noqa: BLE001 - one design's trouble must not end a search
                 raise_if_received()
                 work.failed(job, reason(error))
             else:
+                found_any = True
                 work.finish(job, found)
 
     def close(self) -> None:
@@ -169,18 +174,28 @@ def usual_workers(evaluator: Evaluator) -> int:
     return min(available_cores(), PER_GPU * len(gpus)) if gpus else available_cores()
 
 
-def executor(workers: int, evaluator: Evaluator) -> Executor:
-    """``workers`` processes; one means this one, and never imports Ray."""
-    if workers == 1:
+def executor(
+    workers: int | None, evaluator: Evaluator, placement: Placement | None = None
+) -> Executor:
+    """``workers`` processes, placed as said. One without limits on a candidate means this process,
+    and never imports Ray. None, on a cluster alone, means as many as it has room for.
+    """
+    placement = placement or Placement()
+    if workers == 1 and not placement.needs_ray:
         return InProcess(evaluator)
     gpus: tuple[int, ...] = ()
-    if isinstance(evaluator, TrainingEvaluator) and (gpus := evaluator.gpus):
-        evaluator = replace(evaluator, device="cuda")  # the one that Ray shows the worker
-    guard_ray()
+    if placement.address is not None:
+        if isinstance(evaluator, TrainingEvaluator):
+            # Said outright: this machine may have GPUs where the nodes have none, or none at all.
+            evaluator = replace(evaluator, device="cuda" if placement.gpus else "cpu")
+    else:
+        if isinstance(evaluator, TrainingEvaluator) and (gpus := evaluator.gpus):
+            evaluator = replace(evaluator, device="cuda")  # the one that Ray shows the worker
+        guard_ray()
     with handlers_kept():
         from bbnas.runs.ray_tune import RayTune
 
-    return RayTune(workers, evaluator, gpus)
+    return RayTune(workers, evaluator, placement, gpus)
 
 
 def guard_ray() -> None:

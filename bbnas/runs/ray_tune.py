@@ -1,28 +1,34 @@
-"""Workers by Ray Tune: live, reused, one-thread processes on this machine.
+"""Workers by Ray Tune: live, reused, one-thread processes, on this machine or on a Ray cluster.
 
 Tune is given nothing to keep: the study database is the only state. The workers never open it;
-the Searcher below, in the driver, is the one writer. Importing this module imports Ray.
+the Searcher of :mod:`bbnas.runs.ray_search`, in the driver, is the one writer. Importing this
+module imports Ray.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import resource
+import socket
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
+import ray
 from ray import tune
-from ray.tune.search import Searcher
 
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluator
-from bbnas.runs.executors import Work, evaluated, reason
-from bbnas.runs.ray_start import ray_started, share, variables
+from bbnas.evaluation import Evaluation, Evaluator
+from bbnas.runs.builds import Build, build
+from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
+from bbnas.runs.placement import Placement
+from bbnas.runs.ray_search import Abort, OverWork, Watch
+from bbnas.runs.ray_start import nodes_with, ray_joined, ray_started, room, share, variables
 from bbnas.signals import delayed, end_processes, received
-from bbnas.store.database import now
 from bbnas.store.ledger import Job
 
 # Asked this many candidates ahead, so that a worker need not wait for the sampler.
@@ -34,6 +40,8 @@ _ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    # One by default: while candidates take less than a worker's start, no second would start.
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "1e9",
 }
@@ -42,11 +50,18 @@ _ENVIRONMENT = {
 class RayTune:
     """``workers`` Ray actors, started at the first Job and kept until ``close``.
 
-    They share the GPUs of the numbers ``gpus`` evenly; each sees one of them, as ``cuda:0``.
+    On this machine they share the GPUs of the numbers ``gpus`` evenly; each sees one of them, as
+    ``cuda:0``. On a cluster ``workers`` may be None, for as many as there is room for at the time.
     """
 
-    def __init__(self, workers: int, evaluate: Evaluator, gpus: Sequence[int] = ()) -> None:
-        self._workers, self._gpus = workers, gpus
+    def __init__(
+        self,
+        workers: int | None,
+        evaluate: Evaluator,
+        placement: Placement,
+        gpus: Sequence[int] = (),
+    ) -> None:
+        self._workers, self._placement, self._gpus = workers, placement, gpus
         self._evaluate = evaluate
         self._folder: Path | None = None
         self._open = ExitStack()
@@ -55,11 +70,13 @@ class RayTune:
         first = work.next()
         if first is None:
             return
-        with environment_variables(variables() | _ENVIRONMENT), delayed(second=True) as asked:
+        local = self._placement.address is None
+        with environment_variables(variables(local) | _ENVIRONMENT), delayed(second=True) as asked:
             folder = self._started()
+            searcher = OverWork(work, first, self._most)
             try:
-                self._tune(OverWork(work, first, self._workers + AHEAD), Stop(asked), folder)
-            except _Abort as abort:
+                self._tune(searcher, Watch(searcher, asked, self._placement.timeout), folder)
+            except Abort as abort:
                 raise abort.error from None
 
     def close(self) -> None:
@@ -68,16 +85,42 @@ class RayTune:
         self._open.close()
         self._folder = None
 
+    def _most(self) -> int:
+        """The number of candidates to be in hand at once."""
+        return (self._workers or room(self._placement)) + AHEAD
+
     def _started(self) -> Path:
         """The folder of the workers, which are started if they are not."""
         if self._folder is None:
-            self._folder = self._open.enter_context(ray_started(self._workers, self._gpus))
+            if self._placement.address is not None:
+                opened = ray_joined(self._placement)
+            else:
+                assert self._workers is not None
+                opened = ray_started(self._workers, self._gpus, self._placement.cpus)
+            self._folder = self._open.enter_context(opened)
         return self._folder
 
-    def _tune(self, searcher: OverWork, stop: Stop, folder: Path) -> None:
-        worker = tune.with_parameters(Worker, evaluate=self._evaluate)
+    def _tune(self, searcher: OverWork, watch: Watch, folder: Path) -> None:
+        on_gpu = isinstance(self._evaluate, TrainingEvaluator) and self._evaluate.device == "cuda"
+        device = "cuda" if on_gpu else "cpu"
+        # The evaluator, images and all, goes into the object store: once for each node.
+        worker = tune.with_parameters(
+            Worker,
+            evaluate=self._evaluate,
+            wanted=build(device),
+            device=device,
+            placement=self._placement,
+        )
+        gpus = self._placement.gpus
+        if gpus is None:
+            gpus = share(self._workers, self._gpus) if self._workers is not None else 0.0
+        bundles = [{"CPU": self._placement.cpus, "GPU": gpus}]
+        where: dict[str, Any] = {}
+        if self._placement.address is not None and self._placement.same_kernels:
+            nodes = ",".join(nodes_with(build(device).kernels, device))
+            where = {"bundle_label_selector": [{"ray.io/node-id": f"in({nodes})"}]}
         tune.Tuner(
-            tune.with_resources(worker, {"CPU": 1, "GPU": share(self._workers, self._gpus)}),
+            tune.with_resources(worker, tune.PlacementGroupFactory(bundles, **where)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
                 num_samples=-1,
@@ -90,119 +133,79 @@ class RayTune:
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=0),
-                callbacks=[stop],
+                callbacks=[watch],
             ),
         ).fit()
 
 
 class Worker(tune.Trainable):
-    """Evaluates one design a step; the process stays and takes the next design."""
+    """Says where it is, then evaluates one design; the process stays and takes the next design."""
 
-    def setup(self, config: dict[str, Any], evaluate: Evaluator | None = None) -> None:
-        self._evaluate = evaluate
-        self._job = config
+    def setup(
+        self,
+        config: dict[str, Any],
+        evaluate: Evaluator | None = None,
+        wanted: Build | None = None,
+        device: str = "cpu",
+        placement: Placement | None = None,
+    ) -> None:
+        assert evaluate is not None
+        assert wanted is not None
+        assert placement is not None
+        self._evaluate, self._wanted, self._placement = evaluate, wanted, placement
+        self._build = build(device)
+        self._node = ray.get_runtime_context().get_node_id()
+        self._place = socket.gethostname()
+        self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job = new_config
+        self._job: Job = new_config["job"]
+        self._told = False
         return True
 
     def step(self) -> dict[str, Any]:
-        assert self._evaluate is not None
+        if not self._told:
+            self._told = True
+            if unlike := self._wanted.unlike(self._build):
+                return {
+                    "unlike": f"node {self._place}: {unlike} of this command; install the same "
+                    "on every node, and restart the cluster",
+                    "done": True,
+                }
+            return {"node": self._node, "place": self._place, "done": False}
         outcome: dict[str, Any]
         try:
-            job: Job = self._job["job"]
-            outcome = {"found": evaluated(self._evaluate, job)}
+            with _memory_limited(self._placement.memory):
+                outcome = {"found": self._marked(evaluated(self._evaluate, self._job))}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides
             outcome = {"failed": reason(error)}
         return outcome | {"done": True}
 
-
-class OverWork(Searcher):
-    """Hands Tune's trials the Jobs of a Work, at most ``ahead`` at once, and it their outcomes."""
-
-    def __init__(self, work: Work, first: Job, ahead: int) -> None:
-        super().__init__()
-        self._work = work
-        self._next: Job | None = first
-        self._ahead = ahead
-        self._jobs: dict[str, Job] = {}
-        self._workers: list[int] = []  # their process ids, in the order of their first outcomes
-
-    def suggest(self, trial_id: str) -> Any:
-        if len(self._jobs) >= self._ahead:
-            return None
-        job, self._next = self._next, None
-        with _aborting():
-            job = job or self._work.next()
-        if job is None:
-            # A job in flight may come back, if its worker dies: finished is for good.
-            return None if self._jobs else Searcher.FINISHED
-        self._jobs[trial_id] = job
-        return {"job": job}
-
-    def on_trial_complete(
-        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
-    ) -> None:
-        job = self._jobs.pop(trial_id)
-        if result is not None:
-            job = self._signed(job, result)
-        with _aborting():
-            if error or result is None:
-                self._work.died(job, "its process is gone, perhaps for want of memory")
-            elif "found" in result:
-                self._work.finish(job, result["found"])
-            elif "refused" in result:
-                raise UserError(result["refused"])
-            else:
-                self._work.failed(job, result["failed"])
-
-    def _signed(self, job: Job, result: Mapping[str, Any]) -> Job:
-        """``job`` with the worker that evaluated it, and when: Tune adds both to a result."""
-        if result["pid"] not in self._workers:
-            self._workers.append(result["pid"])
-        began = now() - timedelta(seconds=result["time_this_iter_s"])
-        return replace(job, worker=self._workers.index(result["pid"]), began=began)
-
-    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        """Nothing is reported before the end."""
-
-    def save(self, checkpoint_path: str) -> None:
-        """The study database is the state."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """The study database is the state."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune pickles it for its own resume, which is not ours
-
-
-class Stop(tune.Callback):
-    """Ends Tune between two of its steps, at most 0.1 s after a signal that ``asked`` tells of.
-
-    Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
-    """
-
-    def __init__(self, asked: Callable[[], bool]) -> None:
-        self._asked = asked
-
-    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        if self._asked():
-            raise _Abort(KeyboardInterrupt())
-
-
-class _Abort(BaseException):
-    """Carries an error past Tune, which would wrap it, or log it and go on."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
+    def _marked(self, found: Evaluation) -> Evaluation:
+        """``found`` with the node, on a cluster, and with the search's kernels, if others."""
+        if self._placement.address is None:
+            return found
+        marks = {"node": self._place}
+        if self._build.kernels != self._wanted.kernels:
+            marks["kernels of the search"] = self._wanted.kernels
+        return replace(found, environment={**found.environment, **marks})
 
 
 @contextmanager
-def _aborting() -> Iterator[None]:
+def _memory_limited(most: float | None) -> Iterator[None]:
+    """Within the block an allocation beyond ``most`` bytes more than now raises an error.
+
+    Linux counts what is mapped to be written, used or not; other systems do not.
+    """
+    if most is None or sys.platform != "linux":
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    now = psutil.Process().memory_info().data
+    resource.setrlimit(resource.RLIMIT_DATA, (int(now + most), before[1]))
     try:
         yield
-    except Exception as error:
-        raise _Abort(error) from error
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)

@@ -16,6 +16,7 @@ from bbnas.runs.benefit import binarization_order, measure_benefit
 from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
 from bbnas.runs.executors import Executor, executor, usual_workers
+from bbnas.runs.placement import Placement
 from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
@@ -57,6 +58,7 @@ def search(
     *,
     storage: str | None = None,
     workers: int | None = None,
+    placement: Placement | None = None,
     baselines: Mapping[str, Design] | None = None,
     benefit: bool = True,
     confirm: int | None = None,
@@ -71,8 +73,10 @@ def search(
     - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
     - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
-    - ``workers``: processes; by default the number of cores, at most four a GPU. 1 is this
-      process.
+    - ``workers``: processes; by default the number of cores, at most four a GPU, and on a cluster
+      as many as it has room for. 1 is this process, unless ``placement`` sets a limit.
+    - ``placement``: a Ray cluster to run them on, and limits of a candidate; see
+      :class:`bbnas.runs.placement.Placement`.
     - ``baselines``: designs by name, evaluated first and marked as such; they may lie outside the
       space. Of equal networks the first is taken.
     - ``benefit``: at the end, full precision and each part binarized alone are trained, for VC and
@@ -89,7 +93,10 @@ def search(
             (finished evaluations are kept).
     """
     confirm = confirmed_by_default(budget) if confirm is None else confirm
-    workers = _checked(config, evaluator, budget, workers, confirm)
+    placement = placement or Placement()
+    _check(config, evaluator, budget, workers, confirm)
+    if placement.address is None:
+        workers = workers or usual_workers(evaluator)
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
     store = open_store(storage, default_url(config.name), create=True)
     config = _completed(config, stored_config(store, config.name))
@@ -103,7 +110,8 @@ def search(
     with Ledger(store, enter(store, config), config, budget) as ledger:
         counts = ledger.counts()
         left = max(1, budget - counts.done + counts.stopped, confirm)
-        workers_used = executor(min(workers, left), evaluator)
+        used = None if workers is None else min(workers, left)
+        workers_used = executor(used, evaluator, placement)
         loop: Loop | None = None
         try:
             space = config.space
@@ -111,6 +119,7 @@ def search(
                 space = _guided(config, evaluator, store, workers_used)
             fitted = _distinct(baselines or {}, evaluator.task)
             loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
+            loop.max_retries = placement.max_retries
             _run(loop, workers_used)
             # Before confirming, which chooses by all evaluations: the same call again then finds
             # the same, and so the same candidates to confirm.
@@ -140,9 +149,9 @@ def search(
     )
 
 
-def _checked(
+def _check(
     config: StudyConfig, evaluator: Evaluator, budget: int, workers: int | None, confirm: int
-) -> int:
+) -> None:
     if budget < 1:
         raise UserError(f"budget {budget}: must be at least 1 design")
     if confirm < 0 or confirm == 1:
@@ -156,7 +165,6 @@ def _checked(
             f"study {config.name!r} is configured for another evaluator (task, protocol or data "
             "differ): make it by StudyConfig.of(evaluator, space)"
         )
-    return workers or usual_workers(evaluator)
 
 
 def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyConfig:

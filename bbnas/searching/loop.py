@@ -25,6 +25,7 @@ from bbnas.signals import delayed
 from bbnas.space import Space
 from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
+from bbnas.text import plural
 
 # After so many suggestions in a row that are no new candidate, a design is drawn at random.
 PATIENCE = 10
@@ -102,7 +103,8 @@ class Event:
 class Loop:
     """Hands out jobs and takes their outcomes, whoever evaluates them (a ``Work``).
 
-    ``baselines`` are (name, design) to evaluate first.
+    ``baselines`` are (name, design) to evaluate first. A candidate whose worker died is evaluated
+    again, ``max_retries`` times.
     """
 
     ledger: Ledger
@@ -114,6 +116,7 @@ class Loop:
     rng: np.random.Generator
     baselines: Sequence[tuple[str, Design]] = ()
     on_event: Callable[[Event], None] | None = None
+    max_retries: int = MAX_DEATHS - 1
 
     def __post_init__(self) -> None:
         self.config = self.ledger.config
@@ -122,6 +125,7 @@ class Loop:
         self.note = ""
         self._started = time.monotonic()
         self._failures: list[Job] = []  # in a row
+        self._cause = ""  # of the first of them
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
         self._front, self._best = 0, math.nan
@@ -160,7 +164,11 @@ class Loop:
     def finish(self, job: Job, evaluation: Evaluation) -> None:
         """Record and report the outcome of ``job``."""
         record = self.records[job.number]
-        self._failures = [*self._failures, job] if evaluation.status == "failed" else []
+        if evaluation.status != "failed":
+            self._failures = []
+        else:
+            self._cause = self._cause if self._failures else evaluation.error
+            self._failures = [*self._failures, job]
         evaluation = self.prices.complete(evaluation)
         with delayed():  # a result just obtained is recorded
             notes = self.trials.tell(record.trial, evaluation, bool(record.baseline))
@@ -173,8 +181,8 @@ class Loop:
         if len(self._failures) >= MAX_FAILURES:
             self.ledger.hand_back(self._failures)
             raise UserError(
-                f"{len(self._failures)} candidates in a row failed, the last with: "
-                f"{evaluation.error}; nothing is lost: mend that and run the same command again"
+                f"{len(self._failures)} candidates in a row failed, the first with: "
+                f"{self._cause}; nothing is lost: mend that and run the same command again"
             )
 
     def failed(self, job: Job, reason: str) -> None:
@@ -197,10 +205,10 @@ class Loop:
         )
 
     def died(self, job: Job, reason: str) -> None:
-        """Hand ``job`` back, whose worker is gone, or give it up after MAX_DEATHS workers."""
+        """Hand ``job`` back, whose worker is gone, or give it up after ``max_retries``."""
         deaths = self.ledger.died(job)
-        if deaths >= MAX_DEATHS:
-            self.failed(job, f"{deaths} workers died evaluating it, the last: {reason}")
+        if deaths > self.max_retries:
+            self.failed(job, f"{plural(deaths, 'worker')} died evaluating it, the last: {reason}")
             return
         record = self.records.pop(job.number)
         self.trials.drop(record.trial)

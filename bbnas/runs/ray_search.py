@@ -1,0 +1,160 @@
+"""Ray Tune's view of a Work: its trials are Jobs, and what becomes of them is told to the Work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray import tune
+from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.search import Searcher
+
+from bbnas.errors import UserError
+from bbnas.runs.executors import Work, reason
+from bbnas.store.database import now
+from bbnas.store.ledger import Job
+from bbnas.text import duration
+
+
+class OverWork(Searcher):
+    """Hands Tune's trials the Jobs of a Work, ``most()`` at once, and tells it their outcomes."""
+
+    def __init__(self, work: Work, first: Job, most: Callable[[], int]) -> None:
+        super().__init__()
+        self._work = work
+        self._next: Job | None = first
+        self._most = most
+        self._jobs: dict[str, Job] = {}
+        # Nodes and process ids of the workers, in the order in which they began.
+        self._workers: list[tuple[str, int]] = []
+        self._began: dict[str, float] = {}  # trial → monotonic time of its worker's start
+        self._found_any = False
+
+    def suggest(self, trial_id: str) -> Any:
+        if len(self._jobs) >= self._most():
+            return None
+        job, self._next = self._next, None
+        with _aborting():
+            job = job or self._work.next()
+        if job is None:
+            # A job in flight may come back, if its worker dies: finished is for good.
+            return None if self._jobs else Searcher.FINISHED
+        self._jobs[trial_id] = job
+        return {"job": job}
+
+    def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
+        """A worker begins with the job of ``trial_id``."""
+        worker = result["node"], result["pid"]
+        if worker not in self._workers:
+            self._workers.append(worker)
+        self._began[trial_id] = time.monotonic()
+        self._jobs[trial_id] = replace(
+            self._jobs[trial_id], worker=self._workers.index(worker), began=now()
+        )
+
+    def on_trial_complete(
+        self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
+    ) -> None:
+        if error or result is None:
+            return  # Watch knows why, and calls ``lost``
+        job = self._forget(trial_id)
+        with _aborting():
+            if "found" in result:
+                self._found_any = True
+                self._work.finish(job, result["found"])
+            elif "unlike" in result:
+                raise UserError(result["unlike"])
+            elif "failed" in result:
+                self._work.failed(job, result["failed"])
+            elif self._found_any:
+                self._work.failed(job, result["refused"])
+            else:  # bad input, not a bad candidate
+                raise UserError(result["refused"])
+
+    def overdue(self, timeout: float) -> list[str]:
+        """The trials that their workers began more than ``timeout`` seconds ago."""
+        latest = time.monotonic() - timeout
+        return [trial_id for trial_id, began in self._began.items() if began < latest]
+
+    def lost(self, trial_id: str, reason: str, again: bool) -> None:
+        """The worker of ``trial_id`` is gone; ``again``: another one may do better."""
+        job = self._forget(trial_id)
+        with _aborting():
+            (self._work.died if again else self._work.failed)(job, reason)
+
+    def _forget(self, trial_id: str) -> Job:
+        self._began.pop(trial_id, None)
+        return self._jobs.pop(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """The study database is the state."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it for its own resume, which is not ours
+
+
+class Watch(tune.Callback):
+    """Looks between Tune's steps, 0.1 s apart, for a signal that ``asked`` tells of and for
+    candidates that take longer than ``timeout`` seconds; tells ``searcher`` why a worker is gone.
+
+    Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
+    """
+
+    def __init__(
+        self, searcher: OverWork, asked: Callable[[], bool], timeout: float | None
+    ) -> None:
+        self._searcher, self._asked, self._timeout = searcher, asked, timeout
+        self._ended: set[str] = set()  # trials over the time
+
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if self._asked():
+            raise Abort(KeyboardInterrupt())
+        if self._timeout is None:
+            return
+        late = set(self._searcher.overdue(self._timeout)) - self._ended
+        for trial in trials if late else ():
+            if trial.trial_id in late:
+                self._ended.add(trial.trial_id)
+                ray.kill(trial.temporary_state.ray_actor)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        if trial.trial_id in self._ended:
+            assert self._timeout is not None
+            words = f"took longer than {duration(self._timeout)} (--candidate-timeout)"
+            self._searcher.lost(trial.trial_id, words, again=False)
+            return
+        error = trial.get_pickled_error()
+        if isinstance(error, RayTaskError):  # such as an evaluator that a node cannot import
+            self._searcher.lost(trial.trial_id, reason(error.cause or error), again=False)
+        else:
+            self._searcher.lost(trial.trial_id, _death(error), again=True)
+
+
+def _death(error: BaseException | None) -> str:
+    text = str(error)
+    if isinstance(error, OutOfMemoryError) or "OOM" in text or "low on memory" in text:
+        return "its node ran out of memory"
+    return "its process or its node is gone, perhaps for want of memory"
+
+
+class Abort(BaseException):
+    """Carries an error past Tune, which would wrap it, or log it and go on."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def _aborting() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise Abort(error) from error

@@ -1,0 +1,238 @@
+"""A search on a running Ray cluster: real nodes, all on this machine, some of which are lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+import numpy as np
+import pytest
+from quick import SPACE, Formula, quick_search
+
+import bbnas
+from bbnas.design import Design
+from bbnas.errors import UserError
+from bbnas.runs.builds import build
+from bbnas.runs.placement import Placement
+from bbnas.searching.loop import Event
+from bbnas.space import Space
+
+REPOSITORY = Path(__file__).parents[2]
+HELPERS = REPOSITORY / "tests" / "helpers"
+# One design for each width.
+WIDTHS = Space.from_dict(
+    SPACE
+    | {
+        "axes": {
+            "binarize": [["body"]],
+            "norm": "none",
+            "k_ratio": 1,
+            "activation": "rprelu",
+            "width": [16, 32, 48, 64, 80, 96],
+            "depth": 16,
+        }
+    }
+)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A cluster whose nodes a test adds; their workers import what the tests can."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{REPOSITORY}{os.pathsep}{HELPERS}")
+        started = Cluster()
+        yield started
+        started.shutdown()
+
+
+def attempts(log: Path) -> Counter[str]:
+    return Counter(line.split()[0] for line in log.read_text().splitlines())
+
+
+@pytest.mark.parametrize("budget", [24, pytest.param(60, marks=pytest.mark.soak)])
+def test_nodes_and_workers_come_and_go_and_nothing_is_lost(
+    cluster: Any, tmp_path: Path, budget: int
+) -> None:
+    log, rng = tmp_path / "log", random.Random(3)
+    cluster.add_node(num_cpus=1, include_dashboard=False)
+    removed, _ = (cluster.add_node(num_cpus=1) for _ in range(2))
+    losses = 0
+
+    def disturb(event: Event) -> None:
+        nonlocal losses
+        if event.kind != "candidate":
+            return
+        if event.counts.done == 6:
+            cluster.remove_node(removed, allow_graceful=False)
+        elif event.counts.done == 12:
+            cluster.add_node(num_cpus=1)
+        elif event.counts.done in (18, 30, 40, 50):
+            pids = {int(line.split()[1]) for line in log.read_text().splitlines()[-3:]}
+            try:
+                os.kill(rng.choice(sorted(pids)), signal.SIGKILL)
+            except ProcessLookupError:
+                return
+        else:
+            return
+        losses += 1
+
+    evaluator = Formula(seconds=0.1, log=str(log))
+    placement = Placement(address=cluster.address, max_retries=9)
+    result = quick_search(
+        tmp_path, budget, workers=None, placement=placement, evaluator=evaluator, on_event=disturb
+    )
+    keys = [candidate.evaluation.design.key for candidate in result.study.candidates]
+    assert len(keys) == len(set(keys)) == budget
+    assert "failed" not in {c.evaluation.status for c in result.study.candidates}
+    assert set(attempts(log)) == set(keys)
+    assert losses >= 2
+    assert attempts(log).total() <= budget + losses
+    tried = result.study.attempts or ()
+    assert Counter(a.number for a in tried if a.outcome in ("ok", "diverged")) == Counter(
+        range(60)
+    )
+    assert {c.evaluation.environment["node"] for c in result.study.candidates} == {gethostname()}
+    import ray
+
+    assert not ray.is_initialized()
+
+
+@dataclass(frozen=True)
+class Bad(Formula):
+    def __call__(self, design: Design, *rest: Any) -> Any:
+        if design.width == 48:
+            time.sleep(1000)
+        if design.width == 64:
+            np.ones(50_000_000_000, np.uint8)
+        if design.width == 80:
+            raise UserError("photographs/0801.png: no such file; check the path")
+        return super().__call__(design, *rest)
+
+
+def test_bad_candidates_fail_with_their_reasons_and_the_search_goes_on(
+    cluster: Any, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=1, include_dashboard=False)
+    placement = Placement(address=cluster.address, timeout=3, memory=500e6, max_retries=0)
+    # Baselines come first: a bad candidate is told from bad input by one that went well.
+    first = {"good": Design(binarize=("body",), k_ratio=1, width=16, depth=16)}
+    result = quick_search(
+        tmp_path,
+        6,
+        workers=None,
+        placement=placement,
+        space=WIDTHS,
+        evaluator=Bad(kills=((32, 99),), log=str(tmp_path / "log")),
+        baselines=first,
+    )
+    errors = {
+        c.evaluation.design.width: c.evaluation.error
+        for c in result.study.candidates
+        if c.evaluation.status == "failed"
+    }
+    assert set(errors) == {32, 48, 64, 80}
+    assert errors[32].startswith("1 worker died evaluating it")
+    assert "longer than 3 s (--candidate-timeout)" in errors[48]
+    assert "Unable to allocate 46.6 GiB" in errors[64]
+    assert errors[80] == "photographs/0801.png: no such file; check the path"
+
+
+def test_results_of_other_kernels_are_marked_or_kept_out(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BBNAS_ISA", "torch")
+    cluster.add_node(num_cpus=1, include_dashboard=False, env_vars={"BBNAS_ISA": "portable"})
+    placement = Placement(address=cluster.address)
+    other = quick_search(tmp_path, 2, workers=None, placement=placement).study.candidates
+    assert {c.evaluation.environment["kernels of the search"] for c in other} == {"torch"}
+    cluster.add_node(num_cpus=1, env_vars={"BBNAS_ISA": "torch"})
+    placement = replace(placement, same_kernels=True)
+    result = quick_search(tmp_path, 6, workers=None, placement=placement)
+    marks = [
+        c.evaluation.environment.get("kernels of the search") for c in result.study.candidates
+    ]
+    assert marks == ["torch"] * 2 + [None] * 4
+
+
+def test_a_worker_of_another_version_is_refused(cluster: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "other" / "bbnas"
+    shutil.copytree(Path(bbnas.__file__).parent, copy)
+    with (copy / "text.py").open("a") as file:
+        file.write("# another version\n")
+    path = f"{copy.parent}{os.pathsep}{HELPERS}"
+    cluster.add_node(num_cpus=1, include_dashboard=False, env_vars={"PYTHONPATH": path})
+    with pytest.raises(UserError) as raised:
+        quick_search(tmp_path, 2, workers=None, placement=Placement(address=cluster.address))
+    told = str(raised.value)
+    mine = build("cpu").bbnas
+    assert f"instead of {mine} of this command" in told
+    assert told.count(mine.split()[0]) == 2
+    assert "\n" not in told
+
+
+REMOTE = """
+import sys
+from ray.cluster_utils import Cluster
+import quick
+from bbnas.errors import UserError
+from bbnas.runs.placement import Placement
+cluster = Cluster()
+cluster.add_node(num_cpus=1, include_dashboard=False)
+cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2")
+try:
+    placement = Placement(address=cluster.address, insecure=sys.argv[2] == "insecure")
+    print(quick.quick_search(sys.argv[1], 2, workers=None, placement=placement).counts.done)
+except UserError as error:
+    print(error)
+cluster.shutdown()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("open", "asks for no token"), ("insecure", "2"), ("token", "2")],
+)
+def test_a_cluster_of_several_machines_asks_for_a_token(
+    tmp_path: Path, how: str, told: str
+) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    environment |= {"PYTHONPATH": f"{REPOSITORY}{os.pathsep}{HELPERS}", "HOME": str(tmp_path)}
+    if how == "token":
+        environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0123456789abcdef" * 2}
+    run = subprocess.run(
+        [sys.executable, "-c", REMOTE, str(tmp_path), how],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env=environment,
+    )
+    assert told in run.stdout.splitlines()[-1], run
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"address": "ray://head:10001"}, "must be HOST:PORT"),
+        ({"cpus": 0}, "must be above 0"),
+        ({"gpus": 2}, "must be from 0 to 1"),
+        ({"timeout": -1}, "must be above 0"),
+        ({"max_retries": -1}, "must be 0 or more"),
+    ],
+)
+def test_what_a_placement_refuses(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Placement(**values)
