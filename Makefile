@@ -1,6 +1,7 @@
 # make search   install what is needed, then search the BBCU space for ×4 super-resolution
 # make dashboard  show the studies as pages, until Ctrl-C
 # make test     install what is needed, then lint, type-check and test
+# make soak     the tests that cause faults for minutes, which make test leaves out
 # make install  only prepare .venv; nothing is done twice
 # make docs     install what is needed, then build the documentation in build/site
 # make notebooks  run the notebooks of docs/notebooks and keep their outputs
@@ -23,7 +24,7 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: install search dashboard test docs notebooks wheel clean
+.PHONY: install search dashboard test soak docs notebooks wheel clean
 
 install: $(STAMP)
 
@@ -39,6 +40,9 @@ test: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n auto
+
+soak: install
+	$(BIN)/pytest -m soak
 
 docs: $(DOCS_STAMP)
 	$(BIN)/python docs/build.py site

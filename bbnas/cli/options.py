@@ -78,6 +78,15 @@ class Output(click.Path):
         return super().convert(value, param, ctx)
 
 
+class Workers(click.IntRange):
+    """A number of processes, or auto for the default."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        return None if value == "auto" else super().convert(value, param, ctx)
+
+
 class CheckpointOrName(Existing):
     """A file that must exist, or the name of a model, a baseline or a preset: it has no suffix."""
 
@@ -184,8 +193,9 @@ data_root = click.option(
 )
 workers = click.option(
     "--workers",
-    type=click.IntRange(min=1),
-    show_default="all cores, or 4 for each GPU",
+    type=Workers(min=1),
+    metavar="N|auto",
+    show_default="auto: all cores, or 4 for each GPU; on a cluster, what it has room for",
     help="Number of processes that train at the same time.",
 )
 seed = click.option(
@@ -217,25 +227,9 @@ lq = click.option(
 )
 
 
-class Workers(click.IntRange):
-    """A number of processes, or auto for the default."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        return None if value == "auto" else super().convert(value, param, ctx)
-
-
 def cluster(command: F) -> F:
-    """The options of a :class:`bbnas.runs.placement.Placement`, and ``--workers``."""
+    """The options of a :class:`bbnas.runs.placement.Placement`."""
     added = (
-        click.option(
-            "--workers",
-            type=Workers(min=1),
-            metavar="N|auto",
-            show_default="all cores, or 4 for each GPU; on a cluster, all that find room",
-            help="Number of processes that train at the same time.",
-        ),
         click.option(
             "--ray-address",
             metavar="HOST:PORT|auto",

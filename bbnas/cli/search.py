@@ -50,6 +50,7 @@ TIE_ROWS = 5
     help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
 )
 @options.seed
+@options.workers
 @options.cluster
 @options.data
 @options.device
