@@ -81,8 +81,6 @@ class Output(click.Path):
 class Workers(click.IntRange):
     """A number of processes, or auto for the default."""
 
-    name = "number"
-
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         return None if value == "auto" else super().convert(value, param, ctx)
 

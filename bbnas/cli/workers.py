@@ -16,7 +16,7 @@ from bbnas.cli.console import print_json, print_table
 @options.storage()
 @options.as_json
 def workers(study: str, storage: str | None, as_json: bool) -> None:
-    """Show what each worker of a STUDY trains and has trained, and what failed.
+    """Show what the workers of a STUDY train, and what failed.
 
     STUDY is a name of bbnas studies, or the path of a database; its searches may run now.
     """
