@@ -273,3 +273,21 @@ def recipe(photographs: Path) -> Recipe:
     )
     design = PRESETS["bbcu-m"].replace(width=6, depth=3, k_ratio=1.0)
     return Recipe(design=design, task="sr2", protocol=protocol, data=str(photographs))
+
+
+@pytest.fixture(scope="session")
+def postgres():  # type: ignore[no-untyped-def]
+    """A PostgreSQL server; tests that need one skip where it is not installed."""
+    from postgres import Server
+
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a new database, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/a.db"
+    return str(request.getfixturevalue("postgres").url())

@@ -7,7 +7,7 @@
 | ``--protocol`` | a training protocol: a name or a YAML file, with changes | proxy |
 | ``--data`` | a folder, LQ_DIR:HQ_DIR, or embedded photographs (cc0, skimage) | cc0 |
 | ``--data-root`` | the folder that holds the benchmark sets | $BBNAS_DATA |
-| ``--storage`` | a database: a URL or the path of a SQLite file | below studies/ or runs/ |
+| ``--storage`` | a database: a URL or a SQLite file | $BBNAS_STORAGE, or studies/, runs/ |
 | ``--seed`` | a number | 0 |
 | ``--workers`` | processes that train at the same time | all cores, or 4 for each GPU |
 | ``--device`` | where a network runs | auto |
@@ -29,6 +29,7 @@ alone; everything else that a command writes, the same command writes again, and
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -285,9 +286,21 @@ def storage(default: str = "studies/STUDY.db") -> Callable[[F], F]:
     return click.option(
         "--storage",
         metavar="DATABASE",
-        show_default=default,
+        envvar="BBNAS_STORAGE",
+        show_default=f"$BBNAS_STORAGE, else {default}",
         help="Database: the path of a SQLite file, or a URL such as postgresql://user@host/name.",
     )
+
+
+def at(storage: str | None) -> str:
+    """`` --storage DATABASE`` for a command that is printed, without a password; empty where it
+    is not needed.
+    """
+    if storage is None or storage == os.environ.get("BBNAS_STORAGE"):
+        return ""
+    from bbnas.store import storage_shown
+
+    return f" --storage {shlex.quote(storage_shown(storage))}"
 
 
 def output(what: str, default: str = "", required: bool = False) -> Callable[[F], F]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -290,7 +289,7 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     if result.note:
         click.echo(result.note)
     if result.complete:
-        at = "" if storage is None else f" --storage {shlex.quote(storage)}"
+        at = options.at(storage)
         name = study.config.name
         click.echo(
             f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget"

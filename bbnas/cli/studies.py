@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 
 import click
 
@@ -20,7 +19,7 @@ def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from bbnas.analysis.glance import glance
-    from bbnas.store import STUDIES, stored_studies
+    from bbnas.store import STUDIES, storage_shown, stored_studies
 
     found, unread = stored_studies(storage)
     for reason in unread:
@@ -29,7 +28,8 @@ def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"studies": glances})
     elif not glances:
-        click.echo(f"no study in {storage or f'{STUDIES}/'}; next: bbnas search")
+        place = storage_shown(storage) if storage else f"{STUDIES}/"
+        click.echo(f"no study in {place}; next: bbnas search")
     else:
         columns = ("study", "task", "space", "designs", "best (dB)", "recommended", "last result")
         rows = [
@@ -65,6 +65,6 @@ def studies_show(study: str, storage: str | None, as_json: bool) -> None:
     print_table(("", ""), lines, "Result")
     for topic, settings_of in topics:
         print_table(("", ""), settings_of, topic)
-    at = "" if storage is None else f" --storage {shlex.quote(storage)}"
+    at = options.at(storage)
     for command in ("report", "findings", "export"):
         click.echo(f"next: bbnas {command} {study}{at}")

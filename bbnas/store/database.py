@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,7 +13,14 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from bbnas.errors import UserError, why
 from bbnas.formats import SQLITE, other_format
-from bbnas.store.tables import SCHEMA_VERSION, explain, make_engine, metadata, version_table
+from bbnas.store.tables import (
+    SCHEMA_VERSION,
+    explain,
+    make_engine,
+    metadata,
+    shown,
+    version_table,
+)
 
 
 def now() -> datetime:
@@ -31,10 +39,11 @@ class Database:
     def __init__(self, url: str, create: bool = False) -> None:
         try:
             self.url = sa.make_url(url)
-        except ArgumentError as error:
+        except (ArgumentError, ValueError) as error:
+            without_password = re.sub("//.*@", "//", url)
             raise UserError(
-                f"storage {url!r} is no database URL: use sqlite:///file.db or "
-                "postgresql://user@host/name"
+                f"storage {without_password!r} is no database URL: use sqlite:///file.db or "
+                "postgresql://user@host:5432/name"
             ) from error
         if self.url.get_backend_name() == "sqlite":
             self._check_file(create)
@@ -42,13 +51,13 @@ class Database:
             self._engine = make_engine(self.url, create)
         except (NoSuchModuleError, ModuleNotFoundError) as error:
             raise UserError(
-                f"storage {self}: no driver for {self.url.drivername!r} ({error}); install one "
-                "or use sqlite:///file.db"
+                f"storage {self}: no driver for {self.url.drivername!r} ({error}); pip install "
+                "'bbnas[postgres]' for postgresql://, or use sqlite:///file.db"
             ) from error
         self._open(create)
 
     def __str__(self) -> str:
-        return self.url.render_as_string(hide_password=True)
+        return shown(self.url)
 
     def _check_file(self, create: bool) -> None:
         file = self.url.database
@@ -120,4 +129,4 @@ class Database:
                 other = other_format(self.url.database, SQLITE, "give the database of a study")
                 if other is not None:
                     raise other from error
-            raise explain(self.url, error) from error
+            raise explain(str(self), error) from error

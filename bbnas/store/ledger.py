@@ -31,7 +31,7 @@ from bbnas.store.evaluations import (
     settled_rows,
 )
 from bbnas.store.store import Store
-from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs, studies
+from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
@@ -153,7 +153,6 @@ class Ledger:
         Returns a Job, or Reused if another study has evaluated it, or the reason for refusing.
         """
         with self.store.write() as connection:
-            self._lock(connection)
             held = connection.scalar(
                 sa.select(candidates.c.id).where(
                     candidates.c.study_id == self.study_id, candidates.c.design_key == design.key
@@ -194,7 +193,6 @@ class Ledger:
             if connection.scalar(self._free().limit(1)) is None:
                 return None
         with self.store.write() as connection:
-            self._lock(connection)
             for row in connection.execute(self._free()).all():
                 if row.state == "running" and self._alive(connection, row.run_id):
                     continue
@@ -214,7 +212,6 @@ class Ledger:
         Returns False if another run, which took this run for dead, has recorded one before.
         """
         with self.store.write() as connection:
-            self._lock(connection)
             row_id = record(connection, evaluation)
             updated = connection.execute(
                 sa.update(candidates)
@@ -234,7 +231,6 @@ class Ledger:
     def resume(self, number: int) -> Job | None:
         """Claim a stopped candidate to train it further; None if another run has claimed it."""
         with self.store.write() as connection:
-            self._lock(connection)
             updating = (
                 sa.update(candidates)
                 .where(self._is(number), candidates.c.state == "stopped")
@@ -364,11 +360,6 @@ class Ledger:
         if run is None or run.finished is not None or now() - run.seen > LEASE:
             return False
         return run.host != socket.gethostname() or _process_lives(run.pid)
-
-    def _lock(self, connection: sa.Connection) -> None:
-        # SQLite's write transactions queue anyway; elsewhere this row is what they queue at.
-        row = sa.select(studies.c.id).where(studies.c.id == self.study_id)
-        connection.execute(row.with_for_update())
 
     def _run(self, connection: sa.Connection, **values: Any) -> None:
         connection.execute(

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from bbnas.errors import UserError, unknown
 from bbnas.store.store import Store
+from bbnas.store.tables import shown
 from bbnas.study import Study
 
 # Folder of the studies' databases, one a study, below the current folder.
@@ -26,6 +27,11 @@ def storage_url(storage: str | Path) -> str:
     """``storage`` as a database URL; a plain path is a SQLite file."""
     text = str(storage)
     return text if "://" in text else f"sqlite:///{text}"
+
+
+def storage_shown(storage: str) -> str:
+    """``storage`` as it may be printed: a URL without its password, a path as it is."""
+    return shown(sa.make_url(storage)) if "://" in storage else storage
 
 
 def default_url(name: str) -> str:

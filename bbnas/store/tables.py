@@ -21,6 +21,11 @@ LEASE = timedelta(seconds=60)
 # Seconds that a writer waits for another program's lock before it gives up.
 BUSY_SECONDS = 60
 
+# Seconds that a server may take to accept a connection.
+CONNECT_SECONDS = 10
+# The advisory lock that a writer holds in PostgreSQL: any number that other programs do not use.
+_WRITE_LOCK = 0x62626E6173
+
 metadata = sa.MetaData()
 
 version_table = sa.Table(
@@ -165,6 +170,10 @@ def _readable(url: sa.URL) -> sa.URL:
 
 
 def make_engine(url: sa.URL, create: bool) -> sa.Engine:
+    if url.get_backend_name() == "postgresql":
+        engine = sa.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+        _queue_writers(engine)
+        return engine
     if url.get_backend_name() != "sqlite":
         return sa.create_engine(url)
     engine = sa.create_engine(
@@ -194,9 +203,32 @@ def _begin_explicitly(engine: sa.Engine, pragmas: Sequence[str]) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def explain(url: str | sa.URL, error: BaseException) -> UserError:
-    """A database error in one line: what is wrong with ``url``, and the remedy."""
-    where = sa.make_url(url).render_as_string() if "://" in str(url) else str(url)
+def _queue_writers(engine: sa.Engine) -> None:
+    """Make PostgreSQL's writers queue, as SQLite's do, and reads see one state."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # What a writer that hangs, or whose machine is gone, may keep the others waiting.
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = '{BUSY_SECONDS}s'")
+        connection.commit()
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        if connection.get_execution_options().get("bbnas_write"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def shown(url: sa.URL) -> str:
+    """``url`` as it may be read by anyone: without a password."""
+    kept = url.difference_update_query(["password"])
+    return kept._replace(password=None).render_as_string()
+
+
+def explain(where: str, error: BaseException) -> UserError:
+    """A database error in one line: what is wrong with the database ``where``, and the remedy."""
     cause: BaseException = error
     while not isinstance(cause, SQLAlchemyError) and cause.__cause__ is not None:
         cause = cause.__cause__
@@ -209,6 +241,9 @@ def explain(url: str | sa.URL, error: BaseException) -> UserError:
         "again; what was finished is kept",
         "locked": f"another program has held it for {BUSY_SECONDS} s: close that program",
         "not a database": "give another file, or --name for a new study",
+        "connection refused": "start the server, or check host and port",
+        "authentication failed": "check the user, and the password in ~/.pgpass or BBNAS_STORAGE",
+        "no password supplied": "put it in ~/.pgpass, or the URL in BBNAS_STORAGE",
         "malformed": "the file is damaged: restore a copy",
     }
     remedy = next((r for sign, r in remedies.items() if sign in text.lower()), "check --storage")

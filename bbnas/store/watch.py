@@ -26,6 +26,7 @@ from bbnas.store.tables import (
     latencies,
     references,
     runs,
+    shown,
     studies,
 )
 from bbnas.study import Attempt, Candidate, Study, StudyConfig
@@ -124,7 +125,7 @@ class Watch:
     @property
     def storage(self) -> str:
         """The database's URL without a password, as its studies name it."""
-        return sa.make_url(self.url).render_as_string(hide_password=True)
+        return shown(sa.make_url(self.url))
 
     @property
     def on_server(self) -> bool:

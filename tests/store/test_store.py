@@ -28,17 +28,17 @@ def a_store(tmp_path: Path) -> Store:
     return Store(f"sqlite:///{tmp_path}/a.db", create=True)
 
 
-def test_an_evaluation_comes_back_as_it_was(tmp_path: Path, evaluated: Evaluated) -> None:
-    store, put = a_store(tmp_path), evaluated(DESIGN)
+def test_an_evaluation_comes_back_as_it_was(database: str, evaluated: Evaluated) -> None:
+    store, put = Store(database, create=True), evaluated(DESIGN)
     store.add_evaluation(put)
     assert store.find_evaluation(DESIGN, get_task(put.task), put.protocol, put.data) == put
 
 
-def test_what_is_not_a_number_comes_back_so(tmp_path: Path, evaluated: Evaluated) -> None:
+def test_what_is_not_a_number_comes_back_so(database: str, evaluated: Evaluated) -> None:
     curve = ((10, 0.1), (20, math.nan))
     lost = {"status": "diverged", "psnr": math.nan, "ssim": math.nan, "curve": curve}
     put = evaluated(DESIGN, **lost)
-    store = a_store(tmp_path)
+    store = Store(database, create=True)
     store.add_evaluation(put)
     found = store.find_evaluation(DESIGN, get_task(put.task), put.protocol, put.data)
     assert found is not None
@@ -49,10 +49,8 @@ def test_what_is_not_a_number_comes_back_so(tmp_path: Path, evaluated: Evaluated
     assert replace(found, psnr=0, ssim=0, curve=()) == replace(put, psnr=0, ssim=0, curve=())
 
 
-def test_it_is_found_under_its_own_circumstances_only(
-    tmp_path: Path, evaluated: Evaluated
-) -> None:
-    store, put = a_store(tmp_path), evaluated(DESIGN)
+def test_it_is_found_under_its_own_circumstances_only(database: str, evaluated: Evaluated) -> None:
+    store, put = Store(database, create=True), evaluated(DESIGN)
     store.add_evaluation(put)
     other = put.protocol.with_seed(9)
     renamed = put.protocol.model_copy(update={"name": "mine"})
@@ -67,9 +65,9 @@ def test_it_is_found_under_its_own_circumstances_only(
 
 
 def test_the_first_success_stays_and_a_failure_gives_way(
-    tmp_path: Path, evaluated: Evaluated
+    database: str, evaluated: Evaluated
 ) -> None:
-    store, good = a_store(tmp_path), evaluated(DESIGN)
+    store, good = Store(database, create=True), evaluated(DESIGN)
     failed = replace(good, status="failed", psnr=math.nan, error="no memory")
     row = store.add_evaluation(failed)
     assert store.find_evaluation(DESIGN, get_task(good.task), good.protocol, good.data) is None
@@ -89,6 +87,9 @@ def test_no_such_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("url", "said"),
     [
+        ("postgresql://me:secret@h:port/x", r"storage 'postgresql://h:port/x' is no database URL"),
+        ("postgresql://127.0.0.1:1/x", "Connection refused.*start the server"),
+        ("postgresql://127.0.0.1:99999/x", "99999.*check"),
         ("nonsense", "no database URL: use sqlite:///file.db or"),
         ("sqlite://", "must name a file"),
         ("sqlite:///:memory:", "must name a file"),
@@ -102,9 +103,15 @@ def test_urls_that_cannot_be(url: str, said: str) -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    with pytest.raises(UserError) as error:
-        Store("oracel://me:secret@h/x", create=True)
-    assert "secret" not in str(error.value)
+    for url in (
+        "oracel://me:secret@h/x",
+        "postgresql://me:secret@h:port/x",
+        "postgresql://me:secret@127.0.0.1:1/x",
+        "postgresql://me@127.0.0.1:1/x?password=secret",
+    ):
+        with pytest.raises(UserError) as error:
+            Store(url, create=True)
+        assert "secret" not in str(error.value)
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:
