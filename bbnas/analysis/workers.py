@@ -21,12 +21,14 @@ class Worker:
     stopped at a rung, of which some go on later, ``failed`` those that diverged, failed or died
     with their worker. ``per_hour`` is the rate of all these between its first start and its last
     end, NaN before the first end. ``trial`` is in training there ``since`` then; None if none is.
-    Times are in UTC, with their zone.
+    Times are in UTC, with their zone. ``node`` is the machine of a cluster that it is on, empty on
+    the host of the search and before its first result.
     """
 
     host: str
     run: int
     number: int
+    node: str
     ended: int
     stopped: int
     failed: int
@@ -51,7 +53,11 @@ def workers_of(study: Study, now: datetime) -> Workers:
     for attempt, number in placed(study.attempts or (), now):
         by_worker.setdefault((attempt.run, number), []).append(attempt)
     runs = {run: place for place, run in enumerate(sorted({run for run, _ in by_worker}), 1)}
-    found = [_worker(runs[run], n, mine) for (run, n), mine in sorted(by_worker.items())]
+    nodes = _nodes(study)
+    found = [
+        _worker(runs[run], n, nodes.get((run, n), ""), mine)
+        for (run, n), mine in sorted(by_worker.items())
+    ]
     causes = Counter(
         e.error if e.error.startswith(e.status) else f"{e.status}: {e.error}".removesuffix(": ")
         for e in (c.evaluation for c in study.candidates)
@@ -66,7 +72,19 @@ def workers_of(study: Study, now: datetime) -> Workers:
 LOST = {"died": "the worker died", "interrupted": "the search was interrupted"}
 
 
-def _worker(run: int, number: int, attempts: Sequence[Attempt]) -> Worker:
+def _nodes(study: Study) -> dict[tuple[int, int], str]:
+    """The nodes of the workers that gave the last results of candidates, by run and number."""
+    last = {a.number: a for a in study.attempts or () if a.outcome not in ("", *LOST)}
+    return {
+        (a.run, a.worker): c.evaluation.environment["node"]
+        for c in study.candidates
+        if "node" in c.evaluation.environment
+        and (a := last.get(c.number)) is not None
+        and a.worker is not None
+    }
+
+
+def _worker(run: int, number: int, node: str, attempts: Sequence[Attempt]) -> Worker:
     outcomes = Counter(a.outcome for a in attempts)
     ends = [a.finished for a in attempts if a.finished is not None]
     hours = 0.0
@@ -77,6 +95,7 @@ def _worker(run: int, number: int, attempts: Sequence[Attempt]) -> Worker:
         host=attempts[0].host,
         run=run,
         number=number,
+        node=node,
         ended=outcomes["ok"],
         stopped=outcomes["stopped"],
         failed=outcomes["diverged"] + outcomes["failed"] + outcomes["died"],

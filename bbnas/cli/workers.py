@@ -36,10 +36,21 @@ def workers(study: str, storage: str | None, as_json: bool) -> None:
     if not found.workers:
         click.echo(f"{study}: no training has begun yet")
         return
-    columns = ("host", "run", "worker", "ended", "stopped", "failed", "per hour", "training now")
+    columns = (
+        "host",
+        "run",
+        "worker",
+        "node",
+        "ended",
+        "stopped",
+        "failed",
+        "per hour",
+        "training now",
+    )
     rows = [
         (
-            *(w.host, str(w.run), str(w.number), w.ended, w.stopped, w.failed),
+            *(w.host, str(w.run), str(w.number), w.node or w.host),
+            *(w.ended, w.stopped, w.failed),
             None if w.per_hour != w.per_hour else f"{w.per_hour:.3g}",
             None
             if w.trial is None or w.since is None

@@ -50,5 +50,17 @@ def test_failures_are_counted_by_their_cause(synthetic_study):
     assert math.isnan(only.per_hour)
 
 
+def test_results_tell_the_node_of_a_worker(synthetic_study):
+    study = synthetic_study(2, diverged=0.0)
+    there = replace(study.candidates[1].evaluation, environment={"node": "node2"})
+    study = replace(
+        study,
+        candidates=(study.candidates[0], replace(study.candidates[1], evaluation=there)),
+        attempts=(attempt(0, 0, 1, 0), attempt(1, 0, 1, 2, "died"), attempt(1, 2, 3, 1)),
+    )
+    found = workers_of(study, START + timedelta(minutes=9))
+    assert [w.node for w in found.workers] == ["", "node2", ""]
+
+
 def test_a_study_without_attempts_has_no_workers(synthetic_study):
     assert workers_of(replace(synthetic_study(3), attempts=None), START).workers == ()
