@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bbnas.cli import options
-from bbnas.cli.console import Names, load_images, print_json, print_table
+from bbnas.cli.console import Duration, Names, load_images, print_json, print_table
 from bbnas.cli.dashboard import PORT, beside
 from bbnas.cli.progress import search_progress
 from bbnas.errors import UserError
@@ -41,6 +41,13 @@ TIE_ROWS = 5
 )
 @click.option("--name", metavar="NAME", show_default="SPACE-TASK-sSEED", help="Name of the study.")
 @options.storage()
+@click.option(
+    "--storage-patience",
+    type=Duration(),
+    default="10min",
+    show_default=True,
+    help="Longest time that a database server which goes away is waited for.",
+)
 @click.option(
     "--sampler",
     metavar="SAMPLER",
@@ -121,6 +128,7 @@ def search(
     budget: int,
     name: str | None,
     storage: str | None,
+    storage_patience: float,
     sampler: str,
     seed: int,
     workers: int | None,
@@ -222,6 +230,7 @@ def search(
             evaluator,
             budget,
             storage=storage,
+            storage_patience=storage_patience,
             workers=workers,
             placement=placement,
             baselines=first,

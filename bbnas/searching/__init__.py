@@ -22,7 +22,7 @@ from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, default_url, open_store, paused_folder
+from bbnas.store import Store, default_url, open_store, paused_folder, spool_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
@@ -57,6 +57,7 @@ def search(
     budget: int,
     *,
     storage: str | None = None,
+    storage_patience: float = 600.0,
     workers: int | None = None,
     placement: Placement | None = None,
     baselines: Mapping[str, Design] | None = None,
@@ -73,6 +74,7 @@ def search(
     - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
     - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
+    - ``storage_patience``: seconds that a database server which goes away is waited for.
     - ``workers``: processes; by default the number of cores, at most four a GPU, and on a cluster
       as many as it has room for. 1 is this process, unless ``placement`` sets a limit.
     - ``placement``: a Ray cluster to run them on, and limits of a candidate; see
@@ -98,7 +100,7 @@ def search(
     if placement.address is None:
         workers = workers or usual_workers(evaluator)
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
-    store = open_store(storage, default_url(config.name), create=True)
+    store = open_store(storage, default_url(config.name), True, storage_patience)
     config = _completed(config, stored_config(store, config.name))
     evaluator = evaluator.pausing(paused_folder(store.url, config.name))
     clock = None
@@ -107,7 +109,9 @@ def search(
     prices = Prices(evaluator.cost, clock)
     started = time.monotonic()
     interrupted = False
-    with Ledger(store, enter(store, config), config, budget) as ledger:
+    spool = spool_folder(store.url, config.name)
+    with Ledger(store, enter(store, config), config, budget, spool) as ledger:
+        ledger.recover()
         counts = ledger.counts()
         left = max(1, budget - counts.done + counts.stopped, confirm)
         used = None if workers is None else min(workers, left)

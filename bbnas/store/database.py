@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import math
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 
 from bbnas.errors import UserError, why
 from bbnas.formats import SQLITE, other_format
@@ -21,6 +26,13 @@ from bbnas.store.tables import (
     shown,
     version_table,
 )
+from bbnas.text import duration
+
+# Seconds before the second attempt to reach a server; each further pause is twice as long.
+FIRST_PAUSE, LAST_PAUSE = 0.25, 15.0
+P = ParamSpec("P")
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -28,15 +40,48 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+class AwayError(UserError):
+    """The database server does not answer, or broke a transaction off."""
+
+
+def waits(method: Callable[P, T]) -> Callable[P, T]:
+    """A function of one transaction, which is done again when a server that went away is back.
+
+    Its first argument is a Database, or has one as ``store``. The transaction may have been
+    committed although its answer was lost, so the function must bear to be done twice.
+    """
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        first: Any = args[0]
+        database: Database = first if isinstance(first, Database) else first.store
+        while True:
+            try:
+                result = method(*args, **kwargs)
+            except AwayError as error:
+                database.wait(error)
+            else:
+                database.answered()
+                return result
+
+    return call
+
+
 class Database:
     """A database of bbnas. ``create`` makes the file and the tables where they are missing.
+
+    A server that went away is waited for up to ``patience`` (s) by what ``waits``.
 
     Raises:
         UserError: no such database, one of another program or of another version of bbnas,
             or one that cannot be opened.
     """
 
-    def __init__(self, url: str, create: bool = False) -> None:
+    def __init__(self, url: str, create: bool = False, patience: float = 0.0) -> None:
+        self.patience = patience
+        self.back = -math.inf  # when it was back from being away (time.monotonic)
+        self._away: float | None = None  # since when it is away
+        self._pause = FIRST_PAUSE
         try:
             self.url = sa.make_url(url)
         except (ArgumentError, ValueError) as error:
@@ -116,6 +161,28 @@ class Database:
         with self._errors(), writing.begin() as connection:
             yield connection
 
+    def wait(self, error: AwayError) -> None:
+        """Sleep before the next attempt, each time longer; raise ``error`` after the patience."""
+        tried = time.monotonic()
+        if self._away is None:
+            self._away, self._pause = tried, FIRST_PAUSE
+            if self.patience:
+                _log.warning("%s; waiting for it up to %s", error, duration(self.patience))
+        if tried - self._away >= self.patience:
+            raise error
+        try:
+            time.sleep(self._pause)
+        except KeyboardInterrupt:
+            self.patience = 0.0
+            raise
+        self._pause = min(2 * self._pause, LAST_PAUSE)
+
+    def answered(self) -> None:
+        """End the waiting."""
+        if self._away is not None:
+            self._away, self.back = None, time.monotonic()
+            _log.warning("%s: back", self)
+
     def close(self) -> None:
         self._engine.dispose()
 
@@ -129,4 +196,11 @@ class Database:
                 other = other_format(self.url.database, SQLITE, "give the database of a study")
                 if other is not None:
                     raise other from error
-            raise explain(str(self), error) from error
+            told = explain(str(self), error)
+            raise (AwayError(str(told)) if self._is_away(error) else told) from error
+
+    def _is_away(self, error: SQLAlchemyError) -> bool:
+        if self.url.get_backend_name() == "sqlite" or not isinstance(error, OperationalError):
+            return False
+        state = getattr(error.orig, "sqlstate", None)  # None: no answer at all
+        return state is None or state[:2] in ("08", "53", "57")

@@ -36,25 +36,7 @@ def find_row(
 def record(connection: sa.Connection, added: Evaluation) -> int:
     """Insert ``added`` unless a better row is there: an unfinished one is replaced."""
     same = _same(added.design, get_task(added.task), added.protocol, added.data)
-    values = {
-        "design_key": added.design.key,
-        "task": added.task,
-        "protocol_key": added.protocol.key,
-        "data": added.data,
-        "design": added.design,
-        "protocol": added.protocol,
-        "status": added.status,
-        "psnr": added.psnr,
-        "ssim": added.ssim,
-        "ops": added.ops,
-        "params": added.params,
-        "seconds": added.seconds,
-        "curve": added.curve,
-        "rungs": added.rungs,
-        "environment": dict(added.environment),
-        "error": added.error,
-    }
-    values = plain(values)  # NaN is stored as NULL
+    values = to_row(added)
     row = connection.execute(
         sa.select(evaluations.c.id, evaluations.c.status).where(*same)
     ).first()
@@ -74,7 +56,30 @@ def refer_to(connection: sa.Connection, study_id: int, evaluation: Evaluation) -
         connection.execute(sa.insert(references).values(row))
 
 
-def read_evaluation(row: sa.Row[Any], latency: float = math.nan) -> Evaluation:
+def to_row(added: Evaluation) -> dict[str, Any]:
+    """``added`` by the columns of ``evaluations``; NaN is None."""
+    values = {
+        "design_key": added.design.key,
+        "task": added.task,
+        "protocol_key": added.protocol.key,
+        "data": added.data,
+        "design": added.design,
+        "protocol": added.protocol,
+        "status": added.status,
+        "psnr": added.psnr,
+        "ssim": added.ssim,
+        "ops": added.ops,
+        "params": added.params,
+        "seconds": added.seconds,
+        "curve": added.curve,
+        "rungs": added.rungs,
+        "environment": dict(added.environment),
+        "error": added.error,
+    }
+    return dict(plain(values))
+
+
+def read_evaluation(row: Any, latency: float = math.nan) -> Evaluation:
     """A row of ``evaluations`` as the value it was."""
     return Evaluation(
         design=Design.model_validate(row.design).canonical(),

@@ -10,11 +10,12 @@ import sqlalchemy as sa
 
 from bbnas.design import Design
 from bbnas.evaluation import Latency, LatencySetting
-from bbnas.store.database import Database
+from bbnas.store.database import Database, waits
 from bbnas.store.tables import latencies
 from bbnas.tasks import Task
 
 
+@waits
 def find_latency(
     store: Database,
     setting: LatencySetting,
@@ -33,6 +34,7 @@ def find_latency(
     return Latency(*numbers, LatencySetting.from_dict(row.setting))
 
 
+@waits
 def reference_time(store: Database, setting: LatencySetting) -> float | None:
     """The reference workload's time (s) by which latencies of ``setting`` were scaled."""
     query = sa.select(latencies.c.reference).where(
@@ -43,6 +45,7 @@ def reference_time(store: Database, setting: LatencySetting) -> float | None:
     return None if found is None else float(found)
 
 
+@waits
 def add_latency(store: Database, design: Design, task: Task, shape: str, found: Latency) -> None:
     """Store a measurement, unless the design has one in that setting."""
     with store.write() as connection:

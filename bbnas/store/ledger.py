@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,19 +24,22 @@ import sqlalchemy as sa
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
+from bbnas.files import write_atomically
 from bbnas.protocol import Protocol
-from bbnas.store.database import now
+from bbnas.store.database import AwayError, now, waits
 from bbnas.store.evaluations import (
     SETTLED,
     find_row,
     read_evaluation,
     record,
     settled_rows,
+    to_row,
 )
 from bbnas.store.store import Store
 from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
+from bbnas.text import from_json, to_json
 
 # Seconds between heartbeats; a lease lasts four of them.
 HEARTBEAT_SECONDS = 15.0
@@ -93,20 +99,28 @@ class Ledger:
     """The view that one run has of a study; entering it starts the run and its heartbeat.
 
     ``budget`` is the number of designs that the run was asked for, for those who watch it.
+    ``spool`` is a folder for outcomes while the database is away.
     """
 
     def __init__(
-        self, store: Store, study_id: int, config: StudyConfig, budget: int | None = None
+        self,
+        store: Store,
+        study_id: int,
+        config: StudyConfig,
+        budget: int | None = None,
+        spool: Path | None = None,
     ) -> None:
         self.store = store
         self.study_id = study_id
         self.config = config
         self.budget = budget
+        self.spool = spool
         self.run_id = 0
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
 
+    @waits
     def __enter__(self) -> Ledger:
         started = now()
         with self.store.write() as connection:
@@ -128,6 +142,7 @@ class Ledger:
         self._heart.start()
         return self
 
+    @waits
     def __exit__(self, *_: object) -> None:
         """End the run and hand back its claims; a resumed one is stopped again."""
         self._stopped.set()
@@ -147,6 +162,7 @@ class Ledger:
                 self._end(connection, number, "interrupted")
             self._run(connection, finished=now())
 
+    @waits
     def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
         """Claim ``design`` if it is new to the study and the budget allows it.
 
@@ -182,11 +198,13 @@ class Ledger:
                     finished=None if stored is None else now(),
                 )
             )
-            if stored is None:
-                self._begin(connection, number)
+            attempt = self._begin(connection, number) if stored is None else None
+        if attempt is not None:
+            self._attempts[number] = attempt
         job = Job(number, design, baseline)
         return job if stored is None else Reused(job, read_evaluation(stored))
 
+    @waits
     def take_over(self) -> Job | None:
         """Claim a candidate that was handed back, or whose run died."""
         with self.store.read() as connection:
@@ -194,28 +212,56 @@ class Ledger:
                 return None
         with self.store.write() as connection:
             for row in connection.execute(self._free()).all():
-                if row.state == "running" and self._alive(connection, row.run_id):
+                if row.state == "running" and self._leased(connection, row.run_id):
                     continue
                 connection.execute(
                     sa.update(candidates)
                     .where(candidates.c.id == row.id)
                     .values(state="running", run_id=self.run_id)
                 )
-                self._begin(connection, row.number)
-                design = Design.model_validate(row.design)
-                return Job(row.number, design, row.baseline)
-        return None
+                attempt = self._begin(connection, row.number)
+                break
+            else:
+                return None
+        self._attempts[row.number] = attempt
+        return Job(row.number, Design.model_validate(row.design), row.baseline)
 
+    @waits
     def finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         """Record an outcome and the sampler's notes on it.
 
+        While the database is away, the outcome waits in a file of ``spool`` as well.
         Returns False if another run, which took this run for dead, has recorded one before.
         """
+        try:
+            recorded = self._finish(job, evaluation, notes)
+        except AwayError:
+            if self.spool is not None:
+                content = {"number": job.number, "notes": dict(notes)} | to_row(evaluation)
+                self.spool.mkdir(parents=True, exist_ok=True)
+                write_atomically(self.spool / f"{job.number}.json", to_json(content).encode())
+            raise
+        if self.spool is not None:
+            (self.spool / f"{job.number}.json").unlink(missing_ok=True)
+        return recorded
+
+    def recover(self) -> None:
+        """Record the outcomes that an earlier run left in the spool."""
+        for file in sorted(self.spool.glob("*.json")) if self.spool is not None else ():
+            row = SimpleNamespace(**from_json(file.read_text()))
+            evaluation = read_evaluation(row)
+            self.finish(Job(row.number, evaluation.design), evaluation, row.notes)
+
+    def _finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         with self.store.write() as connection:
             row_id = record(connection, evaluation)
             updated = connection.execute(
                 sa.update(candidates)
-                .where(self._is(job.number), candidates.c.state != "done")
+                .where(
+                    self._is(job.number),
+                    candidates.c.design_key == evaluation.design.key,
+                    candidates.c.state != "done",
+                )
                 .values(
                     state="stopped" if evaluation.status == "stopped" else "done",
                     evaluation_id=row_id,
@@ -226,8 +272,10 @@ class Ledger:
             )
             more = {} if job.began is None else {"started": job.began}
             self._end(connection, job.number, evaluation.status, worker=job.worker, **more)
+        self._attempts.pop(job.number, None)
         return updated.rowcount == 1
 
+    @waits
     def resume(self, number: int) -> Job | None:
         """Claim a stopped candidate to train it further; None if another run has claimed it."""
         with self.store.write() as connection:
@@ -238,12 +286,13 @@ class Ledger:
                 .returning(candidates.c.design, candidates.c.baseline)
             )
             row = connection.execute(updating).first()
-            if row is not None:
-                self._begin(connection, number)
-        return (
-            None if row is None else Job(number, Design.model_validate(row.design), row.baseline)
-        )
+            if row is None:
+                return None
+            attempt = self._begin(connection, number)
+        self._attempts[number] = attempt
+        return Job(number, Design.model_validate(row.design), row.baseline)
 
+    @waits
     def died(self, job: Job) -> int:
         """Hand back a candidate whose worker died. Returns the number of workers it has lost."""
         with self.store.write() as connection:
@@ -254,8 +303,11 @@ class Ledger:
                 .returning(candidates.c.deaths)
             )
             self._end(connection, job.number, "died")
-            return int(connection.execute(updating).scalar_one())
+            deaths = int(connection.execute(updating).scalar_one())
+        self._attempts.pop(job.number, None)
+        return deaths
 
+    @waits
     def hand_back(self, jobs: Sequence[Job]) -> None:
         """Hand back failed candidates, up to MAX_DEATHS times: the machine may be at fault."""
         numbers = [job.number for job in jobs]
@@ -276,11 +328,13 @@ class Ledger:
                 )
             )
 
+    @waits
     def reject(self) -> None:
         """Count a suggestion that a cost limit refused."""
         with self.store.write() as connection:
             self._run(connection, rejected=runs.c.rejected + 1)
 
+    @waits
     def counts(self) -> Counts:
         done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
         stopped = sa.case((candidates.c.state == "stopped", 1), else_=0)
@@ -302,12 +356,14 @@ class Ledger:
             ).one()
         return Counts(*(int(value or 0) for value in (*found, *skipped)))
 
+    @waits
     def designs(self) -> set[str]:
         """The keys of the designs that the study has claimed."""
         query = sa.select(candidates.c.design_key).where(candidates.c.study_id == self.study_id)
         with self.store.read() as connection:
             return set(connection.scalars(query))
 
+    @waits
     def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
         """What is done or stopped, in the order in which it was, with the sampler's notes."""
         with self.store.read() as connection:
@@ -316,16 +372,15 @@ class Ledger:
                 for row in settled_rows(connection, self.study_id)
             ]
 
-    def _begin(self, connection: sa.Connection, number: int) -> None:
+    def _begin(self, connection: sa.Connection, number: int) -> int:
+        """The row of a new attempt; it counts as begun when the transaction has ended."""
         inserting = sa.insert(attempts).values(
             study_id=self.study_id, number=number, run_id=self.run_id, started=now()
         )
-        self._attempts[number] = connection.execute(
-            inserting.returning(attempts.c.id)
-        ).scalar_one()
+        return int(connection.execute(inserting.returning(attempts.c.id)).scalar_one())
 
     def _end(self, connection: sa.Connection, number: int, outcome: str, **values: Any) -> None:
-        row = self._attempts.pop(number, None)
+        row = self._attempts.get(number)
         if row is not None:
             connection.execute(
                 sa.update(attempts)
@@ -347,15 +402,24 @@ class Ledger:
                 candidates.c.study_id == self.study_id,
                 sa.or_(
                     candidates.c.state == "waiting",
-                    sa.and_(candidates.c.state == "running", candidates.c.run_id != self.run_id),
+                    # One of this run that it does not know: the answer to its claim was lost.
+                    sa.and_(
+                        candidates.c.state == "running",
+                        sa.or_(
+                            candidates.c.run_id != self.run_id,
+                            candidates.c.number.not_in(list(self._attempts)),
+                        ),
+                    ),
                 ),
             )
             .order_by(candidates.c.number)
         )
 
-    def _alive(self, connection: sa.Connection, run_id: int | None) -> bool:
+    def _leased(self, connection: sa.Connection, run_id: int | None) -> bool:
         if run_id == self.run_id:
-            return True
+            return False
+        if time.monotonic() - self.store.back < LEASE.total_seconds():
+            return True  # nobody could renew a lease while the database was away
         run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
         if run is None or run.finished is not None or now() - run.seen > LEASE:
             return False

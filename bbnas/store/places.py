@@ -39,10 +39,13 @@ def default_url(name: str) -> str:
     return storage_url(STUDIES / f"{name}.db")
 
 
-def open_store(storage: str | Path | None, default: str | Path, create: bool = False) -> Store:
+def open_store(
+    storage: str | Path | None, default: str | Path, create: bool = False, patience: float = 0.0
+) -> Store:
     """The database at ``storage``, or at ``default`` where it is None: URLs or paths of files.
 
-    ``create`` makes what is missing: the tables, the file and its parent folders.
+    ``create`` makes what is missing: the tables, the file and its parent folders. ``patience`` is
+    the time (s) that a server which goes away later is waited for.
 
     Raises:
         UserError: no such database, one that cannot be opened, or a folder that cannot be made.
@@ -50,7 +53,7 @@ def open_store(storage: str | Path | None, default: str | Path, create: bool = F
     url = storage_url(default if storage is None else storage)
     if create and url.startswith("sqlite:///") and "?" not in url:
         _make_folder(Path(url.removeprefix("sqlite:///")).parent)
-    return Store(url, create)
+    return Store(url, create, patience)
 
 
 def _make_folder(folder: Path) -> None:
@@ -66,6 +69,12 @@ def paused_folder(url: sa.URL, name: str) -> Path:
     """Where the trainings that a study stopped are kept: beside its database if that is a file."""
     beside = url.database if url.get_backend_name() == "sqlite" else None
     return (Path(beside) if beside else STUDIES / name).with_suffix(".paused").absolute()
+
+
+def spool_folder(url: sa.URL, name: str) -> Path | None:
+    """Where a search keeps outcomes while its database server is away; None for a file."""
+    file = url.get_backend_name() == "sqlite"
+    return None if file else (STUDIES / f"{name}.spool").absolute()
 
 
 def open_study(study: str, storage: str | None = None) -> Study:

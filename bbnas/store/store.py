@@ -16,7 +16,7 @@ from bbnas.errors import UserError, unknown
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.protocol import Protocol
 from bbnas.store.attempts import read_attempts
-from bbnas.store.database import Database
+from bbnas.store.database import Database, waits
 from bbnas.store.evaluations import (
     find_row,
     read_evaluation,
@@ -38,6 +38,7 @@ class Store(Database):
         with self.read() as connection:
             return list(connection.scalars(sa.select(studies.c.name).order_by(studies.c.id)))
 
+    @waits
     def load_study(self, name: str | None = None, setting: LatencySetting | None = None) -> Study:
         """A study with all its candidates; ``None`` is the only one in the database.
 
@@ -106,6 +107,7 @@ class Store(Database):
             search_seconds=covered([(start, end) for start, end in spans]),
         )
 
+    @waits
     def find_evaluation(
         self, design: Design, task: Task, protocol: Protocol, data: str
     ) -> Evaluation | None:
@@ -114,11 +116,13 @@ class Store(Database):
             row = find_row(connection, design, task, protocol, data)
             return None if row is None else read_evaluation(row)
 
+    @waits
     def add_evaluation(self, added: Evaluation) -> int:
         """Keep an evaluation; the first one that did not fail stays. Returns the row's id."""
         with self.write() as connection:
             return record(connection, added)
 
+    @waits
     def refer(self, study: str, evaluation: Evaluation) -> None:
         """Keep an evaluation as a reference of a study: shown, but no candidate."""
         with self.write() as connection:

@@ -157,7 +157,16 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
 
 
 # The arguments that are of the call, not of the study.
-CALL = ("storage", "workers", "placement", "baselines", "benefit", "confirm", "on_event")
+CALL = (
+    "storage",
+    "storage_patience",
+    "workers",
+    "placement",
+    "baselines",
+    "benefit",
+    "confirm",
+    "on_event",
+)
 
 
 if __name__ == "__main__":
