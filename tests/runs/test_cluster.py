@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from socket import gethostname
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.runs.builds import build
 from bbnas.runs.placement import Placement
+from bbnas.runs.ray_start import ray_joined
 from bbnas.searching.loop import Event
 from bbnas.space import Space
 
@@ -104,7 +105,9 @@ def test_nodes_and_workers_come_and_go_and_nothing_is_lost(
     assert Counter(a.number for a in tried if a.outcome in ("ok", "diverged")) == Counter(
         range(budget)
     )
-    assert {c.evaluation.environment["node"] for c in result.study.candidates} == {gethostname()}
+    assert {c.evaluation.environment["node"] for c in result.study.candidates} == {
+        socket.gethostname()
+    }
     import ray
 
     assert not ray.is_initialized()
@@ -192,6 +195,7 @@ from ray.cluster_utils import Cluster
 import quick
 from bbnas.errors import UserError
 from bbnas.runs.placement import Placement
+from bbnas.runs.ray_start import ray_joined
 cluster = Cluster()
 cluster.add_node(num_cpus=1, include_dashboard=False)
 cluster.add_node(num_cpus=1, node_ip_address="127.0.0.2")
@@ -239,3 +243,13 @@ def test_a_cluster_of_several_machines_asks_for_a_token(
 def test_what_a_placement_refuses(values: dict[str, Any], told: str) -> None:
     with pytest.raises(UserError, match=told):
         Placement(**values)
+
+
+def test_an_address_where_nothing_listens_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = server.getsockname()[1]
+    with (
+        pytest.raises(UserError, match=r"not reached .*refused"),
+        ray_joined(Placement(address=f"127.0.0.1:{free}")),
+    ):
+        pass
