@@ -14,7 +14,7 @@ Span = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True)
-class Worker:
+class WorkerRecord:
     """A worker ``number`` of the process ``run`` (from 1) of a search on ``host``.
 
     ``ended`` counts the candidates that it trained to the end, ``stopped`` how often one was
@@ -38,16 +38,16 @@ class Worker:
 
 
 @dataclass(frozen=True)
-class Workers:
+class Workforce:
     """``workers`` in the order of their processes, and how often each cause ended an attempt
     without a result.
     """
 
-    workers: tuple[Worker, ...]
+    workers: tuple[WorkerRecord, ...]
     failures: dict[str, int]
 
 
-def workers_of(study: Study, now: datetime) -> Workers:
+def workers_of(study: Study, now: datetime) -> Workforce:
     """The workers of a study at ``now``; none in a database that recorded no attempt."""
     by_worker: dict[tuple[int, int], list[Attempt]] = {}
     for attempt, number in placed(study.attempts or (), now):
@@ -65,7 +65,7 @@ def workers_of(study: Study, now: datetime) -> Workers:
     )
     lost = Counter(a.outcome for a in study.attempts or () if a.outcome in LOST)
     causes.update({LOST[outcome]: times for outcome, times in lost.items()})
-    return Workers(tuple(found), dict(causes.most_common()))
+    return Workforce(tuple(found), dict(causes.most_common()))
 
 
 # Outcomes of an attempt that has no result, in words.
@@ -84,14 +84,14 @@ def _nodes(study: Study) -> dict[tuple[int, int], str]:
     }
 
 
-def _worker(run: int, number: int, node: str, attempts: Sequence[Attempt]) -> Worker:
+def _worker(run: int, number: int, node: str, attempts: Sequence[Attempt]) -> WorkerRecord:
     outcomes = Counter(a.outcome for a in attempts)
     ends = [a.finished for a in attempts if a.finished is not None]
     hours = 0.0
     if ends:
         hours = (max(ends) - min(a.started for a in attempts)).total_seconds() / 3600
     now = next((a for a in attempts if a.finished is None), None)
-    return Worker(
+    return WorkerRecord(
         host=attempts[0].host,
         run=run,
         number=number,

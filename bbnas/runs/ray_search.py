@@ -60,7 +60,7 @@ class OverWork(Searcher):
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
         if error or result is None:
-            return  # Watch knows why, and calls ``lost``
+            return  # TrialWatch knows why, and calls ``lost``
         job = self._forget(trial_id)
         with _aborting():
             if "found" in result:
@@ -100,7 +100,7 @@ class OverWork(Searcher):
         return {}  # Tune pickles it for its own resume, which is not ours
 
 
-class Watch(tune.Callback):
+class TrialWatch(tune.Callback):
     """Looks between Tune's steps, 0.1 s apart, for a signal that ``asked`` tells of and for
     candidates that take longer than ``timeout`` seconds; tells ``searcher`` why a worker is gone.
 

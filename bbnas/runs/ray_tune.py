@@ -26,7 +26,7 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.runs.builds import Build, build
 from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
 from bbnas.runs.placement import Placement
-from bbnas.runs.ray_search import Abort, OverWork, Watch
+from bbnas.runs.ray_search import Abort, OverWork, TrialWatch
 from bbnas.runs.ray_start import nodes_with, ray_joined, ray_started, room, share, variables
 from bbnas.signals import delayed, end_processes, received
 from bbnas.store.ledger import Job
@@ -75,7 +75,7 @@ class RayTune:
             folder = self._started()
             searcher = OverWork(work, first, self._most)
             try:
-                self._tune(searcher, Watch(searcher, asked, self._placement.timeout), folder)
+                self._tune(searcher, TrialWatch(searcher, asked, self._placement.timeout), folder)
             except Abort as abort:
                 raise abort.error from None
 
@@ -100,7 +100,7 @@ class RayTune:
             self._folder = self._open.enter_context(opened)
         return self._folder
 
-    def _tune(self, searcher: OverWork, watch: Watch, folder: Path) -> None:
+    def _tune(self, searcher: OverWork, watch: TrialWatch, folder: Path) -> None:
         on_gpu = isinstance(self._evaluate, TrainingEvaluator) and self._evaluate.device == "cuda"
         device = "cuda" if on_gpu else "cpu"
         # The evaluator, images and all, goes into the object store: once for each node.

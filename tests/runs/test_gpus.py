@@ -17,6 +17,7 @@ from bbnas.design import Design
 from bbnas.inference import device as devices
 from bbnas.protocol import Protocol
 from bbnas.runs.executors import TrainingEvaluator, executor, usual_workers
+from bbnas.runs.placement import Placement
 from bbnas.runs.ray_start import share
 from bbnas.runs.ray_tune import RayTune
 from bbnas.runs.train_all import Request, train_all
@@ -62,7 +63,7 @@ def test_each_worker_sees_one_of_the_gpus(
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     evaluator = Sees(log=str(tmp_path / "log"))
     executor(2, evaluator).close()  # guards Ray, which is imported here already
-    workers = RayTune(2, evaluator, gpus)
+    workers = RayTune(2, evaluator, Placement(), gpus)
     requests = {w: Request(Design(width=w), evaluator.protocol, str(w)) for w in (3, 4, 5)}
     try:
         train_all(requests, evaluator, None, workers_used=workers)
