@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 _PACKAGE = Path(__file__).resolve().parent
+# plotly.js with the traces scatter, bar and pie (npm: plotly.js-basic-dist-min): a quarter of the
+# whole, which a browser takes half a second longer to start.
+PLOTLY = _PACKAGE / "figures" / "plotly-basic.min.js"
 
 Kind = Literal["search_spaces", "ablations", "bench/sampler", "fidelities", "models"]
 

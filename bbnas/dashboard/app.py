@@ -8,13 +8,14 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
 from dash.development.base_component import Component
-from flask import Flask, Response, request
+from flask import Flask, Response, request, send_file
 
 from bbnas.dashboard import security
 from bbnas.dashboard.live import Live
 from bbnas.dashboard.page import Address, Page, aria, link, message, query
 from bbnas.dashboard.pages import PAGES
 from bbnas.errors import UserError, why
+from bbnas.resources import PLOTLY
 from bbnas.text import to_json
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,6 @@ INDEX = """<!DOCTYPE html>
 # Scripts that Dash asks for once the page Study needs them; the browser fetches them beside the
 # others.
 LATER = (
-    "plotly/package_data/plotly.min.js",
     "dash/dcc/async-graph.js",
     "dash/dcc/async-dropdown.js",
     "dash/dcc/async-slider.js",
@@ -66,6 +66,7 @@ def make_app(live: Live, token: str | None = None) -> Dash:
         title="bbnas",
         update_title="",
         serve_locally=True,
+        external_scripts=["/plotly.js"],  # before Dash, which else loads the whole of it
         index_string=INDEX,
         suppress_callback_exceptions=True,  # the parts of a page come and go
         on_error=_failed,
@@ -73,6 +74,10 @@ def make_app(live: Live, token: str | None = None) -> Dash:
     )
     app.enable_dev_tools(debug=False)
     security.guard(server, token)
+
+    @server.get("/plotly.js")
+    def _plotly() -> Response:
+        return send_file(PLOTLY, "text/javascript", conditional=True, max_age=86400)
 
     waiting = threading.BoundedSemaphore(WAITING)
 

@@ -18,6 +18,7 @@ from bbnas.dashboard.area import Area
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.page import labelled
 from bbnas.figures.choices import ChoiceAxis, axes_of, chosen_by
+from bbnas.store.watch import Snapshot
 from bbnas.text import plural
 
 # What a callback needs to know of the selection.
@@ -42,23 +43,23 @@ class Selection:
 
 
 @lru_cache(16)
-def axes(one: LiveStudy) -> tuple[ChoiceAxis, ...]:
+def axes(snapshot: Snapshot) -> tuple[ChoiceAxis, ...]:
     """The choices in which the candidates differ."""
-    return axes_of(one.snapshot.study)
+    return axes_of(snapshot.study)
 
 
 @lru_cache(32)
-def selected(one: LiveStudy, selection: Selection) -> frozenset[int] | None:
+def selected(snapshot: Snapshot, selection: Selection) -> frozenset[int] | None:
     """The numbers of the selected trials; None where nothing is selected, which means all."""
     if not selection:
         return None
-    study = one.snapshot.study
+    study = snapshot.study
     found = frozenset(c.number for c in study.candidates)
     area = Area.of(selection.area)
     if area is not None:
         found &= area.numbers(study)
     if selection.choices:
-        found &= chosen_by(axes(one), selection.choices)
+        found &= chosen_by(axes(snapshot), selection.choices)
     return found
 
 
@@ -91,7 +92,7 @@ def bar(one: LiveStudy, values: Mapping[str, str]) -> Component:
 
 
 def _names(one: LiveStudy) -> list[str]:
-    return [axis.name(value) for axis in axes(one) for value in axis.values]
+    return [axis.name(value) for axis in axes(one.snapshot) for value in axis.values]
 
 
 def register(app: Dash, live: Live) -> None:
@@ -155,7 +156,7 @@ def toggled(chosen: Sequence[str], name: str) -> list[str]:
 
 def words(one: LiveStudy, selection: Selection) -> str:
     """How many designs are selected, and what follows the selection."""
-    found = selected(one, selection)
+    found = selected(one.snapshot, selection)
     if found is None:
         return "All designs: no point is drawn around, and no value is chosen."
     count = plural(len(found), "design") if found else "No design"

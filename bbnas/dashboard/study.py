@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+from uuid import uuid4
 
 from dash import (
     Dash,
@@ -42,6 +43,7 @@ from bbnas.figures.colouring import colourings
 from bbnas.figures.front import X, draw_front, front_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
+from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
 from bbnas.text import COSTS, plural
 
@@ -162,7 +164,7 @@ def register(app: Dash, live: Live) -> None:
         area, choices, *positions, key = more
         one = live.study(key)
         view = View(x, colour, bool(overlay), narrow, Selection.of(area, choices))
-        return front(one, view, theme, _choice(one, positions).number)
+        return front(one.key, one.snapshot, view, theme, _choice(one, positions).number)
 
     @app.callback(
         Output("study-recommendation", "children"),
@@ -251,15 +253,15 @@ class View:
 
 
 @lru_cache(16)
-def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
+def front(key: str, snapshot: Snapshot, view: View, theme: Theme, number: int | None) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
-    study = one.snapshot.study
+    study = snapshot.study
     figure = front_figure(study, number, study.config.bicubic_psnr, x=view.x, colour=view.colour)
     if figure is None:
         return tabs.nothing("No result yet.")
     overlay = view.published and bool(figure.overlay)
     spec = draw_front(figure, overlay=overlay)
-    wanted = selected(one, view.selection)
+    wanted = selected(snapshot, view.selection)
     for trace in spec["data"]:
         if wanted is not None and "customdata" in trace:
             numbers = enumerate(trace["customdata"])
@@ -271,8 +273,8 @@ def front(one: LiveStudy, view: View, theme: Theme, number: int | None) -> Any:
     drawn = "shapes" if view.selection.choices else "selections"
     spec["layout"] |= {
         # Another axis is another figure.
-        "uirevision": f"{one.key} {view.x} {view.published}",
-        "meta": {"x": view.x, "colour": view.colour, "above": above},
+        "uirevision": f"{key} {view.x} {view.published}",
+        "meta": {"x": view.x, "colour": view.colour, "above": above, "made": uuid4().hex},
         "dragmode": "lasso",
         "newselection": {"line": OUTLINE},
         "height": FRONT,

@@ -24,6 +24,7 @@ from bbnas.figures.hypervolume import Over, draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Theme, themed
 from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure
+from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate
 from bbnas.text import interval, plural, signed
 
@@ -71,7 +72,7 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
     )
     def _volume(_version: Any, theme: Theme, over: Over, key: str) -> Any:
-        return volume(live.study(key), over, theme)
+        return volume(live.study(key).snapshot, over, theme)
 
     @app.callback(
         Output("study-timeline-spec", "data"),
@@ -93,7 +94,8 @@ def register(app: Dash, live: Live) -> None:
     def _parallel(
         _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
     ) -> tuple[Any, str]:
-        return parallel(live.study(key), Selection.of(area, choices), theme)
+        one = live.study(key)
+        return parallel(one.snapshot, _recommended(one), Selection.of(area, choices), theme)
 
     @app.callback(
         Output("study-curves-spec", "data"),
@@ -105,7 +107,8 @@ def register(app: Dash, live: Live) -> None:
     def _curves(
         _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
     ) -> Any:
-        return learning(live.study(key), Selection.of(area, choices), theme)
+        one = live.study(key)
+        return learning(one.snapshot, _recommended(one), Selection.of(area, choices), theme)
 
     @app.callback(
         Output("study-grid", "rowData"),
@@ -114,7 +117,8 @@ def register(app: Dash, live: Live) -> None:
         State("study-key", "data"),
     )
     def _rows(_version: Any, area: str, choices: list[str] | None, key: str) -> Any:
-        return rows(live.study(key), Selection.of(area, choices))
+        one = live.study(key)
+        return rows(one.snapshot, _recommended(one), Selection.of(area, choices))
 
     @app.callback(
         Output("url", "href"),
@@ -296,10 +300,12 @@ def _percent(share: float) -> str:
 
 
 @lru_cache(16)
-def parallel(one: LiveStudy, selection: Selection, theme: Theme) -> tuple[Any, str]:
+def parallel(
+    snapshot: Snapshot, recommended: int | None, selection: Selection, theme: Theme
+) -> tuple[Any, str]:
     """The designs as lines through their choices, and what is left out."""
-    marked = selected(one, selection)
-    drawn = parallel_figure(one.snapshot.study, _recommended(one), marked)
+    marked = selected(snapshot, selection)
+    drawn = parallel_figure(snapshot.study, recommended, marked)
     if drawn is None:
         return nothing("Fewer than two designs are trained to the end."), ""
     notes = ["A click on a value selects the designs with it, another click ends that."]
@@ -311,9 +317,9 @@ def parallel(one: LiveStudy, selection: Selection, theme: Theme) -> tuple[Any, s
 
 
 @lru_cache(16)
-def volume(one: LiveStudy, over: Over, theme: Theme) -> Any:
+def volume(snapshot: Snapshot, over: Over, theme: Theme) -> Any:
     """The hypervolume over designs, or over training."""
-    curve = hypervolume_curve(one.snapshot.study)
+    curve = hypervolume_curve(snapshot.study)
     if curve is None:
         return nothing("No design beats interpolation yet.")
     return kept(draw_hypervolume(curve, over), theme, over)
@@ -330,10 +336,12 @@ def timeline(one: LiveStudy, theme: Theme) -> Any:
 
 
 @lru_cache(16)
-def learning(one: LiveStudy, selection: Selection, theme: Theme) -> Any:
+def learning(
+    snapshot: Snapshot, recommended: int | None, selection: Selection, theme: Theme
+) -> Any:
     """Training curves of the selected designs, or of a sample."""
-    marked = selected(one, selection)
-    drawn = curves(one.snapshot.study, _recommended(one), marked)
+    marked = selected(snapshot, selection)
+    drawn = curves(snapshot.study, recommended, marked)
     return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
 
 
@@ -390,14 +398,15 @@ COLUMNS = [
 
 
 @lru_cache(16)
-def rows(one: LiveStudy, selection: Selection) -> list[dict[str, Any]]:
+def rows(
+    snapshot: Snapshot, recommended: int | None, selection: Selection
+) -> list[dict[str, Any]]:
     """The rows of the grid, newest first: of the selected candidates, or of all."""
-    recommended = _recommended(one)
-    place = places(one.snapshot.study, recommended)
-    marked = selected(one, selection)
+    place = places(snapshot.study, recommended)
+    marked = selected(snapshot, selection)
     return [
         _row(c, place[c.number])
-        for c in reversed(one.snapshot.study.candidates)
+        for c in reversed(snapshot.study.candidates)
         if marked is None or c.number in marked
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bbnas.analysis.regression import CHOICES, matters
@@ -61,13 +62,20 @@ def _columns(study: Study, designs: Sequence[Design]) -> list[tuple[str, list[st
     if study.searches_methods:
         titles = [IDLE, *dict.fromkeys(TITLES.values())]
         found.append(("method", titles, [TITLES.get(d.published, IDLE) for d in designs]))
-    for field, title, _ in CHOICES:
+    columns = zip(*map(_made, designs), strict=True)
+    for (field, title, _), made in zip(CHOICES, columns, strict=False):
         if study.searches_methods and field in UNIT_FIELDS:
             continue
-        made = [getattr(d, field) if matters(field, d) else IDLE for d in designs]
         order = sorted(set(made), key=lambda v: (v != IDLE, v is not None, _sortable(v)))
-        found.append((title, [_text(field, v) for v in order], [_text(field, v) for v in made]))
+        texts = {value: _text(field, value) for value in order}
+        found.append((title, list(texts.values()), [texts[value] for value in made]))
     return found
+
+
+@lru_cache(1 << 16)
+def _made(design: Design) -> tuple[Any, ...]:
+    """The value of a design for each of CHOICES."""
+    return tuple(getattr(design, f) if matters(f, design) else IDLE for f, _, _ in CHOICES)
 
 
 def _sortable(value: Any) -> tuple[float, str]:

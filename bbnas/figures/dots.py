@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from bbnas.design import Design
+from bbnas.figures.hover import hover
 from bbnas.figures.theme import Spec, scatter
+from bbnas.study import Candidate
 
 Kind = Literal["beaten", "front", "recommended", "baseline", "stopped", "infeasible"]
 
@@ -18,13 +20,22 @@ class Dot(NamedTuple):
     that at the end, of a stopped candidate that at the rung where it stopped, else NaN.
     """
 
-    number: int
+    candidate: Candidate
     kind: Kind
     x: float
     psnr: float
-    design: Design
-    params: float
-    hover: str
+
+    @property
+    def number(self) -> int:
+        return self.candidate.number
+
+    @property
+    def design(self) -> Design:
+        return self.candidate.evaluation.design
+
+    @property
+    def params(self) -> float:
+        return self.candidate.evaluation.params
 
 
 def scatter_dots(
@@ -37,7 +48,7 @@ def scatter_dots(
         [dot.x for dot in dots],
         [(dot.psnr if dot.psnr == dot.psnr else None) if y is None else y for dot in dots],
         "markers",
-        text=[dot.hover for dot in dots],
+        text=[hover(dot.candidate) for dot in dots],
         customdata=[dot.number for dot in dots],
         hovertemplate="%{text}<extra></extra>",
         marker=marker,

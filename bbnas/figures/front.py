@@ -17,7 +17,6 @@ import numpy as np
 from bbnas.analysis.pareto import front
 from bbnas.figures.colouring import standard, traces_of
 from bbnas.figures.dots import Dot, Kind, legend_entry, scatter_dots
-from bbnas.figures.hover import hover
 from bbnas.figures.sampling import evenly
 from bbnas.figures.theme import (
     BASELINE,
@@ -42,7 +41,7 @@ X_TITLES: dict[X, str] = {
 }
 # Most dots that are drawn of the stopped candidates, and of those that are not on the front. An
 # SVG of 10,000 dots takes a browser a second.
-DRAWN = 800
+DRAWN = 500
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ def _dot(candidate: Candidate, x: X, kind: Kind) -> Dot:
     psnr = e.psnr if e.feasible else math.nan
     if kind == "stopped" and e.rungs:
         psnr = e.rungs[-1][1]
-    return Dot(candidate.number, kind, cost, psnr, e.design, e.params, hover(candidate))
+    return Dot(candidate, kind, cost, psnr)
 
 
 def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:

@@ -199,7 +199,7 @@ def test_a_stopped_candidate_stands_at_the_psnr_of_its_rung(synthetic_study):
     figure = front_figure(study, None)
     (dot,) = [dot for dot in figure.dots if dot.kind == "stopped"]
     assert (dot.number, dot.psnr) == (worst.number, psnr)
-    assert f"stopped at iteration 125 with {psnr:.2f} dB" in dot.hover
+    assert f"stopped at iteration 125 with {psnr:.2f} dB" in hover(dot.candidate)
     (trace,) = [t for t in draw_front(figure)["data"] if t.get("customdata") == [worst.number]]
     assert trace["y"] == [psnr]
     assert trace["visible"]

@@ -53,7 +53,7 @@ def test_an_inline_page_is_one_file(tmp_path) -> None:
         figures={"one": FIGURE},
     )
     assert [p.name for p in path.parent.iterdir()] == ["page.html"]
-    assert path.stat().st_size > 3e6
+    assert path.stat().st_size > 1e6
     assert PLOTLY + '"' not in path.read_text()
 
 

@@ -17,6 +17,7 @@ from bbnas.analysis.reasons import reasons, story
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias
+from bbnas.figures.front import DRAWN
 from bbnas.figures.theme import DARK, INK
 from bbnas.reporting import write_csv, write_page
 from bbnas.reporting.html import PLOTLY
@@ -436,7 +437,7 @@ def test_in_a_browser_all_is_drawn_sorted_and_filtered(synthetic_study, make_pic
     assert out["faults"] == []
     assert out["console"] == []
     assert out["fetched"] == []
-    assert out["points"] > 800  # of those that are not on the front a sample is drawn
+    assert out["points"] > DRAWN  # of those that are not on the front a sample is drawn
     assert out["rows"] == 1000
     feasible = table[table["feasible"]]
     lost = len(table) - len(feasible)

@@ -7,10 +7,14 @@
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
     figures: {
-      // ``figure`` as the user views the one before it. Plotly writes "autorange": false into an
+      // ``figure``, if it is another than the one before, as the user views the one before it. Plotly writes "autorange": false into an
       // axis that a user zooms, and "legendonly" into a trace that a user hides.
       keep(figure, id) {
         const before = drawn(id);
+        const made = figure.layout.meta && figure.layout.meta.made;
+        if (made && before && before.layout && (before.layout.meta || {}).made === made) {
+          return window.dash_clientside.no_update; // it is on the screen
+        }
         const layout = { ...figure.layout };
         const same = revisions[id] === layout.uirevision && before && before.layout;
         revisions[id] = layout.uirevision;
