@@ -235,8 +235,8 @@ class Study:
     candidates (the full-precision reference and single binarized parts of ``benefit``),
     ``confirmations`` are evaluations of candidates by a longer protocol. ``search_seconds`` is the
     wall time (s) in which a search of it ran. ``latency`` is the setting in which the latencies of
-    its evaluations were measured, if any. ``attempts`` are None in a database of a bbnas that
-    did not record them.
+    its evaluations were measured, if any. ``attempts`` are those that were recorded: none by a
+    bbnas of before schema 5.
     """
 
     config: StudyConfig
@@ -249,7 +249,7 @@ class Study:
     created: datetime | None = None
     search_seconds: float = field(default=0.0, compare=False)
     latency: LatencySetting | None = None
-    attempts: tuple[Attempt, ...] | None = field(default=None, compare=False)
+    attempts: tuple[Attempt, ...] = field(default=(), compare=False)
 
     @property
     def searches_methods(self) -> bool:

@@ -17,6 +17,7 @@ from bbnas.data.datasets import PHOTOGRAPHS
 from bbnas.native import build
 from bbnas.paper import TABLES
 from bbnas.resources import builtin
+from bbnas.store.tables import SCHEMA_VERSION
 
 ROOT = Path(__file__).parents[1]
 
@@ -70,6 +71,7 @@ def test_it_carries_every_built_in_file_and_no_database(wheel: Path) -> None:
         assert expected
         assert expected <= set(inside)
     assert "bbnas/space.py" in inside
+    assert f"bbnas/store/migrations/versions/schema_{SCHEMA_VERSION}.py" in inside
     assert {f"bbnas/paper/{table.file}" for table in TABLES.values()} <= set(inside)
     assert not [name for name in inside if name.startswith(("tests/", "docs/", "studies/"))]
     assert not [name for name in inside if name.endswith((".db", ".pyc"))]

@@ -50,7 +50,7 @@ class Workforce:
 def workers_of(study: Study, now: datetime) -> Workforce:
     """The workers of a study at ``now``; none in a database that recorded no attempt."""
     by_worker: dict[tuple[int, int], list[Attempt]] = {}
-    for attempt, number in placed(study.attempts or (), now):
+    for attempt, number in placed(study.attempts, now):
         by_worker.setdefault((attempt.run, number), []).append(attempt)
     runs = {run: place for place, run in enumerate(sorted({run for run, _ in by_worker}), 1)}
     nodes = _nodes(study)
@@ -63,7 +63,7 @@ def workers_of(study: Study, now: datetime) -> Workforce:
         for e in (c.evaluation for c in study.candidates)
         if e.status in ("diverged", "failed")
     )
-    lost = Counter(a.outcome for a in study.attempts or () if a.outcome in LOST)
+    lost = Counter(a.outcome for a in study.attempts if a.outcome in LOST)
     causes.update({LOST[outcome]: times for outcome, times in lost.items()})
     return Workforce(tuple(found), dict(causes.most_common()))
 
@@ -74,7 +74,7 @@ LOST = {"died": "the worker died", "interrupted": "the search was interrupted"}
 
 def _nodes(study: Study) -> dict[tuple[int, int], str]:
     """The nodes of the workers that gave the last results of candidates, by run and number."""
-    last = {a.number: a for a in study.attempts or () if a.outcome not in ("", *LOST)}
+    last = {a.number: a for a in study.attempts if a.outcome not in ("", *LOST)}
     return {
         (a.run, a.worker): c.evaluation.environment["node"]
         for c in study.candidates

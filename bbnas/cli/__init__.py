@@ -35,6 +35,7 @@ from bbnas.cli.report import report
 from bbnas.cli.restore import restore
 from bbnas.cli.search import search
 from bbnas.cli.space import space
+from bbnas.cli.store import store
 from bbnas.cli.studies import studies
 from bbnas.cli.tasks import tasks
 from bbnas.cli.train import train
@@ -42,7 +43,7 @@ from bbnas.cli.workers import workers
 
 # The commands under their headings in ``bbnas --help``, in the order of use.
 GROUPS = {
-    "Search": (search, studies, workers, dashboard, report, compare, findings, export),
+    "Search": (search, studies, workers, dashboard, report, compare, findings, export, store),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
     "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),

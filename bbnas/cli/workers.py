@@ -30,11 +30,9 @@ def workers(study: str, storage: str | None, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(found))
         return
-    if opened.attempts is None:
-        click.echo(f"{study}: made by a bbnas that did not record its workers")
-        return
     if not found.workers:
-        click.echo(f"{study}: no training has begun yet")
+        older = "made by a bbnas that did not record its workers"
+        click.echo(f"{study}: {older if opened.candidates else 'no training has begun yet'}")
         return
     columns = (
         "host",

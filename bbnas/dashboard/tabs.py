@@ -330,8 +330,7 @@ def timeline(one: LiveStudy, theme: Theme) -> Any:
     study = one.snapshot.study
     drawn = timeline_figure(study, datetime.now(UTC))
     if drawn is None:
-        older = study.attempts is None or study.candidates
-        return nothing(UNRECORDED if older else "No training has begun yet.")
+        return nothing(UNRECORDED if study.candidates else "No training has begun yet.")
     return kept(draw_timeline(drawn), theme, len(drawn.lanes))
 
 

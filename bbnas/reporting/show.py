@@ -70,7 +70,7 @@ def plot_timeline(study: Study) -> Figure:
     Raises:
         UserError: the study has no attempts, or its database is of an older bbnas.
     """
-    if study.attempts is None:
+    if study.candidates and not study.attempts:
         raise UserError(f"study {study.config.name!r}: {UNRECORDED}")
     values = timeline_figure(study, datetime.now(UTC))
     return _shown(draw_timeline(values) if values else None, study, "training")

@@ -14,14 +14,12 @@ from bbnas.study import Attempt
 
 def read_attempts(
     connection: sa.Connection, study_id: int, known: Mapping[int, Attempt] | None = None
-) -> dict[int, Attempt] | None:
-    """All attempts by row, oldest first; None in a database that was made before there were any.
+) -> dict[int, Attempt]:
+    """All attempts by row, oldest first.
 
     Those that are ``known`` to have an outcome are not asked for again. A process that was taken
     for dead may go on, when its machine wakes.
     """
-    if not sa.inspect(connection).has_table(attempts.name):
-        return None
     known = known or {}
     pending = [row for row, attempt in known.items() if attempt.outcome in ("", "interrupted")]
     query = (

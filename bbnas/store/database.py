@@ -19,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, S
 from bbnas.errors import UserError, why
 from bbnas.formats import SQLITE, other_format
 from bbnas.store.tables import (
+    COMPARABLE,
     SCHEMA_VERSION,
     explain,
     make_engine,
@@ -70,14 +71,17 @@ def waits(method: Callable[P, T]) -> Callable[P, T]:
 class Database:
     """A database of bbnas. ``create`` makes the file and the tables where they are missing.
 
-    A server that went away is waited for up to ``patience`` (s) by what ``waits``.
+    A server that went away is waited for up to ``patience`` (s) by what ``waits``. ``older``: a
+    schema that can be upgraded is taken too, for the upgrade; ``schema`` is its number.
 
     Raises:
         UserError: no such database, one of another program or of another version of bbnas,
             or one that cannot be opened.
     """
 
-    def __init__(self, url: str, create: bool = False, patience: float = 0.0) -> None:
+    def __init__(
+        self, url: str, create: bool = False, patience: float = 0.0, older: bool = False
+    ) -> None:
         self.patience = patience
         self.back = -math.inf  # when it was back from being away (time.monotonic)
         self._away: float | None = None  # since when it is away
@@ -99,7 +103,7 @@ class Database:
                 f"storage {self}: no driver for {self.url.drivername!r} ({error}); pip install "
                 "'bbnas[postgres]' for postgresql://, or use sqlite:///file.db"
             ) from error
-        self._open(create)
+        self.schema = self._open(create, older)
 
     def __str__(self) -> str:
         return shown(self.url)
@@ -111,34 +115,39 @@ class Database:
         if not create and not self.url.query and not Path(file).is_file():
             raise UserError(f"{file}: no such study database; check the path, or search first")
 
-    def _open(self, create: bool) -> None:
+    def _open(self, create: bool, older: bool) -> int:
+        """Returns the number of the schema."""
         with self.write() if create else self.read() as connection:
             found = set(sa.inspect(connection).get_table_names())
             if version_table.name in found:
                 version = connection.scalar(sa.select(sa.func.max(version_table.c.version)))
-                if version is None or version > SCHEMA_VERSION:
-                    raise UserError(
-                        f"{self}: written by a newer bbnas (schema {version}, this one reads "
-                        f"{SCHEMA_VERSION}); upgrade bbnas"
-                    )
-                if version < SCHEMA_VERSION:
-                    raise UserError(
-                        f"{self}: written by an older bbnas (schema {version}, this one reads "
-                        f"{SCHEMA_VERSION}); read it with that version, or search again under "
-                        "another name"
-                    )
-                if create:  # tables that are younger than the database
-                    metadata.create_all(connection)
-            elif found:
+                return self._checked(version, older)
+            if found:
                 raise UserError(
                     f"{self}: a database of another program (tables {', '.join(sorted(found)[:4])}"
                     "…); give bbnas one of its own"
                 )
-            elif create:
-                metadata.create_all(connection)
-                connection.execute(sa.insert(version_table).values(version=SCHEMA_VERSION))
-            else:
+            if not create:
                 raise UserError(f"{self}: holds no study; search first")
+            metadata.create_all(connection)
+            connection.execute(sa.insert(version_table).values(version=SCHEMA_VERSION))
+            return SCHEMA_VERSION
+
+    def _checked(self, version: int | None, older: bool) -> int:
+        if version is None or version > SCHEMA_VERSION:
+            raise UserError(
+                f"{self}: written by a newer bbnas (schema {version}, this one reads "
+                f"{SCHEMA_VERSION}); upgrade bbnas"
+            )
+        remedy = "read it with that version, or search again under another name"
+        if version >= COMPARABLE:
+            remedy = f"bbnas store upgrade {self} keeps a copy and brings it up to date"
+        if version < COMPARABLE or (version < SCHEMA_VERSION and not older):
+            raise UserError(
+                f"{self}: written by an older bbnas (schema {version}, this one reads "
+                f"{SCHEMA_VERSION}); {remedy}"
+            )
+        return version
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -14,7 +14,7 @@ from bbnas.fidelity import Fidelity, MeasuredFidelity, of_content
 from bbnas.protocol import Protocol
 from bbnas.resources import builtin
 from bbnas.store.database import Database, now
-from bbnas.store.tables import SCHEMA_VERSION, fidelities
+from bbnas.store.tables import COMPARABLE, fidelities
 from bbnas.tasks import Task
 from bbnas.text import from_json, plain
 
@@ -70,7 +70,7 @@ def shipped_fidelities(task: Task) -> list[MeasuredFidelity]:
     if file is None:
         return []
     content = from_json(file.read_bytes())
-    earlier = content["schema"] != SCHEMA_VERSION
+    earlier = content["schema"] < COMPARABLE
     return [replace(found, shipped=True, earlier=earlier) for found in of_content(content)]
 
 

@@ -35,6 +35,7 @@ from bbnas.store.evaluations import (
     settled_rows,
     to_row,
 )
+from bbnas.store.runs import lives
 from bbnas.store.store import Store
 from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
@@ -421,9 +422,7 @@ class Ledger:
         if time.monotonic() - self.store.back < LEASE.total_seconds():
             return True  # nobody could renew a lease while the database was away
         run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
-        if run is None or run.finished is not None or now() - run.seen > LEASE:
-            return False
-        return run.host != socket.gethostname() or _process_lives(run.pid)
+        return run is not None and lives(run)
 
     def _run(self, connection: sa.Connection, **values: Any) -> None:
         connection.execute(
@@ -437,13 +436,3 @@ class Ledger:
                     self._run(connection)
             except UserError:  # the main thread meets the same trouble, and tells of it
                 continue
-
-
-def _process_lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -103,7 +103,7 @@ class Store(Database):
             duplicates=int(totals[0]),
             rejected=int(totals[1]),
             created=created,
-            attempts=None if tried is None else tuple(tried.values()),
+            attempts=tuple(tried.values()),
             search_seconds=covered([(start, end) for start, end in spans]),
         )
 

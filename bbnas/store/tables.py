@@ -13,9 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bbnas.errors import UserError
 
-# Results of an older schema are not comparable with those of today. Schema 4 changed networks and
-# data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3, borders of bicubic.
-SCHEMA_VERSION = 4
+# The number of this schema. Whoever changes a table raises it, and adds a script to migrations/.
+SCHEMA_VERSION = 5
+# The oldest schema whose results are comparable with those of today; it can be upgraded. Schema 4
+# changed networks and data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3,
+# borders of bicubic.
+COMPARABLE = 4
 # Time after its last heartbeat at which a run counts as dead.
 LEASE = timedelta(seconds=60)
 # Seconds that a writer waits for another program's lock before it gives up.
@@ -53,7 +56,7 @@ runs = sa.Table(
     sa.Column("duplicates", sa.Integer, nullable=False, default=0),
     sa.Column("rejected", sa.Integer, nullable=False, default=0),
 )
-# The number of designs that a run was asked for; runs of before this table have no row.
+# The number of designs that a run was asked for; runs of before schema 5 may have no row.
 budgets = sa.Table(
     "bbnas_budgets",
     metadata,
@@ -62,7 +65,7 @@ budgets = sa.Table(
 )
 # One row for each stretch of a candidate's training: from a claim, or from a rung, to an outcome.
 # worker: its number in the run, NULL until it is known. outcome: a status of an evaluation, died
-# (with its worker), interrupted (with its run), or empty. Databases of before this table lack it.
+# (with its worker), interrupted (with its run), or empty. Runs of before schema 5 may have none.
 attempts = sa.Table(
     "bbnas_attempts",
     metadata,

@@ -101,7 +101,7 @@ class _Held:
     latency: LatencySetting | None = None
     times: Mapping[str, float] = field(default_factory=dict)
     timed: int = 0  # the last id of a latency that was read
-    attempts: dict[int, Attempt] | None = None
+    attempts: dict[int, Attempt] = field(default_factory=dict)
 
     def latency_of(self, design_key: str) -> float:
         return self.times.get(design_key, math.nan)
@@ -279,7 +279,7 @@ class Watch:
             created=held.created,
             search_seconds=covered([(run.started, run.finished or run.seen) for run in found]),
             latency=held.latency,
-            attempts=None if held.attempts is None else tuple(held.attempts.values()),
+            attempts=tuple(held.attempts.values()),
         )
         return Snapshot(
             study=study,
@@ -354,10 +354,8 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
     rows = connection.execute(
         sa.select(runs).where(runs.c.study_id == study_id).order_by(runs.c.id)
     ).all()
-    asked: dict[int, int] = {}
-    if sa.inspect(connection).has_table(budgets.name):
-        wanted = sa.select(budgets).where(budgets.c.run_id.in_([row.id for row in rows]))
-        asked = {row.run_id: row.designs for row in connection.execute(wanted)}
+    wanted = sa.select(budgets).where(budgets.c.run_id.in_([row.id for row in rows]))
+    asked = {row.run_id: row.designs for row in connection.execute(wanted)}
     found = tuple(
         SearchRun(
             host=row.host,

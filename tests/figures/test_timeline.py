@@ -89,7 +89,7 @@ def test_processes_have_lanes_of_their_own(synthetic_study):
 
 
 def test_a_database_without_attempts_has_no_timeline(synthetic_study):
-    assert synthetic_study(3).attempts is None
+    assert synthetic_study(3).attempts == ()
     assert timeline_figure(synthetic_study(3), START) is None
     assert timeline(synthetic_study(3)) is None
 

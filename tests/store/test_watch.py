@@ -115,16 +115,3 @@ def test_a_database_that_goes_and_comes_back(ledger: Ledger, study: Study) -> No
     assert "watched" in watch.look()
     assert watch.error == ""
     assert _same(watch, ledger)
-
-
-def test_a_database_without_the_table_of_budgets(ledger: Ledger) -> None:
-    with ledger.store.write() as connection:
-        connection.exec_driver_sql("DROP TABLE bbnas_budgets")
-    watch = Watch(str(ledger.store))
-    assert watch.look() == {"watched"}
-    assert watch.snapshots["watched"].budget is None
-    Store(str(ledger.store), create=True).close()  # as the next search opens it
-    with ledger.store.write() as connection:
-        connection.exec_driver_sql("INSERT INTO bbnas_budgets VALUES (1, 12)")
-    assert watch.look() == {"watched"}
-    assert watch.snapshots["watched"].budget == 12

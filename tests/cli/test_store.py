@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+from bbnas.store.tables import SCHEMA_VERSION
+
+
+def test_databases_are_checked_and_the_exit_code_says(at_home) -> None:
+    code, out, err = at_home("store", "check")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "sound"
+    shutil.copy("studies/first.db", "torn.db")
+    with sqlite3.connect("torn.db") as database:
+        database.execute("UPDATE bbnas_evaluations SET status = 'fine' WHERE id = 1")
+    code, out, _ = at_home("store", "check", "torn.db", "--json")
+    assert code == 1
+    told = json.loads(out)
+    assert not told["sound"]
+    assert told["databases"][0]["problems"]
+    assert at_home("store", "check", "--storage", "torn.db")[0] == 1
+    Path("torn.db").write_bytes(Path("torn.db").read_bytes()[:5000])
+    code, out, err = at_home("store", "check", "torn.db")
+    assert (code, err) == (1, "")
+    assert out.startswith("problem: ")
+
+
+def test_an_older_database_is_upgraded_by_the_command_that_the_error_names(at_home) -> None:
+    Path("old.db").unlink(missing_ok=True)
+    with sqlite3.connect("old.db") as database:
+        script = Path(__file__).parents[1] / "store" / "schema_4.sqlite.sql"
+        database.executescript(script.read_text())
+    code, _, err = at_home("studies", "--storage", "old.db")
+    assert code == 2
+    remedy = err[err.index("bbnas store upgrade") :].split()[1:4]
+    code, out, err = at_home(*remedy)
+    assert (code, err) == (0, "")
+    assert "old.db.schema-4 is what was before" in out
+    assert "up to date" in at_home(*remedy)[1]
+    assert at_home("studies", "--storage", "old.db")[0] == 0
+    assert json.loads(at_home(*remedy, "--json")[1])["databases"][0]["after"] == SCHEMA_VERSION
