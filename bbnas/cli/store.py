@@ -1,12 +1,15 @@
-"""``bbnas store``: check, upgrade."""
+"""``bbnas store``: check, upgrade, export, import, merge."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import click
 
 from bbnas.cli import options
 from bbnas.cli.console import print_json, print_table
 from bbnas.errors import UserError
+from bbnas.text import plural
 
 _database = click.argument("database", required=False)
 _storage = options.storage("all databases in studies/ and runs/")
@@ -76,6 +79,81 @@ def store_upgrade(
         else:
             kept = "no copy is kept" if one.backup is None else f"{one.backup} is what was before"
             click.echo(f"{one.storage}: schema {one.before} is now {one.after}; {kept}")
+
+
+@store.command("export")
+@click.argument("study", type=options.STUDY)
+@click.argument("file", type=options.Output())
+@options.storage()
+def store_export(study: str, file: str, storage: str | None) -> None:
+    """Write a STUDY to a FILE: .json holds all of it, .csv and .parquet the candidates.
+
+    bbnas store import reads the .json back. The tables are those of bbnas report --csv.
+    """
+    from bbnas.reporting import write_csv, write_parquet
+    from bbnas.store import find_study
+    from bbnas.store.transfer import take, write_study
+
+    kind = _kind(file, (".json", ".csv", ".parquet"))
+    found, name = find_study(study, storage)
+    if kind == ".json":
+        write_study(take(found, name), Path(file))
+    else:
+        write = write_csv if kind == ".csv" else write_parquet
+        write(found.load_study(name), file)
+    click.echo(f"wrote {file}")
+
+
+@store.command("import")
+@click.argument("file", type=options.Existing())
+@click.option("--name", help="Name of the study, where it is not to be that of the file.")
+@options.storage()
+def store_import(file: str, name: str | None, storage: str | None) -> None:
+    """Put the study of a FILE into a database: a .json of bbnas store export.
+
+    An evaluation that the database has is kept once. Trainings that were paused begin anew, since
+    their states lie beside the database that the study comes from.
+    """
+    from bbnas.store import default_url, open_store
+    from bbnas.store.transfer import name_of, put, read_study, renamed
+
+    _kind(file, (".json",))
+    rows = read_study(Path(file))
+    rows = rows if name is None else renamed(rows, name)
+    name = name_of(rows)
+    into = open_store(storage, default_url(name), create=True)
+    had = put(into, rows)
+    click.echo(f"{name} is in {into}; {plural(had, 'evaluation')} of it were there before")
+    click.echo(f"next: bbnas studies show {name}{options.at(storage)}")
+
+
+@store.command("merge")
+@click.argument("first", type=options.STUDY)
+@click.argument("second", type=options.STUDY)
+@click.option("--into", "name", required=True, help="Name of the study that is made.")
+@options.storage()
+def store_merge(first: str, second: str, name: str, storage: str | None) -> None:
+    """Make one study of two that differ in nothing but how designs were proposed.
+
+    A design of both is one candidate, and each evaluation is kept once. FIRST and SECOND stay.
+    """
+    from bbnas.store import default_url, find_study, open_store
+    from bbnas.store.transfer import merge, put, renamed
+
+    rows, both = merge(find_study(first, storage), find_study(second, storage))
+    rows = renamed(rows, name)
+    into = open_store(storage, default_url(name), create=True)
+    put(into, rows)
+    designs = plural(len(rows["bbnas_candidates"]), "design")
+    click.echo(f"{name} is in {into}: {designs}, {both} of both")
+    click.echo(f"next: bbnas studies show {name}{options.at(storage)}")
+
+
+def _kind(file: str, known: tuple[str, ...]) -> str:
+    suffix = Path(file).suffix.lower()
+    if suffix not in known:
+        raise UserError(f"{file}: must end in {' or '.join(known)}")
+    return suffix
 
 
 def _databases(storage: str | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""``bbnas studies``: list, show."""
+"""``bbnas studies``: list, show, rename, delete."""
 
 from __future__ import annotations
 
@@ -68,3 +68,42 @@ def studies_show(study: str, storage: str | None, as_json: bool) -> None:
     at = options.at(storage)
     for command in ("report", "findings", "export"):
         click.echo(f"next: bbnas {command} {study}{at}")
+
+
+@studies.command("rename")
+@click.argument("old", type=options.STUDY)
+@click.argument("new")
+@options.storage()
+def studies_rename(old: str, new: str, storage: str | None) -> None:
+    """Give the study OLD the name NEW.
+
+    The file that holds it alone is renamed too, with what lies beside it.
+    """
+    from bbnas.store import find_study
+    from bbnas.store.upkeep import rename_study
+
+    store, name = find_study(old, storage)
+    click.echo(f"{name} is now {new}, in {rename_study(store, name, new)}")
+
+
+@studies.command("delete")
+@click.argument("study", type=options.STUDY)
+@options.storage()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def studies_delete(study: str, storage: str | None, yes: bool) -> None:
+    """Remove a STUDY and what was paused of it.
+
+    In a database of several studies, evaluations that another one has as well are kept.
+    """
+    from bbnas.store import find_study
+    from bbnas.store.upkeep import delete_study
+    from bbnas.text import plural
+
+    store, name = find_study(study, storage)
+    designs = plural(len(store.load_study(name).candidates), "design")
+    question = f"Remove study {name} of {designs} from {store}?"
+    if not yes and not click.confirm(question, err=True):
+        click.echo("nothing is removed")
+        return
+    delete_study(store, name)
+    click.echo(f"{name} is removed from {store}")

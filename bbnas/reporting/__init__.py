@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bbnas.reporting.make import report
-from bbnas.reporting.page import write_csv, write_page
+from bbnas.reporting.page import write_csv, write_page, write_parquet
 from bbnas.reporting.show import (
     plot_curves,
     plot_front,
@@ -25,4 +25,5 @@ __all__ = [
     "study_html",
     "write_csv",
     "write_page",
+    "write_parquet",
 ]

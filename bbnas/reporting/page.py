@@ -200,6 +200,15 @@ def write_csv(study: Study, path: str | Path) -> Path:
     return write_output(Path(path), frame(study).to_csv(index=False))
 
 
+def write_parquet(study: Study, path: str | Path) -> Path:
+    """Write ``frame(study)`` to ``path`` as Apache Parquet; ``path`` is returned.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    return write_output(Path(path), frame(study).to_parquet(None, index=False))
+
+
 _TITLES = dict.fromkeys(OBJECTIVES, "PSNR") | {name: cost.title for name, cost in COSTS.items()}
 
 

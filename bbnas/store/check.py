@@ -16,10 +16,10 @@ from bbnas.store.tables import (
     candidates,
     evaluations,
     metadata,
-    references,
     runs,
     studies,
 )
+from bbnas.store.transfer import evaluated
 from bbnas.study import StudyConfig
 from bbnas.text import plural
 
@@ -134,10 +134,6 @@ def _notes(connection: sa.Connection) -> Iterator[str]:
             f"{plural(orphans, 'candidate')} in the lease of a search that is gone: the next "
             "search of that study takes over"
         )
-    used = sa.union(
-        sa.select(candidates.c.evaluation_id).where(candidates.c.evaluation_id.is_not(None)),
-        sa.select(references.c.evaluation_id),
-    )
-    unused = sa.select(sa.func.count()).where(evaluations.c.id.not_in(used))
+    unused = sa.select(sa.func.count()).where(evaluations.c.id.not_in(evaluated()))
     if spare := connection.execute(unused).scalar_one():
         yield f"{plural(spare, 'evaluation')} of no study: kept for the next study that asks"

@@ -78,34 +78,38 @@ def spool_folder(url: sa.URL, name: str) -> Path | None:
 
 
 def open_study(study: str, storage: str | None = None) -> Study:
-    """A stored study: by name (in ``studies/``, or in ``storage``), or by any path or URL that
-    leads to its database, with or without ``.db``.
+    """A stored study; see :func:`find_study`."""
+    store, name = find_study(study, storage)
+    return store.load_study(name)
+
+
+def find_study(study: str, storage: str | None = None) -> tuple[Store, str]:
+    """The database and the name of a stored study: by name (in ``studies/``, or in ``storage``),
+    or by any path or URL that leads to its database, with or without ``.db``.
 
     Raises:
         UserError: there is no such study, or the database cannot be read.
     """
     if storage is not None:
-        return Store(storage_url(storage)).load_study(study)
+        store = Store(storage_url(storage))
+        return store, store.named(study)
     if "://" in study:
-        return Store(study).load_study()
+        store = Store(study)
+        return store, store.named()
     places = (STUDIES / f"{study}.db", Path(study), Path(f"{study}.db"), STUDIES / study)
     for file in places:
         if file.is_file():
-            return _study_in(Store(storage_url(file)), file.stem)
+            store = Store(storage_url(file))
+            return store, store.named(file.stem if file.stem in store.studies() else None)
     path = "/" in study or study.endswith(".db")
     folder = Path(study).parent if path else STUDIES
     if known := [file.stem for file in sorted(folder.glob("*.db"))]:
         raise unknown(f"study in {folder}/", Path(study).stem if path else study, known)
     if path:
-        return Store(storage_url(study)).load_study()  # which says that there is none
+        Store(storage_url(study))  # which says that there is none
     raise UserError(
         f"no study {study!r}: {STUDIES}/ holds none; give the path of its database, or --storage"
     )
-
-
-def _study_in(store: Store, name: str) -> Study:
-    """The only study of a database, or the one that is named as its file."""
-    return store.load_study(name if name in store.studies() else None)
 
 
 def stored_studies(storage: str | None = None) -> tuple[list[Study], list[str]]:

@@ -38,6 +38,20 @@ class Store(Database):
         with self.read() as connection:
             return list(connection.scalars(sa.select(studies.c.name).order_by(studies.c.id)))
 
+    def named(self, name: str | None = None) -> str:
+        """The study ``name``; ``None`` is the only one in the database.
+
+        Raises:
+            UserError: no study of that name, or no name and not exactly one study.
+        """
+        known = self.studies()
+        if name is None and len(known) != 1:
+            held = f"{', '.join(known)}; name one of them" if known else "none; search first"
+            raise UserError(f"{self} holds {held}")
+        if name is not None and name not in known:
+            raise unknown(f"study in {self}", name, known)
+        return known[0] if name is None else name
+
     @waits
     def load_study(self, name: str | None = None, setting: LatencySetting | None = None) -> Study:
         """A study with all its candidates; ``None`` is the only one in the database.
@@ -48,17 +62,9 @@ class Store(Database):
         Raises:
             UserError: no study of that name, or no name and not exactly one study.
         """
-        if name is None:
-            names = self.studies()
-            if len(names) != 1:
-                held = f"{', '.join(names)}; name one of them" if names else "none; search first"
-                raise UserError(f"{self} holds {held}")
-            name = names[0]
+        name = self.named(name)
         with self.read() as connection:
-            row = connection.execute(sa.select(studies).where(studies.c.name == name)).first()
-            if row is None:
-                known = connection.scalars(sa.select(studies.c.name)).all()
-                raise unknown(f"study in {self}", name, known)
+            row = connection.execute(sa.select(studies).where(studies.c.name == name)).one()
             totals = connection.execute(
                 sa.select(
                     sa.func.coalesce(sa.func.sum(runs.c.duplicates), 0),

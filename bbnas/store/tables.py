@@ -114,7 +114,7 @@ candidates = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("run_id", sa.ForeignKey(runs.c.id)),
     sa.Column("deaths", sa.Integer, nullable=False, default=0),
-    sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id)),
+    sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id), index=True),
     sa.Column("reused", sa.Boolean, nullable=False, default=False),
     sa.Column("notes", sa.JSON, nullable=False),
     sa.Column("finished", sa.DateTime),

@@ -5,6 +5,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
+import pandas as pd
+
 from bbnas.store.tables import SCHEMA_VERSION
 
 
@@ -41,3 +43,30 @@ def test_an_older_database_is_upgraded_by_the_command_that_the_error_names(at_ho
     assert "up to date" in at_home(*remedy)[1]
     assert at_home("studies", "--storage", "old.db")[0] == 0
     assert json.loads(at_home(*remedy, "--json")[1])["databases"][0]["after"] == SCHEMA_VERSION
+
+
+def test_a_study_is_written_and_read_back(at_home) -> None:
+    for file in ("first.csv", "first.parquet", "kept/first.json"):
+        assert at_home("store", "export", "first", file) == (0, f"wrote {file}\n", "")
+    table = pd.read_parquet("first.parquet")
+    assert len(table) == len(pd.read_csv("first.csv")) == 4
+    assert list(table.columns) == list(pd.read_csv("first.csv").columns)
+    code, out, err = at_home("store", "import", "kept/first.json", "--name", "again")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "next: bbnas studies show again"
+    shown = [json.loads(at_home("studies", "show", s, "--json")[1]) for s in ("first", "again")]
+    assert [one["recommended"] for one in shown] == [shown[0]["recommended"]] * 2
+    code, _, err = at_home("store", "import", "kept/first.json", "--name", "again")
+    assert code == 2
+    assert "already" in err
+    code, out, _ = at_home("store", "merge", "first", "again", "--into", "both")
+    assert code == 0
+    assert "4 designs, 4 of both" in out
+    code, _, err = at_home("store", "merge", "first", "again", "--into", "both")
+    assert (code, err.count("\n")) == (2, 1)
+    for args in (("export", "first", "x.txt"), ("import", "first.csv")):
+        code, _, err = at_home("store", *args)
+        assert (code, err.count("\n")) == (2, 1)
+        assert ".json" in err
+    for name in ("again", "both"):
+        assert at_home("studies", "delete", name, "--yes")[0] == 0

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import json
+import shutil
 from pathlib import Path
 
 from tests.cli.small import SEARCH
@@ -54,3 +56,20 @@ def test_workers_tell_what_they_trained(at_home) -> None:
     code, _, err = at_home("workers", "none")
     assert code == 2
     assert err.startswith("error: unknown study")
+
+
+def test_a_study_is_renamed_and_then_deleted_when_the_question_is_answered(
+    at_home, monkeypatch
+) -> None:
+    shutil.copy("studies/first.db", "studies/copy.db")
+    told = "first is now second, in sqlite:///studies/second.db\n"
+    assert at_home("studies", "rename", "copy", "second") == (0, told, "")
+    assert not Path("studies/copy.db").exists()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    code, out, err = at_home("studies", "delete", "second")
+    assert (code, out) == (0, "nothing is removed\n")
+    assert "4 designs" in err
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert at_home("studies", "delete", "second")[0] == 0
+    assert "unknown study" in at_home("studies", "show", "second")[2]
+    assert at_home("studies", "show", "first")[0] == 0

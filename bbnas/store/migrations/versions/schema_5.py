@@ -1,4 +1,7 @@
-"""Schema 5: every database has budgets of runs and attempts; some of schema 4 lack them."""
+"""Schema 5: every database has budgets of runs and attempts; some of schema 4 lack them.
+
+With the index, an evaluation is removed without a search of all candidates for who refers to it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -30,3 +33,4 @@ def upgrade() -> None:
     op.create_index(
         "ix_bbnas_attempts_study_id", "bbnas_attempts", ["study_id"], if_not_exists=True
     )
+    op.create_index("ix_bbnas_candidates_evaluation_id", "bbnas_candidates", ["evaluation_id"])
