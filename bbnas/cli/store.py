@@ -106,7 +106,7 @@ def store_export(study: str, file: str, storage: str | None) -> None:
 
 @store.command("import")
 @click.argument("file", type=options.Existing())
-@click.option("--name", help="Name of the study, where it is not to be that of the file.")
+@click.option("--name", metavar="NAME", show_default="that of the file", help="Name of the study.")
 @options.storage()
 def store_import(file: str, name: str | None, storage: str | None) -> None:
     """Put the study of a FILE into a database: a .json of bbnas store export.
