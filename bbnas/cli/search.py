@@ -46,7 +46,8 @@ TIE_ROWS = 5
     type=Duration(),
     default="10min",
     show_default=True,
-    help="Longest time that a database server which goes away is waited for.",
+    help="Longest time that a database is waited for whose server goes away or whose file another "
+    "program locks.",
 )
 @click.option(
     "--sampler",

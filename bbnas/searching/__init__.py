@@ -74,7 +74,8 @@ def search(
     - ``config``: what to search and how; :meth:`bbnas.study.StudyConfig.of` makes one.
     - ``evaluator``: trains a design, or looks it up; it must be the one that ``config`` names.
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
-    - ``storage_patience``: seconds that a database server which goes away is waited for.
+    - ``storage_patience``: seconds that a database is waited for whose server goes away, or whose
+      file another program locks.
     - ``workers``: processes; by default the number of cores, at most four a GPU, and on a cluster
       as many as it has room for. 1 is this process, unless ``placement`` sets a limit.
     - ``placement``: a Ray cluster to run them on, and limits of a candidate; see

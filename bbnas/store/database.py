@@ -42,7 +42,9 @@ def now() -> datetime:
 
 
 class AwayError(UserError):
-    """The database server does not answer, or broke a transaction off."""
+    """The database server does not answer, or broke a transaction off; or another program holds
+    the lock of a SQLite file.
+    """
 
 
 def waits(method: Callable[P, T]) -> Callable[P, T]:
@@ -209,7 +211,9 @@ class Database:
             raise (AwayError(str(told)) if self._is_away(error) else told) from error
 
     def _is_away(self, error: SQLAlchemyError) -> bool:
-        if self.url.get_backend_name() == "sqlite" or not isinstance(error, OperationalError):
+        if not isinstance(error, OperationalError):
             return False
+        if self.url.get_backend_name() == "sqlite":
+            return "locked" in str(error.orig)  # by another program, longer than writers queue
         state = getattr(error.orig, "sqlstate", None)  # None: no answer at all
         return state is None or state[:2] in ("08", "53", "57")

@@ -12,15 +12,7 @@ from bbnas.errors import UserError
 from bbnas.store.places import STUDIES, paused_folder, spool_folder, storage_url
 from bbnas.store.runs import refuse_searched
 from bbnas.store.store import Store
-from bbnas.store.tables import (
-    attempts,
-    budgets,
-    candidates,
-    evaluations,
-    references,
-    runs,
-    studies,
-)
+from bbnas.store.tables import evaluations, metadata, runs, studies
 from bbnas.store.transfer import evaluated
 from bbnas.store.upgrade import copy_file
 from bbnas.study import StudyConfig
@@ -90,9 +82,11 @@ def delete_study(store: Store, name: str) -> None:
         ).scalar_one()
         mine = list(connection.scalars(evaluated(study)))
         its_runs = sa.select(runs.c.id).where(runs.c.study_id == study)
-        connection.execute(sa.delete(budgets).where(budgets.c.run_id.in_(its_runs)))
-        for table in (attempts, candidates, references, runs):
-            connection.execute(sa.delete(table).where(table.c.study_id == study))
+        for table in reversed(metadata.sorted_tables):
+            if "study_id" in table.c:
+                connection.execute(sa.delete(table).where(table.c.study_id == study))
+            elif "run_id" in table.c:
+                connection.execute(sa.delete(table).where(table.c.run_id.in_(its_runs)))
         connection.execute(sa.delete(studies).where(studies.c.id == study))
         others = set(connection.scalars(evaluated()))
         if spare := [{"spare": row} for row in mine if row not in others]:

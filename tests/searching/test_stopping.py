@@ -221,5 +221,5 @@ def test_an_older_database_is_refused_with_the_remedy(tmp_path: Path) -> None:
     quick_search(tmp_path, 4)
     with sqlite3.connect(tmp_path / "quick.db") as database:
         database.execute("UPDATE bbnas_version SET version = 2")
-    with pytest.raises(UserError, match=r"schema 2, this one reads 5.*search again"):
+    with pytest.raises(UserError, match=r"schema 2, this one reads .*search again"):
         Store(f"sqlite:///{tmp_path}/quick.db")

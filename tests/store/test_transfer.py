@@ -12,6 +12,7 @@ from bbnas.errors import UserError
 from bbnas.presets import PRESETS
 from bbnas.store import Store
 from bbnas.store.check import check
+from bbnas.store.tables import SCHEMA_VERSION
 from bbnas.store.transfer import Rows, merge, put, read_study, renamed, take, write_study
 from bbnas.study import Study
 
@@ -88,8 +89,8 @@ def test_a_study_is_put_once_and_under_a_name_of_its_own(tmp_path: Path) -> None
         ("[]", "no study of bbnas store export"),
         ("{", "no study of bbnas store export"),
         ('{"schema": 99, "rows": {}}', "schema 99"),
-        ('{"schema": 5, "rows": {}}', "damaged"),
-        ('{"schema": 5, "rows": {"bbnas_studies": [{"id": 1}]}}', "damaged"),
+        (f'{{"schema": {SCHEMA_VERSION}, "rows": {{}}}}', "damaged"),
+        (f'{{"schema": {SCHEMA_VERSION}, "rows": {{"bbnas_studies": [{{}}]}}}}', "damaged"),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, says: str) -> None:

@@ -52,7 +52,7 @@ def execute(url: str, *statements: str) -> None:
 
 def test_an_older_database_is_read_once_it_is_upgraded(older: str, tmp_path: Path) -> None:
     for create in (False, True):
-        with pytest.raises(UserError, match=r"schema 4, this one reads 5\); bbnas store upgrade"):
+        with pytest.raises(UserError, match=r"schema 4, .*\); bbnas store upgrade"):
             Store(older, create=create)
     done = upgrade(older)
     assert (done.before, done.after) == (4, SCHEMA_VERSION)
