@@ -252,6 +252,22 @@ class Space(Value):
                 ) from None
         return found
 
+    def answers(self, design: Design) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+        """For each Optuna parameter of ``design``: its value itself, not a rank, and its choices.
+
+        Raises:
+            UserError: the space does not contain the design.
+        """
+        params, found = self.params(design), {}
+
+        def ask(name: str, choices: Sequence[Any], ordered: bool) -> Any:
+            value = choices[params[name]] if ordered else params[name]
+            found[name] = value, tuple(choices)
+            return value
+
+        self._choose(ask)
+        return found
+
     def contains(self, design: Design) -> bool:
         """Whether ``suggest`` can return this network."""
         try:

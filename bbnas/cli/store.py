@@ -1,4 +1,4 @@
-"""``bbnas store``: check, upgrade, export, import, merge."""
+"""``bbnas store``: check, upgrade, export, import, merge, to-optuna."""
 
 from __future__ import annotations
 
@@ -147,6 +147,26 @@ def store_merge(first: str, second: str, name: str, storage: str | None) -> None
     designs = plural(len(rows["bbnas_candidates"]), "design")
     click.echo(f"{name} is in {into}: {designs}, {both} of both")
     click.echo(f"next: bbnas studies show {name}{options.at(storage)}")
+
+
+@store.command("to-optuna")
+@click.argument("study", type=options.STUDY)
+@click.argument("database")
+@options.storage()
+def store_to_optuna(study: str, database: str, storage: str | None) -> None:
+    """Write a STUDY to a DATABASE of Optuna's, such as sqlite:///first.optuna.db.
+
+    optuna-dashboard opens it; bbnas does not need it.
+    """
+    from bbnas.store import open_study, storage_shown, storage_url
+    from bbnas.store.optuna import write_optuna
+
+    found, url = open_study(study, storage), storage_url(database)
+    write_optuna(found, url)
+    told = storage_shown(url)
+    click.echo(
+        f"{plural(len(found.candidates), 'trial')} in {told}\nnext: optuna-dashboard {told}"
+    )
 
 
 def _kind(file: str, known: tuple[str, ...]) -> str:

@@ -70,3 +70,17 @@ def test_a_study_is_written_and_read_back(at_home) -> None:
         assert ".json" in err
     for name in ("again", "both"):
         assert at_home("studies", "delete", name, "--yes")[0] == 0
+
+
+def test_optunas_dashboard_gets_a_database_of_its_own(at_home) -> None:
+    Path("first.optuna.db").unlink(missing_ok=True)
+    for database, code in (("first.optuna.db", 0), ("sqlite:///first.optuna.db", 2)):
+        ended, out, err = at_home("store", "to-optuna", "first", database)
+        assert ended == code
+        assert err.count("\n") == (code > 0)
+        assert out in ("", OPTUNA)
+
+
+OPTUNA = (
+    "4 trials in sqlite:///first.optuna.db\nnext: optuna-dashboard sqlite:///first.optuna.db\n"
+)
