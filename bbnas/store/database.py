@@ -105,7 +105,9 @@ class Database:
                 f"storage {self}: no driver for {self.url.drivername!r} ({error}); pip install "
                 "'bbnas[postgres]' for postgresql://, or use sqlite:///file.db"
             ) from error
-        self.schema = self._open(create, older)
+        # A server that is away at the start may be misspelt; a file that is locked is there.
+        local = self.url.get_backend_name() == "sqlite"
+        self.schema = (waits(Database._open) if local else Database._open)(self, create, older)
 
     def __str__(self) -> str:
         return shown(self.url)

@@ -17,7 +17,7 @@ from bbnas.files import disk_message
 from bbnas.store import migrations
 from bbnas.store.database import Database
 from bbnas.store.runs import refuse_searched
-from bbnas.store.tables import SCHEMA_VERSION, version_table
+from bbnas.store.tables import SCHEMA_VERSION, shown, version_table
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,10 @@ def _dump(url: sa.URL, copy: Path) -> None:
             "no pg_dump here to back the database up: install PostgreSQL's client programs, or "
             "back it up yourself and add --no-backup"
         )
-    # Not on the command line, which anyone on the machine can read.
-    secret = {} if url.password is None else {"PGPASSWORD": str(url.password)}
-    address = url.set(drivername="postgresql")._replace(password=None).render_as_string()
+    # The password is not on the command line, which anyone on the machine can read.
+    password = url.password or url.query.get("password")
+    secret = {} if password is None else {"PGPASSWORD": str(password)}
+    address = shown(url.set(drivername="postgresql"))
     dumped = subprocess.run(
         [program, "--no-password", "--file", copy, "--dbname", address],
         env=os.environ | secret,

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,20 @@ def test_a_search_waits_for_a_program_that_locks_its_file(
     assert found.trained == 10
     assert "waiting for it up to 10 min" in caplog.text
     assert "back" in caplog.text
+
+
+def test_a_search_that_starts_waits_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("bbnas.store.tables.BUSY_SECONDS", 0.2)
+    quick_search(tmp_path, 2)
+    with closing(sqlite3.connect(tmp_path / "quick.db", check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(1.0, other.rollback)
+        release.start()
+        assert quick_search(tmp_path, 4).counts.done == 4
+        release.join()
+    assert "waiting for it up to 10 min" in caplog.text
 
 
 def test_its_patience_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
