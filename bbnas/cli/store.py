@@ -69,16 +69,22 @@ def store_upgrade(
     """
     from bbnas.store.upgrade import upgrade
 
-    done = [upgrade(url, not no_backup) for url in _databases(database or storage)]
-    if as_json:
+    done, refused = [], []
+    for url in _databases(database or storage):
+        try:
+            done.append(upgrade(url, not no_backup))
+        except UserError as error:  # the others are upgraded all the same
+            refused.append(str(error))
+    if as_json and done:
         print_json({"databases": done})
-        return
-    for one in done:
+    for one in () if as_json else done:
         if one.before == one.after:
             click.echo(f"{one.storage}: schema {one.after}, up to date")
         else:
             kept = "no copy is kept" if one.backup is None else f"{one.backup} is what was before"
             click.echo(f"{one.storage}: schema {one.before} is now {one.after}; {kept}")
+    if refused:
+        raise UserError("; ".join(refused))
 
 
 @store.command("export")

@@ -45,6 +45,22 @@ def test_an_older_database_is_upgraded_by_the_command_that_the_error_names(at_ho
     assert json.loads(at_home(*remedy, "--json")[1])["databases"][0]["after"] == SCHEMA_VERSION
 
 
+def test_a_database_that_cannot_be_upgraded_keeps_no_other_from_it(
+    at_home, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("studies").mkdir()
+    script = (Path(__file__).parents[1] / "store" / "schema_4.sqlite.sql").read_text()
+    for name in ("a", "b", "c"):
+        with sqlite3.connect(f"studies/{name}.db") as database:
+            database.executescript(script)
+            if name == "b":
+                database.execute("UPDATE bbnas_version SET version = 3")
+    code, out, err = at_home("store", "upgrade", "--no-backup")
+    assert (code, out.count("no copy is kept"), err.count("\n")) == (2, 2, 1)
+    assert "studies/b.db" in err
+
+
 def test_a_study_is_written_and_read_back(at_home) -> None:
     for file in ("first.csv", "first.parquet", "kept/first.json"):
         assert at_home("store", "export", "first", file) == (0, f"wrote {file}\n", "")
