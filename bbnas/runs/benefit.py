@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from bbnas.analysis.benefit import benefit_rows, ranking
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation, Evaluator
+from bbnas.evaluation import Evaluation
 from bbnas.presets import load_design
 from bbnas.protocol import Protocol
 from bbnas.runs.executors import Executor
-from bbnas.runs.train_all import Request, Trained, train_all
+from bbnas.runs.references import train_references
+from bbnas.runs.train_all import Request
 from bbnas.space import Space
-from bbnas.store import Store
-from bbnas.study import StudyConfig
-from bbnas.tasks import Part, Task
+from bbnas.store.ledger import Ledger
+from bbnas.tasks import Part, Task, get_task
 
 REFERENCE = "none"  # the key of the full-precision design
 
@@ -44,31 +44,14 @@ def benefit_requests(
 
 
 def measure_benefit(
-    store: Store,
-    config: StudyConfig,
-    evaluator: Evaluator,
-    workers_used: Executor,
-    on_message: Callable[[str], None] | None = None,
+    ledger: Ledger, workers_used: Executor, max_retries: int, say: Callable[[str], None]
 ) -> dict[str, Evaluation]:
-    """Train ``benefit_designs`` for a study, as far as ``store`` lacks them, as its references.
-
-    Raises:
-        UserError: one of them could not be trained at all.
+    """Train ``benefit_designs`` for a study as its references, as far as it lacks them; see
+    :func:`bbnas.runs.references.train_references`. One that fails is left out.
     """
-
-    def say(now: Trained) -> None:
-        if on_message is not None:
-            step = f"VC and VP, {now.done} of {now.total}"
-            on_message(f"{step}: {now.evaluation.result}, {now.label}")
-
-    return train_all(
-        benefit_requests(evaluator.task, config.protocol, config.space),
-        evaluator,
-        store,
-        study=config.name,
-        workers_used=workers_used,
-        on_done=say,
-    )
+    config = ledger.config
+    requests = benefit_requests(get_task(config.task), config.protocol, config.space)
+    return train_references(requests, ledger, workers_used, max_retries, "VC and VP", say)
 
 
 def binarization_order(evaluations: Mapping[str, Evaluation]) -> list[Part]:

@@ -15,9 +15,9 @@ from bbnas.analysis.knee import standing
 from bbnas.analysis.surrogate import Array, discrepancy
 from bbnas.evaluation import Evaluator
 from bbnas.runs.executors import Executor
-from bbnas.runs.train_all import Request, Trained, train_all
-from bbnas.store import Store
-from bbnas.study import Study
+from bbnas.runs.references import train_references
+from bbnas.runs.train_all import Request
+from bbnas.store.ledger import Ledger
 
 # Training compute of a confirmation in multiples of the study's protocol, as in bbnas fidelity.
 # All candidates are trained with one seed: a seed shifts all of them alike, so compute is better
@@ -35,22 +35,21 @@ def confirmed_by_default(budget: int) -> int:
 
 
 def confirm(
-    store: Store,
-    study: Study,
+    ledger: Ledger,
     best: int,
     evaluator: Evaluator,
     workers_used: Executor,
-    on_message: Callable[[str], None],
+    max_retries: int,
+    say: Callable[[str], None],
 ) -> None:
-    """Train ``best`` candidates of ``study`` again, FACTOR times longer, and link them to it.
+    """Train ``best`` candidates of the ledger's study again, FACTOR times longer, as references;
+    see :func:`bbnas.runs.references.train_references`.
 
     They are those among which the best candidate most likely is, by the study's own evaluations:
     earlier confirmations do not change the choice. All see the same batches, so differences
     between them are those of the designs. ``workers_used`` are open workers of ``evaluator``.
-
-    Raises:
-        UserError: one of them could not be trained at all.
     """
+    study = ledger.store.load_study(ledger.config.name)
     config, own = study.config, study.own()
     if min(len(own), best) < 2:  # nothing to compare
         return
@@ -60,18 +59,8 @@ def confirm(
     rng = np.random.default_rng(config.seed)
     longer = config.protocol.longer(FACTOR, evaluator.largest_patch).with_seed(config.seed + 1)
     chosen = [designs[i] for i in promising(order.score, covariance, best, rng)]
-
-    def say(now: Trained) -> None:
-        on_message(f"confirming, {now.done} of {now.total}: {now.evaluation.result}, {now.label}")
-
-    train_all(
-        {design.key: Request(design, longer, design.label()) for design in chosen},
-        evaluator,
-        store,
-        study=config.name,
-        workers_used=workers_used,
-        on_done=say,
-    )
+    requests = {design.key: Request(design, longer, design.label()) for design in chosen}
+    train_references(requests, ledger, workers_used, max_retries, "confirming", say)
 
 
 def promising(score: Array, covariance: Array, number: int, rng: np.random.Generator) -> list[int]:

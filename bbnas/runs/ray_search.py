@@ -15,7 +15,6 @@ from ray.tune.search import Searcher
 
 from bbnas.errors import UserError
 from bbnas.runs.executors import Work, reason
-from bbnas.store.database import now
 from bbnas.store.ledger import Job
 from bbnas.text import duration
 
@@ -53,7 +52,7 @@ class OverWork(Searcher):
             self._workers.append(worker)
         self._began[trial_id] = time.monotonic()
         self._jobs[trial_id] = replace(
-            self._jobs[trial_id], worker=self._workers.index(worker), began=now()
+            self._jobs[trial_id], worker=self._workers.index(worker), began=time.time()
         )
 
     def on_trial_complete(

@@ -12,7 +12,7 @@ import numpy as np
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator
-from bbnas.runs.benefit import binarization_order, measure_benefit
+from bbnas.runs.benefit import benefit_designs, binarization_order, measure_benefit
 from bbnas.runs.confirm import confirm as confirm_best
 from bbnas.runs.confirm import confirmed_by_default
 from bbnas.runs.executors import Executor, executor, usual_workers
@@ -22,11 +22,11 @@ from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, default_url, open_store, paused_folder, spool_folder
+from bbnas.store import default_url, open_store, paused_folder, spool_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
-from bbnas.tasks import Task
+from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from bbnas.searching.loop import Event, Loop
@@ -110,6 +110,7 @@ def search(
     prices = Prices(evaluator.cost, clock)
     started = time.monotonic()
     interrupted = False
+    retries = placement.max_retries
     spool = spool_folder(store.url, config.name)
     with Ledger(store, enter(store, config), config, budget, spool) as ledger:
         ledger.recover()
@@ -121,18 +122,17 @@ def search(
         try:
             space = config.space
             if config.guide == "vcvp":
-                space = _guided(config, evaluator, store, workers_used)
+                space = _guided(ledger, workers_used, retries)
             fitted = _distinct(baselines or {}, evaluator.task)
             loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
-            loop.max_retries = placement.max_retries
+            loop.max_retries = retries
             _run(loop, workers_used)
             # Before confirming, which chooses by all evaluations: the same call again then finds
             # the same, and so the same candidates to confirm.
             if benefit:
-                measure_benefit(store, config, evaluator, workers_used, loop.say)
+                measure_benefit(ledger, workers_used, retries, loop.say)
             if confirm:
-                study = store.load_study(config.name)
-                confirm_best(store, study, confirm, evaluator, workers_used, loop.say)
+                confirm_best(ledger, confirm, evaluator, workers_used, retries, loop.say)
         except KeyboardInterrupt:
             interrupted = True
         finally:
@@ -245,12 +245,17 @@ def _run(loop: Loop, workers: Executor) -> None:
         time.sleep(0.5)
 
 
-def _guided(
-    config: StudyConfig, evaluator: Evaluator, store: Store, workers_used: Executor
-) -> Space:
-    """The space whose parts are binarized in the order of VC and VP."""
-    space = config.space
-    evaluations = measure_benefit(store, config, evaluator, workers_used)
+def _guided(ledger: Ledger, workers_used: Executor, max_retries: int) -> Space:
+    """The space whose parts are binarized in the order of VC and VP.
+
+    Raises:
+        UserError: one of the trainings for them failed.
+    """
+    space = ledger.config.space
+    told: list[str] = []
+    evaluations = measure_benefit(ledger, workers_used, max_retries, told.append)
+    if len(evaluations) < len(benefit_designs(get_task(ledger.config.task), space)):
+        raise UserError(f"{told[-1]}; search with --guide none")
     ever = {part for subset in space.axes.binarize for part in subset}
     return space.guided([part for part in binarization_order(evaluations) if part in ever])
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -23,6 +24,7 @@ from bbnas.searching.stopping import next_rung, to_resume
 from bbnas.searching.trials import Trials
 from bbnas.signals import delayed
 from bbnas.space import Space
+from bbnas.store.database import AwayError
 from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
 from bbnas.text import plural
@@ -124,6 +126,7 @@ class Loop:
         self.exhausted = False
         self.note = ""
         self._started = time.monotonic()
+        self._dead: list[tuple[Job, str]] = []  # not handed back yet, and why
         self._failures: list[Job] = []  # in a row
         self._cause = ""  # of the first of them
         self._baselines = list(self.baselines)
@@ -136,6 +139,7 @@ class Loop:
     @property
     def over(self) -> bool:
         """Whether nothing is left to do, here or in another process."""
+        self._settle()
         self.counts = self.ledger.counts()
         settled = self.exhausted and self.counts.claimed == self.counts.done
         enough = self.counts.done >= self.budget or settled
@@ -149,9 +153,30 @@ class Loop:
     def next(self) -> Job | None:
         """A design to evaluate; None if there is none at present.
 
+        A database server that is away is not waited for while candidates are in training, so that
+        their outcomes are taken as they come.
+
         Raises:
             UserError: no design of the space keeps the limits.
         """
+        busy = any(record.running for record in self.records.values())
+        try:
+            with self.ledger.store.at_once() if busy else nullcontext():
+                self._settle()
+                job = self._next()
+        except AwayError:
+            return None
+        if job is not None and self.prices.clock is not None:
+            self.prices.clock(job.design)  # now, so that no finished training waits for it
+        return job
+
+    def _settle(self) -> None:
+        self.ledger.settle()
+        while self._dead:
+            self._hand_back(*self._dead[0])
+            del self._dead[0]
+
+    def _next(self) -> Job | None:
         self.counts = self.ledger.counts()
         known = [r.evaluation for r in self.records.values() if r.evaluation is not None]
         ended = sum(evaluation.status != "stopped" for evaluation in known)
@@ -179,6 +204,7 @@ class Loop:
             trial = record.trial if evaluation.status == "stopped" else None
             self._note(replace(record, evaluation=evaluation, trial=trial))
         if len(self._failures) >= MAX_FAILURES:
+            self.ledger.settle()
             self.ledger.hand_back(self._failures)
             raise UserError(
                 f"{len(self._failures)} candidates in a row failed, the first with: "
@@ -206,6 +232,11 @@ class Loop:
 
     def died(self, job: Job, reason: str) -> None:
         """Hand ``job`` back, whose worker is gone, or give it up after ``max_retries``."""
+        self._dead.append((job, reason))
+        with suppress(AwayError), self.ledger.store.at_once():
+            self._settle()
+
+    def _hand_back(self, job: Job, reason: str) -> None:
         deaths = self.ledger.died(job)
         if deaths > self.max_retries:
             self.failed(job, f"{plural(deaths, 'worker')} died evaluating it, the last: {reason}")
@@ -268,8 +299,6 @@ class Loop:
         record = self.records.get(job.number) or Record(job.number, job.design, job.baseline)
         self.records[job.number] = replace(record, running=True, trial=trial)
         rung = None if job.baseline else next_rung(self.config, record.evaluation)
-        if self.prices.clock is not None:
-            self.prices.clock(job.design)  # now, so that no finished training waits for it
         return replace(job, until=rung, protocol=self.config.protocol)
 
     def _baseline(self) -> Job | None:
@@ -318,7 +347,11 @@ class Loop:
         return None
 
     def _claim(self, design: Design, trial: int | None, baseline: str) -> Job | Reused | Refusal:
-        claim = self.ledger.claim(design, baseline, self.budget)
+        try:
+            claim = self.ledger.claim(design, baseline, self.budget)
+        except AwayError:
+            self.trials.drop(trial)
+            raise
         if isinstance(claim, Job):
             return self._start(claim, trial)
         if isinstance(claim, Reused):
@@ -377,7 +410,8 @@ class Loop:
     ) -> None:
         if self.on_event is None:
             return
-        self.counts = self.ledger.counts()
+        with suppress(AwayError), self.ledger.store.at_once():
+            self.counts = self.ledger.counts()
         elapsed = time.monotonic() - self._started
         pace = elapsed / self.trained if self.trained else math.nan
         self.on_event(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from bbnas.store.database import now
+from bbnas.store.database import clock
 from bbnas.store.tables import LEASE, attempts, runs
 from bbnas.study import Attempt
 
@@ -31,12 +31,14 @@ def read_attempts(
         )
         .order_by(attempts.c.id)
     )
-    return dict(known) | {row.id: _attempt(row) for row in connection.execute(query)}
+    rows = connection.execute(query).all()
+    at = clock(connection)
+    return dict(known) | {row.id: _attempt(row, at) for row in rows}
 
 
-def _attempt(row: sa.Row[tuple[object, ...]]) -> Attempt:
+def _attempt(row: sa.Row[tuple[object, ...]], at: datetime) -> Attempt:
     finished, outcome = row.finished, row.outcome
-    gone = row.run_finished is not None or now() - row.seen > LEASE
+    gone = row.run_finished is not None or at - row.seen > LEASE
     if finished is None and gone:  # its process died
         finished, outcome = row.run_finished or row.seen, "interrupted"
     return Attempt(

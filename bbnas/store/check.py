@@ -127,7 +127,7 @@ def _notes(connection: sa.Connection) -> Iterator[str]:
     alive = {
         row.id
         for row in connection.execute(sa.select(runs).where(runs.c.finished.is_(None)))
-        if lives(row)
+        if lives(connection, row)
     }
     if orphans := sum(run not in alive for run in connection.scalars(running)):
         yield (

@@ -41,6 +41,14 @@ def now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
 
 
+def clock(connection: sa.Connection) -> datetime:
+    """``now``, by the one clock that all who use the database share: machines' own may differ."""
+    if connection.dialect.name != "postgresql":
+        return now()
+    utc = sa.func.timezone("utc", sa.func.clock_timestamp())
+    return connection.execute(sa.select(sa.cast(utc, sa.DateTime))).scalar_one()
+
+
 class AwayError(UserError):
     """The database server does not answer, or broke a transaction off; or another program holds
     the lock of a SQLite file.
@@ -60,6 +68,7 @@ def waits(method: Callable[P, T]) -> Callable[P, T]:
         database: Database = first if isinstance(first, Database) else first.store
         while True:
             try:
+                database.hold_off()
                 result = method(*args, **kwargs)
             except AwayError as error:
                 database.wait(error)
@@ -86,8 +95,9 @@ class Database:
     ) -> None:
         self.patience = patience
         self.back = -math.inf  # when it was back from being away (time.monotonic)
-        self._away: float | None = None  # since when it is away
-        self._pause = FIRST_PAUSE
+        self._away: tuple[float, AwayError] | None = None  # since when it is away, and why
+        self._due, self._pause = -math.inf, FIRST_PAUSE  # of the next attempt
+        self._waits = True
         try:
             self.url = sa.make_url(url)
         except (ArgumentError, ValueError) as error:
@@ -174,21 +184,44 @@ class Database:
         with self._errors(), writing.begin() as connection:
             yield connection
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within the block a server that is away is not waited for, but tried now and then.
+
+        Raises:
+            AwayError: it is away, for less than the patience.
+        """
+        before, self._waits = self._waits, False
+        try:
+            yield
+        finally:
+            self._waits = before
+
+    def hold_off(self) -> None:
+        """Raise why the server was away if an attempt is not due yet and must not wait for it."""
+        if self._away is not None and not self._waits and time.monotonic() < self._due:
+            raise self._away[1]
+
     def wait(self, error: AwayError) -> None:
-        """Sleep before the next attempt, each time longer; raise ``error`` after the patience."""
+        """Sleep before the next attempt, each time longer; raise an error after the patience."""
         tried = time.monotonic()
         if self._away is None:
-            self._away, self._pause = tried, FIRST_PAUSE
+            self._away, self._pause = (tried, error), FIRST_PAUSE
             if self.patience:
                 _log.warning("%s; waiting for it up to %s", error, duration(self.patience))
-        if tried - self._away >= self.patience:
+        since, _ = self._away
+        if tried - since >= self.patience:
+            raise UserError(str(error)) from error
+        if tried >= self._due:
+            self._due = tried + self._pause
+            self._pause = min(2 * self._pause, LAST_PAUSE)
+        if not self._waits:
             raise error
         try:
-            time.sleep(self._pause)
+            time.sleep(max(0.0, self._due - time.monotonic()))
         except KeyboardInterrupt:
             self.patience = 0.0
             raise
-        self._pause = min(2 * self._pause, LAST_PAUSE)
 
     def answered(self) -> None:
         """End the waiting."""

@@ -11,12 +11,11 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from enum import Enum, auto
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,23 +23,22 @@ import sqlalchemy as sa
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
-from bbnas.files import write_atomically
 from bbnas.protocol import Protocol
-from bbnas.store.database import AwayError, now, waits
+from bbnas.store.database import AwayError, clock, waits
 from bbnas.store.evaluations import (
     SETTLED,
     find_row,
     read_evaluation,
     record,
+    refer_to,
     settled_rows,
-    to_row,
 )
 from bbnas.store.runs import lives
+from bbnas.store.spool import Spool, Told
 from bbnas.store.store import Store
-from bbnas.store.tables import LEASE, attempts, budgets, candidates, evaluations, runs
+from bbnas.store.tables import LEASE, attempts, budgets, candidates, claims, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
-from bbnas.text import from_json, to_json
 
 # Seconds between heartbeats; a lease lasts four of them.
 HEARTBEAT_SECONDS = 15.0
@@ -53,8 +51,8 @@ class Job:
     """A claimed candidate to be evaluated, up to the iteration ``until`` (None: to the end), by
     ``protocol`` (None: by the evaluator's own).
 
-    Who evaluated it says so: ``worker`` is its number in this process, ``began`` (UTC, no zone)
-    the moment, None for that of the claim.
+    Who evaluated it says so: ``worker`` is its number in this process, ``began`` the moment by
+    ``time.time``, None for that of the claim.
     """
 
     number: int
@@ -63,7 +61,7 @@ class Job:
     until: int | None = None
     protocol: Protocol | None = None
     worker: int = 0
-    began: datetime | None = None
+    began: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,8 @@ class Ledger:
     """The view that one run has of a study; entering it starts the run and its heartbeat.
 
     ``budget`` is the number of designs that the run was asked for, for those who watch it.
-    ``spool`` is a folder for outcomes while the database is away.
+    ``spool`` is a folder for outcomes while the database is away. All times are by the database's
+    clock, so that a machine whose clock is wrong loses no lease.
     """
 
     def __init__(
@@ -115,16 +114,17 @@ class Ledger:
         self.study_id = study_id
         self.config = config
         self.budget = budget
-        self.spool = spool
         self.run_id = 0
+        self._spool = None if spool is None else Spool(spool)
+        self._unwritten: list[Told] = []  # what the spool alone holds
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
 
     @waits
     def __enter__(self) -> Ledger:
-        started = now()
         with self.store.write() as connection:
+            started = clock(connection)
             self.run_id = connection.execute(
                 sa.insert(runs)
                 .values(
@@ -143,11 +143,15 @@ class Ledger:
         self._heart.start()
         return self
 
-    @waits
     def __exit__(self, *_: object) -> None:
         """End the run and hand back its claims; a resumed one is stopped again."""
         self._stopped.set()
         self._heart.join()
+        self.settle()
+        self._leave()
+
+    @waits
+    def _leave(self) -> None:
         with self.store.write() as connection:
             connection.execute(
                 sa.update(candidates)
@@ -161,7 +165,7 @@ class Ledger:
             )
             for number in list(self._attempts):
                 self._end(connection, number, "interrupted")
-            self._run(connection, finished=now())
+            self._run(connection, finished=clock(connection))
 
     @waits
     def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
@@ -196,7 +200,7 @@ class Ledger:
                     evaluation_id=None if stored is None else stored.id,
                     reused=stored is not None,
                     notes={},
-                    finished=None if stored is None else now(),
+                    finished=None if stored is None else clock(connection),
                 )
             )
             attempt = self._begin(connection, number) if stored is None else None
@@ -212,8 +216,10 @@ class Ledger:
             if connection.scalar(self._free().limit(1)) is None:
                 return None
         with self.store.write() as connection:
-            for row in connection.execute(self._free()).all():
-                if row.state == "running" and self._leased(connection, row.run_id):
+            rows = connection.execute(self._free()).all()
+            leased = self._leased(connection, {r.run_id for r in rows if r.state == "running"})
+            for row in rows:
+                if row.state == "running" and row.run_id in leased:
                     continue
                 connection.execute(
                     sa.update(candidates)
@@ -227,53 +233,105 @@ class Ledger:
         self._attempts[row.number] = attempt
         return Job(row.number, Design.model_validate(row.design), row.baseline)
 
-    @waits
     def finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         """Record an outcome and the sampler's notes on it.
 
-        While the database is away, the outcome waits in a file of ``spool`` as well.
+        While the server is away the outcome is a file of the spool, which ``settle`` records.
         Returns False if another run, which took this run for dead, has recorded one before.
         """
-        try:
-            recorded = self._finish(job, evaluation, notes)
-        except AwayError:
-            if self.spool is not None:
-                content = {"number": job.number, "notes": dict(notes)} | to_row(evaluation)
-                self.spool.mkdir(parents=True, exist_ok=True)
-                write_atomically(self.spool / f"{job.number}.json", to_json(content).encode())
-            raise
-        if self.spool is not None:
-            (self.spool / f"{job.number}.json").unlink(missing_ok=True)
-        return recorded
+        return self._tell(Told(self.run_id, job.number, evaluation, notes, job.worker, job.began))
+
+    def refer(self, evaluation: Evaluation) -> None:
+        """Record a reference of the study, as ``finish`` does an outcome."""
+        self._tell(Told(self.run_id, None, evaluation))
+
+    @waits
+    def claim_reference(self, design: Design, protocol: Protocol) -> Evaluation | bool:
+        """Claim a training beside the candidates, such as a confirmation.
+
+        Returns its evaluation if there is one, else whether it is this run's to make: not while
+        another run that lives makes it.
+        """
+        config = self.config
+        with self.store.write() as connection:
+            row = find_row(connection, design, get_task(config.task), protocol, config.data)
+            if row is not None:
+                evaluation = read_evaluation(row)
+                refer_to(connection, self.study_id, evaluation)
+                return evaluation
+            mine = {
+                "study_id": self.study_id,
+                "design_key": design.key,
+                "protocol_key": protocol.key,
+            }
+            same = sa.and_(*(claims.c[name] == value for name, value in mine.items()))
+            holder = connection.scalar(sa.select(claims.c.run_id).where(same))
+            if holder is None:
+                connection.execute(sa.insert(claims).values(**mine, run_id=self.run_id))
+            elif self._leased(connection, {holder}):
+                return False
+            else:
+                connection.execute(sa.update(claims).where(same).values(run_id=self.run_id))
+            return True
 
     def recover(self) -> None:
-        """Record the outcomes that an earlier run left in the spool."""
-        for file in sorted(self.spool.glob("*.json")) if self.spool is not None else ():
-            row = SimpleNamespace(**from_json(file.read_text()))
-            evaluation = read_evaluation(row)
-            self.finish(Job(row.number, evaluation.design), evaluation, row.notes)
+        """Record the outcomes that earlier runs left in the spool.
 
-    def _finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
+        One that another run is about to record itself is then recorded once.
+        """
+        for told in self._spool.kept() if self._spool is not None else ():
+            self._tell(told)
+        self.settle()
+
+    def settle(self) -> None:
+        """Record the outcomes that the spool alone holds."""
+        while self._unwritten:
+            self._record(told := self._unwritten[0])
+            del self._unwritten[0]
+            if self._spool is not None:
+                self._spool.drop(told)
+
+    def _tell(self, told: Told) -> bool:
+        if self._spool is None:
+            return self._record(told)
+        self._spool.put(told)  # before it is tried: this process may be killed meanwhile
+        try:
+            with self.store.at_once():
+                recorded = self._record(told)
+        except AwayError:
+            self._unwritten.append(told)
+            return True
+        self._spool.drop(told)
+        return recorded
+
+    @waits
+    def _record(self, told: Told) -> bool:
+        made = told.evaluation
         with self.store.write() as connection:
-            row_id = record(connection, evaluation)
+            if told.number is None:
+                refer_to(connection, self.study_id, made)
+                return True
+            ended = clock(connection) - timedelta(seconds=max(0.0, time.time() - told.ended))
+            row_id = record(connection, made)
+            whose = [self._is(told.number), candidates.c.design_key == made.design.key]
+            if told.run != self.run_id:  # it may have been taken over since
+                whose.append(candidates.c.run_id == told.run)
             updated = connection.execute(
                 sa.update(candidates)
-                .where(
-                    self._is(job.number),
-                    candidates.c.design_key == evaluation.design.key,
-                    candidates.c.state != "done",
-                )
+                .where(*whose, candidates.c.state != "done")
                 .values(
-                    state="stopped" if evaluation.status == "stopped" else "done",
+                    state="stopped" if made.status == "stopped" else "done",
                     evaluation_id=row_id,
                     run_id=self.run_id,
-                    notes=dict(notes),
-                    finished=now(),
+                    notes=dict(told.notes),
+                    finished=ended,
                 )
             )
-            more = {} if job.began is None else {"started": job.began}
-            self._end(connection, job.number, evaluation.status, worker=job.worker, **more)
-        self._attempts.pop(job.number, None)
+            values: dict[str, Any] = {"finished": ended, "worker": told.worker}
+            if told.began is not None:
+                values["started"] = ended - timedelta(seconds=told.ended - told.began)
+            self._end(connection, told.number, made.status, told.run, **values)
+        self._attempts.pop(told.number, None)
         return updated.rowcount == 1
 
     @waits
@@ -376,18 +434,33 @@ class Ledger:
     def _begin(self, connection: sa.Connection, number: int) -> int:
         """The row of a new attempt; it counts as begun when the transaction has ended."""
         inserting = sa.insert(attempts).values(
-            study_id=self.study_id, number=number, run_id=self.run_id, started=now()
+            study_id=self.study_id,
+            number=number,
+            run_id=self.run_id,
+            started=clock(connection),
         )
         return int(connection.execute(inserting.returning(attempts.c.id)).scalar_one())
 
-    def _end(self, connection: sa.Connection, number: int, outcome: str, **values: Any) -> None:
-        row = self._attempts.get(number)
-        if row is not None:
-            connection.execute(
-                sa.update(attempts)
-                .where(attempts.c.id == row)
-                .values(finished=now(), outcome=outcome, **values)
+    def _end(
+        self,
+        connection: sa.Connection,
+        number: int,
+        outcome: str,
+        run: int | None = None,
+        **values: Any,
+    ) -> None:
+        """End the attempt at a candidate: of this run, or the open one of another ``run``."""
+        if run in (None, self.run_id):
+            which = attempts.c.id == self._attempts.get(number)
+        else:
+            which = sa.and_(
+                attempts.c.study_id == self.study_id,
+                attempts.c.number == number,
+                attempts.c.run_id == run,
+                attempts.c.finished.is_(None),
             )
+        values.setdefault("finished", clock(connection))
+        connection.execute(sa.update(attempts).where(which).values(outcome=outcome, **values))
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config
@@ -416,17 +489,19 @@ class Ledger:
             .order_by(candidates.c.number)
         )
 
-    def _leased(self, connection: sa.Connection, run_id: int | None) -> bool:
-        if run_id == self.run_id:
-            return False
+    def _leased(self, connection: sa.Connection, held: Collection[int | None]) -> set[int]:
+        """Those of the runs ``held``, but for this one, whose claims hold."""
+        others = {run for run in held if run is not None and run != self.run_id}
         if time.monotonic() - self.store.back < LEASE.total_seconds():
-            return True  # nobody could renew a lease while the database was away
-        run = connection.execute(sa.select(runs).where(runs.c.id == run_id)).first()
-        return run is not None and lives(run)
+            return others  # nobody could renew a lease while the database was away
+        rows = connection.execute(sa.select(runs).where(runs.c.id.in_(others))) if others else ()
+        return {row.id for row in rows if lives(connection, row)}
 
     def _run(self, connection: sa.Connection, **values: Any) -> None:
         connection.execute(
-            sa.update(runs).where(runs.c.id == self.run_id).values(seen=now(), **values)
+            sa.update(runs)
+            .where(runs.c.id == self.run_id)
+            .values(seen=clock(connection), **values)
         )
 
     def _beat(self) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from bbnas.errors import UserError
-from bbnas.store.database import now
+from bbnas.store.database import clock
 from bbnas.store.tables import LEASE, runs, studies
 
 
-def lives(run: sa.Row[Any]) -> bool:
+def lives(connection: sa.Connection, run: sa.Row[Any]) -> bool:
     """Whether a row of ``runs`` is of a process that goes on."""
-    if run.finished is not None or now() - run.seen > LEASE:
+    if run.finished is not None or clock(connection) - run.seen > LEASE:
         return False
     import psutil
 
@@ -31,7 +31,7 @@ def refuse_searched(connection: sa.Connection, where: str, study: str | None = N
     if study is not None:
         query = query.where(studies.c.name == study)
     for row in connection.execute(query.where(runs.c.finished.is_(None))):
-        if lives(row):
+        if lives(connection, row):
             raise UserError(
                 f"{where}: study {row.name!r} is searched now by process {row.pid} on {row.host}; "
                 "end that search first"

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bbnas.errors import UserError
 
 # The number of this schema. Whoever changes a table raises it, and adds a script to migrations/.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 # The oldest schema whose results are comparable with those of today; it can be upgraded. Schema 4
 # changed networks and data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3,
 # borders of bicubic.
@@ -126,6 +126,15 @@ references = sa.Table(
     metadata,
     sa.Column("study_id", sa.ForeignKey(studies.c.id), primary_key=True),
     sa.Column("evaluation_id", sa.ForeignKey(evaluations.c.id), primary_key=True),
+)
+# Which run makes a training beside the candidates, such as a confirmation.
+claims = sa.Table(
+    "bbnas_claims",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), primary_key=True),
+    sa.Column("design_key", sa.String(16), primary_key=True),
+    sa.Column("protocol_key", sa.String(12), primary_key=True),
+    sa.Column("run_id", sa.ForeignKey(runs.c.id), nullable=False),
 )
 # How long a design takes, by design and by setting; ``shape`` is shared by designs whose networks
 # differ in their numbers alone.

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.store.attempts import read_attempts
-from bbnas.store.database import Database, now
+from bbnas.store.database import Database, clock, now
 from bbnas.store.evaluations import SETTLED, read_evaluation
 from bbnas.store.latencies import last_setting, seconds_by_design
 from bbnas.store.store import covered
@@ -43,7 +43,8 @@ class SearchRun:
     """A process that searches a study, or did. Times are in UTC, with their zone.
 
     ``budget`` is the number of designs that it was asked for, None where that was not stored.
-    ``alive``: it has not ended, and its last heartbeat ``seen`` is within the lease.
+    ``alive``: it has not ended, and its last heartbeat ``seen`` is within the lease, by the clock
+    of the database, which is ``ahead`` of this machine's.
     """
 
     host: str
@@ -52,10 +53,11 @@ class SearchRun:
     seen: datetime
     finished: datetime | None
     budget: int | None = None
+    ahead: timedelta = field(default=timedelta(), compare=False)
 
     @property
     def alive(self) -> bool:
-        return self.finished is None and datetime.now(UTC) - self.seen <= LEASE
+        return self.finished is None and datetime.now(UTC) + self.ahead - self.seen <= LEASE
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,6 +358,7 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
     ).all()
     wanted = sa.select(budgets).where(budgets.c.run_id.in_([row.id for row in rows]))
     asked = {row.run_id: row.designs for row in connection.execute(wanted)}
+    ahead = clock(connection) - now()
     found = tuple(
         SearchRun(
             host=row.host,
@@ -364,6 +367,7 @@ def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ..
             seen=row.seen.replace(tzinfo=UTC),
             finished=None if row.finished is None else row.finished.replace(tzinfo=UTC),
             budget=asked.get(row.id),
+            ahead=ahead,
         )
         for row in rows
     )
