@@ -79,6 +79,11 @@ class OverWork(Searcher):
         latest = time.monotonic() - timeout
         return [trial_id for trial_id, began in self._began.items() if began < latest]
 
+    def lose_all(self, reason: str) -> None:
+        """All workers are gone."""
+        for trial_id in list(self._jobs):
+            self.lost(trial_id, reason, again=True)
+
     def lost(self, trial_id: str, reason: str, again: bool) -> None:
         """The worker of ``trial_id`` is gone; ``again``: another one may do better."""
         job = self._forget(trial_id)
@@ -100,21 +105,32 @@ class OverWork(Searcher):
 
 
 class TrialWatch(tune.Callback):
-    """Looks between Tune's steps, 0.1 s apart, for a signal that ``asked`` tells of and for
-    candidates that take longer than ``timeout`` seconds; tells ``searcher`` why a worker is gone.
+    """Looks between Tune's steps, 0.1 s apart, for a signal that ``asked`` tells of, for Ray's
+    agent, of which ``gone`` tells, and for candidates that take longer than ``timeout`` seconds;
+    tells ``searcher`` why a worker is gone.
 
     Raised wherever it strikes, in Ray's callbacks say, a KeyboardInterrupt may well be ignored.
     """
 
     def __init__(
-        self, searcher: OverWork, asked: Callable[[], bool], timeout: float | None
+        self,
+        searcher: OverWork,
+        asked: Callable[[], bool],
+        timeout: float | None,
+        gone: Callable[[], bool],
     ) -> None:
         self._searcher, self._asked, self._timeout = searcher, asked, timeout
+        self._gone = gone
         self._ended: set[str] = set()  # trials over the time
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as of the searcher
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self._asked():
             raise Abort(KeyboardInterrupt())
+        if self._gone():
+            raise RayGoneError
         if self._timeout is None:
             return
         late = set(self._searcher.overdue(self._timeout)) - self._ended
@@ -149,6 +165,10 @@ class Abort(BaseException):
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
         self.error = error
+
+
+class RayGoneError(BaseException):
+    """Ray's agent on this machine was killed; passes Tune as Abort does."""
 
 
 @contextmanager

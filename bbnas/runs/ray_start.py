@@ -18,11 +18,12 @@ from typing import Any
 import grpc
 import psutil
 import ray
+from ray._private import worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError, why
-from bbnas.files import SHORT, temporary_folder
+from bbnas.files import SHORT, removed_if_killed, temporary_folder
 from bbnas.runs.builds import build
 from bbnas.runs.executors import reason
 from bbnas.runs.placement import Placement
@@ -53,8 +54,11 @@ def ray_started(workers: int, gpus: Sequence[int] = (), cpus: float = 1.0) -> It
         UserError: it cannot be started.
     """
     # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
-    with temporary_folder(SHORT if os.name == "posix" else None) as folder:
-        _hush()
+    with (
+        temporary_folder(SHORT if os.name == "posix" else None) as folder,
+        removed_if_killed(folder),
+        _hushed(),
+    ):
         if ray.is_initialized():
             yield folder
             return
@@ -92,8 +96,7 @@ def ray_joined(placement: Placement) -> Iterator[Path]:
     """
     address = placement.address
     _check_reached(address)
-    with temporary_folder() as folder:
-        _hush()
+    with temporary_folder() as folder, removed_if_killed(folder), _hushed():
         try:
             with handlers_kept():
                 ray.init(
@@ -130,9 +133,33 @@ def _check_reached(address: str | None) -> None:
         ) from error
 
 
-def _hush() -> None:
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray prints C++ logs of its processes to stdout; what becomes of them is told by bbnas."""
     for name in ("ray", "ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    printed = worker._worker_logs_enabled
+    worker._worker_logs_enabled = False
+    try:
+        yield
+    finally:
+        worker._worker_logs_enabled = printed
+
+
+def raylet() -> psutil.Process | None:
+    """Ray's agent on this machine. Without it the C++ code of Ray soon ends this process."""
+    here = ray.get_runtime_context().get_node_id()
+    sockets = [node["RayletSocketName"] for node in _alive() if node["NodeID"] == here]
+    for process in psutil.process_iter(["cmdline"]):
+        if any(f"--raylet_socket_name={s}" in (process.info["cmdline"] or ()) for s in sockets):
+            return process
+    return None
+
+
+def gone(process: psutil.Process | None) -> bool:
+    return process is not None and (
+        not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    )
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -26,8 +26,17 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.runs.builds import Build, build
 from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
 from bbnas.runs.placement import Placement
-from bbnas.runs.ray_search import Abort, OverWork, TrialWatch
-from bbnas.runs.ray_start import nodes_with, ray_joined, ray_started, room, share, variables
+from bbnas.runs.ray_search import Abort, OverWork, RayGoneError, TrialWatch
+from bbnas.runs.ray_start import (
+    gone,
+    nodes_with,
+    ray_joined,
+    ray_started,
+    raylet,
+    room,
+    share,
+    variables,
+)
 from bbnas.signals import delayed, end_processes, received
 from bbnas.store.ledger import Job
 
@@ -67,17 +76,32 @@ class RayTune:
         self._open = ExitStack()
 
     def run(self, work: Work) -> None:
-        first = work.next()
-        if first is None:
-            return
+        while (first := work.next()) is not None:
+            if self._finished(work, first):
+                return
+
+    def _finished(self, work: Work, first: Job) -> bool:
+        """Whether all was done; not if Ray was killed on the way."""
         local = self._placement.address is None
         with environment_variables(variables(local) | _ENVIRONMENT), delayed(second=True) as asked:
             folder = self._started()
             searcher = OverWork(work, first, self._most)
+            agent = raylet()
+            watch = TrialWatch(searcher, asked, self._placement.timeout, lambda: gone(agent))
             try:
-                self._tune(searcher, TrialWatch(searcher, asked, self._placement.timeout), folder)
+                self._tune(searcher, watch, folder)
             except Abort as abort:
                 raise abort.error from None
+            except RayGoneError:
+                if not local:
+                    raise UserError(
+                        "Ray's process on this machine, the raylet, is gone: start this node "
+                        "again by ray start, and run the same command again; nothing is lost"
+                    ) from None
+                self.close()
+                searcher.lose_all("Ray's process on this machine, the raylet, was killed")
+                return False
+        return True
 
     def close(self) -> None:
         if received():
