@@ -200,6 +200,17 @@ PROTOCOLS: dict[str, Protocol] = {
         validation_side=192,
         rungs=(125, 500),
     ),
+    # The smallest one that judges a network of 12 channels at its own width: bbnas rivals.
+    "true-width": Protocol(
+        name="true-width",
+        iterations=1000,
+        batch=4,
+        patch=48,
+        learning_rate=1e-3,
+        shift_rate=0.1,
+        schedule="onecycle",
+        validation_side=192,
+    ),
     # Paper §4.1 with the authors' HR patch and iterations (methods.md, [code]).
     "paper": Protocol(
         name="paper",

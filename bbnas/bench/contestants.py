@@ -1,8 +1,7 @@
 """The contestants of ``bbnas bench engine``: each is a process that runs one model on request.
 
 A process is pinned to its CPUs, and restricted to an instruction set, before it loads its library.
-A turn is one run of a model that takes longer than ``WARM`` seconds. A faster model runs once to
-warm up, which wakes its threads and fills the caches, and then as often as takes ``TURN`` seconds.
+A turn is one run, or the average of many short ones (:func:`bbnas.runs.contest.clocked`).
 On one thread the time is processor time, which other processes do not affect; on several it is
 wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its peers, each in
 its preferred layout.
@@ -24,16 +23,13 @@ import numpy as np
 
 from bbnas.engine.model import Model
 from bbnas.engine.native import counting
-from bbnas.engine.program import Array, Kind, Op, Program, Tensor
+from bbnas.engine.program import Array, Program
+from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, kernels
 from bbnas.processes import SPAWN, end_with_parent, sheltered
+from bbnas.runs.contest import clocked
 from bbnas.tasks import get_task
-
-UNITS = 8  # units of the long chain, beyond the one of the short chain
-WIDTH = 64  # channels of a unit: those of the paper's networks
-TURN = 0.05  # seconds of a turn: long against the resolution of the clock
-WARM = 0.25  # seconds of a run that are long against what a warm-up saves
 
 
 @dataclass(frozen=True)
@@ -140,21 +136,8 @@ def _serve(pipe: Any, assignment: Assignment) -> None:
 def _turn(*runs: Callable[[], object]) -> _Turn:
     """The turn of a network, or of two chains, the long one first."""
 
-    def clocks() -> Array:
-        return np.array((time.process_time(), time.perf_counter()))
-
-    def seconds(run: Callable[[], object], count: int) -> Array:
-        started = clocks()
-        for _ in range(count):
-            run()
-        return (clocks() - started) / count
-
-    def average(run: Callable[[], object]) -> Array:
-        first = seconds(run, 1)
-        return first if first[1] > WARM else seconds(run, max(1, round(TURN / first[1])))
-
     def turn() -> tuple[float, float]:
-        times = [average(run) for run in runs]
+        times = [np.array(clocked(run)) for run in runs]
         one = times[0] if len(times) == 1 else (times[0] - times[1]) / UNITS
         return float(one[0]), float(one[1])
 
@@ -185,50 +168,6 @@ def _network(case: Case, binary: bool) -> Any:
     torch.manual_seed(0)
     task = get_task(case.task)
     return build(load_design(case.binary if binary else case.full, task), task).eval()
-
-
-def chain(units: int, binary: bool, width: int = WIDTH) -> Program:
-    """A chain of BBCU units, or of bare convolutions, on an image of ``width`` channels."""
-    rng = np.random.default_rng(0)
-    tensors: list[Tensor] = []
-
-    def make(kind: Kind) -> int:
-        tensors.append(Tensor(kind, width))
-        return len(tensors) - 1
-
-    def floats(*shape: int) -> Array:
-        # This scale keeps the size of the values through a chain of convolutions.
-        return rng.normal(0, 1 / (3 * width**0.5), shape).astype(np.float32)
-
-    image = make("planes")
-    ops = [Op("input", output=image)]
-    if not binary:
-        x = image
-        for _ in range(units):
-            arrays = {"weight": floats(width, width, 3, 3)}
-            ops.append(Op("conv", (x,), make("floats"), arrays=arrays))
-            x = ops[-1].output
-        return Program(1, width, units, tuple(tensors), (*ops, Op("output", (x,))))
-    x, bits = make("floats"), make("bits")
-    ops.append(Op("repeat", (image,), x))
-    ops.append(Op("pack", (x,), bits=bits, arrays={"threshold": floats(width)}))
-    for i in range(units):
-        names = ["scale", "gamma", "beta", "zeta", *(["threshold"] if i < units - 1 else [])]
-        arrays = {name: floats(width) for name in names}
-        arrays["weight"] = rng.integers(0, 2, (width, width, 3, 3)).astype(np.uint8)
-        unit = Op(
-            "binary",
-            (bits,),
-            make("floats"),
-            make("bits") if "threshold" in arrays else -1,
-            residual=x,
-            activation="prelu",
-            place="after",
-            arrays=arrays,
-        )
-        ops.append(unit)
-        x, bits = unit.output, unit.bits
-    return Program(1, width, units, tuple(tensors), (*ops, Op("output", (x,))))
 
 
 def _image(program: Program, lq: tuple[int, int]) -> Array:

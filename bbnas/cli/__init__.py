@@ -33,6 +33,7 @@ from bbnas.cli.paper import paper
 from bbnas.cli.profile import profile
 from bbnas.cli.report import report
 from bbnas.cli.restore import restore
+from bbnas.cli.rivals import rivals
 from bbnas.cli.search import search
 from bbnas.cli.space import space
 from bbnas.cli.store import store
@@ -45,7 +46,7 @@ from bbnas.cli.workers import workers
 GROUPS = {
     "Search": (search, studies, workers, dashboard, report, compare, findings, export, store),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
-    "Measure and compare": (fidelity, benefit, cost, profile, paper, ablation),
+    "Measure and compare": (rivals, fidelity, benefit, cost, profile, paper, ablation),
     "Look up": (tasks, space, design, data),
     "Machine": (bench, doctor),
 }

@@ -302,7 +302,8 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
         at = options.at(storage)
         name = study.config.name
         click.echo(
-            f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget"
+            f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget\n"
+            f"      bbnas rivals {name}{at} tells whether an ordinary network does as well"
         )
 
 

@@ -31,6 +31,7 @@ from bbnas.analysis.pareto import places
 from bbnas.analysis.reasons import reasons, story
 from bbnas.analysis.recommendation import Recommendation
 from bbnas.analysis.recommendation import ratio as fewer
+from bbnas.analysis.worth import worth
 from bbnas.cost import count as count_costs
 from bbnas.design import TITLES
 from bbnas.errors import UserError
@@ -47,12 +48,15 @@ from bbnas.figures.parallel import draw_parallel, parallel_figure
 from bbnas.figures.theme import Spec
 from bbnas.figures.timeline import draw_timeline, timeline_figure
 from bbnas.figures.times import draw_times, times
+from bbnas.figures.worth import draw_worth
 from bbnas.files import write_output
 from bbnas.reporting.html import write_html
 from bbnas.reporting.measured import machines, measured, tally, times_words
 from bbnas.reporting.summary import summary
 from bbnas.reporting.tables import NONE
 from bbnas.reporting.words import headline
+from bbnas.reporting.worth import break_even
+from bbnas.rivals import Rivals
 from bbnas.study import OBJECTIVES, Study
 from bbnas.tasks import Task, get_task
 from bbnas.text import COSTS, count, decibel, listed, milliseconds, signed
@@ -69,6 +73,7 @@ def write_page(
     repeats: Sequence[Evaluation] = (),
     recommendation: Recommendation | None = None,
     fidelity: MeasuredFidelity | None = None,
+    rivals: Rivals | None = None,
     inline: bool = False,
 ) -> Path:
     """Write the report of a study to ``path``, which is returned.
@@ -78,6 +83,7 @@ def write_page(
     the study's designs under other seeds or longer protocols: they give the noise between seeds
     and the rank agreement. ``recommendation`` is ``recommend(study)`` unless given. ``fidelity``
     says how well the study's protocol ranks designs; the page warns where it is None.
+    ``rivals`` are networks that are not 1-bit, beside designs of the study or of its task.
     ``inline`` is that of :func:`bbnas.reporting.html.write_html`.
 
     Raises:
@@ -131,6 +137,7 @@ def write_page(
                 ("parallel", "Parallel", parallel),
                 ("methods", "Methods", methods),
                 ("benefit", "VC, VP", True),
+                ("worth", "Worth", True),
                 ("times", "Time", timed),
                 ("hypervolume", "Progress", True),
                 ("curves", "Curves", True),
@@ -146,6 +153,9 @@ def write_page(
         missing=missing,
         plot=plot,
         front_size=len(front(study)),
+        rivals=rivals,
+        worth=worth(rivals) if rivals else [],
+        break_even=break_even,
         times=timed,
         time_agreement=time_agreement(study),
         volume=volume,
@@ -164,6 +174,7 @@ def write_page(
         fidelity=fidelity_words(fidelity) if fidelity else [],
         figures={
             "front": _in_hero(draw_front(plot)) if plot else None,
+            "worth": draw_worth(rivals) if rivals else None,
             "times": draw_times(timed) if timed else None,
             "parallel": draw_parallel(parallel) if parallel else None,
             "volume": draw_hypervolume(volume) if volume else None,

@@ -248,7 +248,7 @@ def test_without_data_each_section_is_a_remark(synthetic_study, tmp_path, name):
     remarks = re.findall(
         r'<(?:section|div) id="(\w+)"[^>]*>\s*(?:<h2>[^<]*</h2>)?\s*<p class="empty">', found.html
     )
-    always = ["recommended", "findings", "benefit", "hypervolume", "pictures"]
+    always = ["recommended", "findings", "benefit", "worth", "hypervolume", "pictures"]
     more = ["front", "curves", "candidates"] if name == "empty" else []
     assert set(remarks) == {*always, *more}
     with pytest.raises(UserError) as error:

@@ -1,0 +1,166 @@
+"""Whether one bit is worth it: a 1-bit network beside the rivals that restore as well.
+
+A rival is of the same quality as a design if its PSNR is at least the design's. Both PSNRs have
+the noise of their protocol's seeds, so the ends of an interval are the ratios to the fastest
+rivals of at least PSNR − d and PSNR + d, where d = 1.96 · √2 · noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from bbnas.rivals import Entrant, Precision, Rivals
+
+# Most that a difference of two PSNRs is by noise alone (95 %), in standard deviations of one.
+BEYOND = 1.96 * math.sqrt(2)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A ratio and the ends of its interval; infinite where no rival restores as well."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def words(self) -> str:
+        """``1.7 (1.5 to 2.0)``."""
+        return f"{_short(self.value)} ({_short(self.low)} to {_short(self.high)})"
+
+    @property
+    def verdict(self) -> str:
+        """Whether 1 bit wins by a ratio of a rival's cost to its own."""
+        if self.low > 1:
+            return "wins"
+        return "loses" if self.high < 1 else "neither wins nor loses beyond noise"
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """How many 1-bit multiply-accumulates a device must do in the time of one of its own in
+    ``precision``, so that the design is as fast as the rival of equal PSNR with the fewest
+    multiply-accumulates.
+
+    ``needed`` is B / (M − F): the design's 1-bit multiply-accumulates by those that the rival has
+    beyond the design's full-precision ones. That counts multiply-accumulates alone, and the
+    design's full-precision ones as fast as the rival's; it is infinite where the rival has no
+    more than those. ``here`` is what this machine does, measured on 64→64 convolutions; NaN where
+    it was not measured.
+    """
+
+    precision: Precision
+    needed: Ratio
+    here: float
+
+    @property
+    def words(self) -> str:
+        """``38 (31 to 47)``, or why there is no such number."""
+        if math.isinf(self.needed.value):
+            return "no number: the rival needs fewer MACs than the design in full precision"
+        if not self.needed.value:
+            return "any: no rival restores as well"
+        return self.needed.words
+
+    @property
+    def verdict(self) -> str:
+        """What this machine's ratio means."""
+        if math.isnan(self.here):
+            return "is not measured"
+        if self.here > self.needed.high:
+            return "wins"
+        return "loses" if self.here < self.needed.low else "is not settled"
+
+
+@dataclass(frozen=True)
+class Worth:
+    """A 1-bit ``design`` beside the fastest rival of at least its PSNR (None: there is none).
+
+    ``times`` is the rival's time by the design's, ``bytes`` the same of the smallest rival's
+    file: above 1 the 1-bit design wins.
+    """
+
+    design: Entrant
+    fastest: Entrant | None
+    smallest: Entrant | None
+    times: Ratio
+    bytes: Ratio
+    break_even: tuple[BreakEven, ...]
+
+    @property
+    def sentence(self) -> str:
+        """What an engineer is to know."""
+        own = f"the {self.design.psnr:.2f} dB of {self.design.name}"
+        if self.fastest is None or self.smallest is None:
+            return f"No rival that was trained reaches {own}: give larger ones by --size."
+        time, size = self.times.verdict, self.bytes.verdict
+        both = f"{time} in time and bytes" if time == size else f"{time} in time, {size} in bytes"
+        return (
+            f"At {own}, the fastest rival ({self.fastest.name}, {self.fastest.psnr:.2f} dB) takes "
+            f"{self.times.words} times as long, and the smallest one ({self.smallest.name}) has "
+            f"{self.bytes.words} times the bytes: on this machine 1 bit {both}."
+        )
+
+
+def _short(value: float) -> str:
+    if not math.isfinite(value):
+        return "∞"
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
+
+
+def worth(found: Rivals) -> list[Worth]:
+    """Each 1-bit entrant beside the rivals, the fastest first."""
+    return [_worth(one, found) for one in sorted(found.one_bit, key=lambda e: e.seconds)]
+
+
+def _worth(design: Entrant, found: Rivals) -> Worth:
+    rivals, noise = found.others, BEYOND * found.protocol.noise
+    even = []
+    for precision in dict.fromkeys(e.precision for e in rivals):
+        mine = [e for e in rivals if e.precision == precision]
+        needed = _ratio(mine, design, noise, lambda e: _needed(design, e), least=False)
+        unit = found.unit_seconds.get(precision, math.nan)
+        one_bit = found.unit_seconds.get("1-bit", math.nan)
+        even.append(BreakEven(precision, needed, unit / one_bit))
+    return Worth(
+        design=design,
+        fastest=_least(rivals, design.psnr, lambda e: e.seconds),
+        smallest=_least(rivals, design.psnr, lambda e: float(e.bytes)),
+        times=_ratio(rivals, design, noise, lambda e: e.seconds / design.seconds),
+        bytes=_ratio(rivals, design, noise, lambda e: e.bytes / design.bytes),
+        break_even=tuple(even),
+    )
+
+
+def _least(
+    rivals: Sequence[Entrant], psnr: float, cost: Callable[[Entrant], float]
+) -> Entrant | None:
+    return min((e for e in rivals if e.psnr >= psnr), key=cost, default=None)
+
+
+def _ratio(
+    rivals: Sequence[Entrant],
+    design: Entrant,
+    noise: float,
+    cost: Callable[[Entrant], float],
+    least: bool = True,
+) -> Ratio:
+    """The least cost among the rivals of at least the design's PSNR, or with not ``least`` the
+    cost that is largest, which is that of the smallest rival.
+    """
+
+    def at(psnr: float) -> float:
+        costs = [cost(e) for e in rivals if e.psnr >= psnr]
+        if not costs:
+            return math.inf if least else 0.0
+        return min(costs) if least else max(costs)
+
+    ends = sorted((at(design.psnr - noise), at(design.psnr + noise)))
+    return Ratio(at(design.psnr), *ends)
+
+
+def _needed(design: Entrant, rival: Entrant) -> float:
+    left = rival.macs_full - design.macs_full
+    return design.macs_binary / left if left > 0 else math.inf

@@ -1,0 +1,117 @@
+"""Whether one bit is worth it, against a brute force over all rivals."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bbnas.analysis.worth import BEYOND, worth
+from bbnas.design import Design
+from bbnas.presets import load_design
+from bbnas.protocol import PROTOCOLS
+from bbnas.rivals import Entrant, Rivals
+from bbnas.tasks import get_task
+
+TASK = get_task("sr4")
+NOISE = 0.03
+UNITS = {"1-bit": 0.003, "fp32": 0.036, "int8": 0.009}
+
+
+def entrant(precision: str, psnr: float, ms: float, **more: Any) -> Entrant:
+    design = load_design("bbcu-m", TASK) if precision == "1-bit" else Design(width=12, depth=8)
+    fields = {"bytes": 1000, "memory": 0, "macs_full": 1e9, "macs_binary": 0.0} | more
+    return Entrant(
+        design=design,
+        precision=precision,  # type: ignore[arg-type]
+        runtime="r",
+        psnr=psnr,
+        seconds=ms / 1e3,
+        spread=0.0,
+        **fields,
+    )
+
+
+def rivals(*entrants: Entrant) -> Rivals:
+    return Rivals(
+        task="sr4",
+        protocol=PROTOCOLS["true-width"].replace(noise=NOISE),
+        data="d",
+        skip_psnr=24.8,
+        lq=(320, 180),
+        threads=1,
+        rounds=3,
+        machine="a machine",
+        isa="avx512",
+        measured="2026-11-27",
+        versions={},
+        unit_seconds=UNITS,  # type: ignore[arg-type]
+        entrants=entrants,
+    )
+
+
+def test_a_rival_that_is_worse_is_no_rival() -> None:
+    own = entrant("1-bit", 26.0, 100, macs_binary=32e9)
+    (one,) = worth(rivals(own, entrant("fp32", 25.5, 10), entrant("fp32", 26.5, 250)))
+    assert one.fastest is not None
+    assert one.fastest.psnr == 26.5
+    assert one.times.value == pytest.approx(2.5)
+    assert "takes 2.5 (2.5 to 2.5) times as long" in one.sentence
+    assert "1 bit wins in time" in one.sentence
+
+
+def test_where_one_bit_loses_the_sentence_says_so() -> None:
+    own = entrant("1-bit", 26.0, 100, bytes=2000)
+    (one,) = worth(rivals(own, entrant("int8", 26.5, 50, bytes=1000)))
+    assert one.times.value == pytest.approx(0.5)
+    assert "on this machine 1 bit loses in time and bytes" in one.sentence
+
+
+def test_within_noise_nothing_is_claimed() -> None:
+    own = entrant("1-bit", 26.0, 100)
+    near = entrant("fp32", 26.0 + BEYOND * NOISE / 2, 80)
+    (one,) = worth(rivals(own, near, entrant("fp32", 27.0, 120)))
+    assert (one.times.low, one.times.value, one.times.high) == pytest.approx((0.8, 0.8, 1.2))
+    assert "neither wins nor loses beyond noise in time" in one.sentence
+
+
+def test_without_a_rival_that_good_it_asks_for_larger_ones() -> None:
+    (one,) = worth(rivals(entrant("1-bit", 26.0, 100), entrant("fp32", 25.0, 10)))
+    assert one.fastest is None
+    assert math.isinf(one.times.value)
+    assert "--size" in one.sentence
+
+
+def test_break_even_is_the_ratio_at_which_the_times_are_equal() -> None:
+    own = entrant("1-bit", 26.0, 100, macs_full=2e9, macs_binary=34e9)
+    (one,) = worth(rivals(own, entrant("fp32", 26.5, 50, macs_full=4e9)))
+    (even,) = one.break_even
+    # On a device of one MAC a second, the design's time at the break-even is the rival's.
+    assert 2e9 + 34e9 / even.needed.value == pytest.approx(4e9)
+    assert even.here == pytest.approx(12)
+    assert even.verdict == "loses"  # 17 needed
+
+
+def test_a_rival_of_fewer_macs_than_the_full_precision_part_is_never_beaten() -> None:
+    own = entrant("1-bit", 26.0, 100, macs_full=2e9, macs_binary=34e9)
+    (one,) = worth(rivals(own, entrant("int8", 26.5, 50, macs_full=1e9)))
+    assert math.isinf(one.break_even[0].needed.value)
+    assert one.break_even[0].verdict == "loses"
+    assert one.break_even[0].words.startswith("no number")
+
+
+quality = st.floats(25, 27)
+
+
+@given(quality, st.lists(st.tuples(quality, st.floats(1, 500)), min_size=1, max_size=8))
+def test_the_interval_holds_the_ratio_and_better_rivals_take_longer(
+    psnr: float, others: list[tuple[float, float]]
+) -> None:
+    entrants = [entrant("fp32", p, ms) for p, ms in others]
+    (one,) = worth(rivals(entrant("1-bit", psnr, 100), *entrants))
+    brute = [ms / 100 for p, ms in others if p >= psnr]
+    assert one.times.value == pytest.approx(min(brute)) if brute else math.isinf(one.times.value)
+    assert one.times.low <= one.times.value <= one.times.high
