@@ -35,13 +35,15 @@ def test_the_end_shows_the_figures_of_the_json(at_home) -> None:
         assert f" {point['psnr']:.2f} " in text
     assert f"{found['evaluated']} designs" in text
     assert max(map(len, out.splitlines())) <= 120
-    assert "bbnas report first" in out.splitlines()[-1]
+    report, rivals = out.splitlines()[-2:]
+    assert "bbnas report first" in report
+    assert "bbnas rivals first" in rivals
 
 
 def test_the_next_command_leads_to_the_study(at_home) -> None:
     code, out, _ = at_home(*SEARCH, "--budget", "2", "--storage", "else where.db", "-q")
     assert code == 0
-    words = shlex.split(out.splitlines()[-1].split(",")[0])
+    words = shlex.split(out.splitlines()[-2].split(",")[0])
     place = ["first", "--storage", "else where.db"]
     assert words[1:] == ["bbnas", "report", *place, "or", "bbnas", "dashboard", *place]
     assert at_home("studies", "show", *words[-3:])[0] == 0
