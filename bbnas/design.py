@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -43,6 +44,10 @@ ALIGNED = (1 / 8, 8.0)
 def aligned(k_ratio: float | None) -> bool:
     """Whether an amplification factor relative to k* is in the range ALIGNED."""
     return k_ratio is not None and ALIGNED[0] <= k_ratio <= ALIGNED[1]
+
+
+# The parts that may be 1-bit together, in the order of the network.
+_SUBSETS = {parts: parts for n in range(len(Part) + 1) for parts in combinations(Part, n)}
 
 
 class Design(Value):
@@ -97,6 +102,8 @@ class Design(Value):
         if isinstance(value, str | Part):
             value = [value]
         try:
+            if isinstance(value, tuple) and value in _SUBSETS:
+                return _SUBSETS[value]
             wanted = set(value)
         except TypeError as error:
             raise ValueError(f"must be a list of {', '.join(Part)}") from error
@@ -119,7 +126,7 @@ class Design(Value):
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with ``changes``."""
-        return self.model_validate(self.model_dump() | changes)
+        return self.model_validate({**self.__dict__, **changes})
 
     def fitted(self, task: Task) -> Design:
         """The canonical design without the binarized parts that the task's backbone lacks."""

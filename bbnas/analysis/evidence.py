@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,8 +24,8 @@ FEWEST = 3
 FDR = 0.05
 
 Pair = tuple[Evaluation, Evaluation]
-# Maps a canonical design to the one to compare it with; None if there is none.
-Twin = Callable[[Design], Design | None]
+# Maps a canonical design to the key of the one to compare it with; None if there is none.
+Twin = Callable[[Design], str | None]
 
 
 Source = Literal["matched pairs", "fit"]
@@ -65,24 +66,21 @@ class MatchedPool:
             {key: e for key, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
         )
 
-    def twins(self, twin: Twin) -> Iterator[tuple[str, str]]:
-        """(key of the twin, key of the design) for every design whose twin was evaluated."""
-        for key, design in self.designs.items():
-            other = twin(design)
-            if other is not None and other != design and (its := other.key) in self.designs:
-                yield its, key
-
-    def pairs(self, twin: Twin) -> list[Pair]:
-        """(twin, own) where both are useful and were scored after equally many iterations."""
-        keys = [k for k in self.twins(twin) if self.useful.keys() >= set(k)]
-        found = [(self.useful[its], self.useful[mine]) for its, mine in keys]
-        return [pair for pair in found if math.isfinite(gap(*pair))]
-
-    def collapsed(self, twin: Twin) -> int:
-        """How many designs are not useful while their twins are."""
-        return sum(
-            its in self.useful and mine not in self.useful for its, mine in self.twins(twin)
-        )
+    def compared(self, twin: Twin) -> tuple[list[Pair], int]:
+        """(twin, own) where both are useful and were scored after equally many iterations, and
+        how many designs are not useful while their twins are.
+        """
+        pairs: list[Pair] = []
+        collapsed = 0
+        for mine, design in self.designs.items():
+            its = twin(design)
+            if its is None or its == mine or its not in self.useful:
+                continue
+            if mine not in self.useful:
+                collapsed += 1
+            elif math.isfinite(gap(*(pair := (self.useful[its], self.useful[mine])))):
+                pairs.append(pair)
+        return pairs, collapsed
 
 
 def _ahead(config: StudyConfig, evaluation: Evaluation) -> bool:
@@ -103,13 +101,12 @@ def gap(twin: Evaluation, own: Evaluation) -> float:
 
 def without(part: Part) -> Twin:
     """Maps a design whose ``part`` is 1-bit to the same design with the part in full precision."""
+    return lambda design: _in_full(design, part) if design.binary(part) else None
 
-    def twin(design: Design) -> Design | None:
-        if not design.binary(part):
-            return None
-        return design.replace(binarize=[p for p in design.binarize if p is not part])
 
-    return twin
+@lru_cache(1 << 17)
+def _in_full(design: Design, part: Part) -> str:
+    return design.replace(binarize=[p for p in design.binarize if p is not part]).key
 
 
 def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:

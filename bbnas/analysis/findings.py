@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bbnas.analysis.evidence import (
@@ -203,7 +204,7 @@ def _part(survey: _Survey, task: Task, part: Part) -> list[_Comparison]:
     pool = survey.pool
     if len({design.binary(part) for design in pool.designs.values()}) < 2:
         return []
-    pairs = pool.pairs(without(part))
+    pairs, collapsed = pool.compared(without(part))
     evidence = of_pairs(pairs) or of_fit(survey.fit, str(part), BINARY, FULL)
     if evidence is None:
         survey.untested.append(Untested(str(part), BINARY))
@@ -215,7 +216,6 @@ def _part(survey: _Survey, task: Task, part: Part) -> list[_Comparison]:
         f", and saves {share((full.ops - binary.ops) / full.ops)} of the OPs and "
         f"{share((full.params - binary.params) / full.params)} of the Params of full precision"
     )
-    collapsed = pool.collapsed(without(part))
     prefix = f"Binarizing the {part}"
     return [_Comparison(str(part), BINARY, FULL, evidence, collapsed, prefix, saved)]
 
@@ -243,7 +243,8 @@ def _field(
             continue
         twin = _with(name_of, reference, value)
         named = _named(name_of, value, choice), _named(name_of, reference, choice)
-        evidence = of_pairs(pool.pairs(twin))
+        pairs, collapsed = pool.compared(twin)
+        evidence = of_pairs(pairs)
         if evidence is None and (name_of != "k_ratio" or value is None):
             named = choice(value), choice(reference)  # the fit has ranges of k
             evidence = of_fit(survey.fit, name, *named)
@@ -251,7 +252,7 @@ def _field(
             survey.untested.append(Untested(name, _named(name_of, value, choice)))
             continue
         prefix = f"{name.capitalize() if name[0] != 'k' else name} {named[0]} against {named[1]}"
-        compared.append(_Comparison(name, *named, evidence, pool.collapsed(twin), prefix))
+        compared.append(_Comparison(name, *named, evidence, collapsed, prefix))
     return compared
 
 
@@ -264,14 +265,19 @@ def _named(name_of: str, value: Any, choice: Callable[[Any], str]) -> str:
 def _with(name_of: str, reference: Any, value: Any) -> Twin:
     """Maps a design whose ``name_of`` is ``value`` to the same design with ``reference``."""
 
-    def twin(design: Design) -> Design | None:
+    def twin(design: Design) -> str | None:
         if getattr(design, name_of) != value or not matters(name_of, design):
             return None
-        other = design.replace(**{name_of: reference}).canonical()
-        # Where the reference makes the choice idle, the twin would differ in more than the choice.
-        return other if getattr(other, name_of) == reference else None
+        return _key_with(design, name_of, reference)
 
     return twin
+
+
+@lru_cache(1 << 17)
+def _key_with(design: Design, name_of: str, reference: Any) -> str | None:
+    other = design.replace(**{name_of: reference}).canonical()
+    # Where the reference makes the choice idle, the twin would differ in more than the choice.
+    return other.key if getattr(other, name_of) == reference else None
 
 
 def summary(found: StudyFindings) -> list[str]:

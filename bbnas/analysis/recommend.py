@@ -11,6 +11,7 @@ import numpy as np
 
 from bbnas.analysis.estimates import Z95, Estimates, confirmations_by_protocol, estimate
 from bbnas.analysis.knee import Standing, standing
+from bbnas.analysis.nearest import ESTIMATED, nearest
 from bbnas.analysis.pareto import front, minimised
 from bbnas.analysis.recommendation import (
     Confirmation,
@@ -58,7 +59,14 @@ def recommend(
     else:
         raise UserError(f"unknown pick {pick!r}: choose from {', '.join(PICKS)}")
     everything = whole.evaluations()
-    runs = runs_of(whole.config, everything)
+    runs, left_out = runs_of(whole.config, everything), 0
+    if len(runs) > ESTIMATED:
+        kept = nearest(replace(whole, candidates=tuple(among)), ESTIMATED).candidates
+        left_out, among = len(among) - len(kept), [*among[:1], *kept] if number else list(kept)
+        among = list({c.number: c for c in among}.values())
+        study = replace(study, candidates=tuple(among))
+        everything = replace(whole, candidates=tuple(among)).evaluations()
+        runs = runs_of(whole.config, everything)
     if not len(runs):  # no run that estimates could come from
         if number:
             return _alone(whole, among[0])
@@ -78,7 +86,9 @@ def recommend(
         chosen = order.estimates.candidates[0]
     else:
         chosen = among[0 if number else int(np.argmax(estimates.psnr))]
-    full, known = _full_precision(chosen.evaluation, everything, get_task(whole.config.task))
+    full, known = _full_precision(
+        chosen.evaluation, whole.evaluations(), get_task(whole.config.task)
+    )
     twin = Candidate(-1, replace(chosen.evaluation, design=_in_full(chosen.evaluation.design)))
     beside = estimated([*among, twin])
     here = among.index(chosen)
@@ -98,6 +108,7 @@ def recommend(
         full=full,
         full_gap=gap_between(beside, here, len(among)),
         full_known=known,
+        left_out=left_out,
     )
 
 

@@ -99,7 +99,8 @@ class Recommendation:
     fewest OPs at a higher PSNR) and ``best PSNR``. ``untrained`` is
     :attr:`bbnas.study.StudyConfig.untrained`. ``full`` holds the costs of the same design in full
     precision, ``full_gap`` the PSNR of this design less that one's, and ``full_known`` whether
-    that one was evaluated.
+    that one was evaluated. ``left_out`` counts the candidates of a large study that were not
+    estimated (:mod:`bbnas.analysis.nearest`).
     """
 
     candidate: Candidate
@@ -117,6 +118,7 @@ class Recommendation:
     full: Costs
     full_gap: Gap | None
     full_known: bool
+    left_out: int = 0
 
     def against(self, other: Candidate) -> Gap | None:
         """PSNR of the recommended design less that of ``other``; None if not estimated."""
@@ -163,6 +165,8 @@ class Recommendation:
             rows.append(("latency", milliseconds(here.latency)))
         if self.pick == "knee":
             rows.append(("statistically indistinguishable from", self._ties()))
+        if self.left_out:
+            rows.append(("estimated from", self._reduced()))
         return rows
 
     def gains(self) -> list[str]:
@@ -171,6 +175,13 @@ class Recommendation:
             f"{decibel(self.psnr - psnr, sign=True)} over {name} ({decibel(psnr)})"
             for name, psnr in self.untrained.items()
         ]
+
+    def _reduced(self) -> str:
+        return (
+            f"the {len(self.estimates.candidates):,} designs nearest to the front; "
+            f"{self.left_out:,} others are left out, since the estimate takes time with the cube "
+            "of their number"
+        )
 
     def _ties(self) -> str:
         """The first of them, with the PSNR of each less that of the recommended design."""

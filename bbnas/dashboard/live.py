@@ -208,11 +208,11 @@ class Live:
                 found = analyse(due.snapshot.study, before)
                 self._publish(due, found)
                 if due.snapshot.study.candidates:
-                    self._publish(due, with_findings(found, due.snapshot.study))
+                    self._publish(due, with_findings(found))
             except Exception as error:  # noqa: BLE001 - shown on the page; the analyst goes on
                 log.warning("analysis of %s: %s", due.key, why(error))
                 failed = Choice(missing=f"The analysis failed: {why(error)}")
-                self._publish(due, Analysis(due.snapshot.study, 0, before, failed))
+                self._publish(due, Analysis(due.snapshot.study, before, failed))
             self._next[due.key] = started + (time.thread_time() - used) / SHARE
 
     def _publish(self, due: LiveStudy, found: Analysis) -> None:

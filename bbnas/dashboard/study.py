@@ -310,9 +310,7 @@ def recommended(one: LiveStudy, choice: Choice) -> Component:
     if chosen is None:
         return message(choice.missing)
     late = one.version - one.analysed
-    notes = [one.analysis.words] if one.analysis.words else []
-    if late:
-        notes.append(f"{plural(late, 'change')} newer than this estimate; it follows.")
+    newer = f"{plural(late, 'change')} newer than this estimate; it follows." if late else ""
     candidate, rows = chosen.candidate, summary(one.analysis.study, chosen)
     return html.Div(
         [
@@ -331,7 +329,7 @@ def recommended(one: LiveStudy, choice: Choice) -> Component:
             html.Details(
                 [html.Summary("The design"), facts([row for row in rows if row[0] in ABOUT])]
             ),
-            *[html.P(note, className="note") for note in notes],
+            *([html.P(newer, className="note")] if newer else []),
         ]
     )
 

@@ -262,13 +262,14 @@ def test_matched_pairs_differ_in_one_part_alone(synthetic_study, evaluated):
     candidates = tuple(Candidate(i, evaluated(d, psnr=26.0)) for i, d in enumerate(others))
     study = replace(study, candidates=candidates)
     assert [
-        (a.design, b.design) for a, b in MatchedPool.of(study).pairs(without(Part.UPSAMPLING))
+        (a.design, b.design)
+        for a, b in MatchedPool.of(study).compared(without(Part.UPSAMPLING))[0]
     ] == [(others[1], design)]
     # Without a 1-bit body the convolutions per residual are idle: still the same network.
-    assert [(a.design, b.design) for a, b in MatchedPool.of(study).pairs(without(Part.BODY))] == [
-        (others[2], design)
-    ]
-    assert MatchedPool.of(study).pairs(without(Part.HEAD)) == []
+    assert [
+        (a.design, b.design) for a, b in MatchedPool.of(study).compared(without(Part.BODY))[0]
+    ] == [(others[2], design)]
+    assert MatchedPool.of(study).compared(without(Part.HEAD))[0] == []
 
 
 def test_a_study_in_which_nothing_is_useful_recommends_by_number_only(synthetic_study):
@@ -413,7 +414,7 @@ def test_the_losers_of_early_stopping_count_in_matched_pairs(synthetic_study, ev
     ]
     found = [Candidate(i, e) for i, e in enumerate([*whole, *stopped])]
     study = replace(study, candidates=tuple(found))
-    pairs = MatchedPool.of(study).pairs(without(Part.TAIL))
+    pairs = MatchedPool.of(study).compared(without(Part.TAIL))[0]
     # At the last rung that both reached; what was below the global skip there is no pair.
     assert sorted(round(gap(*pair), 6) for pair in pairs) == [-0.4, -0.3, -0.2]
     evidence = findings(study).part(Part.TAIL)

@@ -63,4 +63,4 @@ def test_results_tell_the_node_of_a_worker(synthetic_study):
 
 
 def test_a_study_without_attempts_has_no_workers(synthetic_study):
-    assert workers_of(replace(synthetic_study(3), attempts=None), START).workers == ()
+    assert workers_of(replace(synthetic_study(3), attempts=()), START).workers == ()
