@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from dash import Input, dcc, html
 from dash.development.base_component import Component
 
@@ -73,12 +74,21 @@ def sliders(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
     return html.Div(rows, className="budgets")
 
 
-@lru_cache(64)
 def _range(snapshot: Snapshot, budget: Budget) -> tuple[float, float]:
     """The smallest and the largest of its costs among the useful designs."""
-    costs = [getattr(c.evaluation, budget.cost) for c in snapshot.study.own()]
-    known = [cost * budget.unit for cost in costs if math.isfinite(cost) and cost > 0]
-    return (min(known), max(known)) if known else (math.nan, math.nan)
+    low, high = _ranges(snapshot)[budget.cost]
+    return low * budget.unit, high * budget.unit
+
+
+@lru_cache(16)
+def _ranges(snapshot: Snapshot) -> dict[str, tuple[float, float]]:
+    own = [c.evaluation for c in snapshot.study.own()]
+    found: dict[str, tuple[float, float]] = {}
+    for cost in dict.fromkeys(budget.cost for budget in BUDGETS):
+        values = np.array([getattr(e, cost) for e in own], float)
+        known = values[np.isfinite(values) & (values > 0)]
+        found[cost] = (known.min(), known.max()) if len(known) else (math.nan, math.nan)
+    return found
 
 
 def _position(value: float, low: float, high: float) -> int:

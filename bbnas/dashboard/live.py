@@ -24,6 +24,8 @@ RETRY = 2.0
 SHARE = 0.2
 # Seconds without a request after which a study is no longer analysed.
 UNSEEN = 120.0
+# Seconds that an analysis may go on after the end was asked for.
+LAST = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +68,23 @@ class Live:
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._news = threading.Condition()
+        self._threads = [
+            threading.Thread(target=work, name=f"bbnas-{name}", daemon=True)
+            for name, work in (("reader", self._read), ("analyst", self._analyse))
+        ]
 
     def start(self) -> None:
-        for name, work in (("reader", self._read), ("analyst", self._analyse)):
-            threading.Thread(target=work, name=f"bbnas-{name}", daemon=True).start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
+        """End the threads: a process that ends while one of them runs C++ code aborts."""
         self._ended.set()
         with self._news:
             self._news.notify_all()
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(LAST)
 
     def wait(self, seconds: float) -> bool:
         """Whether every database has been looked at once, within so many seconds."""

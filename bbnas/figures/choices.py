@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from bbnas.analysis.regression import CHOICES, matters
@@ -18,11 +18,19 @@ IDLE = "–"
 
 @dataclass(frozen=True)
 class ChoiceAxis:
-    """A choice, its ``values`` in order, and the value that each trial ``made``."""
+    """A choice, its ``values`` in order, and the value ``made`` by each of the trials
+    ``numbers``.
+    """
 
     title: str
     values: tuple[str, ...]
-    made: Mapping[int, str]
+    numbers: Sequence[int]
+    made: Sequence[str]
+
+    @cached_property
+    def by_number(self) -> Mapping[int, str]:
+        """The value of each trial."""
+        return dict(zip(self.numbers, self.made, strict=True))
 
     def name(self, value: str) -> str:
         """The name of a value among those of all axes."""
@@ -38,7 +46,7 @@ def axes_of(study: Study) -> tuple[ChoiceAxis, ...]:
         found = set(made)
         values = tuple(value for value in dict.fromkeys(order) if value in found)
         if len(values) > 1:
-            axes.append(ChoiceAxis(title, values, dict(zip(numbers, made, strict=True))))
+            axes.append(ChoiceAxis(title, values, numbers, made))
     return tuple(axes)
 
 
@@ -48,7 +56,7 @@ def chosen_by(axes: Sequence[ChoiceAxis], names: Collection[str]) -> frozenset[i
     for axis in axes:
         wanted = {value for value in axis.values if axis.name(value) in names}
         if wanted:
-            having = frozenset(number for number, value in axis.made.items() if value in wanted)
+            having = frozenset(n for n, value in axis.by_number.items() if value in wanted)
             found = having if found is None else found & having
     return frozenset() if found is None else found
 

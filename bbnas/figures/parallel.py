@@ -102,7 +102,9 @@ def parallel_figure(
         at = {value: (i + 0.5) / size for i, value in enumerate(choice.values)}
         names = tuple(map(choice.name, choice.values))
         axes.append(ParallelAxis(choice.title, choice.values, tuple(at.values()), names))
-        places.append(np.array([at[choice.made[number]] for number in numbers]) + spread / size)
+        places.append(
+            np.array([at[choice.by_number[number]] for number in numbers]) + spread / size
+        )
     rows = np.stack([*places, height(drawn)], axis=1)
     quarters = np.searchsorted(bounds, drawn, side="right")
     lines = [

@@ -26,5 +26,5 @@ def test_only_choices_that_differ_are_axes(synthetic_study):
     study = synthetic_study(120)
     for axis in axes_of(study):
         assert len(axis.values) > 1
-        assert set(axis.made.values()) == set(axis.values)
-        assert set(axis.made) == set(range(120))
+        assert set(axis.made) == set(axis.values)
+        assert set(axis.by_number) == set(range(120))
