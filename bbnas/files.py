@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,30 +98,6 @@ def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
         _unfinished.discard(folder)
         if lock is not None:
             os.close(lock)
-
-
-@contextlib.contextmanager
-def removed_if_killed(folder: Path) -> Iterator[None]:
-    """If this process is killed in the block, a small one of its own removes ``folder`` then.
-
-    For what other processes write to, which end a little later.
-    """
-    if os.name != "posix":
-        yield
-        return
-    # It reads to the end of a pipe, which comes with the end of this process.
-    command = 'cat; sleep 5; rm -rf -- "$0"'
-    with subprocess.Popen(
-        ["/bin/sh", "-c", command, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ) as broom:
-        try:
-            yield
-        finally:
-            broom.kill()
 
 
 def remove_abandoned() -> None:

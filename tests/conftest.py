@@ -291,3 +291,15 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/a.db"
     return str(request.getfixturevalue("postgres").url())
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    """Prints a row of the table of what was done and what was lost, past pytest's capture."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def say(row: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n| {row} |")
+
+    return say

@@ -23,7 +23,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bbnas.environment import environment_variables
 from bbnas.errors import UserError, why
-from bbnas.files import SHORT, removed_if_killed, temporary_folder
+from bbnas.files import SHORT, temporary_folder
+from bbnas.runs.broom import VARIABLE, swept
 from bbnas.runs.builds import build
 from bbnas.runs.executors import reason
 from bbnas.runs.placement import Placement
@@ -56,7 +57,7 @@ def ray_started(workers: int, gpus: Sequence[int] = (), cpus: float = 1.0) -> It
     # Ray puts sockets here, whose paths may have 107 characters: not under a long TMPDIR.
     with (
         temporary_folder(SHORT if os.name == "posix" else None) as folder,
-        removed_if_killed(folder),
+        swept(folder),
         _hushed(),
     ):
         if ray.is_initialized():
@@ -64,7 +65,10 @@ def ray_started(workers: int, gpus: Sequence[int] = (), cpus: float = 1.0) -> It
             return
         try:
             try:
-                with handlers_kept(), environment_variables(_visible(gpus)):
+                with (
+                    handlers_kept(),
+                    environment_variables(_visible(gpus) | {VARIABLE: str(folder)}),
+                ):
                     ray.init(
                         address="local",  # whatever RAY_ADDRESS says
                         num_cpus=math.ceil(workers * cpus),
@@ -96,7 +100,7 @@ def ray_joined(placement: Placement) -> Iterator[Path]:
     """
     address = placement.address
     _check_reached(address)
-    with temporary_folder() as folder, removed_if_killed(folder), _hushed():
+    with temporary_folder() as folder, swept(folder), _hushed():
         try:
             with handlers_kept():
                 ray.init(

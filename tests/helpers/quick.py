@@ -13,14 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
 
 from bbnas.design import Design
 from bbnas.evaluation import Costs, Evaluation
 from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.runs.placement import Placement
 from bbnas.searching import SearchResult, search
 from bbnas.space import Space
+from bbnas.store import database
 from bbnas.study import StudyConfig
 from bbnas.tasks import TASKS, Task
 
@@ -107,7 +110,8 @@ class Formula:
     ) -> Evaluation:
         if self.log:
             with Path(self.log).open("a") as log:
-                log.write(f"{design.key} {os.getpid()} {until or ITERATIONS}\n")
+                end = until or (protocol or self.protocol).iterations
+                log.write(f"{design.key} {os.getpid()} {end}\n")
             if Path(self.log).read_text().count(design.key) <= dict(self.kills).get(
                 design.width, 0
             ):
@@ -171,6 +175,18 @@ CALL = (
 
 if __name__ == "__main__":
     arguments = json.loads(sys.argv[1])
+    behind = timedelta(seconds=arguments.pop("behind", 0))
+
+    class Clock(datetime):
+        """That of this machine, which is wrong."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) - behind
+
+    database.datetime = Clock  # type: ignore[misc]
+    if "placement" in arguments:
+        arguments["placement"] = Placement(**arguments["placement"])
     evaluator = Formula(**arguments.pop("formula", {}))
     result = quick_search(**arguments, evaluator=evaluator)
     print(json.dumps({"done": result.counts.done, "interrupted": result.interrupted}))
