@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal, get_args
 from typing import Protocol as Interface
 
@@ -228,5 +227,7 @@ class Evaluator(Interface):
         the protocol's rungs, the evaluation may end there, with status ``stopped``.
         """
 
-    def pausing(self, folder: Path) -> Evaluator:
-        """The same evaluator, which keeps the state of stopped evaluations in ``folder``."""
+    def pausing(self, folder: str) -> Evaluator:
+        """The same evaluator, which keeps the state of stopped evaluations in ``folder``,
+        a path or a URL.
+        """

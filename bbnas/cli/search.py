@@ -50,6 +50,12 @@ TIE_ROWS = 5
     "program locks.",
 )
 @click.option(
+    "--artifacts",
+    metavar="PLACE",
+    show_default="beside the database",
+    help="Folder or URL, such as s3://bucket/folder, for trainings that are paused.",
+)
+@click.option(
     "--sampler",
     metavar="SAMPLER",
     default="ehvi",
@@ -130,6 +136,7 @@ def search(
     name: str | None,
     storage: str | None,
     storage_patience: float,
+    artifacts: str | None,
     sampler: str,
     seed: int,
     workers: int | None,
@@ -232,6 +239,7 @@ def search(
             budget,
             storage=storage,
             storage_patience=storage_patience,
+            artifacts=artifacts,
             workers=workers,
             placement=placement,
             baselines=first,

@@ -57,15 +57,15 @@ class TrainingEvaluator:
     """Evaluates a design by training it, on one thread: the same figures on any executor.
 
     ``device``: ``cpu``, ``cuda``, ``cuda:N``, or ``auto`` for CUDA if there is any; workers share
-    all GPUs unless one is named. ``paused`` is the folder that keeps the state of stopped
-    trainings; None keeps nothing.
+    all GPUs unless one is named. ``paused`` is the folder, or a URL, that keeps the state of
+    stopped trainings; None keeps nothing.
     """
 
     task: Task
     protocol: TrainingProtocol
     dataset: Dataset
     device: str = "auto"
-    paused: Path | None = None
+    paused: str | None = None
 
     @property
     def gpus(self) -> tuple[int, ...]:
@@ -104,7 +104,7 @@ class TrainingEvaluator:
 
         return ops_and_params(design, self.task)
 
-    def pausing(self, folder: Path) -> TrainingEvaluator:
+    def pausing(self, folder: str) -> TrainingEvaluator:
         return replace(self, paused=folder)
 
     def __call__(
@@ -113,17 +113,30 @@ class TrainingEvaluator:
         until: int | None = None,
         protocol: TrainingProtocol | None = None,
     ) -> Evaluation:
+        protocol = protocol or self.protocol
+        if self.paused is None or "://" not in self.paused:
+            folder = None if self.paused is None else Path(self.paused)
+            return self._trained(design, until, protocol, folder)
+        from bbnas.runs.artifacts import local_copy
+        from bbnas.training.state import paused_name
+
+        with local_copy(self.paused, paused_name(design, self.task, protocol, self.data)) as copy:
+            return self._trained(design, until, protocol, copy)
+
+    def _trained(
+        self, design: Design, until: int | None, protocol: TrainingProtocol, paused: Path | None
+    ) -> Evaluation:
         from bbnas.training import evaluate_design
 
         with torch_threads(1):
             evaluation: Evaluation = evaluate_design(
                 design,
                 self.task,
-                protocol or self.protocol,
+                protocol,
                 self.dataset,
                 self.device,
                 until=until,
-                paused=self.paused,
+                paused=paused,
             )
         return evaluation
 

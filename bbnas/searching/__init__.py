@@ -22,7 +22,7 @@ from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import default_url, open_store, paused_folder, spool_folder
+from bbnas.store import Store, default_url, open_store, paused_folder, spool_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
@@ -58,6 +58,7 @@ def search(
     *,
     storage: str | None = None,
     storage_patience: float = 600.0,
+    artifacts: str | None = None,
     workers: int | None = None,
     placement: Placement | None = None,
     baselines: Mapping[str, Design] | None = None,
@@ -76,6 +77,8 @@ def search(
     - ``storage``: a database URL; ``studies/NAME.db`` by default.
     - ``storage_patience``: seconds that a database is waited for whose server goes away, or whose
       file another program locks.
+    - ``artifacts``: the path or URL (of fsspec, such as ``s3://…``) of a folder for the states of
+      paused trainings, where every machine reads it; beside the database by default.
     - ``workers``: processes; by default the number of cores, at most four a GPU, and on a cluster
       as many as it has room for. 1 is this process, unless ``placement`` sets a limit.
     - ``placement``: a Ray cluster to run them on, and limits of a candidate; see
@@ -103,7 +106,7 @@ def search(
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
     store = open_store(storage, default_url(config.name), True, storage_patience)
     config = _completed(config, stored_config(store, config.name))
-    evaluator = evaluator.pausing(paused_folder(store.url, config.name))
+    evaluator = evaluator.pausing(_paused(artifacts, store, config.name))
     clock = None
     if config.latency is not None:
         clock = Clock(store, evaluator.task, config.latency)
@@ -186,6 +189,14 @@ def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyC
         latency = setting()
     options = sampler_options(config.sampler, options)
     return replace(config, sampler_options=options, latency=latency)
+
+
+def _paused(artifacts: str | None, store: Store, name: str) -> str:
+    if artifacts is None:
+        return str(paused_folder(store.url, name))
+    from bbnas.runs.artifacts import artifacts_place
+
+    return artifacts_place(artifacts, name)
 
 
 def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: int) -> Setting:

@@ -10,7 +10,7 @@ from bbnas.cost import ops_and_params
 from bbnas.evaluation import Evaluation, Status
 from bbnas.inference.scoring import score
 from bbnas.training.loop import Diverged, Training
-from bbnas.training.state import PausedEvaluation, pause, paused_file, resume_paused
+from bbnas.training.state import PausedEvaluation, pause, paused_name, resume_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def evaluate_design(
     training = Training.of(design, task, protocol, dataset, device)
     before, file = PausedEvaluation(), None
     if paused is not None and protocol.rungs:
-        file = paused_file(paused, design, task, protocol, dataset.fingerprint)
+        file = paused / paused_name(design, task, protocol, dataset.fingerprint)
         before = resume_paused(file, training)
     curve, rungs = list(before.curve), list(before.rungs)
     end = protocol.iterations if until is None else until

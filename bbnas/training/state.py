@@ -68,9 +68,9 @@ class PausedEvaluation:
     seconds: float = 0.0
 
 
-def paused_file(folder: Path, design: Design, task: Task, protocol: Protocol, data: str) -> Path:
-    """The file in ``folder`` for the training of ``design`` under these circumstances."""
-    return folder / f"{design.key}-{task.name}-{protocol.key}-{data[:12]}.safetensors"
+def paused_name(design: Design, task: Task, protocol: Protocol, data: str) -> str:
+    """The name of the file for the training of ``design`` under these circumstances."""
+    return f"{design.key}-{task.name}-{protocol.key}-{data[:12]}.safetensors"
 
 
 def pause(path: Path, training: Training, paused: PausedEvaluation) -> None:

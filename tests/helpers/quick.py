@@ -72,7 +72,7 @@ class Stub:
     def cost(self, design: Design) -> Costs:
         return price(design)
 
-    def pausing(self, folder: Path) -> Self:
+    def pausing(self, folder: str) -> Self:
         return self
 
 
@@ -102,7 +102,7 @@ class Formula:
     def cost(self, design: Design) -> Costs:
         return (self.prices or price)(design)
 
-    def pausing(self, folder: Path) -> Formula:
+    def pausing(self, folder: str) -> Formula:
         return self
 
     def __call__(
@@ -164,6 +164,7 @@ def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResul
 CALL = (
     "storage",
     "storage_patience",
+    "artifacts",
     "workers",
     "placement",
     "baselines",

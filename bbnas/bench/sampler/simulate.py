@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from bbnas.analysis.recommend import recommend
@@ -94,7 +93,7 @@ class Lookup:
     def cost(self, design: Design) -> Costs:
         return self.table.by_key[design.key]
 
-    def pausing(self, folder: Path) -> Lookup:
+    def pausing(self, folder: str) -> Lookup:
         """The same: a look-up has no state to keep."""
         return self
 

@@ -1,0 +1,43 @@
+"""Paused trainings lie where another machine finds them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from quick import quick_search
+
+from bbnas.data import Dataset
+from bbnas.errors import UserError
+from bbnas.presets import PRESETS
+from bbnas.protocol import Protocol
+from bbnas.runs.artifacts import artifacts_place
+from bbnas.runs.executors import TrainingEvaluator
+from bbnas.tasks import get_task
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_training_goes_on_from_its_rung_elsewhere(
+    tmp_path: Path, quick: Protocol, dataset: Dataset, scheme: str
+) -> None:
+    protocol, design = quick.replace(iterations=16, rungs=(8,)), PRESETS["bbcu-m"]
+    place = artifacts_place(f"{scheme}{tmp_path}", "first")
+    whole = TrainingEvaluator(get_task("sr2"), protocol, dataset, "cpu")
+    first = whole.pausing(place)(design, until=8)
+    assert first.status == "stopped"
+    (file,) = (tmp_path / "first.paused").iterdir()
+    # Another process knows the place alone.
+    second = whole.pausing(place)(design)
+    assert not file.exists()
+    assert second.seconds > first.seconds
+    for evaluation in (second, whole(design)):
+        assert evaluation.rungs[0] == first.rungs[0]
+    alike = {"seconds": 0.0, "curve": ()}
+    assert replace(second, **alike) == replace(whole(design), **alike)
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere", "nonsense://bucket"])
+def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UserError, match=f"^artifacts {place}: cannot be written"):
+        quick_search(tmp_path, 2, artifacts=place)
