@@ -237,9 +237,13 @@ class Space(Value):
         for axis in self._order:
             if not _matters(axis, wanted):
                 continue
+            values = getattr(self.axes, axis)
+            if axis != "method" and getattr(wanted, axis) in values:  # nearly always
+                found |= self._answers(axis, getattr(wanted, axis))
+                continue
             same = (
                 value
-                for value in getattr(self.axes, axis)
+                for value in values
                 if wanted.replace(**_fields(axis, value)).canonical() == wanted
             )
             try:

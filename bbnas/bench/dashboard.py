@@ -1,7 +1,6 @@
 """``bbnas bench dashboard``: how soon a page of the dashboard shows a large study, and its news.
 
-The study is simulated: its designs are drawn from the space ``bbcu`` with their true costs, and
-their PSNR is a line through those costs with noise. A dashboard serves it from a database, and a
+The study is simulated (:mod:`bbnas.bench.simulated`). A dashboard serves it from a database, and a
 browser shows it.
 """
 
@@ -19,31 +18,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from random import Random
 from typing import TYPE_CHECKING
 
 import psutil
 
-from bbnas.cost import ops_and_params
-from bbnas.design import Design
+from bbnas.bench.simulated import NAME, Filling
 from bbnas.environment import taken_on
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
-from bbnas.protocol import PROTOCOLS
-from bbnas.space import load_space
-from bbnas.store import Store
-from bbnas.store.ledger import Job, Ledger
-from bbnas.store.studies import enter
 from bbnas.store.watch import Watch
-from bbnas.study import StudyConfig
-from bbnas.tasks import get_task
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 Say = Callable[[str], None]
-NAME = "simulated"
-SKIP = 24.8  # PSNR (dB) of the simulated global skip
 # Seconds over which processor time is measured while nothing changes.
 IDLE = 10.0
 TABS = 20
@@ -120,7 +107,7 @@ def bench_dashboard(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bbnas-bench-")))
         file = folder / f"{NAME}.db"
         say(f"writing a study of {candidates:,} simulated candidates")
-        search = stack.enter_context(_Search.on(file))
+        search = stack.enter_context(Filling.on(f"sqlite:///{file}"))
         search.write(candidates)
         query = _query(file)
         say("starting the dashboard")
@@ -157,70 +144,6 @@ def _without_browser(candidates: int, query: float, server: psutil.Process) -> D
     share = _share(server)
     return DashboardSpeed(
         taken_on(), candidates, TABS, query, unknown, unknown, unknown, share, unknown
-    )
-
-
-class _Search:
-    """A search's side of the database."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self.random = Random(0)
-        self.last = 0  # the number of the newest candidate
-
-    @classmethod
-    @contextmanager
-    def on(cls, file: Path) -> Iterator[_Search]:
-        store = Store(f"sqlite:///{file}", create=True)
-        config = _config()
-        with Ledger(store, enter(store, config), config) as ledger:
-            yield cls(ledger)
-        store.close()
-
-    def write(self, results: int, whole: bool | None = None) -> None:
-        """Commit so many results, of which one in four is trained to the end, or all or none."""
-        for _ in range(results):
-            job: object = None
-            while not isinstance(job, Job):  # the design is new
-                job = self.ledger.claim(self.ledger.config.space.sample(self.random), "", 10**9)
-            ends = job.number % 4 == 0 if whole is None else whole
-            self.ledger.finish(job, self._result(job.design, ends), {})
-            self.last = job.number
-
-    def _result(self, design: Design, whole: bool) -> Evaluation:
-        config = self.ledger.config
-        costs = ops_and_params(design, get_task(config.task))
-        decades = math.log10(costs.ops) - 9
-        psnr = SKIP + 0.8 + 0.2 * decades + self.random.gauss(0, 0.15)
-        rungs = tuple((at, psnr - 0.4 + 0.0004 * at) for at in config.protocol.rungs)
-        curve = tuple((at, 0.03 + 0.02 * 0.99**at) for at in range(0, 1001, 50))
-        return Evaluation(
-            design=design,
-            task=config.task,
-            protocol=config.protocol,
-            data=config.data,
-            status="ok" if whole else "stopped",
-            psnr=psnr if whole else math.nan,
-            ssim=0.7 if whole else math.nan,
-            ops=costs.ops,
-            params=costs.params,
-            seconds=4.0,
-            curve=curve,
-            rungs=rungs if whole else rungs[:1],
-            environment={"device": "simulated"},
-        )
-
-
-def _config() -> StudyConfig:
-    task = get_task("sr4")
-    return StudyConfig(
-        name=NAME,
-        space=load_space("bbcu", task),
-        task=task.name,
-        protocol=PROTOCOLS["proxy"],
-        data="simulated",
-        data_description="no images: simulated figures",
-        skip_psnr=SKIP,
     )
 
 
@@ -291,7 +214,7 @@ def _paint(page: Page, address: str) -> float:
     return time.perf_counter() - started
 
 
-def _update(page: Page, search: _Search, server: psutil.Process) -> tuple[float, float]:
+def _update(page: Page, search: Filling, server: psutil.Process) -> tuple[float, float]:
     """Processor seconds of the server and seconds until the screen for one more result."""
     page.wait_for_timeout(3000)  # the analysis of the last one is over
     before = _seconds(server)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,7 +20,7 @@ from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.searching.limits import Limits
 from bbnas.searching.prices import Prices
-from bbnas.searching.stopping import next_rung, to_resume
+from bbnas.searching.stopping import Ladder, next_rung
 from bbnas.searching.trials import Trials
 from bbnas.signals import delayed
 from bbnas.space import Space
@@ -55,28 +55,48 @@ class Record:
     trained: bool = False
 
 
-def outcomes(records: Mapping[int, Record]) -> dict[int, Evaluation]:
-    """The outcomes by candidate number, without baselines."""
-    return {
-        number: record.evaluation
-        for number, record in records.items()
-        if record.evaluation is not None and not record.baseline
-    }
+class Records(dict[int, Record]):
+    """The candidates by number, and what follows from their outcomes; baselines take no part.
 
+    ``front`` is the size of the front and ``best`` the best PSNR (dB, NaN if none). A new record
+    takes time that does not grow with their number.
+    """
 
-def resumable(config: StudyConfig, records: Mapping[int, Record]) -> int | None:
-    """The number of the stopped candidate that is to be trained further, or None."""
-    running = {number for number, record in records.items() if record.running}
-    return to_resume(config, outcomes(records), running)
+    def __init__(self, config: StudyConfig) -> None:
+        super().__init__()
+        self._config = config
+        self._ladder = Ladder(config)
+        self._leading: list[Evaluation] = []
+        self.running: set[int] = set()
+        self.best = math.nan
 
+    @property
+    def front(self) -> int:
+        return len(self._leading)
 
-def front_and_best(config: StudyConfig, records: Mapping[int, Record]) -> tuple[int, float]:
-    """The size of the front and the best PSNR (dB, NaN if none), without baselines."""
-    good = [e for e in outcomes(records).values() if useful(config, e)]
-    if not good:
-        return 0, math.nan
-    size = int(non_dominated(minimised(good, config.objectives)).sum())
-    return size, max(e.psnr for e in good)
+    def __setitem__(self, number: int, record: Record) -> None:
+        before = self.get(number)
+        super().__setitem__(number, record)
+        (self.running.add if record.running else self.running.discard)(number)
+        evaluation = record.evaluation
+        known = evaluation is None or (before is not None and before.evaluation is evaluation)
+        if evaluation is None or known or record.baseline:
+            return
+        self._ladder.note(number, evaluation)
+        if useful(self._config, evaluation):
+            self.best = float(np.fmax(self.best, evaluation.psnr))
+            leading = [*self._leading, evaluation]
+            kept = non_dominated(minimised(leading, self._config.objectives))
+            self._leading = [e for e, on in zip(leading, kept, strict=True) if on]
+
+    def __delitem__(self, number: int) -> None:
+        super().__delitem__(number)
+        self.running.discard(number)
+        self._ladder.drop(number)
+
+    def resumable(self) -> int | None:
+        """The number of the stopped candidate that is to be trained further, or None."""
+        return self._ladder.to_resume(self.running)
 
 
 @dataclass(frozen=True)
@@ -122,7 +142,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.config = self.ledger.config
-        self.records: dict[int, Record] = {}
+        self.records = Records(self.config)
         self.exhausted = False
         self.note = ""
         self._started = time.monotonic()
@@ -131,7 +151,6 @@ class Loop:
         self._cause = ""  # of the first of them
         self._baselines = list(self.baselines)
         self._remaining: Iterator[Design] | None = None
-        self._front, self._best = 0, math.nan
         self.counts = self.ledger.counts()
         self._catch_up()
         self._emit("start")
@@ -143,7 +162,7 @@ class Loop:
         self.counts = self.ledger.counts()
         settled = self.exhausted and self.counts.claimed == self.counts.done
         enough = self.counts.done >= self.budget or settled
-        return enough and resumable(self.config, self.records) is None
+        return enough and self.records.resumable() is None
 
     @property
     def trained(self) -> int:
@@ -159,7 +178,7 @@ class Loop:
         Raises:
             UserError: no design of the space keeps the limits.
         """
-        busy = any(record.running for record in self.records.values())
+        busy = bool(self.records.running)
         try:
             with self.ledger.store.at_once() if busy else nullcontext():
                 self._settle()
@@ -241,7 +260,8 @@ class Loop:
         if deaths > self.max_retries:
             self.failed(job, f"{plural(deaths, 'worker')} died evaluating it, the last: {reason}")
             return
-        record = self.records.pop(job.number)
+        record = self.records[job.number]
+        del self.records[job.number]
         self.trials.drop(record.trial)
         if record.evaluation is not None:
             self.records[job.number] = replace(record, running=False, trial=None)
@@ -253,8 +273,8 @@ class Loop:
 
     def close(self) -> None:
         """Hand out nothing more; the ledger hands back the candidates that are still running."""
-        for number, record in self.records.items():
-            self.records[number] = replace(record, running=False)
+        for number in list(self.records.running):
+            self.records[number] = replace(self.records[number], running=False)
         self._emit("end")
 
     def _catch_up(self) -> None:
@@ -277,7 +297,6 @@ class Loop:
                     new = replace(new, trial=None)
                 self.trials.remember(evaluation, notes, bool(new.baseline))
             self.records[number] = replace(new, evaluation=evaluation)
-        self._front, self._best = front_and_best(self.config, self.records)
 
     def _abandoned(self) -> Job | None:
         """A candidate that was handed back, or whose process died."""
@@ -286,7 +305,7 @@ class Loop:
 
     def _stopped(self) -> Job | None:
         """A stopped candidate that is to be trained further."""
-        while (number := resumable(self.config, self.records)) is not None:
+        while (number := self.records.resumable()) is not None:
             job = self.ledger.resume(number)
             if job is None:  # another process was faster
                 del self.records[number]
@@ -395,9 +414,8 @@ class Loop:
         """Take in an outcome, and report it unless its training is to be resumed at once."""
         assert record.evaluation is not None
         self.records[record.number] = record
-        if record.evaluation.status != "stopped":
-            self._front, self._best = front_and_best(self.config, self.records)
-        elif resumable(self.config, self.records) == record.number:
+        stopped = record.evaluation.status == "stopped"
+        if stopped and self.records.resumable() == record.number:
             return
         candidate = Candidate(record.number, record.evaluation, record.baseline)
         self._emit("candidate", candidate)
@@ -419,9 +437,9 @@ class Loop:
                 kind=kind,
                 budget=self.budget,
                 counts=self.counts,
-                running=sum(record.running for record in self.records.values()),
-                front=self._front,
-                best_psnr=self._best,
+                running=len(self.records.running),
+                front=self.records.front,
+                best_psnr=self.records.best,
                 elapsed=elapsed,
                 remaining=pace * (self.budget - self.counts.done),
                 candidate=candidate,

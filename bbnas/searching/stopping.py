@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.estimates import Z95
-from bbnas.analysis.pareto import non_dominated
-from bbnas.analysis.surrogate import FEWEST_GAINS, gains_from, spread
+from bbnas.analysis.pareto import non_dominated, useful
+from bbnas.analysis.surrogate import FEWEST_GAINS, spread
 from bbnas.evaluation import Evaluation
 from bbnas.study import StudyConfig
 
@@ -48,31 +49,81 @@ def to_resume(
     first. ``outcomes`` are the evaluations by number, without baselines; ``running`` are the
     numbers being evaluated now.
     """
-    waiting = {n for n, e in outcomes.items() if e.status == "stopped" and n not in running}
-    if not waiting:
-        return None
-    costs = [name for name in config.objectives if name != "psnr"]
-    rungs = config.protocol.rungs
-    for rung in reversed(rungs):
+    ladder = Ladder(config)
+    for number, evaluation in outcomes.items():
+        ladder.note(number, evaluation)
+    return ladder.to_resume(running)
+
+
+@dataclass
+class _Rung:
+    """The candidates that reached a rung, by number: their evaluations so far, those that wait
+    there, and the dB that useful ones won from there to the end.
+    """
+
+    there: dict[int, Evaluation] = field(default_factory=dict)
+    waiting: set[int] = field(default_factory=set)
+    gains: dict[int, float] = field(default_factory=dict)
+    passed: list[int] | None = None  # of those that wait, best first; None: not decided yet
+
+
+class Ladder:
+    """What :func:`to_resume` knows of all outcomes. A new one is noted in time that does not grow
+    with their number, and a rung is decided again only after a change there.
+    """
+
+    def __init__(self, config: StudyConfig) -> None:
+        self._config = config
+        self._costs = [name for name in config.objectives if name != "psnr"]
+        self._rungs = {rung: _Rung() for rung in config.protocol.rungs}
+
+    def note(self, number: int, evaluation: Evaluation) -> None:
+        """Take in the latest outcome of a candidate."""
+        self.drop(number)
         # A candidate that diverged after the rung is not compared with.
-        alive = {n: e for n, e in outcomes.items() if e.status in ("ok", "stopped")}
-        there = {n: dict(e.rungs)[rung] for n, e in alive.items() if rung in dict(e.rungs)}
-        here = [n for n in waiting & there.keys() if outcomes[n].rungs[-1][0] == rung]
-        if not here:
-            continue
-        if not config.early_stopping:
-            return min(here)
-        points = [[getattr(outcomes[n], name) for name in costs] for n in there]
-        gains = gains_from(config, rung, outcomes.values())
-        noise = rung_noise(gains, config.protocol.noise)
+        if evaluation.status not in ("ok", "stopped"):
+            return
+        for at, psnr in evaluation.rungs:
+            if (rung := self._rungs.get(at)) is None:
+                continue
+            rung.there[number], rung.passed = evaluation, None
+            if useful(self._config, evaluation) and psnr > self._config.floor:
+                rung.gains[number] = evaluation.psnr - psnr
+        if evaluation.status == "stopped" and (rung := self._rungs.get(evaluation.rungs[-1][0])):
+            rung.waiting.add(number)
+
+    def drop(self, number: int) -> None:
+        """Forget a candidate."""
+        for rung in self._rungs.values():
+            if rung.there.pop(number, None) is not None:
+                rung.passed = None
+                rung.waiting.discard(number)
+                rung.gains.pop(number, None)
+
+    def to_resume(self, running: Container[int]) -> int | None:
+        """The number of the stopped candidate to train further, or None."""
+        for at, rung in reversed(self._rungs.items()):
+            if rung.passed is None:
+                rung.passed = self._decided(at, rung)
+            for number in rung.passed:
+                if number not in running:
+                    return number
+        return None
+
+    def _decided(self, at: int, rung: _Rung) -> list[int]:
+        if not rung.waiting or not self._config.early_stopping:
+            return sorted(rung.waiting)
+        numbers = sorted(rung.there)
+        reached = [rung.there[number] for number in numbers]
+        psnr = [dict(e.rungs)[at] for e in reached]
+        points = [[getattr(e, name) for name in self._costs] for e in reached]
+        noise = rung_noise(list(rung.gains.values()), self._config.protocol.noise)
         # At the first of several rungs most networks have hardly learned, so that only dominated
         # candidates are stopped.
-        reduction = 1.0 if len(rungs) > 1 and rung == rungs[0] else REDUCTION
-        worth = worth_more(list(there.values()), points, noise, reduction)
-        passed = [n for n, kept in zip(there, worth, strict=True) if kept and n in here]
-        if passed:
-            return max(passed, key=lambda n: there[n])
-    return None
+        first = len(self._rungs) > 1 and at == self._config.protocol.rungs[0]
+        worth = worth_more(psnr, points, noise, 1.0 if first else REDUCTION)
+        kept = [i for i in np.flatnonzero(worth) if numbers[i] in rung.waiting]
+        return [numbers[i] for i in sorted(kept, key=lambda i: -psnr[i])]
 
 
 def worth_more(
@@ -110,8 +161,10 @@ def rung_noise(gains: Sequence[float], noise: float) -> float:
 
 def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
     """By how much (dB) each candidate is behind the best of those that cost no more."""
-    no_more = np.all(costs[None, :, :] <= costs[:, None, :], axis=2)
-    ahead: NDArray[np.float64] = np.where(no_more, psnr[None, :], -np.inf).max(axis=1) - psnr
+    # The best of those that cost no more is one that none dominates.
+    best = non_dominated(np.column_stack([-psnr, costs]))
+    no_more = np.all(costs[None, best] <= costs[:, None], axis=2)
+    ahead: NDArray[np.float64] = np.where(no_more, psnr[None, best], -np.inf).max(axis=1) - psnr
     return ahead
 
 

@@ -45,6 +45,9 @@ class PastRun:
     def feasible(self) -> bool:
         return self.status == "ok" and math.isfinite(self.psnr)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> PastRun:
+        return self  # it cannot be changed, and Optuna copies every trial
+
     @staticmethod
     def of(trial: FrozenTrial) -> PastRun | None:
         """The run that :class:`Trials` attached to a trial; None without one."""

@@ -1,0 +1,119 @@
+"""A study whose trainings are simulated, for benchmarks of everything but the training.
+
+Designs are drawn from the space ``bbcu`` with their true costs. PSNR is a line through those costs
+with noise, and a training is a sleep.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from bbnas.cost import ops_and_params
+from bbnas.design import Design
+from bbnas.evaluation import Costs, Evaluation
+from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.space import load_space
+from bbnas.store.ledger import Job, Ledger
+from bbnas.store.store import Store
+from bbnas.store.studies import enter
+from bbnas.study import StudyConfig
+from bbnas.tasks import Task, get_task
+
+NAME = "simulated"
+SKIP = 24.8  # PSNR (dB) of the simulated global skip
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Evaluates a design by a formula, after a sleep of ``seconds`` for the whole training."""
+
+    seconds: float = 0.0
+    data: str = "simulated"
+    data_description: str = "no images: simulated figures"
+    skip_psnr: float | None = SKIP
+    bicubic_psnr: float | None = None
+    largest_patch: int = 0  # confirmations, which alone ask for it, are not simulated
+
+    @property
+    def task(self) -> Task:
+        return get_task("sr4")
+
+    @property
+    def protocol(self) -> Protocol:
+        return PROTOCOLS["proxy"]
+
+    def cost(self, design: Design) -> Costs:
+        return ops_and_params(design, self.task)
+
+    def pausing(self, folder: Path) -> Simulated:
+        """The same: a formula has no state to keep."""
+        return self
+
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
+        costs, protocol = self.cost(design), protocol or self.protocol
+        decades = math.log10(costs.ops) - 9
+        psnr = SKIP + 0.8 + 0.2 * decades + Random(design.key).gauss(0, 0.15)
+        end = until or protocol.iterations
+        if self.seconds:
+            time.sleep(self.seconds * end / protocol.iterations)
+        whole = until is None
+        return Evaluation(
+            design=design,
+            task=self.task.name,
+            protocol=protocol,
+            data=self.data,
+            status="ok" if whole else "stopped",
+            psnr=psnr if whole else math.nan,
+            ssim=0.7 if whole else math.nan,
+            ops=costs.ops,
+            params=costs.params,
+            seconds=4.0 * end / protocol.iterations,
+            curve=tuple((at, 0.03 + 0.02 * 0.99**at) for at in range(0, end + 1, 50)),
+            rungs=tuple((at, psnr - 0.4 + 0.0004 * at) for at in protocol.rungs if at <= end),
+            environment={"device": "simulated"},
+        )
+
+
+def simulated_study(sampler: str = StudyConfig.sampler) -> StudyConfig:
+    """The study of which :class:`Simulated` evaluates the candidates."""
+    evaluator = Simulated()
+    space = load_space("bbcu", evaluator.task)
+    return StudyConfig.of(evaluator, space, name=NAME, sampler=sampler)
+
+
+class Filling:
+    """A search's side of the database: it writes results without a search."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.random = Random(0)
+        self.last = 0  # the number of the newest candidate
+
+    @classmethod
+    @contextmanager
+    def on(cls, url: str, config: StudyConfig | None = None) -> Iterator[Filling]:
+        store = Store(url, create=True)
+        config = config or simulated_study()
+        with Ledger(store, enter(store, config), config) as ledger:
+            yield cls(ledger)
+        store.close()
+
+    def write(self, results: int, whole: bool | None = None) -> None:
+        """Commit so many results, of which one in four is trained to the end, or all or none."""
+        evaluate, protocol = Simulated(), self.ledger.config.protocol
+        for _ in range(results):
+            job: object = None
+            while not isinstance(job, Job):  # the design is new
+                job = self.ledger.claim(self.ledger.config.space.sample(self.random), "", 10**9)
+            ends = job.number % 4 == 0 if whole is None else whole
+            until = None if ends else protocol.rungs[0]
+            self.ledger.finish(job, evaluate(job.design, until, protocol), {})
+            self.last = job.number
