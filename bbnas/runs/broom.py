@@ -17,7 +17,7 @@ from pathlib import Path
 import psutil
 
 # Names the folder in the environment of Ray's processes.
-VARIABLE = "BBNAS_RAY_FOLDER"
+VARIABLE = "RAY_FOLDER_OF_BBNAS"
 # Seconds for which it looks: a process that begins just then may start another one.
 _SECONDS = 8.0
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass
 
-from bbnas.errors import UserError
+from bbnas.errors import UserError, why
 from bbnas.store.ledger import MAX_DEATHS
+
+# Seconds that the head of a cluster may take to accept a connection.
+REACH = 10.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,24 @@ class Placement:
         for name, value in (("timeout", self.timeout), ("memory", self.memory)):
             if value is not None and not value > 0:
                 raise UserError(f"candidate {name} {value:g}: must be above 0")
+
+    def check_reached(self) -> None:
+        """See that something listens at the address, which Ray itself tries for minutes.
+
+        Raises:
+            UserError: nothing does.
+        """
+        address = os.environ.get("RAY_ADDRESS") if self.address == "auto" else self.address
+        host, _, port = (address or "").rpartition(":")
+        if not host or not port.isdecimal():
+            return  # that of this machine, for which Ray knows the place
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+        except OSError as error:
+            raise UserError(
+                f"Ray cluster {address}: not reached ({error.strerror or why(error)}); check the "
+                "address that ray start --head printed"
+            ) from error
 
     @property
     def needs_ray(self) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,9 +28,6 @@ from bbnas.runs.builds import build
 from bbnas.runs.executors import reason
 from bbnas.runs.placement import Placement
 from bbnas.signals import handlers_kept, received
-
-# Seconds that the head of a cluster may take to accept a connection.
-REACH = 10.0
 
 
 def variables(local: bool = True) -> dict[str, str]:
@@ -99,7 +95,7 @@ def ray_joined(placement: Placement) -> Iterator[Path]:
             no node of it has room for a worker.
     """
     address = placement.address
-    _check_reached(address)
+    placement.check_reached()
     with temporary_folder() as folder, swept(folder), _hushed():
         try:
             with handlers_kept():
@@ -121,20 +117,6 @@ def ray_joined(placement: Placement) -> Iterator[Path]:
         finally:
             if not received():
                 ray.shutdown()
-
-
-def _check_reached(address: str | None) -> None:
-    """Ray itself tries for minutes, and then ends the process with a line of its C++ code."""
-    host, _, port = (address or "").rpartition(":")
-    if not host or not port.isdecimal():
-        return  # auto, for which Ray knows the place
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
-    except OSError as error:
-        raise UserError(
-            f"Ray cluster {address}: not reached ({error.strerror or why(error)}); check the "
-            "address that ray start --head printed"
-        ) from error
 
 
 @contextmanager

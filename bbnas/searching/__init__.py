@@ -22,7 +22,7 @@ from bbnas.searching.prices import Clock, Prices
 from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_options
 from bbnas.searching.summary import summary
 from bbnas.space import Space
-from bbnas.store import Store, default_url, open_store, paused_folder, spool_folder
+from bbnas.store import default_url, open_store, paused_folder, spool_folder
 from bbnas.store.ledger import Counts, Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
@@ -104,9 +104,12 @@ def search(
     if placement.address is None:
         workers = workers or usual_workers(evaluator)
     make_sampler(_setting(_completed(config), config.space, evaluator, 0))  # refuses bad options
+    # Before a database is made: bad places leave none.
+    placement.check_reached()
+    paused = None if artifacts is None else _place(artifacts, config.name)
     store = open_store(storage, default_url(config.name), True, storage_patience)
     config = _completed(config, stored_config(store, config.name))
-    evaluator = evaluator.pausing(_paused(artifacts, store, config.name))
+    evaluator = evaluator.pausing(paused or str(paused_folder(store.url, config.name)))
     clock = None
     if config.latency is not None:
         clock = Clock(store, evaluator.task, config.latency)
@@ -191,12 +194,10 @@ def _completed(config: StudyConfig, before: StudyConfig | None = None) -> StudyC
     return replace(config, sampler_options=options, latency=latency)
 
 
-def _paused(artifacts: str | None, store: Store, name: str) -> str:
-    if artifacts is None:
-        return str(paused_folder(store.url, name))
-    from bbnas.runs.artifacts import artifacts_place
+def _place(artifacts: str, study: str) -> str:
+    from bbnas.runs.artifacts import artifacts_place  # fsspec takes time to import
 
-    return artifacts_place(artifacts, name)
+    return artifacts_place(artifacts, study)
 
 
 def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: int) -> Setting:

@@ -26,6 +26,13 @@ BUSY_SECONDS = 60
 
 # Seconds that a server may take to accept a connection.
 CONNECT_SECONDS = 10
+# A connection whose other end is gone is noticed in half a minute, not in a quarter of an hour.
+_ALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,  # ms
+}
 # The advisory lock that a writer holds in PostgreSQL: any number that other programs do not use.
 _WRITE_LOCK = 0x62626E6173
 
@@ -183,7 +190,7 @@ def _readable(url: sa.URL) -> sa.URL:
 
 def make_engine(url: sa.URL, create: bool) -> sa.Engine:
     if url.get_backend_name() == "postgresql":
-        engine = sa.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+        engine = sa.create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS} | _ALIVE)
         _queue_writers(engine)
         return engine
     if url.get_backend_name() != "sqlite":

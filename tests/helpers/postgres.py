@@ -27,9 +27,13 @@ def _programs() -> Path:
 
 
 class Server:
-    """A server that asks for a password; ``url()`` is a new and empty database."""
+    """A server that asks for a password; ``url()`` is a new and empty database.
 
-    def __init__(self) -> None:
+    It listens at ``host``, to which machines of the network ``allowed`` may connect.
+    """
+
+    def __init__(self, host: str = "127.0.0.1", allowed: str = "127.0.0.1/32") -> None:
+        self.host = host
         self._bin = _programs()
         # The server refuses to run as root.
         self._user: dict[str, Any] = (
@@ -45,8 +49,10 @@ class Server:
                 shutil.chown(path, "postgres", "postgres")
         self._run("initdb", "-N", "-U", "me", "-A", "scram-sha-256", f"--pwfile={secret}")
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((host, 0))
             self.port = free.getsockname()[1]
+        with (self.folder / "data" / "pg_hba.conf").open("a") as access:
+            access.write(f"host all all {allowed} scram-sha-256\n")
         self._names = count()
         self.start()
 
@@ -56,7 +62,7 @@ class Server:
 
     def start(self) -> None:
         command = [self._bin / "postgres", "-D", self.folder / "data", "-p", str(self.port)]
-        command += ["-k", self.folder, "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]
+        command += ["-k", self.folder, "-c", f"listen_addresses={self.host}", "-c", "fsync=off"]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd="/", **self._user
@@ -79,10 +85,10 @@ class Server:
         name = f"test{next(self._names)}"
         with self._connect() as connection:
             connection.execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-        return f"postgresql://me{password}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://me{password}@{self.host}:{self.port}/{name}"
 
     def _connect(self) -> psycopg.Connection[Any]:
-        where = f"host=127.0.0.1 port={self.port} user=me password={PASSWORD} dbname=postgres"
+        where = f"host={self.host} port={self.port} user=me password={PASSWORD} dbname=postgres"
         return psycopg.connect(where, autocommit=True)
 
     def close(self) -> None:

@@ -25,7 +25,6 @@ from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.runs.builds import build
 from bbnas.runs.placement import Placement
-from bbnas.runs.ray_start import ray_joined
 from bbnas.searching.loop import Event
 from bbnas.space import Space
 
@@ -245,11 +244,9 @@ def test_what_a_placement_refuses(values: dict[str, Any], told: str) -> None:
         Placement(**values)
 
 
-def test_an_address_where_nothing_listens_is_told_at_once() -> None:
+def test_an_address_where_nothing_listens_is_told_at_once(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
-    with (
-        pytest.raises(UserError, match=r"not reached .*refused"),
-        ray_joined(Placement(address=f"127.0.0.1:{free}")),
-    ):
-        pass
+    with pytest.raises(UserError, match=r"not reached .*refused"):
+        quick_search(tmp_path, 2, placement=Placement(address=f"127.0.0.1:{free}"))
+    assert not list(tmp_path.iterdir())
