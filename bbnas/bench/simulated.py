@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 from bbnas.cost import ops_and_params
@@ -51,7 +50,7 @@ class Simulated:
     def cost(self, design: Design) -> Costs:
         return ops_and_params(design, self.task)
 
-    def pausing(self, folder: Path) -> Simulated:
+    def pausing(self, folder: str) -> Simulated:
         """The same: a formula has no state to keep."""
         return self
 
