@@ -14,8 +14,9 @@ from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
 
 from bbnas.analysis.pareto import useful
 from bbnas.design import Activation, ActivationPosition, Design, Estimator, Method, Norm, k_star
@@ -62,6 +63,10 @@ class Runs:
 
     def __len__(self) -> int:
         return len(self.designs)
+
+    def part(self, rows: NDArray[np.intp]) -> Runs:
+        """Those in ``rows``."""
+        return Runs(tuple(self.designs[i] for i in rows), self.psnr[rows], self.doubt[rows])
 
 
 def runs_of(config: Bar, evaluations: Sequence[Outcome]) -> Runs:
@@ -171,19 +176,21 @@ class Surrogate:
         warped = self._warp(runs.psnr)
         self._center = float(np.median(warped))
         y = warped - self._center
-        own = _distances(self._features, self._features)
         noise = max(noise, 1e-3)
-        self.theta = _fit(y, own, noise, runs.doubt) if theta is None else theta
-        kernel = _kernel(self.theta, own) + np.diag(_variance(self.theta, noise, runs.doubt))
+        if theta is None:
+            theta = _fit(y, _distances(self._features, self._features), noise, runs.doubt)
+        self.theta = theta
+        kernel = _covariance(theta, self._features, self._features)
+        kernel[np.diag_indices_from(kernel)] += _variance(theta, noise, runs.doubt)
         self._factor = np.linalg.cholesky(kernel)
-        self._weights = np.linalg.solve(self._factor, y)
+        self._weights = solve_triangular(self._factor, y, lower=True, check_finite=False)
 
     @one_blas_thread
     def believes(self, designs: Sequence[Design]) -> Beliefs:
         """The joint posterior of ``designs``, evaluated or not."""
         asked = _features(designs)
         mean, slope, half = self._given(asked)
-        covariance = _kernel(self.theta, _distances(asked, asked)) - half.T @ half
+        covariance = _covariance(self.theta, asked, asked) - half.T @ half
         return Beliefs(mean, slope[:, None] * covariance * slope[None, :])
 
     @one_blas_thread
@@ -197,8 +204,8 @@ class Surrogate:
         """The mean (dB), the derivative of PSNR by warped PSNR there, and the factor of the
         covariance that the runs explain.
         """
-        cross = _kernel(self.theta, _distances(self._features, asked))
-        half = np.linalg.solve(self._factor, cross)
+        cross = _covariance(self.theta, self._features, asked)
+        half = solve_triangular(self._factor, cross, lower=True, check_finite=False)
         drop = (self._best - self._center - half.T @ self._weights) / _SCALE
         return self._best - _SCALE * np.expm1(drop), np.exp(drop), half
 
@@ -224,7 +231,7 @@ def _features(designs: Sequence[Design]) -> Array:
     return np.array([_row(design) for design in designs], dtype=np.float64)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1 << 16)
 def _row(design: Design) -> tuple[float, ...]:
     return (
         *(float(design.binary(part)) for part in Part),
@@ -244,6 +251,16 @@ def _distances(a: Array, b: Array) -> Array:
     """(features, n, m)."""
     gaps = np.abs(a.T[:, :, None] - b.T[:, None, :])
     return np.where(_IS_NAME[:, None, None], np.minimum(gaps, 1.0), gaps)
+
+
+def _covariance(theta: Array, a: Array, b: Array) -> Array:
+    """The kernel (n, m) between designs by their features, without their distances one by one."""
+    rates = np.exp(theta[2:])
+    names, measures = rates[_IS_NAME], rates[~_IS_NAME]
+    differing = cdist(a[:, _IS_NAME], b[:, _IS_NAME], "hamming", w=names) * names.sum()
+    apart = cdist(a[:, ~_IS_NAME], b[:, ~_IS_NAME], "cityblock", w=measures)
+    covariance: Array = np.exp(2 * theta[0] - differing - apart)
+    return covariance
 
 
 def _kernel(theta: Array, distances: Array) -> Array:

@@ -17,6 +17,7 @@ from bbnas.cost import ops_and_params
 from bbnas.design import Design
 from bbnas.evaluation import Costs, Evaluation
 from bbnas.protocol import PROTOCOLS, Protocol
+from bbnas.searching.samplers import sampler_options
 from bbnas.space import load_space
 from bbnas.store.ledger import Job, Ledger
 from bbnas.store.store import Store
@@ -85,7 +86,8 @@ def simulated_study(sampler: str = StudyConfig.sampler) -> StudyConfig:
     """The study of which :class:`Simulated` evaluates the candidates."""
     evaluator = Simulated()
     space = load_space("bbcu", evaluator.task)
-    return StudyConfig.of(evaluator, space, name=NAME, sampler=sampler)
+    options = sampler_options(sampler, {})
+    return StudyConfig.of(evaluator, space, name=NAME, sampler=sampler, sampler_options=options)
 
 
 class Filling:

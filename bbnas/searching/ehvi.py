@@ -40,6 +40,13 @@ MARGIN = 0.05
 # The surrogate's hyperparameters are fitted again after this growth of the number of runs; in
 # between it is only conditioned on the new ones.
 REFIT = 1.15
+# Most runs that the surrogate is given in a large study, but for those newer than the last choice,
+# which is made again once there are ``SPARE`` times as many.
+LARGE, SPARE = 400, 1.2
+# Most runs that hyperparameters are fitted to.
+FITTED = 250
+# Most designs of the front whose neighbours are considered at once.
+EXPANDED = 24
 # The number of candidates from which on neighbours of the recommendation are proposed.
 REFINE_FROM = 20
 
@@ -116,6 +123,12 @@ class EhviSampler(BaseSampler):
         self._fitted = 0
         self._near: dict[str, list[Design]] = {}
         self._designs: dict[int, Design | None] = {}  # trial → its design
+        # Trial → what was read of it.
+        self._noted: dict[int, tuple[PastRun | None, TrialState]] = {}
+        self._seen: set[str] = set()
+        self._runs: dict[str, PastRun] = {}
+        self._candidates: dict[str, set[int]] = {}  # evaluated or running, and their trials
+        self._chosen: dict[str, None] = {}  # the runs that inform the surrogate of a large study
         self._proposed: dict[int, dict[str, Any]] = {}  # trial → its parameters
 
     def reseed_rng(self) -> None:
@@ -145,31 +158,67 @@ class EhviSampler(BaseSampler):
         return self._random.sample_independent(study, trial, name, distribution)
 
     def _propose(self, study: Study, asking: FrozenTrial) -> Design | None:
-        trials = [t for t in study.get_trials(deepcopy=False) if t.number != asking.number]
-        runs: dict[str, PastRun] = {}
-        seen: set[str] = set()
-        candidates: set[str] = set()
-        for trial in trials:
-            run = PastRun.of(trial) or self._completed(study, trial)
+        self._read(study, asking)
+        count = len(self._candidates)
+        refining = self._refine and count >= REFINE_FROM and count % 2 == 0
+        if not refining and len(self._runs) < self._startup:
+            return None
+        front = self._front(self._informing())
+        if front is None:
+            return None
+        neighbour = self._neighbour(front, self._seen) if refining else None
+        if neighbour is not None or len(self._runs) < self._startup:
+            return neighbour
+        return self._improvement(front, self._seen)
+
+    def _read(self, study: Study, asking: FrozenTrial) -> None:
+        """Take in the trials that are new or have changed."""
+        for trial in study.get_trials(deepcopy=False):
+            attached, state = PastRun.of(trial), trial.state
+            before = self._noted.get(trial.number)
+            if before is not None and before[0] is attached and before[1] is state:
+                continue
+            if trial.number == asking.number:
+                continue
+            run = attached or self._completed(study, trial)
             design = run.design if run is not None else self._design(trial)
             if design is None:
                 continue
-            seen.add(design.key)
+            key = design.key
+            self._noted[trial.number] = attached, state
+            self._seen.add(key)
             if run is not None:
-                runs[design.key] = run
-            if run is not None or trial.state == TrialState.RUNNING:
-                candidates.add(design.key)
-        count = len(candidates)
-        refining = self._refine and count >= REFINE_FROM and count % 2 == 0
-        if not refining and len(runs) < self._startup:
-            return None
-        front = self._front(list(runs.values()))
-        if front is None:
-            return None
-        neighbour = self._neighbour(front, seen) if refining else None
-        if neighbour is not None or len(runs) < self._startup:
-            return neighbour
-        return self._improvement(front, seen)
+                self._runs[key] = run
+                self._chosen[key] = None
+            if run is not None or state == TrialState.RUNNING:
+                self._candidates.setdefault(key, set()).add(trial.number)
+            elif key in self._candidates:  # handed back
+                self._candidates[key].discard(trial.number)
+                if not self._candidates[key]:
+                    del self._candidates[key]
+
+    def _informing(self) -> list[PastRun]:
+        """The runs that the surrogate is given: all, or in a large study those nearest to the
+        front, a random part of the others, and the newest.
+        """
+        if len(self._runs) <= LARGE:
+            return list(self._runs.values())
+        if len(self._chosen) > SPARE * LARGE:
+            runs = list(self._runs.values())
+            near = self._nearest([r for r in runs if useful(self._scale, r)], LARGE // 2)
+            others = self._rng.choice(len(runs), LARGE // 2, replace=False)
+            chosen = [*near, *(runs[i] for i in others)]
+            self._chosen = dict.fromkeys(run.design.key for run in chosen)
+        return [self._runs[key] for key in self._chosen]
+
+    def _nearest(self, runs: list[PastRun], most: int) -> list[PastRun]:
+        """At most so many ``runs``, front by front."""
+        points = np.column_stack([[-r.psnr for r in runs], self._costs([r.design for r in runs])])
+        left, kept = np.arange(len(runs)), np.empty(0, dtype=np.intp)
+        while len(left) and len(kept) < most:
+            first = non_dominated(points[left])
+            kept, left = np.concatenate([kept, left[first]]), left[~first]
+        return [runs[i] for i in kept[:most]]
 
     def _completed(self, study: Study, trial: FrozenTrial) -> PastRun | None:
         """The run of a trial to which no outcome is attached, from its values."""
@@ -195,8 +244,13 @@ class EhviSampler(BaseSampler):
         usable = all_runs(self._scale, runs)
         if not len(usable):
             return None
-        if self._theta is None or not self._fitted <= len(usable) < REFIT * self._fitted:
-            self._theta, self._fitted = None, len(usable)
+        large = len(self._runs) > LARGE
+        size, growth = (len(self._runs), 2.0) if large else (len(usable), REFIT)
+        if self._theta is None or not self._fitted <= size < growth * self._fitted:
+            self._theta, self._fitted = None, size
+            if len(usable) > FITTED:
+                part = self._rng.choice(len(usable), FITTED, replace=False)
+                self._theta = Surrogate(usable.part(part), self._scale.protocol.noise).theta
         surrogate = Surrogate(usable, self._scale.protocol.noise, self._theta)
         self._theta = surrogate.theta
         return surrogate
@@ -246,6 +300,9 @@ class EhviSampler(BaseSampler):
         if self._whole:
             yield from self._whole
             return
+        best = list(best)
+        if len(best) > EXPANDED:
+            best = [best[i] for i in self._rng.choice(len(best), EXPANDED, replace=False)]
         for design in best:
             yield from self._neighbours(design)
         for _ in range(DRAWN):

@@ -57,19 +57,19 @@ def to_resume(
 
 @dataclass
 class _Rung:
-    """The candidates that reached a rung, by number: their evaluations so far, those that wait
-    there, and the dB that useful ones won from there to the end.
+    """The candidates that reached a rung, by number: their PSNR (dB) there with their costs, those
+    that wait there, and the dB that useful ones won from there to the end.
     """
 
-    there: dict[int, Evaluation] = field(default_factory=dict)
+    there: dict[int, tuple[float, ...]] = field(default_factory=dict)
     waiting: set[int] = field(default_factory=set)
     gains: dict[int, float] = field(default_factory=dict)
     passed: list[int] | None = None  # of those that wait, best first; None: not decided yet
 
 
 class Ladder:
-    """What :func:`to_resume` knows of all outcomes. A new one is noted in time that does not grow
-    with their number, and a rung is decided again only after a change there.
+    """What :func:`to_resume` knows of all outcomes; a rung is decided again only after a change
+    there.
     """
 
     def __init__(self, config: StudyConfig) -> None:
@@ -79,18 +79,25 @@ class Ladder:
 
     def note(self, number: int, evaluation: Evaluation) -> None:
         """Take in the latest outcome of a candidate."""
-        self.drop(number)
         # A candidate that diverged after the rung is not compared with.
         if evaluation.status not in ("ok", "stopped"):
+            self.drop(number)
             return
+        costs = [float(getattr(evaluation, name)) for name in self._costs]
+        last = evaluation.rungs[-1][0] if evaluation.status == "stopped" else None
         for at, psnr in evaluation.rungs:
             if (rung := self._rungs.get(at)) is None:
                 continue
-            rung.there[number], rung.passed = evaluation, None
+            if rung.there.get(number) != (row := (psnr, *costs)):
+                rung.there[number], rung.passed = row, None
+            if at == last:
+                rung.waiting.add(number)
+            elif number in rung.waiting:
+                rung.waiting.discard(number)
+                if rung.passed is not None:
+                    rung.passed = [n for n in rung.passed if n != number]
             if useful(self._config, evaluation) and psnr > self._config.floor:
-                rung.gains[number] = evaluation.psnr - psnr
-        if evaluation.status == "stopped" and (rung := self._rungs.get(evaluation.rungs[-1][0])):
-            rung.waiting.add(number)
+                rung.gains[number], rung.passed = evaluation.psnr - psnr, None
 
     def drop(self, number: int) -> None:
         """Forget a candidate."""
@@ -114,20 +121,18 @@ class Ladder:
         if not rung.waiting or not self._config.early_stopping:
             return sorted(rung.waiting)
         numbers = sorted(rung.there)
-        reached = [rung.there[number] for number in numbers]
-        psnr = [dict(e.rungs)[at] for e in reached]
-        points = [[getattr(e, name) for name in self._costs] for e in reached]
+        rows = np.array([rung.there[number] for number in numbers])
         noise = rung_noise(list(rung.gains.values()), self._config.protocol.noise)
         # At the first of several rungs most networks have hardly learned, so that only dominated
         # candidates are stopped.
         first = len(self._rungs) > 1 and at == self._config.protocol.rungs[0]
-        worth = worth_more(psnr, points, noise, 1.0 if first else REDUCTION)
+        worth = worth_more(rows[:, 0], rows[:, 1:], noise, 1.0 if first else REDUCTION)
         kept = [i for i in np.flatnonzero(worth) if numbers[i] in rung.waiting]
-        return [numbers[i] for i in sorted(kept, key=lambda i: -psnr[i])]
+        return [numbers[i] for i in sorted(kept, key=lambda i: -rows[i, 0])]
 
 
 def worth_more(
-    psnr: Sequence[float], costs: ArrayLike, noise: float, reduction: float
+    psnr: ArrayLike, costs: ArrayLike, noise: float, reduction: float
 ) -> NDArray[np.bool_]:
     """Which of the n candidates at a rung should be trained further.
 
