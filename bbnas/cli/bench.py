@@ -1,4 +1,4 @@
-"""``bbnas bench``: train, engine, sampler, tabulate, dashboard."""
+"""``bbnas bench``: train, engine, sampler, tabulate, search, dashboard."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import click
 from bbnas.cli import options
 from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
 from bbnas.cli.console import Names, print_json, print_table
+from bbnas.searching.samplers import SAMPLERS
 from bbnas.signals import keeps
-from bbnas.text import plain
+from bbnas.text import plain, share
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +29,7 @@ def _rounds(default: int) -> Callable[[F], F]:
 
 @click.group()
 def bench() -> None:
-    """Measure bbnas itself: training, engine, sampler, dashboard."""
+    """Measure bbnas itself: training, engine, sampler, search, dashboard."""
 
 
 bench.add_command(bench_sampler)
@@ -122,6 +123,82 @@ def bench_engine(
     click.echo(measured.words)
     if output is not None:
         click.echo(f"wrote {output}")
+    return 0 if measured.passed else 1
+
+
+@bench.command("search")
+@click.option(
+    "--candidates",
+    type=click.IntRange(min=100),
+    multiple=True,
+    default=(100, 1000, 10_000),
+    show_default=True,
+    help="Size of the study in which the search goes on; may be given several times.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    multiple=True,
+    default=(1, 2),
+    show_default=True,
+    help="Number of workers, 1 in this process and more by Ray; may be given several times.",
+)
+@click.option(
+    "--sampler",
+    type=click.Choice(list(SAMPLERS)),
+    default="ehvi",
+    show_default=True,
+    help="Sampler.",
+)
+@click.option(
+    "--efficient",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Number of workers whose efficiency with candidates of one second is measured.",
+)
+@click.option("--storage", help="URL of an empty database; a temporary SQLite file by default.")
+@options.quiet
+@options.as_json
+def bench_search(
+    candidates: tuple[int, ...],
+    workers: tuple[int, ...],
+    sampler: str,
+    efficient: int,
+    storage: str | None,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Time what a search takes beside training.
+
+    Training is replaced by a formula, or by a sleep, so all figures are of bbnas itself. The exit
+    code is 1 where a limit is exceeded.
+    """
+    from bbnas.bench.search import bench_search as measure
+
+    keeps("nothing is kept")
+    measured = measure(
+        candidates,
+        workers,
+        storage,
+        sampler,
+        efficient,
+        lambda text: None if quiet else click.echo(text, err=True),
+    )
+    if as_json:
+        print_json(plain(measured))
+        return 0 if measured.passed else 1
+    columns = ("candidates", "workers", "an outcome, ms", "sampler", "database", "rest")
+    lines = [
+        (o.candidates, o.workers, o.each_ms, o.sampler_ms, o.database_ms, o.rest_ms)
+        for o in measured.overheads
+    ]
+    title = f"beside training, which is simulated; {measured.storage}, {measured.machine}"
+    print_table(columns, lines, title)
+    rows = [(limit.what, limit.measured, limit.most, limit.unit) for limit in measured.limits]
+    print_table(("", "measured", "at most", "unit"), rows, f"sampler {measured.sampler}")
+    if measured.workers:
+        click.echo(f"efficiency of {measured.workers} workers: {share(measured.efficiency)}")
     return 0 if measured.passed else 1
 
 

@@ -39,7 +39,8 @@ class SearchResult:
     """The end of a search. ``counts`` are the study's, ``trained`` and ``seconds`` this call's.
 
     ``complete``: the budget is reached, or the space holds no further design (``note`` says so).
-    ``interrupted``: by Ctrl-C; the same call resumes the study.
+    ``interrupted``: by Ctrl-C; the same call resumes the study. ``suggesting`` are the seconds
+    that each suggestion of the sampler took, ``database_seconds`` those of all transactions.
     """
 
     study: Study
@@ -49,6 +50,8 @@ class SearchResult:
     complete: bool
     interrupted: bool
     note: str = ""
+    suggesting: tuple[float, ...] = ()
+    database_seconds: float = 0.0
 
 
 def search(
@@ -147,6 +150,7 @@ def search(
             if loop is not None:
                 loop.close()
     counts = ledger.counts()
+    database_seconds = store.seconds
     study = store.load_study(config.name)
     store.close()
     return SearchResult(
@@ -157,6 +161,8 @@ def search(
         complete=counts.done >= budget or (loop is not None and loop.exhausted),
         interrupted=interrupted,
         note=loop.note if loop is not None else "",
+        suggesting=tuple(loop.trials.seconds) if loop is not None else (),
+        database_seconds=database_seconds,
     )
 
 

@@ -8,6 +8,7 @@ after every kill.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -81,12 +82,16 @@ class Trials:
             directions=[OBJECTIVES[objective] for objective in config.objectives], sampler=sampler
         )
         self._asked: dict[int, optuna.Trial] = {}
+        self.seconds: list[float] = []  # that each suggestion took
 
     def ask(self) -> tuple[int, Design]:
         """The number of a new trial, and the design that the sampler chose."""
+        began = time.perf_counter()
         trial = self._study.ask()
         self._asked[trial.number] = trial
-        return trial.number, self._space.suggest(trial)
+        design = self._space.suggest(trial)
+        self.seconds.append(time.perf_counter() - began)
+        return trial.number, design
 
     def give(self, design: Design) -> int | None:
         """The number of a new trial for a design that the sampler did not choose; None outside

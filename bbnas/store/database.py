@@ -94,6 +94,7 @@ class Database:
         self, url: str, create: bool = False, patience: float = 0.0, older: bool = False
     ) -> None:
         self.patience = patience
+        self.seconds = 0.0  # that transactions took, in all
         self.back = -math.inf  # when it was back from being away (time.monotonic)
         self._away: tuple[float, AwayError] | None = None  # since when it is away, and why
         self._due, self._pause = -math.inf, FIRST_PAUSE  # of the next attempt
@@ -234,6 +235,7 @@ class Database:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
+        began = time.perf_counter()
         try:
             yield
         except SQLAlchemyError as error:
@@ -244,6 +246,8 @@ class Database:
                     raise other from error
             told = explain(str(self), error)
             raise (AwayError(str(told)) if self._is_away(error) else told) from error
+        finally:
+            self.seconds += time.perf_counter() - began
 
     def _is_away(self, error: SQLAlchemyError) -> bool:
         if not isinstance(error, OperationalError):
