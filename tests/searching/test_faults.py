@@ -190,7 +190,9 @@ def test_ten_kills_of_the_search_on_a_server(postgres: Server, tmp_path: Path, t
     assert Driver(tmp_path, 60, **options).done() == 60
     whole(url, log, 60, lost=2 * kills)
     again = evaluated(log).total() - len(evaluated(log))
-    tell(f"search killed by kill -9, {kills} times | 60 of 60, {again} trained again")
+    tell(
+        f"search killed by kill -9, {kills} times, on PostgreSQL with two workers | 60 of 60, {again} trained again"
+    )
 
 
 @pytest.mark.soak
