@@ -191,7 +191,8 @@ def test_ten_kills_of_the_search_on_a_server(postgres: Server, tmp_path: Path, t
     whole(url, log, 60, lost=2 * kills)
     again = evaluated(log).total() - len(evaluated(log))
     tell(
-        f"search killed by kill -9, {kills} times, on PostgreSQL with two workers | 60 of 60, {again} trained again"
+        f"search killed by kill -9, {kills} times, on PostgreSQL with two workers | "
+        f"60 of 60, {again} trained again"
     )
 
 
