@@ -17,7 +17,7 @@ from bbnas.files import write_output
 from bbnas.protocol import Protocol
 from bbnas.schema import Value, validate
 from bbnas.tasks import Task
-from bbnas.text import from_json, to_json
+from bbnas.text import from_json, plural, to_json
 
 Precision = Literal["1-bit", "fp32", "bf16", "int8"]
 # Where networks and measurements are kept.
@@ -29,7 +29,8 @@ FORMAT = 1
 class Entrant(Value):
     """A trained network as it runs on the machine: by bbnas's engine, or by the fastest runtime.
 
-    ``psnr`` (dB) is that of the validation images in this precision. ``seconds`` is the median
+    ``psnr`` (dB) is the mean of ``runs``, its PSNR on the validation images in this precision with
+    each seed. ``seconds`` is the median
     time of one image, ``spread`` half the range of the middle half of the times relative to it.
     ``bytes`` is the size of its file, ``memory`` what its process grew by (bytes) when it loaded
     and ran the model, 0 where that is not known. ``macs_full`` and ``macs_binary`` are its
@@ -41,6 +42,7 @@ class Entrant(Value):
     precision: Precision
     runtime: str
     psnr: float = Field(allow_inf_nan=False)
+    runs: tuple[float, ...]
     seconds: float = Field(gt=0, allow_inf_nan=False)
     spread: float = Field(ge=0, allow_inf_nan=False)
     bytes: int = Field(gt=0)
@@ -59,7 +61,8 @@ class Rivals(Value):
 
     ``lq`` is (width, height) of the timed image in pixels. ``unit_seconds`` holds the time of one
     more 64→64 3×3 convolution in a chain, by precision. ``data`` is the fingerprint of the
-    images. ``skip_psnr`` (dB) is that of the network's global skip.
+    images. ``skip_psnr`` (dB) is that of the network's global skip. ``noise`` is the standard
+    deviation of PSNR (dB) between the ``seeds``.
     """
 
     format: int = FORMAT
@@ -67,6 +70,8 @@ class Rivals(Value):
     protocol: Protocol
     data: str
     skip_psnr: float = Field(allow_inf_nan=False)
+    seeds: int = Field(ge=1)
+    noise: float = Field(ge=0, allow_inf_nan=False)
     lq: tuple[int, int]
     threads: int = Field(ge=1)
     rounds: int = Field(ge=1)
@@ -92,7 +97,8 @@ class Rivals(Value):
         return (
             f"{self.task}, {self.lq[0]}×{self.lq[1]} LQ pixels, {threads}, {self.machine}, "
             f"{self.isa}, {self.measured}; protocol {self.protocol.name} "
-            f"({self.protocol.iterations:,} iterations at full width, seed {self.protocol.seed})"
+            f"({self.protocol.iterations:,} iterations), mean of {plural(self.seeds, 'seed')}, "
+            f"{self.noise:.3f} dB between seeds"
         )
 
     def write(self, path: Path) -> None:

@@ -1,8 +1,8 @@
 """Whether one bit is worth it: a 1-bit network beside the rivals that restore as well.
 
 A rival is of the same quality as a design if its PSNR is at least the design's. Both PSNRs have
-the noise of their protocol's seeds, so the ends of an interval are the ratios to the fastest
-rivals of at least PSNR − d and PSNR + d, where d = 1.96 · √2 · noise.
+the noise between seeds, so the ends of an interval are the ratios to the fastest rivals of at
+least PSNR − d and PSNR + d, where d = 1.96 · √2 · noise / √seeds.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def worth(found: Rivals) -> list[Worth]:
 
 
 def _worth(design: Entrant, found: Rivals) -> Worth:
-    rivals, noise = found.others, BEYOND * found.protocol.noise
+    rivals = found.others
+    noise = BEYOND * found.noise / math.sqrt(found.seeds)
     even = []
     for precision in dict.fromkeys(e.precision for e in rivals):
         mine = [e for e in rivals if e.precision == precision]

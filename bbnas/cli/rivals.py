@@ -41,7 +41,7 @@ FRONT = 3
     "sizes",
     multiple=True,
     metavar="WIDTHxDEPTH",
-    show_default="widths 4 to 48, at two depths",
+    show_default="widths 4 to 32, at two depths",
     help="Width and depth of a rival, such as 12x32. Repeat it for several.",
 )
 @click.option(
@@ -59,6 +59,13 @@ FRONT = 3
     show_default=True,
     help="Number of rounds in which all networks take turns.",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Trainings of each network: its mean PSNR counts.",
+)
 @options.output("HTML page with the figure.", default="reports/rivals-NAME.html")
 @options.storage()
 @options.data
@@ -74,6 +81,7 @@ def rivals(
     lq: tuple[int, int],
     threads: int,
     rounds: int,
+    seeds: int,
     output: str | None,
     storage: str | None,
     data: str | None,
@@ -129,6 +137,7 @@ def rivals(
             lq=lq,
             threads=threads,
             rounds=rounds,
+            seeds=seeds,
             workers=None if workers in (None, "auto") else int(workers),
             on_step=step,
         )

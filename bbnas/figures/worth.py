@@ -22,7 +22,7 @@ def draw_worth(found: Rivals) -> Spec:
 
     Entrants that have learned nothing, at or below the global skip's PSNR, are not drawn.
     """
-    floor = found.skip_psnr + found.protocol.noise
+    floor = found.skip_psnr + found.noise
     able = [e for e in found.entrants if e.psnr > floor]
     traces = []
     for precision, (colour, symbol) in STYLES.items():

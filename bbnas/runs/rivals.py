@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from bbnas.cost import count
-from bbnas.data import Dataset, load_dataset, validation_pairs
+from bbnas.data import ImageSet, load_dataset, validation_pairs
 from bbnas.design import Design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.export import to_onnx
@@ -24,7 +24,7 @@ from bbnas.engine.peers import Runtime, load, named, runtimes, to_int8
 from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.environment import cpu, environment, today
 from bbnas.errors import UserError
-from bbnas.inference.checkpoint import load_checkpoint
+from bbnas.inference.checkpoint import load_checkpoint, read_checkpoint
 from bbnas.inference.scoring import score, skip_psnr
 from bbnas.native import choose_isa
 from bbnas.processes import sheltered, worker_pool
@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from bbnas.protocol import Protocol
 
 # Widths of the rivals, and their depths as shares of the backbone's.
-WIDTHS = (4, 8, 12, 16, 24, 32, 48)
+WIDTHS = (4, 8, 12, 16, 24, 32)
 SHARES = (0.25, 1.0)
+SEEDS = 3  # trainings of each network, whose mean PSNR counts
 CALIBRATION = 8  # images whose activations decide the ranges of 8 bits
 CROP = 192  # side in HQ pixels of a calibration image
 
@@ -57,11 +58,18 @@ def usual_rivals(task: Task) -> list[Design]:
 
 
 @dataclass(frozen=True)
-class _Contender:
-    """A trained network in a precision, by a runtime."""
+class _Trained:
+    """The networks of a design, one for each seed."""
 
-    network: RestorationNetwork
     design: Design
+    networks: tuple[RestorationNetwork, ...]
+
+
+@dataclass(frozen=True)
+class _Contender:
+    """A trained design in a precision, by a runtime."""
+
+    trained: _Trained
     precision: Precision
     runnable: Runnable
     bytes: int
@@ -78,14 +86,15 @@ def measure_rivals(
     lq: tuple[int, int] = LQ_SIZE,
     threads: int = 1,
     rounds: int = 5,
+    seeds: int = SEEDS,
     workers: int | None = None,
     on_step: Step = lambda what, done, total: None,
 ) -> Rivals:
     """Train ``designs``, which are 1-bit, and ``rivals``, which are not, and time them together.
 
-    Each is trained once into a folder below ``folder``: the same call again resumes, and one with
-    further designs trains these alone. Each rival runs in fp32, bf16 where the processor has it,
-    and 8 bits, by the fastest runtime that is installed.
+    Each is trained with ``seeds`` seeds into folders below ``folder``: the same call again
+    resumes, and one with further designs or seeds trains these alone. Each rival runs in fp32,
+    bf16 where the processor has it, and 8 bits, by the fastest runtime that is installed.
 
     Raises:
         UserError: no compiled engine or no runtime here; a design without a 1-bit part, or a
@@ -103,10 +112,16 @@ def measure_rivals(
         if one.binarize:
             raise UserError(f"{one.label()}: is 1-bit, so it is no rival")
     dataset = load_dataset(data)
-    place = folder / f"{protocol.key}-{dataset.fingerprint}"
     every = list({one.key: one.fitted(task) for one in (*designs, *rivals)}.values())
-    trained = _train_all(task, protocol, every, place, data, workers, on_step)
-    contenders = list(_contenders(trained, task, dataset, found, on_step))
+    protocols = [protocol.with_seed(protocol.seed + i) for i in range(seeds)]
+
+    def place(by: Protocol, one: Design) -> Path:
+        return folder / f"{by.key}-{dataset.fingerprint}" / one.key
+
+    trained = _train_all(task, protocols, every, place, data, workers, on_step)
+    some = dataset.train.select(range(min(CALIBRATION, len(dataset.train.images))))
+    images = [_as_input(lq) for lq, _ in validation_pairs(some, task, CROP)]
+    contenders = list(_contenders(trained, task, images, found, on_step))
     where = TurnSetting(lq, threads, isa)
     contenders = _fastest(contenders, where, on_step)
     units = dict(_units(found))
@@ -125,14 +140,21 @@ def measure_rivals(
     entrants = []
     for done, (contender, taken) in enumerate(zip(contenders, times, strict=False)):
         on_step("scoring", done, len(contenders))
-        entrants.append(_entrant(contender, taken, task, dataset, protocol, where))
+        psnr = [
+            _psnr(network, contender, task, images, dataset.validation, protocol.validation_side)
+            for network in contender.trained.networks
+        ]
+        entrants.append(_entrant(contender, taken, psnr, task, where))
     on_step("scoring", len(contenders), len(contenders))
     names = environment()
+    skip = skip_psnr(task, dataset.validation, protocol.validation_side)
     return Rivals(
         task=task.name,
         protocol=protocol,
         data=dataset.fingerprint,
-        skip_psnr=skip_psnr(task, dataset.validation, protocol.validation_side),
+        skip_psnr=skip,
+        seeds=seeds,
+        noise=_noise(entrants, protocol, skip + protocol.noise),
         lq=lq,
         threads=threads,
         rounds=rounds,
@@ -148,59 +170,60 @@ def measure_rivals(
 
 def _train_all(
     task: Task,
-    protocol: Protocol,
+    protocols: Sequence[Protocol],
     designs: Sequence[Design],
-    place: Path,
+    place: Callable[[Protocol, Design], Path],
     data: str | None,
     workers: int | None,
     on_step: Step,
-) -> list[tuple[RestorationNetwork, Design]]:
-    """The trained network of each design."""
-    waiting = [one for one in designs if not _done(place / one.key, protocol)]
-    on_step("training", len(designs) - len(waiting), len(designs))
+) -> list[_Trained]:
+    """The networks of each design, one by each protocol."""
+    every = [(protocol, design) for protocol in protocols for design in designs]
+    waiting = [each for each in every if not _done(place(*each), each[0])]
+    on_step("training", len(every) - len(waiting), len(every))
     if waiting:
         # The longest first, so that none is alone at the end.
-        waiting.sort(key=lambda one: -one.width * one.depth)
+        waiting.sort(key=lambda each: -each[1].width * each[1].depth)
         size = min(workers or available_cores(), len(waiting))
         with sheltered(), worker_pool(size, torch.set_num_threads, (1,)) as pool:
-            asked = [pool.submit(_train, task, protocol, one, place, data) for one in waiting]
-            first = len(designs) - len(waiting) + 1
-            for done, future in enumerate(as_completed(asked), first):
+            asked = [pool.submit(_train, task, *each, place(*each), data) for each in waiting]
+            for done, future in enumerate(as_completed(asked), len(every) - len(waiting) + 1):
                 future.result()
-                on_step("training", done, len(designs))
-    return [(load_checkpoint(place / one.key / LAST)[0], one) for one in designs]
+                on_step("training", done, len(every))
+    return [
+        _Trained(one, tuple(load_checkpoint(place(p, one) / LAST)[0] for p in protocols))
+        for one in designs
+    ]
 
 
 def _done(folder: Path, protocol: Protocol) -> bool:
     if not (folder / LAST).is_file():
         return False
-    return load_checkpoint(folder / LAST)[1].iteration >= protocol.iterations
+    return read_checkpoint(folder / LAST)[0].iteration >= protocol.iterations
 
 
-def _train(task: Task, protocol: Protocol, design: Design, place: Path, data: str | None) -> None:
-    folder = place / design.key
+def _train(task: Task, protocol: Protocol, design: Design, folder: Path, data: str | None) -> None:
     recipe = Recipe(task=task.name, design=design, protocol=protocol, data=data)
     train(recipe, folder, resume=(folder / RECIPE).exists(), device="cpu")
 
 
 def _contenders(
-    trained: Sequence[tuple[RestorationNetwork, Design]],
+    trained: Sequence[_Trained],
     task: Task,
-    dataset: Dataset,
+    images: Sequence[Array],
     found: Sequence[Runtime],
     on_step: Step,
 ) -> Iterator[_Contender]:
-    some = dataset.train.select(range(min(CALIBRATION, len(dataset.train.images))))
-    images = [_as_input(lq) for lq, _ in validation_pairs(some, task, CROP)]
-    for done, (network, design) in enumerate(trained):
+    """What is timed: of each design the network of the first seed."""
+    for done, one in enumerate(trained):
         on_step("quantizing", done, len(trained))
-        program = compile_network(network, task)
-        if design.binarize:
+        program = compile_network(one.networks[0], task)
+        if one.design.binarize:
             model = Runnable("bbnas", program, program.channels)
-            yield _Contender(network, design, "1-bit", model, len(to_bytes(program)))
+            yield _Contender(one, "1-bit", model, len(to_bytes(program)))
             continue
         for precision, model, size in _peers(program, images, found):
-            yield _Contender(network, design, precision, model, size)
+            yield _Contender(one, precision, model, size)
     on_step("quantizing", len(trained), len(trained))
 
 
@@ -256,45 +279,53 @@ def _fastest(
     )
     best: dict[tuple[str, str], tuple[float, _Contender]] = {}
     for one, (taken,) in zip(contenders, times, strict=True):
-        held = best.get(key := (one.design.key, one.precision))
+        held = best.get(key := (one.trained.design.key, one.precision))
         if held is None or taken < held[0]:
             best[key] = taken, one
     return [one for _, one in best.values()]
 
 
+def _psnr(
+    network: RestorationNetwork,
+    as_in: _Contender,
+    task: Task,
+    images: Sequence[Array],
+    validation: ImageSet,
+    side: int,
+) -> float:
+    """PSNR (dB) of a network in the precision of a contender, by its runtime."""
+    runtime, precision = as_in.runnable.runtime, as_in.precision
+    restorer: RestorationNetwork | Callable[[torch.Tensor], torch.Tensor] = network
+    if runtime != "bbnas" and precision != "fp32":
+        program = compile_network(network, task)
+        if precision == "int8":
+            model = to_int8(program, images)
+        else:
+            model = to_onnx(program).SerializeToString()
+        restorer = partial(_on_tensors, load(model, runtime, precision == "bf16"))
+    found = score(restorer, task, validation, "cpu", side)[-1].psnr
+    if not math.isfinite(found):
+        label = as_in.trained.design.label()
+        raise UserError(f"{label} in {precision}: PSNR {found} is not finite")
+    return found
+
+
 def _entrant(
     one: _Contender,
     taken: tuple[float, ...],
+    psnr: Sequence[float],
     task: Task,
-    dataset: Dataset,
-    protocol: Protocol,
     where: TurnSetting,
 ) -> Entrant:
-    side = protocol.validation_side
-    runtime, model = one.runnable.runtime, one.runnable.model
-    restorer = one.network
-    rows = (
-        score(restorer, task, dataset.validation, "cpu", side)
-        if runtime == "bbnas" or one.precision == "fp32"
-        else score(
-            partial(_on_tensors, load(model, runtime, one.runnable.bf16)),  # type: ignore[arg-type]
-            task,
-            dataset.validation,
-            "cpu",
-            side,
-        )
-    )
-    cost = count(one.design, task)
-    median = statistics.median(taken)
+    runtime, design = one.runnable.runtime, one.trained.design
+    cost, median = count(design, task), statistics.median(taken)
     low, high = np.quantile(taken, (0.25, 0.75))
-    psnr = rows[-1].psnr
-    if not math.isfinite(psnr):
-        raise UserError(f"{one.design.label()} in {one.precision}: PSNR {psnr} is not finite")
     return Entrant(
-        design=one.design,
+        design=design,
         precision=one.precision,
         runtime=f"bbnas {where.isa}" if runtime == "bbnas" else named(runtime),
-        psnr=psnr,
+        psnr=statistics.fmean(psnr),
+        runs=tuple(psnr),
         seconds=median,
         spread=float(high - low) / 2 / median,
         bytes=one.bytes,
@@ -302,6 +333,15 @@ def _entrant(
         macs_full=cost.macs_fp,
         macs_binary=cost.macs_binary,
     )
+
+
+def _noise(entrants: Sequence[Entrant], protocol: Protocol, floor: float) -> float:
+    """The standard deviation of PSNR (dB) between seeds, pooled over what has learned; that of
+    the protocol where there is one seed.
+    """
+    plain = [e for e in entrants if e.precision in ("1-bit", "fp32") and min(e.runs) > floor]
+    variances = [statistics.variance(e.runs) for e in plain if len(e.runs) > 1]
+    return math.sqrt(statistics.fmean(variances)) if variances else protocol.noise
 
 
 def _on_tensors(run: Callable[[Array], Array], lq: torch.Tensor) -> torch.Tensor:

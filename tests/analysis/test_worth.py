@@ -29,6 +29,7 @@ def entrant(precision: str, psnr: float, ms: float, **more: Any) -> Entrant:
         precision=precision,  # type: ignore[arg-type]
         runtime="r",
         psnr=psnr,
+        runs=(psnr,),
         seconds=ms / 1e3,
         spread=0.0,
         **fields,
@@ -38,7 +39,9 @@ def entrant(precision: str, psnr: float, ms: float, **more: Any) -> Entrant:
 def rivals(*entrants: Entrant) -> Rivals:
     return Rivals(
         task="sr4",
-        protocol=PROTOCOLS["true-width"].replace(noise=NOISE),
+        protocol=PROTOCOLS["true-width"],
+        seeds=1,
+        noise=NOISE,
         data="d",
         skip_psnr=24.8,
         lq=(320, 180),

@@ -14,8 +14,8 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (bbnas[b
 
 SMALL = "bbcu.yaml"
 CALL = (
-    f"rivals --design {SMALL} --size 4x2 --size 6x2 --lq 32x24 --rounds 3 --workers 1 --quiet "
-    "--protocol true-width,iterations=4,batch=1,patch=24,validation_side=48"
+    f"rivals --design {SMALL} --size 4x2 --size 6x2 --lq 32x24 --rounds 3 --seeds 2 "
+    "--workers 1 --quiet --protocol true-width,iterations=4,batch=1,patch=24,validation_side=48"
 ).split()
 
 
@@ -43,12 +43,14 @@ def test_rivals_are_trained_timed_and_compared(folder: Path, capsys) -> None:
     assert "plot-worth" in page
     # Again, with one more: what is trained is not trained anew.
     trained = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("last.safetensors")}
-    assert len(trained) == 3
+    assert len(trained) == 3 * 2
+    assert out["rivals"]["noise"] > 0
+    assert all(len(e["runs"]) == 2 for e in entrants)
     assert main([*CALL, "--size", "5x2"]) == 0
     assert "1-bit MACs needed" in capsys.readouterr().out
     assert "5×2, int8" in Path(out["page"]).read_text()
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
-    assert len(list(Path("runs").rglob("last.safetensors"))) == 4
+    assert len(list(Path("runs").rglob("last.safetensors"))) == 4 * 2
 
 
 @pytest.mark.parametrize(
