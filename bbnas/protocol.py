@@ -210,7 +210,7 @@ PROTOCOLS: dict[str, Protocol] = {
         shift_rate=0.1,
         schedule="onecycle",
         validation_side=192,
-        noise=0.04,  # of 6 rivals with 3 seeds each, 8×32 to 32×8 (docs/guide/worth-it.md)
+        noise=0.04,  # of 6 rivals with 3 seeds each, 8×32 to 32×8 (docs/worth-it.md)
     ),
     # Paper §4.1 with the authors' HR patch and iterations (methods.md, [code]).
     "paper": Protocol(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +68,9 @@ FRONT = 3
     show_default=True,
     help="Trainings of each network: its mean PSNR counts.",
 )
-@options.output("HTML page with the figure.", default="reports/rivals-NAME.html")
+@options.output(
+    "Page with the figure, .html, or with the tables, .md.", default="reports/rivals-NAME.html"
+)
 @options.storage()
 @options.data
 @options.workers
@@ -142,7 +146,8 @@ def rivals(
             on_step=step,
         )
     measured.write(file)
-    page = write_worth(measured, Path(output or f"reports/rivals-{name}.html"))
+    command = shlex.join(["bbnas", *sys.argv[1:]])
+    page = write_worth(measured, Path(output or f"reports/rivals-{name}.html"), command)
     if as_json:
         print_json({"rivals": measured, "worth": worth(measured), "file": file, "page": page})
         return

@@ -8,12 +8,22 @@ from pathlib import Path
 from bbnas.analysis.pareto import non_dominated
 from bbnas.analysis.worth import Worth, worth
 from bbnas.figures.worth import draw_worth
+from bbnas.files import write_output
+from bbnas.reporting.fidelity import folded
 from bbnas.reporting.html import write_html
+from bbnas.reporting.markdown import grid, literal
 from bbnas.reporting.tables import NONE, TextTable
 from bbnas.rivals import Entrant, Rivals
-from bbnas.text import count
+from bbnas.tasks import get_task
+from bbnas.text import count, plural
 
-PAYS = "1 bit is the faster one on a device that does so many 1-bit multiply-accumulates"
+ABOUT = (
+    "This page compares 1-bit networks with ordinary ones that restore as well. A rival is the "
+    "task’s backbone at a small width, in full precision, in bf16 or in 8 bits. It was trained by "
+    "the same protocol on the same batches, and is run by the fastest runtime that is installed. "
+    "The ends of an interval are the ratios to the rivals whose PSNR is lower or higher by the "
+    "noise between seeds."
+)
 
 
 def best_networks(found: Rivals) -> list[Entrant]:
@@ -68,20 +78,51 @@ def break_even(one: Worth) -> TextTable:
     )
 
 
-def write_worth(found: Rivals, path: Path, *, inline: bool = False) -> Path:
-    """Write the page to ``path``, which is returned.
+def write_worth(found: Rivals, path: Path, command: str) -> Path:
+    """Write the page to ``path``, which is returned: in Markdown if it ends in ``.md``.
+
+    ``command`` is the one that measured.
 
     Raises:
         UserError: a file cannot be written.
     """
+    if path.suffix == ".md":
+        return write_output(path, to_markdown(found, command))
     values = worth(found)
     return write_html(
         path,
         "reporting/worth.html.j2",
-        inline=inline,
         found=found,
         sentences=[one.sentence for one in values],
         networks=networks(found.entrants),
         tables=[break_even(one) for one in values],
         figures={"worth": draw_worth(found)},
     )
+
+
+def to_markdown(found: Rivals, command: str) -> str:
+    """What :func:`write_worth` writes in Markdown; of the networks those of `best_networks`."""
+    best, values = best_networks(found), worth(found)
+    table = networks(best)
+    shown = f"{len(best)} of {plural(len(found.entrants), 'network')}"
+    lines = [
+        f"# Is one bit worth it? {get_task(found.task).title}",
+        "",
+        ABOUT,
+        "",
+        *(f"- {literal(one.sentence)}" for one in values),
+        "",
+        "## Networks",
+        "",
+        f"{shown}: 1-bit, and those that none is faster and better than.",
+        "",
+        *grid(table),
+        "",
+        literal(table.note),
+    ]
+    for one in values:
+        even = break_even(one)
+        lines += ["", f"## {literal(even.title)}", "", *grid(even), "", literal(even.note)]
+    versions = ", ".join(f"{name} {text}" for name, text in found.versions.items())
+    lines += ["", "## How it was measured", "", f"{literal(found.words)}; {literal(versions)}."]
+    return "\n".join([*lines, "", "```sh", folded(command), "```"]) + "\n"
