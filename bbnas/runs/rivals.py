@@ -336,12 +336,20 @@ def _entrant(
 
 
 def _noise(entrants: Sequence[Entrant], protocol: Protocol, floor: float) -> float:
-    """The standard deviation of PSNR (dB) between seeds, pooled over what has learned; that of
+    """The standard deviation of PSNR (dB) between seeds, from those of what has learned; that of
     the protocol where there is one seed.
+
+    It is from their median, since a network that learns late with one seed varies by tenths.
     """
+    from scipy.special import chdtri
+
     plain = [e for e in entrants if e.precision in ("1-bit", "fp32") and min(e.runs) > floor]
     variances = [statistics.variance(e.runs) for e in plain if len(e.runs) > 1]
-    return math.sqrt(statistics.fmean(variances)) if variances else protocol.noise
+    if not variances:
+        return protocol.noise
+    freedom = len(plain[0].runs) - 1
+    middle = float(chdtri(freedom, 0.5)) / freedom  # the median of a variance, by the variance
+    return math.sqrt(statistics.median(variances) / middle)
 
 
 def _on_tensors(run: Callable[[Array], Array], lq: torch.Tensor) -> torch.Tensor:
