@@ -40,7 +40,8 @@ class SearchResult:
 
     ``complete``: the budget is reached, or the space holds no further design (``note`` says so).
     ``interrupted``: by Ctrl-C; the same call resumes the study. ``suggesting`` are the seconds
-    that each suggestion of the sampler took, ``database_seconds`` those of all transactions.
+    that each suggestion of the sampler took, ``database_seconds`` those of all transactions
+    after the study was read.
     """
 
     study: Study
@@ -128,6 +129,7 @@ def search(
         used = None if workers is None else min(workers, left)
         workers_used = executor(used, evaluator, placement)
         loop: Loop | None = None
+        opened = 0.0
         try:
             space = config.space
             if config.guide == "vcvp":
@@ -135,6 +137,7 @@ def search(
             fitted = _distinct(baselines or {}, evaluator.task)
             loop = _loop(ledger, space, evaluator, prices, budget, fitted, on_event)
             loop.max_retries = retries
+            opened = store.seconds
             _run(loop, workers_used)
             # Before confirming, which chooses by all evaluations: the same call again then finds
             # the same, and so the same candidates to confirm.
@@ -150,7 +153,7 @@ def search(
             if loop is not None:
                 loop.close()
     counts = ledger.counts()
-    database_seconds = store.seconds
+    database_seconds = store.seconds - opened
     study = store.load_study(config.name)
     store.close()
     return SearchResult(
