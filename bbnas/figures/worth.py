@@ -44,7 +44,7 @@ def draw_worth(found: Rivals) -> Spec:
             xs, ys = [x for x, _ in steps], [y for _, y in steps]
             traces.append(scatter(title, xs, ys, "lines", line=line, hoverinfo="skip"))
     layout = axes_layout(
-        f"ms an image of {found.lq[0]}×{found.lq[1]} LQ pixels on this machine (log scale)",
+        f"ms here, of {found.lq[0]}×{found.lq[1]} LQ pixels (log scale)",
         "PSNR on the validation images (dB)",
         480,
         xaxis={"type": "log", "dtick": "D2"},
