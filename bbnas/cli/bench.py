@@ -10,7 +10,6 @@ import click
 from bbnas.cli import options
 from bbnas.cli.bench_sampler import bench_sampler, bench_tabulate
 from bbnas.cli.console import Names, print_json, print_table
-from bbnas.searching.samplers import SAMPLERS
 from bbnas.signals import keeps
 from bbnas.text import plain, share
 
@@ -29,7 +28,7 @@ def _rounds(default: int) -> Callable[[F], F]:
 
 @click.group()
 def bench() -> None:
-    """Measure bbnas itself: training, engine, sampler, search, dashboard."""
+    """Measure bbnas itself: training, engine, search, dashboard."""
 
 
 bench.add_command(bench_sampler)
@@ -128,28 +127,22 @@ def bench_engine(
 
 @bench.command("search")
 @click.option(
-    "--candidates",
+    "--studies",
     type=click.IntRange(min=100),
     multiple=True,
     default=(100, 1000, 10_000),
     show_default=True,
-    help="Size of the study in which the search goes on; may be given several times.",
+    help="Candidates of the study in which the search goes on; may be given several times.",
 )
 @click.option(
-    "--workers",
+    "--worker-counts",
     type=click.IntRange(min=1),
     multiple=True,
     default=(1, 2),
     show_default=True,
     help="Number of workers, 1 in this process and more by Ray; may be given several times.",
 )
-@click.option(
-    "--sampler",
-    type=click.Choice(list(SAMPLERS)),
-    default="ehvi",
-    show_default=True,
-    help="Sampler.",
-)
+@options.sampler
 @click.option(
     "--efficient",
     type=click.IntRange(min=0),
@@ -157,15 +150,15 @@ def bench_engine(
     show_default=True,
     help="Number of workers whose efficiency with candidates of one second is measured.",
 )
-@click.option("--storage", help="URL of an empty database; a temporary SQLite file by default.")
+@click.option("--database", help="URL of an empty database; a temporary SQLite file by default.")
 @options.quiet
 @options.as_json
 def bench_search(
-    candidates: tuple[int, ...],
-    workers: tuple[int, ...],
+    studies: tuple[int, ...],
+    worker_counts: tuple[int, ...],
     sampler: str,
     efficient: int,
-    storage: str | None,
+    database: str | None,
     quiet: bool,
     as_json: bool,
 ) -> int:
@@ -178,9 +171,9 @@ def bench_search(
 
     keeps("nothing is kept")
     measured = measure(
-        candidates,
-        workers,
-        storage,
+        studies,
+        worker_counts,
+        database,
         sampler,
         efficient,
         lambda text: None if quiet else click.echo(text, err=True),

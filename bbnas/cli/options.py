@@ -197,6 +197,13 @@ workers = click.option(
     show_default="auto: all cores, or 4 for each GPU; on a cluster, what it has room for",
     help="Number of processes that train at the same time.",
 )
+sampler = click.option(
+    "--sampler",
+    metavar="SAMPLER",
+    default="ehvi",
+    show_default=True,
+    help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
+)
 seed = click.option(
     "--seed",
     type=int,

@@ -93,7 +93,7 @@ def rivals(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compare 1-bit networks with ordinary ones that restore as well.
+    """Compare 1-bit networks with ordinary ones.
 
     Rivals are small networks in full precision, in bf16 and in 8 bits, trained by the same
     protocol and run by the fastest runtime here. The 1-bit networks are the recommended design

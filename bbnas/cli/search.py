@@ -55,13 +55,7 @@ TIE_ROWS = 5
     show_default="beside the database",
     help="Folder or URL, such as s3://bucket/folder, for trainings that are paused.",
 )
-@click.option(
-    "--sampler",
-    metavar="SAMPLER",
-    default="ehvi",
-    show_default=True,
-    help="Sampler that proposes designs: ehvi, tpe, nsga2, nsga3, gp or random.",
-)
+@options.sampler
 @options.seed
 @options.workers
 @options.cluster
