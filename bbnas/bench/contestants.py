@@ -6,9 +6,7 @@ On one thread the time is processor time, which other processes do not affect; o
 wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its peers, each in
 its preferred layout.
 
-The time of the unit is that of one more unit in a chain, (chain of 1 + ``UNITS`` − chain of 1) /
-``UNITS``, for all contestants: conversions at the ends cost nobody, and features stay in the
-layout that they have inside a network.
+The time of the unit is that of one more unit in a chain (:mod:`bbnas.engine.units`), for all.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ from bbnas.errors import UserError, unknown
 from bbnas.figures.theme import Spec, axes_layout
 from bbnas.native import choose_isa
 from bbnas.reporting.plain import write_figures
+from bbnas.runs.contest import cpus
 from bbnas.text import plural
 
 LQ = (320, 180)  # (width, height) of the LQ image in pixels to which the rules apply
@@ -237,14 +238,16 @@ def bench_engine(
 
 
 def _measure(name: str, rounds: int, lq: tuple[int, int]) -> tuple[list[Timing], list[Missing]]:
-    case, cpus = CASES[name], _cpus()
+    case, pinned = CASES[name], cpus()
     models = {binary: programs(case, binary) for binary in (True, False)}
     processes: list[ContestantProcess] = []
     try:
-        for contestant, threads in _contestants(name, len(cpus)):
+        for contestant, threads in _contestants(name, len(pinned)):
             given = () if contestant.runtime == "torch" else models[contestant.binary]
             processes.append(
-                ContestantProcess(Assignment(case, contestant, tuple(cpus[-threads:]), lq, given))
+                ContestantProcess(
+                    Assignment(case, contestant, tuple(pinned[-threads:]), lq, given)
+                )
             )
         for process in processes:
             process.wait()
@@ -280,12 +283,6 @@ def _contestants(case: str, cores: int) -> Iterator[tuple[Contestant, int]]:
         yield from ((COUNTING, 1), (COPYING, 1))
 
 
-def _cpus() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def _has_avx512() -> bool:
     """Whether peers may use AVX-512; the engine needs VPOPCNTDQ as well."""
     try:
@@ -300,7 +297,7 @@ def _machine(isa: str) -> dict[str, Any]:
     packages = ("bbnas", "torch", *PEERS)
     return {
         "cpu": cpu(),
-        "cores": len(_cpus()),
+        "cores": len(cpus()),
         "date": today(),
         "isa": isa,
         "versions": {name: version(name) for name in packages},

@@ -81,9 +81,9 @@ def take_turns(
     Raises:
         UserError: a model cannot be loaded, or a process died.
     """
-    cpus = _cpus()[-where.threads :]
+    pinned = cpus()[-where.threads :]
     processes = {
-        runtime: _Process(where, cpus, [m for m in models if m.runtime == runtime])
+        runtime: _Process(where, pinned, [m for m in models if m.runtime == runtime])
         for runtime in dict.fromkeys(model.runtime for model in models)
     }
     try:
@@ -107,7 +107,7 @@ def memory_of(model: Runnable, where: TurnSetting) -> int:
     Raises:
         UserError: it cannot be loaded, or the process died.
     """
-    process = _Process(where, _cpus()[-where.threads :], [model])
+    process = _Process(where, cpus()[-where.threads :], [model])
     try:
         return int(process.answer())
     finally:
@@ -197,7 +197,8 @@ def _loaded(given: Runnable, where: TurnSetting) -> Callable[[], object]:
     return lambda: model(pixels)
 
 
-def _cpus() -> list[int]:
+def cpus() -> list[int]:
+    """The CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
