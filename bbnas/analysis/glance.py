@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from bbnas.analysis.estimates import estimate
 from bbnas.analysis.knee import standing
+from bbnas.evaluation import Evaluation
 from bbnas.study import Study
 
 
@@ -44,3 +46,15 @@ def glance(study: Study) -> Glance:
         finished=max((c.finished for c in study.candidates if c.finished), default=study.created),
         storage=study.storage,
     )
+
+
+def point(evaluation: Evaluation) -> dict[str, Any]:
+    """A design and its figures in plain values; the latency where it is known."""
+    return {
+        "design": evaluation.design.to_dict(),
+        "psnr": evaluation.psnr,
+        "ssim": evaluation.ssim,
+        "ops": evaluation.ops,
+        "params": evaluation.params,
+        **({"latency": evaluation.latency} if math.isfinite(evaluation.latency) else {}),
+    }

@@ -36,7 +36,7 @@ def compare(
 ) -> None:
     """Compare two to six studies on one HTML page.
 
-    STUDY is a name of bbnas studies, or the path of a database. PSNR is given above bilinear
+    STUDY is a name of bbnas studies list, or the path of a database. PSNR is given above bilinear
     interpolation, or another skip of the networks, where the studies differ in task, images or
     protocol.
     """

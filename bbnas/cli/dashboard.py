@@ -52,8 +52,8 @@ def dashboard(
 ) -> None:
     """Show studies as pages that follow running searches.
 
-    STUDY is a name of bbnas studies, the path or URL of a database, or a folder of databases. The
-    dashboard only reads, and serves until Ctrl-C.
+    STUDY is a name of bbnas studies list, the path or URL of a database, or a folder of
+    databases. The dashboard only reads, and serves until Ctrl-C.
     """
     from bbnas.dashboard.server import serve
     from bbnas.dashboard.sources import Sources

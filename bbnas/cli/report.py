@@ -62,7 +62,8 @@ def report(
 ) -> None:
     """Write the report of a STUDY as an HTML page.
 
-    STUDY is a name of bbnas studies, or the path of a database. The page opens without a network.
+    STUDY is a name of bbnas studies list, or the path of a database. The page opens without a
+    network.
     """
     from bbnas.store import open_study
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import click
 
 from bbnas.cli import options
+from bbnas.cli.candidates import print_candidates, print_front
 from bbnas.cli.console import Duration, Names, load_images, print_json, print_table
 from bbnas.cli.dashboard import PORT, beside
 from bbnas.cli.progress import search_progress
@@ -19,12 +18,9 @@ from bbnas.signals import keeps
 from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
-    from bbnas.analysis import Recommendation
     from bbnas.searching import SearchResult
-    from bbnas.study import Candidate, Guide
+    from bbnas.study import Guide
 
-# Most points of the front that are printed, evenly spaced; the report shows all.
-FRONT_ROWS = 12
 # Most candidates that are printed as statistically indistinguishable from the recommended one.
 TIE_ROWS = 5
 
@@ -256,7 +252,7 @@ def search(
 
 
 def _print(result: SearchResult, storage: str | None, machine: str) -> None:
-    from bbnas.analysis import front, methods_frame, rank_methods, recommend
+    from bbnas.analysis import methods_frame, rank_methods, recommend
     from bbnas.analysis.reasons import passed_over
     from bbnas.reporting.measured import times_words
     from bbnas.reporting.summary import summary as rows_of
@@ -267,11 +263,7 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     except UserError as error:  # the search itself went well
         recommendation, reason = None, str(error)
     chosen = None if recommendation is None else recommendation.candidate
-    if points := front(study):
-        step = max(1, -(-len(points) // FRONT_ROWS))
-        shown = points[::-1][::step][::-1]
-        title = f"front: {len(shown)} of {plural(len(points), 'point')}"
-        _print_candidates(shown, title, recommendation)
+    print_front(study, recommendation)
     if study.latency is not None:
         click.echo(f"latency: {study.latency.words()}")
     if ranking := rank_methods(study):
@@ -289,7 +281,7 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
         if ties := recommendation.ties:
             number = f"{min(len(ties), TIE_ROWS)} of {plural(len(ties), 'candidate')}"
             title = f"statistically indistinguishable from it: {number}"
-            _print_candidates(ties[:TIE_ROWS], title, recommendation)
+            print_candidates(ties[:TIE_ROWS], title, recommendation)
     click.echo(
         f"study {study.config.name} in {study.storage}: {plural(counts.done, 'design')}, "
         f"{result.trained} now in {duration(result.seconds)} "
@@ -307,34 +299,3 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
             f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget\n"
             f"      bbnas rivals {name}{at} tells whether an ordinary network does as well"
         )
-
-
-def _print_candidates(
-    shown: Sequence[Candidate], title: str, recommendation: Recommendation | None
-) -> None:
-    """PSNR of each one's own run, its estimate from all runs, and costs."""
-    timed = any(math.isfinite(c.evaluation.latency) for c in shown)
-    columns = [
-        "trial",
-        "own run (dB)",
-        "estimate ± se (dB)",
-        "SSIM",
-        "OPs (G)",
-        "Params (K)",
-        "design",
-    ]
-    if timed:
-        columns.insert(-1, "latency (ms)")
-    print_table(columns, [_figures(c, recommendation, timed) for c in shown], title)
-
-
-def _figures(
-    candidate: Candidate, recommendation: Recommendation | None, timed: bool
-) -> tuple[float | str, ...]:
-    e = candidate.evaluation
-    known = None if recommendation is None else recommendation.estimates.of(candidate)
-    estimate = "" if known is None else f"{known[0]:.2f} ± {known[1]:.2f}"
-    figures = (candidate.number, e.psnr, estimate, f"{e.ssim:.4f}", e.ops / 1e9, e.params / 1e3)
-    latency = (e.latency * 1e3,) if timed else ()
-    chosen = recommendation is not None and candidate == recommendation.candidate
-    return (*figures, *latency, f"{e.design.label()}{' (recommended)' if chosen else ''}")

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import click
 
 from bbnas.cli import options
+from bbnas.cli.candidates import print_front
 from bbnas.cli.console import print_json, print_table
+from bbnas.errors import UserError
+from bbnas.signals import received
 
 
-@click.group(invoke_without_command=True)
+@click.group()
+def studies() -> None:
+    """List, show, rename and delete your studies."""
+
+
+@studies.command("list")
 @options.storage("all databases in studies/")
 @options.as_json
-@click.pass_context
-def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
-    """List your studies; studies show NAME tells more."""
-    if context.invoked_subcommand is not None:
-        return
+def studies_list(storage: str | None, as_json: bool) -> None:
+    """List the studies with their numbers of designs and recommended designs."""
     from bbnas.analysis.glance import glance
     from bbnas.store import STUDIES, storage_shown, stored_studies
 
@@ -47,22 +53,49 @@ def studies(context: click.Context, storage: str | None, as_json: bool) -> None:
 @options.storage()
 @options.as_json
 def studies_show(study: str, storage: str | None, as_json: bool) -> None:
-    """Show the settings, counts and recommended design of a STUDY."""
-    from bbnas.analysis.glance import glance
+    """Show how far a STUDY is, who searches it, its front and its settings."""
+    from bbnas.analysis import front, recommend
+    from bbnas.analysis.glance import glance, point
     from bbnas.reporting.measured import measured
-    from bbnas.store import open_study
+    from bbnas.store import find_study
+    from bbnas.store.runs import budget_of, searches
 
-    opened = open_study(study, storage)
-    one, topics = glance(opened), measured(opened)
+    store, name = find_study(study, storage)
+    opened, found = store.load_study(name), searches(store, name)
+    one, topics, budget = glance(opened), measured(opened), budget_of(found)
+    training = sum(attempt.finished is None for attempt in opened.attempts)
+    searching = [run for run in found if run.alive]
     if as_json:
-        settings = {topic: dict(lines) for topic, lines in topics}
-        print_json(dataclasses.asdict(one) | {"settings": settings})
+        print_json(
+            dataclasses.asdict(one)
+            | {
+                "budget": budget,
+                "training": training,
+                "searches": [
+                    {"host": run.host, "process": run.pid, "since": run.started}
+                    for run in searching
+                ],
+                "front": [point(candidate.evaluation) for candidate in front(opened)],
+                "settings": {topic: dict(lines) for topic, lines in topics},
+            }
+        )
         return
-    lines: list[tuple[str, str | float | None]] = [
-        ("recommended", one.recommended),
-        ("best PSNR (dB)", one.best_psnr),
+    whole = "" if budget is None else f" of {budget:,}"
+    running = [
+        f"process {r.pid} on {r.host} since {r.started:%Y-%m-%d %H:%M} UTC" for r in searching
     ]
-    print_table(("", ""), lines, "Result")
+    lines: list[tuple[str, str | float | None]] = [
+        ("designs", f"{one.designs:,}{whole}, {training:,} in training"),
+        ("searched now by", "\n".join(running) or "nobody"),
+        ("database", one.storage),
+        ("best PSNR (dB)", one.best_psnr),
+        ("recommended", one.recommended),
+    ]
+    print_table(("", ""), lines, f"study {one.study}")
+    try:
+        print_front(opened, recommend(opened))
+    except UserError:  # no design is worth it yet
+        print_front(opened, None)
     for topic, settings_of in topics:
         print_table(("", ""), settings_of, topic)
     at = options.at(storage)
@@ -102,8 +135,24 @@ def studies_delete(study: str, storage: str | None, yes: bool) -> None:
     store, name = find_study(study, storage)
     designs = plural(len(store.load_study(name).candidates), "design")
     question = f"Remove study {name} of {designs} from {store}?"
-    if not yes and not click.confirm(question, err=True):
+    if not yes and not _agreed(question):
         click.echo("nothing is removed")
         return
     delete_study(store, name)
     click.echo(f"{name} is removed from {store}")
+
+
+def _agreed(question: str) -> bool:
+    """The answer to ``question``.
+
+    Raises:
+        UserError: nobody is there to answer.
+    """
+    try:
+        if sys.stdin is not None:
+            return click.confirm(question, err=True)
+    except click.Abort:
+        if received():
+            raise
+        click.echo(err=True)
+    raise UserError("nothing is removed: standard input has no answer; --yes removes unasked")

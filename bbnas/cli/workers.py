@@ -18,7 +18,7 @@ from bbnas.cli.console import print_json, print_table
 def workers(study: str, storage: str | None, as_json: bool) -> None:
     """Show what the workers of a STUDY train, and what failed.
 
-    STUDY is a name of bbnas studies, or the path of a database; its searches may run now.
+    STUDY is a name of bbnas studies list, or the path of a database; its searches may run now.
     """
     from bbnas.analysis.workers import workers_of
     from bbnas.store import open_study

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bbnas.analysis import front, rank_methods, recommend
+from bbnas.analysis.glance import point
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
 from bbnas.study import Study
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
     """
     try:
         chosen = recommend(study)
-        recommended = _point(chosen.candidate.evaluation) | {
+        recommended = point(chosen.candidate.evaluation) | {
             "estimate": chosen.psnr,
             "error": chosen.error,
             "ties": len(chosen.ties),
@@ -48,7 +47,7 @@ def summary(study: Study, result: SearchResult) -> dict[str, Any]:
         "confirmed": len({e.design.key for e in study.confirmations}),
         "recommended": recommended,
         "methods": _methods(study),
-        "front": [_point(candidate.evaluation) for candidate in front(study)],
+        "front": [point(candidate.evaluation) for candidate in front(study)],
     }
 
 
@@ -58,14 +57,3 @@ def _methods(study: Study) -> list[dict[str, Any]]:
         {"method": row.method, "against": row.against, "sizes": row.pairs, "best": row.best}
         for row in (ranking.rows if ranking else ())
     ]
-
-
-def _point(evaluation: Evaluation) -> dict[str, Any]:
-    return {
-        "design": evaluation.design.to_dict(),
-        "psnr": evaluation.psnr,
-        "ssim": evaluation.ssim,
-        "ops": evaluation.ops,
-        "params": evaluation.params,
-        **({"latency": evaluation.latency} if math.isfinite(evaluation.latency) else {}),
-    }

@@ -14,18 +14,16 @@ import sqlalchemy as sa
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.store.attempts import read_attempts
-from bbnas.store.database import Database, clock, now
+from bbnas.store.database import Database, now
 from bbnas.store.evaluations import SETTLED, read_evaluation
 from bbnas.store.latencies import last_setting, seconds_by_design
+from bbnas.store.runs import SearchRun, budget_of, read_runs
 from bbnas.store.store import covered
 from bbnas.store.tables import (
-    LEASE,
-    budgets,
     candidates,
     evaluations,
     latencies,
     references,
-    runs,
     shown,
     studies,
 )
@@ -36,28 +34,6 @@ from bbnas.tasks import get_task
 _SKEW = timedelta(minutes=10)
 # Rows asked for at once by their ids.
 _CHUNK = 500
-
-
-@dataclass(frozen=True)
-class SearchRun:
-    """A process that searches a study, or did. Times are in UTC, with their zone.
-
-    ``budget`` is the number of designs that it was asked for, None where that was not stored.
-    ``alive``: it has not ended, and its last heartbeat ``seen`` is within the lease, by the clock
-    of the database, which is ``ahead`` of this machine's.
-    """
-
-    host: str
-    pid: int
-    started: datetime
-    seen: datetime
-    finished: datetime | None
-    budget: int | None = None
-    ahead: timedelta = field(default=timedelta(), compare=False)
-
-    @property
-    def alive(self) -> bool:
-        return self.finished is None and datetime.now(UTC) + self.ahead - self.seen <= LEASE
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +52,7 @@ class Snapshot:
     @property
     def budget(self) -> int | None:
         """The number of designs that the study is to have, as far as it was stored."""
-        return max((run.budget for run in self.runs if run.budget is not None), default=None)
+        return budget_of(self.runs)
 
     @property
     def last_result(self) -> datetime | None:
@@ -213,12 +189,12 @@ class Watch:
                 self._held[row.id] = held
             before = self.snapshots.get(row.name)
             news = self._update(connection, held)
-            found = _runs(connection, row.id)
-            if news or before is None or _without_beats(before.runs) != _without_beats(found[0]):
-                self.snapshots[row.name] = self._snapshot(held, *found)
+            found = read_runs(connection, row.id)
+            if news or before is None or _without_beats(before.runs) != _without_beats(found):
+                self.snapshots[row.name] = self._snapshot(held, found)
                 changed.add(row.name)
             else:  # a heartbeat alone is no change
-                self.snapshots[row.name] = replace(before, runs=found[0])
+                self.snapshots[row.name] = replace(before, runs=found)
         for name in set(self.snapshots) - {row.name for row in rows}:
             del self.snapshots[name]
             changed |= {"", name}
@@ -263,9 +239,7 @@ class Watch:
                 entry.candidate = Candidate(number, evaluation, baseline, finished)
         return news
 
-    def _snapshot(
-        self, held: _Held, found: tuple[SearchRun, ...], duplicates: int, rejected: int
-    ) -> Snapshot:
+    def _snapshot(self, held: _Held, found: tuple[SearchRun, ...]) -> Snapshot:
         known = [e.candidate for e in held.entries.values() if e.candidate is not None]
         known.sort(key=lambda c: (c.finished or held.created, c.number))
         beside = list(held.beside.values())
@@ -276,8 +250,8 @@ class Watch:
             candidates=tuple(known),
             references=tuple(e for e in beside if e.protocol.key == own),
             confirmations=tuple(e for e in beside if e.protocol.key != own),
-            duplicates=duplicates,
-            rejected=rejected,
+            duplicates=sum(run.duplicates for run in found),
+            rejected=sum(run.rejected for run in found),
             created=held.created,
             search_seconds=covered([(run.started, run.finished or run.seen) for run in found]),
             latency=held.latency,
@@ -347,31 +321,6 @@ def _read_latencies(connection: sa.Connection, held: _Held) -> bool:
                 entry.candidate, evaluation=timed(entry.candidate.evaluation)
             )
     return True
-
-
-def _runs(connection: sa.Connection, study_id: int) -> tuple[tuple[SearchRun, ...], int, int]:
-    """The runs of a study in the order of their start; suggestions that were duplicates, and that
-    a limit rejected.
-    """
-    rows = connection.execute(
-        sa.select(runs).where(runs.c.study_id == study_id).order_by(runs.c.id)
-    ).all()
-    wanted = sa.select(budgets).where(budgets.c.run_id.in_([row.id for row in rows]))
-    asked = {row.run_id: row.designs for row in connection.execute(wanted)}
-    ahead = clock(connection) - now()
-    found = tuple(
-        SearchRun(
-            host=row.host,
-            pid=row.pid,
-            started=row.started.replace(tzinfo=UTC),
-            seen=row.seen.replace(tzinfo=UTC),
-            finished=None if row.finished is None else row.finished.replace(tzinfo=UTC),
-            budget=asked.get(row.id),
-            ahead=ahead,
-        )
-        for row in rows
-    )
-    return found, sum(row.duplicates for row in rows), sum(row.rejected for row in rows)
 
 
 def _without_beats(found: Sequence[SearchRun]) -> list[tuple[Any, ...]]:

@@ -34,14 +34,14 @@ def test_an_older_database_is_upgraded_by_the_command_that_the_error_names(at_ho
     with sqlite3.connect("old.db") as database:
         script = Path(__file__).parents[1] / "store" / "schema_4.sqlite.sql"
         database.executescript(script.read_text())
-    code, _, err = at_home("studies", "--storage", "old.db")
+    code, _, err = at_home("studies", "list", "--storage", "old.db")
     assert code == 2
     remedy = err[err.index("bbnas store upgrade") :].split()[1:4]
     code, out, err = at_home(*remedy)
     assert (code, err) == (0, "")
     assert "old.db.schema-4 is what was before" in out
     assert "up to date" in at_home(*remedy)[1]
-    assert at_home("studies", "--storage", "old.db")[0] == 0
+    assert at_home("studies", "list", "--storage", "old.db")[0] == 0
     assert json.loads(at_home(*remedy, "--json")[1])["databases"][0]["after"] == SCHEMA_VERSION
 
 

@@ -37,7 +37,7 @@ PRINTS = (
     "paper table3 --format html",
     "paper table6 --format markdown",
     "doctor",
-    "studies",
+    "studies list",
     "studies show first",
     "findings first",
     "profile bbcu-m --lq 32x32",
