@@ -1,17 +1,14 @@
-"""The ledger: the claims, leases and outcomes that one run of a search writes to its study.
+"""The ledger: the claims and outcomes that one run of a search writes to its study.
 
 A run claims a candidate before it evaluates it. The transaction of the claim refuses a design that
 the study already has, so each design is evaluated once, however many processes search one study.
-A claim holds as long as its run is alive. The next run takes over the claims of a dead one.
+A claim holds as long as the lease of its run. The next run takes over the claims of a dead one.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -21,7 +18,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from bbnas.design import Design
-from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
 from bbnas.store.database import AwayError, clock, waits
@@ -33,15 +29,13 @@ from bbnas.store.evaluations import (
     refer_to,
     settled_rows,
 )
-from bbnas.store.runs import lives
+from bbnas.store.lease import Lease
 from bbnas.store.spool import Spool, Told
 from bbnas.store.store import Store
-from bbnas.store.tables import LEASE, attempts, budgets, candidates, claims, evaluations, runs
+from bbnas.store.tables import attempts, candidates, claims, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
-# Seconds between heartbeats; a lease lasts four of them.
-HEARTBEAT_SECONDS = 15.0
 # Number of workers that may die of one candidate before it is recorded as failed.
 MAX_DEATHS = 3
 
@@ -95,11 +89,10 @@ class Counts:
 
 
 class Ledger:
-    """The view that one run has of a study; entering it starts the run and its heartbeat.
+    """The view that one run has of a study; entering it begins the run's lease.
 
     ``budget`` is the number of designs that the run was asked for, for those who watch it.
-    ``spool`` is a folder for outcomes while the database is away. All times are by the database's
-    clock, so that a machine whose clock is wrong loses no lease.
+    ``spool`` is a folder for outcomes while the database is away.
     """
 
     def __init__(
@@ -113,40 +106,18 @@ class Ledger:
         self.store = store
         self.study_id = study_id
         self.config = config
-        self.budget = budget
-        self.run_id = 0
+        self._lease = Lease(store, study_id, budget)
         self._spool = None if spool is None else Spool(spool)
         self._unwritten: list[Told] = []  # what the spool alone holds
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
-        self._stopped = threading.Event()
-        self._heart = threading.Thread(target=self._beat, name="bbnas-heartbeat", daemon=True)
 
-    @waits
     def __enter__(self) -> Ledger:
-        with self.store.write() as connection:
-            started = clock(connection)
-            self.run_id = connection.execute(
-                sa.insert(runs)
-                .values(
-                    study_id=self.study_id,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    started=started,
-                    seen=started,
-                )
-                .returning(runs.c.id)
-            ).scalar_one()
-            if self.budget is not None:
-                connection.execute(
-                    sa.insert(budgets).values(run_id=self.run_id, designs=self.budget)
-                )
-        self._heart.start()
+        self._lease.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the run and hand back its claims; a resumed one is stopped again."""
-        self._stopped.set()
-        self._heart.join()
+        self._lease.stop()
         self.settle()
         self._leave()
 
@@ -165,7 +136,12 @@ class Ledger:
             )
             for number in list(self._attempts):
                 self._end(connection, number, "interrupted")
-            self._run(connection, finished=clock(connection))
+            self._lease.renew(connection, finished=clock(connection))
+
+    @property
+    def run_id(self) -> int:
+        """The row of the run; 0 before it began."""
+        return self._lease.run_id
 
     @waits
     def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
@@ -180,7 +156,7 @@ class Ledger:
                 )
             )
             if held is not None:
-                self._run(connection, duplicates=runs.c.duplicates + 1)
+                self._lease.renew(connection, duplicates=runs.c.duplicates + 1)
                 return Refusal.DUPLICATE
             number = connection.execute(
                 sa.select(sa.func.count()).where(candidates.c.study_id == self.study_id)
@@ -217,7 +193,9 @@ class Ledger:
                 return None
         with self.store.write() as connection:
             rows = connection.execute(self._free()).all()
-            leased = self._leased(connection, {r.run_id for r in rows if r.state == "running"})
+            leased = self._lease.others(
+                connection, {r.run_id for r in rows if r.state == "running"}
+            )
             for row in rows:
                 if row.state == "running" and row.run_id in leased:
                     continue
@@ -268,7 +246,7 @@ class Ledger:
             holder = connection.scalar(sa.select(claims.c.run_id).where(same))
             if holder is None:
                 connection.execute(sa.insert(claims).values(**mine, run_id=self.run_id))
-            elif self._leased(connection, {holder}):
+            elif self._lease.others(connection, {holder}):
                 return False
             else:
                 connection.execute(sa.update(claims).where(same).values(run_id=self.run_id))
@@ -391,7 +369,7 @@ class Ledger:
     def reject(self) -> None:
         """Count a suggestion that a cost limit refused."""
         with self.store.write() as connection:
-            self._run(connection, rejected=runs.c.rejected + 1)
+            self._lease.renew(connection, rejected=runs.c.rejected + 1)
 
     @waits
     def counts(self) -> Counts:
@@ -488,26 +466,3 @@ class Ledger:
             )
             .order_by(candidates.c.number)
         )
-
-    def _leased(self, connection: sa.Connection, held: Collection[int | None]) -> set[int]:
-        """Those of the runs ``held``, but for this one, whose claims hold."""
-        others = {run for run in held if run is not None and run != self.run_id}
-        if time.monotonic() - self.store.back < LEASE.total_seconds():
-            return others  # nobody could renew a lease while the database was away
-        rows = connection.execute(sa.select(runs).where(runs.c.id.in_(others))) if others else ()
-        return {row.id for row in rows if lives(connection, row)}
-
-    def _run(self, connection: sa.Connection, **values: Any) -> None:
-        connection.execute(
-            sa.update(runs)
-            .where(runs.c.id == self.run_id)
-            .values(seen=clock(connection), **values)
-        )
-
-    def _beat(self) -> None:
-        while not self._stopped.wait(HEARTBEAT_SECONDS):
-            try:
-                with self.store.write() as connection:
-                    self._run(connection)
-            except UserError:  # the main thread meets the same trouble, and tells of it
-                continue
