@@ -106,18 +106,18 @@ class Ledger:
         self.store = store
         self.study_id = study_id
         self.config = config
-        self._lease = Lease(store, study_id, budget)
+        self.lease = Lease(store, study_id, budget)
         self._spool = None if spool is None else Spool(spool)
         self._unwritten: list[Told] = []  # what the spool alone holds
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
 
     def __enter__(self) -> Ledger:
-        self._lease.begin()
+        self.lease.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End the run and hand back its claims; a resumed one is stopped again."""
-        self._lease.stop()
+        self.lease.stop()
         self.settle()
         self._leave()
 
@@ -136,12 +136,12 @@ class Ledger:
             )
             for number in list(self._attempts):
                 self._end(connection, number, "interrupted")
-            self._lease.renew(connection, finished=clock(connection))
+            self.lease.renew(connection, finished=clock(connection))
 
     @property
     def run_id(self) -> int:
         """The row of the run; 0 before it began."""
-        return self._lease.run_id
+        return self.lease.run_id
 
     @waits
     def claim(self, design: Design, baseline: str, budget: int) -> Job | Reused | Refusal:
@@ -156,7 +156,7 @@ class Ledger:
                 )
             )
             if held is not None:
-                self._lease.renew(connection, duplicates=runs.c.duplicates + 1)
+                self.lease.renew(connection, duplicates=runs.c.duplicates + 1)
                 return Refusal.DUPLICATE
             number = connection.execute(
                 sa.select(sa.func.count()).where(candidates.c.study_id == self.study_id)
@@ -193,7 +193,7 @@ class Ledger:
                 return None
         with self.store.write() as connection:
             rows = connection.execute(self._free()).all()
-            leased = self._lease.others(
+            leased = self.lease.others(
                 connection, {r.run_id for r in rows if r.state == "running"}
             )
             for row in rows:
@@ -246,7 +246,7 @@ class Ledger:
             holder = connection.scalar(sa.select(claims.c.run_id).where(same))
             if holder is None:
                 connection.execute(sa.insert(claims).values(**mine, run_id=self.run_id))
-            elif self._lease.others(connection, {holder}):
+            elif self.lease.others(connection, {holder}):
                 return False
             else:
                 connection.execute(sa.update(claims).where(same).values(run_id=self.run_id))
@@ -369,7 +369,7 @@ class Ledger:
     def reject(self) -> None:
         """Count a suggestion that a cost limit refused."""
         with self.store.write() as connection:
-            self._lease.renew(connection, rejected=runs.c.rejected + 1)
+            self.lease.renew(connection, rejected=runs.c.rejected + 1)
 
     @waits
     def counts(self) -> Counts:

@@ -40,8 +40,22 @@ SPACE = {
     },
 }
 
-
 ITERATIONS = PROTOCOLS["proxy"].iterations
+
+
+def axes(**changed: Any) -> Space:
+    """SPACE with other values of some axes."""
+    return Space.from_dict(SPACE | {"axes": SPACE["axes"] | changed})
+
+
+TINY = axes(
+    binarize=[["body"]], norm="none", k_ratio=1, activation=["rprelu", "relu"], width=[16, 32]
+)
+
+
+def keys(result: SearchResult) -> list[str]:
+    """The designs of a search in the order in which they finished."""
+    return [candidate.evaluation.design.key for candidate in result.study.candidates]
 
 
 @dataclass(frozen=True)

@@ -3,46 +3,24 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from quick import SPACE, Formula, Price, price, quick_search
+from quick import SPACE, TINY, Formula, axes, keys, quick_search
 
-from bbnas.analysis import recommend, study_benefit
-from bbnas.cost import ops_and_params
-from bbnas.design import METHODS, Design
+from bbnas.analysis import recommend
+from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.evaluation import Evaluation
 from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS
-from bbnas.runs.benefit import benefit_designs
 from bbnas.searching import SAMPLERS, summary
 from bbnas.searching.loop import Event
 from bbnas.space import Space, load_space
 from bbnas.store import Store
 from bbnas.study import Study
 from bbnas.tasks import Part, get_task
-
-
-def axes(**changed: Any) -> Space:
-    return Space.from_dict(SPACE | {"axes": SPACE["axes"] | changed})
-
-
-TINY = axes(
-    binarize=[["body"]], norm="none", k_ratio=1, activation=["rprelu", "relu"], width=[16, 32]
-)
-
-
-def keys(result: Any) -> list[str]:
-    return [candidate.evaluation.design.key for candidate in result.study.candidates]
-
 
 SHORT = PROTOCOLS["proxy"].model_copy(update={"iterations": 7, "rungs": ()})
 
@@ -108,67 +86,6 @@ def test_an_exhausted_space_ends_the_search_and_says_so(tmp_path: Path) -> None:
     assert f"no design besides the {TINY.count()}" in result.note
 
 
-def test_limits_reject_before_training(tmp_path: Path) -> None:
-    limit = sorted(price(d).ops for d in Space.from_dict(SPACE).enumerate())[100]
-    log = tmp_path / "log"
-    result = quick_search(tmp_path, 20, max_ops=limit, evaluator=Formula(log=str(log)))
-    assert result.complete
-    assert all(c.evaluation.ops <= limit for c in result.study.candidates)
-    assert len(log.read_text().splitlines()) == 20
-    assert result.study.rejected == result.counts.rejected > 0
-
-
-def test_limits_that_leave_few_designs_find_each_of_them(tmp_path: Path) -> None:
-    within = [d for d in TINY.enumerate() if price(d).params <= 20_000]
-    result = quick_search(tmp_path, 50, space=TINY, max_params=20_000)
-    assert 0 < len(within) < TINY.count()
-    assert set(keys(result)) == {d.key for d in within}
-    assert "within the limits" in result.note
-
-
-def test_limits_that_leave_nothing_say_what_would_do(tmp_path: Path) -> None:
-    least = min(price(d).params for d in Space.from_dict(SPACE).enumerate())
-    with pytest.raises(UserError, match=rf"no design of space 'small'.*params {least:,.0f}"):
-        quick_search(tmp_path, 5, max_params=10)
-
-
-@pytest.mark.parametrize(("space", "task"), [("bbcu", "sr4"), ("methods", "denoise25")])
-def test_that_nothing_keeps_the_limits_is_known_from_a_few_costs(
-    space: str, task: str, tmp_path: Path
-) -> None:
-    asked: set[Design] = set()
-
-    def cost(design: Design) -> Price:
-        asked.add(design)
-        return price(design)
-
-    chosen = load_space(space, get_task(task))
-    evaluator = Formula(task=get_task(task), prices=cost)
-    with pytest.raises(UserError, match="raise the limit"):
-        quick_search(tmp_path, 5, space=chosen, evaluator=evaluator, max_ops=1)
-    assert len(asked) <= len(METHODS)
-
-
-@settings(max_examples=10)
-@given(data=st.data())
-def test_no_design_costs_less_than_the_ones_asked_for_the_limits(data: st.DataObject) -> None:
-    task = data.draw(st.sampled_from(("sr4", "jpeg10")))
-    space = load_space(data.draw(st.sampled_from(("bbcu", "methods"))), get_task(task))
-    space = space.fitted(get_task(task))
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32)))
-    design = space.sample(rng)
-    axes = space.axes
-    least = ops_and_params(
-        design.replace(
-            binarize=max(axes.binarize, key=len), width=min(axes.width), depth=min(axes.depth)
-        ),
-        get_task(task),
-    )
-    cost = ops_and_params(design, get_task(task))
-    assert least.ops <= cost.ops
-    assert least.params <= cost.params
-
-
 def test_baselines_come_first_and_are_marked(tmp_path: Path) -> None:
     inside = Design(binarize=(Part.BODY,), width=32, depth=16)
     outside = PRESETS["srresnet"].replace(width=48)
@@ -198,39 +115,8 @@ def test_baselines_are_presets_as_they_fit_the_task_and_equal_ones_once(tmp_path
     assert {(d.width, d.depth) for d in own.values()} == {(64, 18)}
 
 
-def test_benefit_compares_the_parts_of_the_task_s_backbone() -> None:
-    designs = benefit_designs(get_task("jpeg10"))
-    assert list(designs) == ["none", "head", "body", "tail"]
-    assert {d.depth for d in designs.values()} == {18}
-    narrow = benefit_designs(get_task("sr2"), load_space("methods", get_task("sr2")))
-    assert list(narrow) == ["none", "head", "body", "upsampling", "tail"]
-    assert {(d.width, d.depth) for d in narrow.values()} == {(64, 32)}
-
-
-def test_the_guide_passes_over_parts_that_the_space_never_binarizes(tmp_path: Path) -> None:
-    space = load_space(
-        "methods", get_task("sr4")
-    )  # body, or body and upsampling; never head or tail
-    result = quick_search(tmp_path, 6, space=space, guide="vcvp")
-    assert {str(e.design.binarize[0]) for e in result.study.references[1:]} == set(Part)
-    assert len(result.study.candidates) == 6
-
-
 def test_nothing_is_seeded_unasked(tmp_path: Path) -> None:
     assert not any(c.baseline for c in quick_search(tmp_path, 10).study.candidates)
-
-
-def test_a_baseline_over_a_limit_is_left_out_with_a_word(tmp_path: Path) -> None:
-    said: list[str] = []
-    result = quick_search(
-        tmp_path,
-        5,
-        baselines={"srresnet": PRESETS["srresnet"]},
-        max_params=20_000,
-        on_event=lambda e: said.append(e.text),
-    )
-    assert not any(c.baseline for c in result.study.candidates)
-    assert "baseline srresnet is over max_params: left out" in said
 
 
 def test_another_study_in_the_database_is_asked_before_training(tmp_path: Path) -> None:
@@ -329,93 +215,6 @@ def test_bad_arguments(bad: dict[str, Any], said: str, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.db"))
 
 
-def test_an_error_of_the_evaluator_is_a_failed_candidate(tmp_path: Path) -> None:
-    result = quick_search(tmp_path, 30, evaluator=Formula(raises=32))
-    failed = [c.evaluation for c in result.study.candidates if c.evaluation.status == "failed"]
-    assert {e.design.width for e in failed} == {32}
-    assert {e.error for e in failed} == {"ZeroDivisionError: of the evaluator"}
-    assert len(keys(result)) == 30
-
-
-@dataclass(frozen=True)
-class Wrong(Formula):
-    """Evaluates designs of one width as an author's evaluator with a fault might."""
-
-    answer: Callable[[Evaluation], Any] = replace
-
-    def __call__(self, design: Design, *rest: Any) -> Any:
-        found = super().__call__(design, *rest)
-        return self.answer(found) if design.width == 32 else found
-
-
-def no_psnr(found: Evaluation) -> Evaluation:
-    return replace(found, psnr=math.nan)
-
-
-@pytest.mark.parametrize(
-    ("answer", "error"),
-    [
-        (no_psnr, "PSNR nan is not a finite number"),
-        (lambda found: replace(found, psnr=math.inf), "PSNR inf is not a finite number"),
-        (lambda found: None, "the evaluator returned NoneType instead of an Evaluation"),
-        (lambda found: found.psnr, "the evaluator returned float instead of an Evaluation"),
-        (
-            lambda found: replace(found, design=found.design.replace(width=48)),
-            "the evaluator returned the Evaluation of another design",
-        ),
-    ],
-)
-def test_what_is_no_result_is_a_failed_candidate(
-    answer: Callable[[Evaluation], Any], error: str, tmp_path: Path
-) -> None:
-    result = quick_search(tmp_path, 12, evaluator=Wrong(answer=answer))
-    found = [c.evaluation for c in result.study.candidates]
-    failed = [e for e in found if e.design.width == 32 and e.status != "diverged"]
-    assert failed
-    assert {e.status for e in failed} == {"failed"}
-    assert all(error in e.error for e in failed)
-    assert result.counts.failed >= len(failed)
-    assert all(e.design.width != 32 for e in found if e.feasible)
-    with sqlite3.connect(tmp_path / "quick.db") as database:
-        stored = database.execute(
-            "SELECT count(*) FROM bbnas_evaluations WHERE status = 'ok' AND psnr IS NULL"
-        ).fetchone()
-    assert stored == (0,)
-
-
-def test_costs_that_are_not_finite_stop_a_search_in_one_line(tmp_path: Path) -> None:
-    evaluator = Wrong(answer=lambda found: replace(found, ops=math.nan))
-    with pytest.raises(UserError, match=r"^ops = nan"):
-        quick_search(tmp_path, 30, evaluator=evaluator)
-
-
-def test_a_search_in_which_everything_fails_stops_with_the_reason(tmp_path: Path) -> None:
-    only = axes(width=32)
-    with pytest.raises(UserError, match=r"5 candidates in a row failed.*of the evaluator"):
-        quick_search(tmp_path, 30, space=only, evaluator=Formula(raises=32))
-    # With the trouble mended those that failed are evaluated again, and none is lost.
-    mended = quick_search(tmp_path, 8, space=only)
-    assert "failed" not in {c.evaluation.status for c in mended.study.candidates}
-    assert len(keys(mended)) == 8
-
-
-def test_what_fails_again_and_again_is_failed_in_the_end(tmp_path: Path) -> None:
-    only = axes(width=32)
-    for _ in range(3):
-        with pytest.raises(UserError, match="5 candidates in a row failed"):
-            quick_search(tmp_path, 30, space=only, evaluator=Formula(raises=32))
-    mended = quick_search(tmp_path, 8, space=only)
-    assert [c.evaluation.status for c in mended.study.candidates].count("failed") == 5
-
-
-def test_a_failed_attempt_of_another_study_is_not_reused(tmp_path: Path) -> None:
-    few = axes(binarize=[["body"]], norm="none", k_ratio=1, activation="rprelu", width=32)
-    quick_search(tmp_path, 9, space=few, name="first", evaluator=Formula(raises=32))
-    second = quick_search(tmp_path, 9, space=few, name="second")
-    assert {c.evaluation.status for c in second.study.candidates} == {"ok"}
-    assert second.counts.reused == 0
-
-
 def test_events_tell_how_it_stands(tmp_path: Path) -> None:
     events: list[Event] = []
     result = quick_search(tmp_path, 15, on_event=events.append)
@@ -467,21 +266,6 @@ def test_ctrl_c_keeps_what_is_done_and_hands_the_rest_back(tmp_path: Path) -> No
     assert log.read_text().split()[0] == handed_back
 
 
-def test_the_guide_binarizes_in_the_order_measured(tmp_path: Path) -> None:
-    result = quick_search(tmp_path, 20, guide="vcvp")
-    # By the formula every part costs 0.2 dB, so the one that saves most OPs and Params is first.
-    references = result.study.references
-    assert [e.design.binarize for e in references[:2]] == [(), (Part.HEAD,)]
-    assert {e.design.width for e in references} == {64}
-    subsets = {c.evaluation.design.binarize for c in result.study.candidates}
-    prefixes = [(), (Part.BODY,), (Part.BODY, Part.UPSAMPLING)]
-    assert subsets <= {*prefixes, (Part.BODY, Part.UPSAMPLING, Part.TAIL)}
-    assert len(result.study.candidates) == 20
-    log = tmp_path / "log"
-    again = quick_search(tmp_path, 22, guide="vcvp", evaluator=Formula(log=str(log)))
-    assert len(log.read_text().splitlines()) == again.trained == 2
-
-
 def test_the_folder_of_a_storage_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert quick_search(".", 2, storage=None).study.storage == "sqlite:///studies/quick.db"
@@ -506,55 +290,3 @@ def test_refinement_tries_the_neighbours_of_the_knee(tmp_path: Path) -> None:
     assert fmean(searched(seed, refine=True) for seed in range(4)) > 0.7
     # How many of them a sampler happens upon by itself is chance.
     assert fmean(searched(seed, refine=False) for seed in range(2)) < 0.6
-
-
-def test_the_best_are_trained_again_before_one_is_recommended(tmp_path: Path) -> None:
-    told: list[str] = []
-
-    def listen(event: Any) -> None:
-        told.append(event.text)
-
-    log = tmp_path / "log"
-    result = quick_search(
-        tmp_path, 30, confirm=3, evaluator=Formula(log=str(log)), on_event=listen
-    )
-    again = result.study.confirmations
-    assert len(again) == 3
-    protocol = result.study.config.protocol
-    assert {e.protocol.seed for e in again} == {protocol.seed + 1}
-    assert {e.protocol.iterations for e in again} == {protocol.longer(12).iterations}
-    assert sum(text.startswith("confirming, ") for text in told) == 3
-    assert len(log.read_text().splitlines()) == 33
-    report = summary(result.study, result)
-    assert report["confirmed"] == 3
-    confirmed = {e.design.key for e in again}
-    assert recommend(result.study).candidate.evaluation.design.key in confirmed
-    # Nothing is trained twice, and a larger number adds to what there is.
-    quick_search(tmp_path, 30, confirm=4, evaluator=Formula(log=str(log)))
-    assert len(log.read_text().splitlines()) == 34
-
-
-def test_vc_and_vp_are_measured_at_the_end_and_an_interruption_keeps_what_is_there(
-    tmp_path: Path,
-) -> None:
-    def interrupt(event: Any) -> None:
-        if event.text.startswith("VC and VP, 2 of "):
-            raise KeyboardInterrupt
-
-    log = tmp_path / "log"
-    call = {"benefit": True, "confirm": 2, "evaluator": Formula(log=str(log))}
-    result = quick_search(tmp_path, 8, **call, on_event=interrupt)
-    assert result.interrupted
-    assert len(result.study.candidates) == 8  # references are no candidates
-    assert len(result.study.references) == 2
-    again = quick_search(tmp_path, 8, **call)
-    assert again.complete
-    assert len(again.study.candidates) == 8
-    assert {row.part for row in study_benefit(again.study)} == set(get_task("sr4").parts)
-    trained = log.read_text().splitlines()
-    # What a candidate is already is not trained again, and nothing is trained twice.
-    alike = {c.evaluation.design.key for c in again.study.candidates}
-    new = {e.design.key for e in again.study.references} - alike
-    assert len(trained) == 8 + len(new) + 2
-    quick_search(tmp_path, 8, **call)
-    assert log.read_text().splitlines() == trained

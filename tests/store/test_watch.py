@@ -96,7 +96,7 @@ def test_a_heartbeat_is_no_change_of_the_study(ledger: Ledger) -> None:
     watch = Watch(str(ledger.store))
     watch.look()
     with ledger.store.write() as connection:
-        ledger._run(connection)
+        ledger.lease.renew(connection)
     assert watch.look() == set()
     assert watch.snapshots["watched"].runs[0].alive
 
