@@ -26,12 +26,14 @@ class Restorer(NamedTuple):
     ``run`` maps an LQ image (h, w, C), uint8 or float in 0..1, to an HQ image (s·h, s·w, C),
     float32, neither clamped nor rounded, where s is ``scale``. ``reach`` is the distance in LQ
     pixels over which an input pixel can change the output; None if it is unknown, and the model
-    can only be shown whole images.
+    can only be shown whole images. Parts of an image are cut at multiples of ``step`` pixels from
+    its upper left corner (2 for a network that begins with a PixelUnshuffle ×2).
     """
 
     run: Callable[[NDArray[Any]], NDArray[Any]]
     scale: int
     reach: int | None
+    step: int = 1
 
 
 def restore_tiled(
@@ -74,7 +76,7 @@ def tiles(
     margin, inner = _margin_and_inner(model.reach, height, width, tile)
     s = model.scale
     for (top, bottom), (left, right) in product(spans(height, inner), spans(width, inner)):
-        y, x = max(top - margin, 0), max(left - margin, 0)
+        y, x = (max(start - margin, 0) // model.step * model.step for start in (top, left))
         output = model.run(image[y : bottom + margin, x : right + margin])
         yield (
             slice(top * s, bottom * s),

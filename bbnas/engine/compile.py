@@ -81,6 +81,7 @@ class _Compiler:
             scale=network.scale,
             channels=network.channels,
             reach=network.reach,
+            step=network.step,
             tensors=tuple(self.tensors),
             ops=tuple(Op(**op) for op in self.ops),
             design=network.design.to_dict(),

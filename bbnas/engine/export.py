@@ -1,7 +1,8 @@
 """Export of a program to other runtimes, as an OpenVINO or an ONNX model.
 
 The input ``lq`` is an LQ image, float32 (N, C, H, W) in 0..1. The output ``hq`` is float32
-(N, C, s·H, s·W), neither clamped nor rounded. N, H and W are free. ONNX computes everything in
+(N, C, s·H, s·W), neither clamped nor rounded. N, H and W are free, but for a program of ``step``
+2, whose H and W are even. ONNX computes everything in
 floating point. OpenVINO counts bits: the activations and weights of its ``BinaryConvolution`` are
 u1. Each operation computes what :mod:`bbnas.engine.reference` computes.
 
@@ -64,6 +65,7 @@ class _Graph(Protocol):
     def channels(self, x: Node, index: Array) -> Node: ...
     def bilinear(self, x: Node, scale: int) -> Node: ...
     def shuffle(self, x: Node, step: int) -> Node: ...
+    def unshuffle(self, x: Node, step: int, channels: int) -> Node: ...
 
 
 def _build(program: Program, graph: _Graph, image: Node) -> Node:
@@ -115,6 +117,13 @@ def _work(
             return graph.channels(found[op.inputs[0]], index)
         case "bilinear":
             return graph.bilinear(found[op.inputs[0]], program.scale)
+        case "unshuffle":
+            whole = program.tensors[op.inputs[0]]
+            step = whole.scale // program.tensors[op.output].scale
+            return graph.unshuffle(found[op.inputs[0]], step, whole.channels)
+        case "shuffle":
+            y = graph.shuffle(found[op.inputs[0]], op.shuffle)
+            return y if op.residual < 0 else graph.add(y, found[op.residual])
         case "accumulate":
             maps = (graph.sign(*bits[t]) for t in op.inputs)
             scaled = [
@@ -137,9 +146,11 @@ def _epilogue(program: Program, op: Op, graph: _Graph, y: Node, residual: Node |
     if op.kind == "narrow":
         return y if residual is None else graph.add(y, residual)
     arrays = op.arrays
-    if residual is not None and op.shuffle > 1:
-        given = program.tensors[op.residual].channels
-        residual = graph.channels(residual, np.repeat(np.arange(given), op.shuffle**2))
+    channels = len(arrays["weight"]) // op.shuffle**2
+    if residual is not None and (
+        op.shuffle > 1 or program.tensors[op.residual].channels > channels
+    ):
+        residual = graph.channels(residual, np.repeat(np.arange(channels), op.shuffle**2))
     if "scale" in arrays:
         y = graph.mul(y, arrays["scale"])
     if "norm_a" in arrays:
@@ -214,8 +225,8 @@ class _OpenVINO:
         return ops.select(ops.greater(x, self.value(threshold)), one, minus)
 
     def conv(self, x: Node, weight: Array, bias: Array | None) -> Node:
-        kernel = self.ops.constant(np.ascontiguousarray(weight))
-        y = self.ops.convolution(x, kernel, [1, 1], [1, 1], [1, 1], [1, 1])
+        kernel, edge = self.ops.constant(np.ascontiguousarray(weight)), [weight.shape[-1] // 2] * 2
+        y = self.ops.convolution(x, kernel, [1, 1], edge, edge, [1, 1])
         return y if bias is None else self.add(y, bias)
 
     def binary(self, x: Node, threshold: Array, weight: Array) -> Node:
@@ -261,6 +272,9 @@ class _OpenVINO:
 
     def shuffle(self, x: Node, step: int) -> Node:
         return self.ops.depth_to_space(x, "depth_first", step)
+
+    def unshuffle(self, x: Node, step: int, channels: int) -> Node:
+        return self.ops.space_to_depth(x, "depth_first", step)
 
 
 def to_openvino(program: Program) -> Any:
@@ -356,7 +370,9 @@ class _ONNX:
 
     def conv(self, x: Node, weight: Array, bias: Array | None) -> Node:
         more = () if bias is None else (bias,)
-        return self.node("Conv", x, weight, *more, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+        side = weight.shape[-1]
+        pads = [side // 2] * 4
+        return self.node("Conv", x, weight, *more, kernel_shape=[side, side], pads=pads)
 
     def binary(self, x: Node, threshold: Array, weight: Array) -> Node:
         return self.node("Round", self.conv(self.sign(x, threshold), _plus_minus(weight), None))
@@ -372,6 +388,12 @@ class _ONNX:
 
     def shuffle(self, x: Node, step: int) -> Node:
         return self.node("DepthToSpace", x, blocksize=step, mode="CRD")
+
+    def unshuffle(self, x: Node, step: int, channels: int) -> Node:
+        # ONNX has the channels of one position together, PyTorch those of one input channel.
+        y = self.node("SpaceToDepth", x, blocksize=step)
+        index = np.arange(channels * step**2).reshape(step**2, -1).T.ravel()
+        return self.channels(y, index)
 
 
 def to_onnx(program: Program) -> Any:

@@ -4,7 +4,8 @@ r"""The .bbn file stores a packed program.
 bytes     content
 ========= ======================================================================================
 0–7       magic, ``\x89BBN\r\n\x1a\n``
-8–11      format version, 2; version 1, which is read too, has no ``slope``
+8–11      format version, 3. Earlier ones are read too: version 1 has no ``slope``, 1 and 2 have no
+          ``step``, no 1×1 convolution, and neither ``unshuffle`` nor ``shuffle``
 12–15     bytes of the header as stored
 16–19     bytes of the header as JSON
 20–23     0
@@ -14,11 +15,11 @@ bytes     content
 …         the arrays, each at a multiple of 64 bytes from the file's beginning
 ========= ======================================================================================
 
-Numbers are little-endian. The header names scale, channels, reach, task, design, ``tensors``
+Numbers are little-endian. The header names scale, channels, reach, step, task, design, ``tensors``
 ([kind, channels, scale] each), ``ops`` (the fields of :class:`bbnas.engine.program.Op` that are
 not at their default) and ``arrays``: [operation, name, dtype, shape, offset, bytes] each, offset
-counted from the first array. dtype is ``f4``, or ``u1``: the bits of a (C_out, C_in, 3, 3) weight
-in the order (C_out, 3, 3, C_in), eight a byte from the lowest bit, 1 for +1.
+counted from the first array. dtype is ``f4``, or ``u1``: the bits of a (C_out, C_in, k, k) weight
+in the order (C_out, k, k, C_in), eight a byte from the lowest bit, 1 for +1.
 """
 
 from __future__ import annotations
@@ -38,13 +39,13 @@ import numpy as np
 from bbnas.engine.program import MAX_OPS, MAX_TENSORS, Array, Op, Program, Tensor, check
 from bbnas.errors import UserError, why
 from bbnas.formats import BBN, other_format
-from bbnas.text import from_json
+from bbnas.text import from_json, listed
 
 if TYPE_CHECKING:
     from bbnas.cost import Cost
 
 MAGIC = b"\x89BBN\r\n\x1a\n"
-VERSION, READS = 2, (1, 2)
+VERSION, READS = 3, (1, 2, 3)
 _PREFIX = struct.Struct("<8sIIIIQ32s")
 PACK = "bbnas pack makes one from a checkpoint"
 _ALIGN = 64
@@ -82,6 +83,7 @@ def to_bytes(program: Program) -> bytes:
         "scale": program.scale,
         "channels": program.channels,
         "reach": program.reach,
+        "step": program.step,
         "task": program.task,
         "design": dict(program.design),
         "tensors": [[t.kind, t.channels, t.scale] for t in program.tensors],
@@ -155,7 +157,7 @@ def _parse(content: bytes) -> Program:
     if magic != MAGIC:
         raise ValueError("no .bbn file")
     if version not in READS:
-        able = " and ".join(map(str, READS))
+        able = listed([str(known) for known in READS])
         raise ValueError(f"format version {version}, this bbnas reads {able}: upgrade bbnas")
     if zero != 0 or size != len(content):
         raise ValueError(f"truncated or damaged: {len(content)} bytes of {size}")
@@ -192,6 +194,7 @@ def _program(header: Any, data: memoryview) -> Program:
         scale=_int(header["scale"]),
         channels=_int(header["channels"]),
         reach=_int(header["reach"]),
+        step=_int(header.get("step", 1)),
         tensors=tuple(Tensor(_is(k, str), _int(c), _int(s)) for k, c, s in tensors),
         ops=tuple(_op(op, own) for op, own in zip(ops, arrays, strict=True)),
         design=_is(header["design"], dict),

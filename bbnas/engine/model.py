@@ -70,6 +70,11 @@ class Model:
         return self.program.reach
 
     @property
+    def restorer(self) -> Restorer:
+        """The model for :mod:`bbnas.tiling`."""
+        return Restorer(self.run, self.scale, self.reach, self.program.step)
+
+    @property
     def peak_bytes(self) -> int:
         """Bytes of memory of the last run, without its input, its output and the weights."""
         return 0 if self._native is None else self._native.peak_bytes
@@ -88,7 +93,7 @@ class Model:
         """
         whole = self._checked(image)
         if tile is not None and max(whole.shape[:2]) > tile:
-            restored = restore_tiled(Restorer(self.run, self.scale, self.reach), whole, tile)
+            restored = restore_tiled(self.restorer, whole, tile)
         else:
             restored = np.empty(self._size(whole), np.uint8)
             self._run(whole, restored)

@@ -44,6 +44,7 @@ class _Op(ctypes.Structure):
             for name in (
                 "kind", "input", "output", "bits", "residual", "in_channels", "channels",
                 "shuffle", "activation", "place", "zeta_first", "packing", "standardise", "inputs",
+                "kernel",
             )
         ),
         ("factor", c_float),
@@ -77,7 +78,7 @@ def _engine() -> ctypes.CDLL:
     if found.bbn_sizes() != sizes:
         raise UserError(f"{LIBRARY.name} is of another version: install bbnas again")
     found.bbn_create.restype = c_void_p
-    found.bbn_create.argtypes = [c_void_p, c_int, c_void_p, c_int, c_int, ctypes.c_char_p]
+    found.bbn_create.argtypes = [c_void_p, c_int, c_void_p, *[c_int] * 3, ctypes.c_char_p]
     found.bbn_destroy.argtypes = [c_void_p]
     found.bbn_run.argtypes = [c_void_p, c_void_p, c_void_p, c_int, c_int, c_int, c_int]
     found.bbn_peak_bytes.restype = c_int64
@@ -111,7 +112,7 @@ class Native:
         )
         ops = (_Op * len(program.ops))(*(self._op(program, op) for op in program.ops))
         self._handle = found.bbn_create(
-            tensors, len(tensors), ops, len(ops), program.scale, isa.encode()
+            tensors, len(tensors), ops, len(ops), program.scale, program.step, isa.encode()
         )
         if not self._handle:
             raise UserError("no memory for the model: close other programs")
@@ -199,6 +200,7 @@ class Native:
             packing=0 if op.bits < 0 else 2 if affine else 1,
             standardise=int("mean" in op.arrays),
             inputs=len(op.inputs),
+            kernel=op.arrays["weight"].shape[-1] if "weight" in op.arrays else 0,
             factor=op.factor,
             slope=op.slope,
             **fields,
@@ -234,17 +236,17 @@ def _padded(array: Array, shuffle: int, fill: float = 0.0) -> NDArray[np.float32
 
 
 def _conv(weight: Array, shuffle: int) -> Array:
-    """(s², 3, 3, C_in, C_out padded)."""
+    """(s², k, k, C_in, C_out padded)."""
     return np.ascontiguousarray(_shuffled(weight, shuffle).transpose(0, 3, 4, 2, 1))
 
 
 def _narrow(weight: Array) -> Array:
-    """(3, 3, C_in padded / 16, C_out, 16)."""
-    out, channels = weight.shape[:2]
-    wide = np.zeros((out, _up(channels), 3, 3), np.float32)
+    """(k, k, C_in padded / 16, C_out, 16)."""
+    out, channels, side, _ = weight.shape
+    wide = np.zeros((out, _up(channels), side, side), np.float32)
     wide[:, :channels] = weight
     return np.ascontiguousarray(
-        wide.reshape(out, -1, LANES, 3, 3).transpose(3, 4, 1, 0, 2), np.float32
+        wide.reshape(out, -1, LANES, side, side).transpose(3, 4, 1, 0, 2), np.float32
     )
 
 

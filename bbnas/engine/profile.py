@@ -21,6 +21,8 @@ WORK = {
     "bilinear": "bilinear skip",
     "input": "image in and out",
     "output": "image in and out",
+    "unshuffle": "image in and out",
+    "shuffle": "PixelShuffle to the image",
 }
 
 

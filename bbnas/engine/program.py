@@ -1,29 +1,35 @@
 """Program: a network as a flat list of operations. The engine runs it, a .bbn file stores it.
 
-A tensor is an image at ``scale`` times the LQ size, of one of three kinds: ``planes`` (a few
-full-precision channels), ``floats`` (features) or ``bits`` (features, one bit each: 1 is +1, 0
-is −1). An operation makes the tensor ``output``, the tensor ``bits``, which is the output
-binarized for the next binary convolution, or both. ``s`` is the operation's ``shuffle``:
+A tensor is an image at ``scale`` times the size of the *grid*, the LQ image reduced by ``step``.
+It is of one of three kinds: ``planes`` (a few full-precision channels), ``floats`` (features) or
+``bits`` (features, one bit each: 1 is +1, 0 is −1). An operation makes the tensor ``output``, the
+tensor ``bits``, which is the output binarized for the next binary convolution, or both. ``s`` is
+the operation's ``shuffle``:
 
 =========== =================================================================================
-input       planes of the image x: x·factor, or (x − mean)/std if mean and std exist
-repeat      planes → floats: each channel ⌊n/c⌋ times, the first ones again (BBCU-H's residual)
-conv        planes or floats → floats: 3×3, zero padding, optional bias
+input       planes of the image x: x·factor, or (x − mean)/std if mean and std exist; its last row
+            and column are repeated up to a multiple of ``step``
+repeat      planes or floats → floats: each channel ⌊n/c⌋ times, the first ones again
+conv        planes or floats → floats: 3×3 or 1×1, zero padding, optional bias
 binary      bits → floats: 3×3 on ±1, zero padding after binarization (paper Eq. 1)
 narrow      floats → planes: conv to at most 4 channels, + residual
 bilinear    planes → planes at ``scale`` of the network
 accumulate  bits of several layers → floats: Σ_j factors_j · b_j (BAM)
 pack        planes or floats → bits alone
-output      planes or floats → the image: x/factor, or x·std + mean
+output      planes or floats → the image: x/factor, or x·std + mean; its rows and columns beyond
+            the image are left out
+unshuffle   planes → planes: PixelUnshuffle by the quotient of their scales
+shuffle     floats → planes: PixelShuffle s, + residual
 =========== =================================================================================
 
 ``conv`` and ``binary`` convolve to s²·C channels y. Then follow, in this order: y·scale;
 y·norm_a + norm_b; + residual if ``place`` is before; the activation, hardtanh or prelu, which is
 max(z, 0) + β·min(z, 0) with z = y − γ; + ζ if ``zeta_first``; + residual if ``place`` is after;
 + ζ if not ``zeta_first``; a LeakyReLU of ``slope`` if that is not 1; PixelShuffle s. A step whose
-array is absent is left out. The residual is a tensor of the input's size; if s > 1, each of its
-channels is repeated s² times. Bits are y > threshold, or y·threshold + pack_b > 0 if pack_b
-exists. These are PyTorch's operations in PyTorch's order, so equal inputs give equal bits.
+array is absent is left out. The residual is a tensor of the input's size, of which the first C
+channels are added; if s > 1, each of them is repeated s² times. Bits are y > threshold, or
+y·threshold + pack_b > 0 if pack_b exists. These are PyTorch's operations in PyTorch's order, so
+equal inputs give equal bits.
 """
 
 from __future__ import annotations
@@ -43,6 +49,7 @@ Kind = Literal["planes", "floats", "bits"]
 # In the order of enum OpKind in src/plan.h.
 OPS = (
     "input", "pack", "repeat", "conv", "binary", "narrow", "accumulate", "bilinear", "output",
+    "unshuffle", "shuffle",
 )  # fmt: skip
 # In the order of the enums of src/plan.h and src/engine.h.
 KINDS: tuple[Kind, ...] = ("planes", "floats", "bits")
@@ -56,7 +63,7 @@ MAX_OPS, MAX_TENSORS, MAX_CHANNELS, MAX_SHUFFLE = 2048, 4096, 1 << 12, 4
 
 @dataclass(frozen=True)
 class Tensor:
-    """An image of ``channels`` at ``scale`` times the size of the LQ image."""
+    """An image of ``channels`` at ``scale`` times the size of the grid."""
 
     kind: Kind
     channels: int
@@ -69,9 +76,9 @@ class Op:
 
     ``arrays`` are (s²·C), the output's channels in PyTorch's order before PixelShuffle, with three
     exceptions: ``threshold`` and ``pack_b`` are (C), the channels after it, ``mean`` and ``std``
-    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, 3, 3), float32 or uint8. In uint8, 0
-    is −1 and 1 is +1: so in ``binary``, and in a convolution with ``magnitude``, (s²·C), which
-    multiplies these weights.
+    (C), and ``factors`` (inputs). ``weight`` is (s²·C, C_in, k, k), float32 or uint8; k is 3, or 1
+    in ``conv`` and ``narrow``. In uint8, 0 is −1 and 1 is +1: so in ``binary``, and in a
+    convolution with ``magnitude``, (s²·C), which multiplies these weights.
     """
 
     kind: str
@@ -93,8 +100,8 @@ class Op:
 class Program:
     """A network for the engine.
 
-    ``scale``, ``channels`` (of the image) and ``reach`` are those of the RestorationNetwork.
-    ``design`` and ``task`` are labels for people.
+    ``scale``, ``channels`` (of the image), ``reach`` and ``step`` are those of the
+    RestorationNetwork. ``design`` and ``task`` are labels for people.
     """
 
     scale: int
@@ -104,6 +111,7 @@ class Program:
     ops: tuple[Op, ...]
     design: Mapping[str, Any] = field(default_factory=dict)
     task: str = ""
+    step: int = 1
 
 
 # The arrays that have one value per output channel before PixelShuffle.
@@ -118,16 +126,20 @@ _ARRAYS: dict[str, tuple[set[str], set[str]]] = {  # kind → needed, allowed
     "narrow": ({"weight"}, {"bias", "magnitude"}),
     "conv": ({"weight"}, {*PER_CHANNEL, "magnitude", "threshold", "pack_b"} - {"scale"}),
     "binary": ({"weight", "scale"}, {*PER_CHANNEL, "threshold", "pack_b"} - {"bias"}),
+    "unshuffle": (set(), set()),
+    "shuffle": (set(), set()),
 }
 _READS: dict[str, tuple[Kind, ...]] = {
     "pack": ("planes", "floats"),
-    "repeat": ("planes",),
+    "repeat": ("planes", "floats"),
     "conv": ("planes", "floats"),
     "binary": ("bits",),
     "narrow": ("floats",),
     "bilinear": ("planes",),
     "accumulate": ("bits",),
     "output": ("planes", "floats"),
+    "unshuffle": ("planes",),
+    "shuffle": ("floats",),
 }
 _MAKES: dict[str, Kind] = {
     "input": "planes",
@@ -137,6 +149,8 @@ _MAKES: dict[str, Kind] = {
     "narrow": "planes",
     "bilinear": "planes",
     "accumulate": "floats",
+    "unshuffle": "planes",
+    "shuffle": "planes",
 }
 
 
@@ -182,6 +196,7 @@ def _check_header(program: Program) -> None:
     _need(1 <= program.scale <= MAX_SHUFFLE, "scale out of range")
     _need(1 <= program.channels <= MAX_CHANNELS, "image channels out of range")
     _need(0 <= program.reach <= 1 << 16, "reach out of range")
+    _need(1 <= program.step <= MAX_SHUFFLE, "step out of range")
     _need(2 <= len(program.ops) <= MAX_OPS, "too few or too many operations")
     _need(1 <= len(program.tensors) <= MAX_TENSORS, "too few or too many tensors")
     for tensor in program.tensors:
@@ -217,9 +232,10 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
         _need(not outputs, "must not make a tensor")
     else:
         _need(bool(outputs) and (layer or op.output != -1), "must make a tensor")
+    _need(layer or op.shuffle == 1 or op.kind == "shuffle", "only a convolution has a shuffle")
     _need(
-        layer or (op.shuffle == 1 and op.activation == "none" and op.slope == 1),
-        "only a convolution has a shuffle or an activation",
+        layer or (op.activation == "none" and op.slope == 1),
+        "only a convolution has an activation",
     )
     _need(layer or op.place == "none", "only a convolution has a place of the residual")
 
@@ -235,12 +251,21 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
 
 
 def _check_shapes(program: Program, op: Op, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+    layer = op.kind in ("conv", "binary")
     for tensor in outputs:
         if op.kind == "input":
-            _need((tensor.channels, tensor.scale) == (program.channels, 1), "not the image")
+            image = (program.channels, program.step)
+            _need((tensor.channels, tensor.scale) == image, "not the image")
+        elif op.kind == "unshuffle":
+            u = inputs[0].scale // tensor.scale
+            _need(2 <= u <= MAX_SHUFFLE and inputs[0].scale == tensor.scale * u, "sizes")
+            _need(inputs[0].channels * u**2 == tensor.channels, "channels")
         elif op.kind == "bilinear":
             same = (inputs[0].channels, program.scale)
-            _need(inputs[0].scale == 1 and (tensor.channels, tensor.scale) == same, "sizes")
+            _need(
+                program.step == inputs[0].scale == 1 and (tensor.channels, tensor.scale) == same,
+                "sizes",
+            )
         else:
             _need(all(t.scale * op.shuffle == tensor.scale for t in inputs), "sizes")
     _need(len({(t.channels, t.scale) for t in outputs}) <= 1, "output and bits differ")
@@ -249,16 +274,22 @@ def _check_shapes(program: Program, op: Op, inputs: list[Tensor], outputs: list[
         _need(all(t.channels == channels for t in inputs), "channels")
     if op.kind == "repeat":
         _need(inputs[0].channels <= channels, "channels")
+    if op.kind == "shuffle":
+        _need(inputs[0].channels == channels * op.shuffle**2, "channels")
     if op.kind == "narrow":
         _need(channels <= 4, "at most 4 channels")
     if op.kind == "output":
-        _need((inputs[0].channels, inputs[0].scale) == (program.channels, program.scale), "sizes")
+        image = (program.channels, program.scale * program.step)
+        _need((inputs[0].channels, inputs[0].scale) == image, "sizes")
     if op.residual != -1:
         residual = program.tensors[op.residual]
-        kind = "planes" if op.kind == "narrow" else "floats"
-        _need(op.kind in ("conv", "binary", "narrow") and residual.kind == kind, "residual kind")
-        _need((residual.channels, residual.scale) == (channels, inputs[0].scale), "residual size")
-    _need((op.place == "none") == (op.residual == -1 or op.kind == "narrow"), "residual and place")
+        planes = op.kind in ("narrow", "shuffle")
+        _need(layer or planes, "only a convolution or shuffle has a residual")
+        _need(residual.kind == ("planes" if planes else "floats"), "residual kind")
+        _need(residual.scale == (outputs if planes else inputs)[0].scale, "residual size")
+        enough = residual.channels == channels if planes else residual.channels >= channels
+        _need(enough, "residual channels")
+    _need((op.place == "none") == (op.residual == -1 or not layer), "residual and place")
 
 
 def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: Program) -> None:
@@ -277,7 +308,8 @@ def _check_arrays(op: Op, inputs: list[Tensor], outputs: list[Tensor], program: 
     for name, array in op.arrays.items():
         shape: tuple[int, ...] = (wide,)
         if name == "weight":
-            shape = (wide, inputs[0].channels, 3, 3)
+            side = 1 if op.kind != "binary" and array.shape[-1:] == (1,) else 3
+            shape = (wide, inputs[0].channels, side, side)
         elif name in ("threshold", "pack_b", "mean", "std"):
             shape = (channels,)
         elif name == "factors":

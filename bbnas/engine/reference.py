@@ -15,11 +15,14 @@ from bbnas.engine.program import Op, Program, full_precision
 @torch.inference_mode()
 def run(program: Program, image: Tensor) -> Tensor:
     """LQ tensor (1, C, H, W) in 0..1 → HQ tensor (1, C, s·H, s·W), not clamped."""
+    height, width = (side * program.scale for side in image.shape[2:])
+    missing = [-side % program.step for side in image.shape[2:]]
+    image = F.pad(image, (0, missing[1], 0, missing[0]), mode="replicate")
     found: dict[int, Tensor] = {}
     for op in program.ops:
         arrays = {name: _tensor(array) for name, array in op.arrays.items()}
         if op.kind == "output":
-            x = found[op.inputs[0]]
+            x = found[op.inputs[0]][..., :height, :width]
             if "mean" in arrays:
                 return x * _channels(arrays["std"]) + _channels(arrays["mean"])
             return x / op.factor
@@ -52,6 +55,12 @@ def _work(
             return F.interpolate(
                 inputs[0], scale_factor=program.scale, mode="bilinear", align_corners=False
             )
+        case "unshuffle":
+            scales = [program.tensors[t].scale for t in (*op.inputs, op.output)]
+            return F.pixel_unshuffle(inputs[0], scales[0] // scales[1])
+        case "shuffle":
+            y = F.pixel_shuffle(inputs[0], op.shuffle)
+            return y if op.residual < 0 else y + found[op.residual]
         case "accumulate":
             total = inputs[0] * arrays["factors"][0]
             for bits, factor in zip(inputs[1:], arrays["factors"][1:], strict=True):
@@ -63,10 +72,11 @@ def _work(
 def _layer(op: Op, arrays: dict[str, Tensor], x: Tensor, residual: Tensor | None) -> Tensor:
     binary = op.kind == "binary"
     weight = arrays["weight"].float() * 2 - 1 if binary else _tensor(full_precision(op))
-    y = F.conv2d(x, weight, arrays.get("bias"), padding=1)
+    y = F.conv2d(x, weight, arrays.get("bias"), padding=weight.shape[-1] // 2)
     if op.kind == "narrow":
         return y if residual is None else y + residual
-    if residual is not None and op.shuffle > 1:
+    if residual is not None:
+        residual = residual[:, : len(weight) // op.shuffle**2]
         residual = residual.repeat_interleave(op.shuffle**2, 1)
     if "scale" in arrays:
         y = y * _channels(arrays["scale"])

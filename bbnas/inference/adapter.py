@@ -22,11 +22,12 @@ def on_arrays(
     scale: int,
     reach: int | None,
     device: str | torch.device = "cpu",
+    step: int = 1,
 ) -> Restorer:
     """A model that maps an LQ tensor (1, C, h, w), float32 in 0..1, to (1, C, s·h, s·w).
 
-    A ``torch.nn.Module`` is moved to ``device`` and put into evaluation mode. ``reach`` is that
-    of :class:`bbnas.tiling.Restorer`.
+    A ``torch.nn.Module`` is moved to ``device`` and put into evaluation mode. ``reach`` and
+    ``step`` are those of :class:`bbnas.tiling.Restorer`.
 
     ``run`` raises UserError for an image that the model cannot take, and for an output that is no
     tensor of the right shape.
@@ -39,7 +40,7 @@ def on_arrays(
         output = _run(model, scale, _to_tensor(image, place))
         return np.asarray(output[0].permute(1, 2, 0).float().cpu().numpy())
 
-    return Restorer(run, scale, reach)
+    return Restorer(run, scale, reach, step)
 
 
 @torch.inference_mode()

@@ -138,7 +138,7 @@ def _restorer(model: RestorationNetwork | Model | str | Path, device: str) -> tu
         if (task.scale, task.channels) != (model.scale, model.channels):
             raise UserError(f"{path}: made for another task than {task.name}; pack it again")
     if isinstance(model, Model):
-        return Restorer(model.run, model.scale, model.reach), model.channels
+        return model.restorer, model.channels
     from bbnas.inference.adapter import on_arrays
     from bbnas.inference.checkpoint import load_checkpoint
     from bbnas.networks import RestorationNetwork, foreign
@@ -147,7 +147,8 @@ def _restorer(model: RestorationNetwork | Model | str | Path, device: str) -> tu
     if not isinstance(network, RestorationNetwork):
         raise foreign(network)
     place = resolve_device(device)
-    return on_arrays(network, network.scale, network.reach, place), network.channels
+    restorer = on_arrays(network, network.scale, network.reach, place, network.step)
+    return restorer, network.channels
 
 
 def _plan(inputs: list[Path], output: Path) -> tuple[list[tuple[Path, Path]], list[Restored]]:

@@ -149,8 +149,9 @@ def _restorer(
             f"{task.name} (×{task.scale}, {task.channels}): name the task it was built for"
         )
     if isinstance(model, Model):
-        return Restorer(model.run, model.scale, model.reach)
-    return on_arrays(model, model.scale, model.reach, device)
+        packed: Restorer = model.restorer
+        return packed
+    return on_arrays(model, model.scale, model.reach, device, model.step)
 
 
 def _figures(task: Task, output: Pixels, hq: Pixels, grey: bool) -> tuple[float, float]:

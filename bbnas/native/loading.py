@@ -12,7 +12,7 @@ from bbnas.errors import UserError, unknown
 # $BBNAS_LIBRARY names another library, such as the one with sanitizers of tests/engine/fuzz.py.
 LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_native.so"))
 ISAS = ("avx512", "avx2", "neon", "portable")  # best first
-VERSION = 4  # of the C interface: bbn_version() of engine.cpp
+VERSION = 5  # of the C interface: bbn_version() of engine.cpp
 
 
 @cache

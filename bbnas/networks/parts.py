@@ -219,7 +219,8 @@ class RestorationNetwork(nn.Module, ABC):
 
     Residual alignment (Eq. 8): the parts read k·x, and the output is divided by k. BTM's parts
     read the standardised image, and the output is put back in the same way. A backbone sets the
-    parts, and overrides ``features`` and ``residual`` where it has an upsampling.
+    parts, and overrides ``features`` and ``residual`` where it has an upsampling. ``step`` is the
+    factor of a PixelUnshuffle before the head, 1 for none.
     """
 
     head: Head
@@ -228,9 +229,9 @@ class RestorationNetwork(nn.Module, ABC):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, design: Design, scale: int, channels: int) -> None:
+    def __init__(self, design: Design, scale: int, channels: int, step: int = 1) -> None:
         super().__init__()
-        self.design, self.scale, self.channels = design, scale, channels
+        self.design, self.scale, self.channels, self.step = design, scale, channels, step
         mean, std = image_mean(channels), torch.tensor(RGB_STD if channels == 3 else Y_STD)
         self.register_buffer("mean", mean.view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", std.view(1, -1, 1, 1), persistent=False)

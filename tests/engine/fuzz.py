@@ -42,6 +42,7 @@ VALUES: list[Any] = [
     -1, 0, 1, 2, 3, 4, 5, 7, 16, 31, 33, 64, 65, 4096, 1 << 31, -(1 << 31), 1 << 63, 10**40,
     0.5, 1e300, float("nan"), True, None, "", "conv", "binary", "bits", "floats", "planes", [], {},
     "hardtanh", "before", "after", "f4", "u1", [1, 2], "weight", "beta", "none", "pack", "repeat",
+    "shuffle", "unshuffle",
 ]  # fmt: skip
 
 

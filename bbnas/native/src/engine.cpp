@@ -65,7 +65,8 @@ std::vector<Layer> layers_of(const BbnOp& op) {
         l.narrow = op.channels;
         if (op.weight)  // words and floats both have four bytes
             l.weight = static_cast<const float*>(op.weight) +
-                       static_cast<size_t>(g) * 9 * in * (op.kind == NARROW ? 0 : wide);
+                       static_cast<size_t>(g) * taps(op) * in * (op.kind == NARROW ? 0 : wide);
+        if (taps(op) == 1) l.tap = 4, l.tap_end = 5;
         l.bias = part(op.bias);
         l.border = op.border ? op.border + static_cast<size_t>(g) * 16 * wide : nullptr;
         l.epilogue = {part(op.scale), part(op.norm_a), part(op.norm_b), part(op.gamma),
@@ -81,8 +82,8 @@ std::vector<Layer> layers_of(const BbnOp& op) {
 class Model {
   public:
     Model(const BbnTensor* tensors, int tensor_count, const BbnOp* ops, int op_count, int scale,
-          const Kernels& kernels)
-        : plan_(tensors, tensor_count, ops, op_count, scale),
+          int step, const Kernels& kernels)
+        : plan_(tensors, tensor_count, ops, op_count, scale, step),
           kernels_(kernels),
           times_(op_count, 0.0) {
         for (int i = 0; i < op_count; i++) layers_.push_back(layers_of(ops[i]));
@@ -112,7 +113,8 @@ class Model {
     void prepare(int height, int width, int threads) {
         while (static_cast<int>(rings_.size()) < threads)
             rings_.push_back(std::make_unique<Aligned>());
-        if (height == plan_.height_ && width == plan_.width_ && threads == threads_) return;
+        if (height == plan_.image_height_ && width == plan_.image_width_ && threads == threads_)
+            return;
         threads_ = 0;  // until all memory is reserved
         plan_.make(height, width, threads);
         peak_ = plan_.frame_bytes_ + plan_.zero_bytes_ + plan_.ring_bytes_ * threads;
@@ -165,7 +167,7 @@ pid_t pool_owner = 0;
 // Returns 1 if this machine can run the named instruction set.
 EXPORT int bbn_can(const char* isa) { return bbnas::find_kernels(isa) != nullptr; }
 
-EXPORT int bbn_version() { return 4; }
+EXPORT int bbn_version() { return 5; }
 
 // The sizes of the structures, which must equal the caller's.
 EXPORT int64_t bbn_sizes() {
@@ -176,11 +178,11 @@ EXPORT int64_t bbn_sizes() {
 // Returns a model of a checked program (bbnas/engine/program.py), or null if there is not enough
 // memory or no such instruction set. The caller keeps the arrays alive.
 EXPORT void* bbn_create(const bbnas::BbnTensor* tensors, int tensor_count, const bbnas::BbnOp* ops,
-                        int op_count, int scale, const char* isa) {
+                        int op_count, int scale, int step, const char* isa) {
     try {
         const bbnas::Kernels* kernels = bbnas::find_kernels(isa);
         if (!kernels) return nullptr;
-        return new bbnas::Model(tensors, tensor_count, ops, op_count, scale, *kernels);
+        return new bbnas::Model(tensors, tensor_count, ops, op_count, scale, step, *kernels);
     } catch (const std::exception&) {
         return nullptr;
     }

@@ -6,7 +6,8 @@
 namespace bbnas {
 
 // Channels are handled in vectors of 16 on every instruction set. Arrays over channels are padded
-// to a multiple of it with values that keep the padding of activations at 0 and their bits at 0.
+// to a multiple of it with values that keep the bits of padding at 0. No sum reads padding but with a
+// weight of 0.
 constexpr int LANES = 16;
 
 enum Activation { ACT_NONE, ACT_PRELU, ACT_HARDTANH };
@@ -26,9 +27,10 @@ struct Layer {
     int in;       // channels of a full-precision input; words of 32 channels of a 1-bit one
     int vectors;  // number of vectors of 16 outputs
     int narrow;   // number of outputs of a narrow convolution (1 to 4)
-    const void* weight;     // conv [9][in][16·vectors]; binary [3][in][3][16·vectors] words:
+    int tap = 0, tap_end = 9;  // the taps of a full-precision convolution: all nine, or the middle
+    const void* weight;     // conv [taps][in][16·vectors]; binary [3][in][3][16·vectors] words:
                             // of the rows above and at the pixel, and the parity of all 3 rows;
-                            // narrow [9][in/16][narrow][16]
+                            // narrow [taps][in/16][narrow][16]
     const float* bias;      // or null
     const float* border;    // binary: the minuend of 2·popcount, [16 borders][16·vectors]
     Epilogue epilogue;

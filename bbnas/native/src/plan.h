@@ -16,7 +16,9 @@ namespace bbnas {
 namespace {
 
 enum TensorKind { PLANES, FLOATS, BITS };
-enum OpKind { INPUT, PACK, REPEAT, CONV, BINARY, NARROW, ACCUMULATE, BILINEAR, OUTPUT };
+enum OpKind {
+    INPUT, PACK, REPEAT, CONV, BINARY, NARROW, ACCUMULATE, BILINEAR, OUTPUT, UNSHUFFLE, SHUFFLE
+};
 
 int padded(int channels) { return (channels + LANES - 1) / LANES * LANES; }
 
@@ -49,6 +51,7 @@ struct BbnOp {
     int32_t kind, input, output, bits, residual;
     int32_t in_channels, channels, shuffle;  // channels: number of channels of an output pixel
     int32_t activation, place, zeta_first, packing, standardise, inputs;
+    int32_t kernel;  // side of the weights: 3 or 1
     float factor, slope;
     const void* weight;
     const float* border;
@@ -64,6 +67,8 @@ struct BbnImage {  // strides are in elements
 }
 
 namespace {
+
+int taps(const BbnOp& op) { return op.kernel * op.kernel; }
 
 struct View {
     char* base = nullptr;
@@ -87,7 +92,7 @@ struct Shape {  // the layout of a tensor in memory
 
 struct Segment {
     int begin = 0, end = 0;
-    std::vector<Region> tasks;          // regions of the LQ image
+    std::vector<Region> tasks;          // regions of the grid
     std::vector<int> inner;             // tensors that live in rings
     std::vector<int> home;              // by tensor, the tensor whose ring it shares
     std::vector<size_t> offset, row_bytes;  // by tensor
@@ -120,10 +125,12 @@ size_t physical_bytes() {
 
 class Plan {
   public:
-    Plan(const BbnTensor* tensors, int tensor_count, const BbnOp* ops, int op_count, int scale)
+    Plan(const BbnTensor* tensors, int tensor_count, const BbnOp* ops, int op_count, int scale,
+         int step)
         : tensors_(tensors, tensors + tensor_count),
           ops_(ops, ops + op_count),
-          scale_(scale),
+          scale_(scale * step),
+          step_(step),
           producer_(tensor_count, -1) {
         for (int i = 0; i < op_count; i++)
             for (int t : {ops_[i].output, ops_[i].bits})
@@ -132,7 +139,8 @@ class Plan {
 
     // Plans for an LQ image of this size. Until the next call the fields below are of that plan.
     void make(int height, int width, int threads) {
-        height_ = height, width_ = width;
+        image_height_ = height, image_width_ = width;
+        height_ = (height + step_ - 1) / step_, width_ = (width + step_ - 1) / step_;
         const int count = static_cast<int>(ops_.size());
         last_use_.assign(tensors_.size(), -1), readers_.assign(tensors_.size(), 0);
         for (int i = 0; i < count; i++)
@@ -171,13 +179,24 @@ class Plan {
             case ACCUMULATE:
                 for (int i = 0; i < op.inputs; i++) visit(op.more[i], over);
                 break;
-            case CONV: case BINARY: case NARROW: visit(op.input, around); break;
+            case CONV: case BINARY: case NARROW:
+                visit(op.input, op.kernel == 1 ? over : around);
+                break;
+            case UNSHUFFLE: visit(op.input, times(over, ratio(op))); break;
             case BILINEAR:
                 visit(op.input, Range{over.lo / scale_ - 1, (over.hi - 1) / scale_ + 2});
                 break;
             default: visit(op.input, over);
         }
-        if (op.residual >= 0) visit(op.residual, over);
+        if (op.residual >= 0)
+            visit(op.residual, op.kind == SHUFFLE ? times(over, op.shuffle) : over);
+    }
+
+    static Range times(Range range, int factor) { return {range.lo * factor, range.hi * factor}; }
+
+    // How much smaller the output of an UNSHUFFLE is than its input.
+    int ratio(const BbnOp& op) const {
+        return tensors_[op.input].scale / tensors_[op.output].scale;
     }
 
     // By tensor, the region that a task of segment [begin, end) computes. Two tasks may compute the
@@ -300,9 +319,10 @@ class Plan {
 
     std::vector<BbnTensor> tensors_;
     std::vector<BbnOp> ops_;
-    int scale_;
+    int scale_, step_;  // of the output and of the LQ image, relative to the grid
 
-    int height_ = 0, width_ = 0;  // of the LQ image
+    int image_height_ = 0, image_width_ = 0;  // of the LQ image
+    int height_ = 0, width_ = 0;              // of the grid
     std::vector<Segment> segments_;
     std::vector<View> frame_of_;        // by tensor; a whole image has row_bytes and no base yet
     std::vector<size_t> frame_offset_;  // by tensor, in the memory of all whole images
@@ -336,7 +356,8 @@ class Plan {
         for (int i = segment.begin; i < segment.end; i++) {
             const BbnOp& op = ops_[i];
             if ((op.kind == CONV || op.kind == BINARY) && op.residual >= 0 && op.output >= 0 &&
-                op.shuffle == 1 && readers_[op.residual] == 1 && within(segment, op.residual) &&
+                op.shuffle == 1 &&
+                tensors_[op.residual].channels == tensors_[op.output].channels && readers_[op.residual] == 1 && within(segment, op.residual) &&
                 within(segment, op.output))
                 segment.home[op.output] = segment.home[op.residual];
         }
@@ -403,7 +424,7 @@ class Plan {
     static constexpr int LONGEST = 32, NARROWEST = 32;
 
     double pixel_cost(const BbnOp& op) const {
-        const double macs = 9.0 * op.in_channels * op.channels * op.shuffle * op.shuffle;
+        const double macs = 1.0 * taps(op) * op.in_channels * op.channels * op.shuffle * op.shuffle;
         if (op.kind == BINARY) return macs * BINARY_MAC;
         return op.kind == CONV || op.kind == NARROW ? macs * MAC : op.channels * 0.05;
     }

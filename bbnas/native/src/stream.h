@@ -93,6 +93,8 @@ struct Streaming {
             case REPEAT: repeat(op, row, columns); break;
             case ACCUMULATE: accumulate(op, row, columns); break;
             case BILINEAR: bilinear(op, row, columns); break;
+            case UNSHUFFLE: unshuffle(op, row, columns); break;
+            case SHUFFLE: shuffle(op, row, columns); break;
             default: layer(op, job.layers[i], row, columns);
         }
         for (int t : {op.output, op.bits})
@@ -142,14 +144,20 @@ struct Streaming {
     void get(const BbnOp& op, int row, Range columns) {
         const BbnImage& image = job.in;
         const View& out = views[op.output];
+        // The grid may end beyond the image, whose last row and column are repeated there.
+        const int y = std::min(row, plan.image_height_ - 1), last = plan.image_width_ - 1;
         for (int c = 0; c < plan.tensors_[op.output].channels; c++) {
             float* to = reinterpret_cast<float*>(out.at(row, columns.lo)) + c * out.plane;
-            const int64_t from = row * image.row + columns.lo * image.pixel + c * image.channel;
+            const int64_t from = y * image.row + columns.lo * image.pixel + c * image.channel;
             // Stored once, because a neighbouring task may be reading this value (regions()).
+            const auto put_at = [&](int x, float value) {
+                to[x] = op.standardise ? (value - op.mean[c]) / op.std[c] : value * op.factor;
+            };
             const auto store = [&](auto value) {
-                for (int x = 0; x < columns.hi - columns.lo; x++)
-                    to[x] = op.standardise ? (value(x) - op.mean[c]) / op.std[c]
-                                           : value(x) * op.factor;
+                const int end = std::min(columns.hi, last + 1) - columns.lo;
+                for (int x = 0; x < end; x++) put_at(x, value(x));
+                for (int x = std::max(end, 0); x < columns.hi - columns.lo; x++)
+                    put_at(x, value(last - columns.lo));
             };
             if (image.bytes == 1) {
                 const uint8_t* p = static_cast<const uint8_t*>(image.data) + from;
@@ -165,7 +173,10 @@ struct Streaming {
         const BbnImage& image = job.out;
         const BbnTensor& tensor = plan.tensors_[op.input];
         const View& in = views[op.input];
-        const int lo = columns_.lo * plan.scale_, n = columns_.hi * plan.scale_ - lo;
+        const int scale = plan.scale_ / plan.step_;
+        const int lo = columns_.lo * plan.scale_;
+        const int n = std::min(columns_.hi * plan.scale_, plan.image_width_ * scale) - lo;
+        if (row >= plan.image_height_ * scale) return;
         const ptrdiff_t pixel = in.pixel_bytes / 4;
         const ptrdiff_t channel = tensor.kind == PLANES ? in.plane : 1;
         constexpr int CHUNK = 256;
@@ -201,13 +212,62 @@ struct Streaming {
     void repeat(const BbnOp& op, int row, Range columns) {
         const View &in = views[op.input], &out = views[op.output];
         const int k = plan.tensors_[op.input].channels, n = op.channels, times = n / k;
+        const ptrdiff_t pixel = in.pixel_bytes / 4;
+        const ptrdiff_t channel = plan.tensors_[op.input].kind == PLANES ? in.plane : 1;
         const float* from = reinterpret_cast<const float*>(in.at(row, columns.lo));
         float* to = reinterpret_cast<float*>(out.at(row, columns.lo));
-        for (int x = 0; x < columns.hi - columns.lo; x++, to += padded(n)) {
+        for (int x = 0; x < columns.hi - columns.lo; x++, to += padded(n), from += pixel) {
             for (int c = 0; c < n; c++)
-                to[c] = from[(c < times * k ? c / times : c - times * k) * in.plane + x];
+                to[c] = from[(c < times * k ? c / times : c - times * k) * channel];
             for (int c = n; c < padded(n); c++) to[c] = 0;
         }
+    }
+
+    void unshuffle(const BbnOp& op, int row, Range columns) {
+        const View &in = views[op.input], &out = views[op.output];
+        const int u = plan.ratio(op), n = columns.hi - columns.lo;
+        float* to = reinterpret_cast<float*>(out.at(row, columns.lo));
+        for (int c = 0; c < plan.tensors_[op.input].channels; c++)
+            for (int i = 0; i < u; i++) {
+                const float* from = reinterpret_cast<const float*>(
+                                        in.at(row * u + i, columns.lo * u)) + c * in.plane;
+                for (int j = 0; j < u; j++, to += out.plane)
+                    for (int x = 0; x < n; x++) to[x] = from[x * u + j];
+            }
+    }
+
+    void shuffle(const BbnOp& op, int row, Range columns) {
+        switch (op.shuffle) {
+            case 1: return shuffled<1>(op, row, columns);
+            case 2: return shuffled<2>(op, row, columns);
+            case 3: return shuffled<3>(op, row, columns);
+            default: return shuffled<4>(op, row, columns);
+        }
+    }
+
+    // The channels c·s² + i·s … + s − 1 of a pixel are neighbours in row i of plane c.
+    template <int S>
+    void shuffled(const BbnOp& op, int row, Range columns) {
+        const View &in = views[op.input], &out = views[op.output];
+        const ptrdiff_t pixel = in.pixel_bytes / 4;
+        const int n = columns.hi - columns.lo;
+        for (int c = 0; c < op.channels; c++)
+            for (int i = 0; i < S; i++) {
+                const int y = row * S + i, x = columns.lo * S;
+                const float* from = reinterpret_cast<const float*>(in.at(row, columns.lo)) +
+                                    (c * S + i) * S;
+                float* to = reinterpret_cast<float*>(out.at(y, x)) + c * out.plane;
+                if (op.residual < 0) {
+                    for (int p = 0; p < n; p++, from += pixel, to += S)
+                        for (int j = 0; j < S; j++) to[j] = from[j];
+                    continue;
+                }
+                const View& residual = views[op.residual];
+                const float* more = reinterpret_cast<const float*>(residual.at(y, x)) +
+                                    c * residual.plane;
+                for (int p = 0; p < n; p++, from += pixel, to += S, more += S)
+                    for (int j = 0; j < S; j++) to[j] = from[j] + more[j];
+            }
     }
 
     void accumulate(const BbnOp& op, int row, Range columns) {
