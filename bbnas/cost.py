@@ -150,7 +150,9 @@ class OpsAndParams(NamedTuple):
 def ops_and_params(design: Design, task: Task) -> OpsAndParams:
     """OPs and Params at the default LQ size, cached: a search asks before every training.
 
-    They depend on method, binary parts, width and depth only, so few networks are traced.
+    They are those of ``count``, from networks that are traced sooner: they depend on method,
+    binary parts, width and depth only, each part counts for itself, and over depth a part is at
+    most quadratic, since BAM accumulates all earlier layers in each.
     """
     return _ops_and_params(design.binarize, design.method, design.width, design.depth, task)
 
@@ -159,9 +161,18 @@ def ops_and_params(design: Design, task: Task) -> OpsAndParams:
 def _ops_and_params(
     binarize: tuple[Part, ...], method: Method, width: int, depth: int, task: Task
 ) -> OpsAndParams:
-    bare = Design(binarize=binarize, method=method, width=width, depth=depth)
-    cost = count(bare, task)
-    return OpsAndParams(cost.ops, cost.params)
+    ops = params = 0.0
+    for part in task.parts:
+        parts = task.parts if part in binarize else ()
+        bare = Design(binarize=parts, method=method, width=width)
+        one, two, three = (count(bare.replace(depth=n), task).parts[part] for n in (1, 2, 3))
+        # Newton's polynomial through the three depths.
+        linear, quadratic = depth - 1, (depth - 1) * (depth - 2) // 2
+        ops += one.ops + linear * (two.ops - one.ops)
+        ops += quadratic * (three.ops - 2 * two.ops + one.ops)
+        params += one.params + linear * (two.params - one.params)
+        params += quadratic * (three.params - 2 * two.params + one.params)
+    return OpsAndParams(ops, params)
 
 
 def printed(count: float, unit: float) -> str:

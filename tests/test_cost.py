@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bbnas.binary import BinaryConv2d
 from bbnas.cost import count, ops_and_params, printed
-from bbnas.design import Design
+from bbnas.design import Design, Method
 from bbnas.networks import build
 from bbnas.presets import PRESETS
 from bbnas.tasks import Part, get_task
@@ -73,7 +75,23 @@ def test_counts_are_the_closed_formula(
             assert (found.macs_fp, found.macs_binary) == (macs, 0)
             assert (found.params_fp, found.params_binary) == (weights, 0)
     assert cost.ops == pytest.approx(sum(part.ops for part in cost.parts.values()))
-    assert ops_and_params(design, get_task(f"sr{scale}")) == (cost.ops, cost.params)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    task=st.sampled_from(["sr3", "sr4", "denoise25"]),
+    method=st.sampled_from(get_args(Method)),
+    binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    width=st.integers(3, 12),
+    depth=st.integers(1, 9),
+)
+def test_what_a_search_asks_for_is_the_count(
+    task: str, method: str, binarize: list[Part], width: int, depth: int
+) -> None:
+    content = {"method": method, "binarize": binarize, "width": width, "depth": depth}
+    design = Design.from_dict(content).fitted(get_task(task))
+    cost = count(design, get_task(task))
+    assert ops_and_params(design, get_task(task)) == (cost.ops, cost.params)
 
 
 @pytest.mark.parametrize(
