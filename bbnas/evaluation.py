@@ -187,6 +187,11 @@ class Costs(Interface):
     def params(self) -> float: ...
 
 
+def paused_name(design: Design, task: Task, protocol: Protocol, data: str) -> str:
+    """The name of the file that keeps the state of an evaluation under these circumstances."""
+    return f"{design.key}-{task.name}-{protocol.key}-{data[:12]}.safetensors"
+
+
 class Evaluator(Interface):
     """Evaluates designs: by training them, or by looking them up in a table.
 
@@ -228,6 +233,6 @@ class Evaluator(Interface):
         """
 
     def pausing(self, folder: str) -> Evaluator:
-        """The same evaluator, which keeps the state of stopped evaluations in ``folder``,
-        a path or a URL.
+        """The same evaluator, which keeps the state of a stopped evaluation as the file
+        :func:`paused_name` of ``folder``, a path or a URL, and removes it at the end.
         """

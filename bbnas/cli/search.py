@@ -48,7 +48,7 @@ TIE_ROWS = 5
 @click.option(
     "--artifacts",
     metavar="PLACE",
-    show_default="beside the database",
+    show_default="beside the database, or in it if a server keeps it",
     help="Folder or URL, such as s3://bucket/folder, for trainings that are paused.",
 )
 @options.sampler

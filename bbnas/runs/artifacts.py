@@ -1,4 +1,9 @@
-"""Where the states of paused trainings lie: a folder, or a place that fsspec reaches by a URL."""
+"""A place for the states of paused trainings that workers read and write themselves: a folder, or
+what fsspec reaches by a URL.
+
+Without one, the states are kept in the study's database, if a server keeps that. Workers never
+open it: there the state goes to them with the Job, and comes back with its outcome.
+"""
 
 from __future__ import annotations
 

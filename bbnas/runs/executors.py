@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from bbnas.design import Design
 from bbnas.errors import UserError, class_of
-from bbnas.evaluation import Costs, Evaluation, Evaluator
+from bbnas.evaluation import Costs, Evaluation, Evaluator, paused_name
+from bbnas.files import temporary_folder
 from bbnas.protocol import Protocol as TrainingProtocol
 from bbnas.runs.placement import Placement
 from bbnas.signals import handlers_kept, raise_if_received
@@ -118,7 +119,6 @@ class TrainingEvaluator:
             folder = None if self.paused is None else Path(self.paused)
             return self._trained(design, until, protocol, folder)
         from bbnas.runs.artifacts import local_copy
-        from bbnas.training.state import paused_name
 
         with local_copy(self.paused, paused_name(design, self.task, protocol, self.data)) as copy:
             return self._trained(design, until, protocol, copy)
@@ -141,18 +141,27 @@ class TrainingEvaluator:
         return evaluation
 
 
-def evaluated(evaluator: Evaluator, job: Job) -> Evaluation:
-    """The evaluation of a Job.
+def evaluated(evaluator: Evaluator, job: Job) -> tuple[Job, Evaluation]:
+    """The evaluation of a Job, and the Job with the state that it was paused in.
 
     Raises:
         TypeError: the evaluator returned anything else.
     """
+    if job.state or (job.state is not None and job.until is not None):
+        protocol = job.protocol or evaluator.protocol
+        name = paused_name(job.design, evaluator.task, protocol, evaluator.data)
+        with temporary_folder() as folder:
+            file = folder / name
+            if job.state:
+                file.write_bytes(job.state)
+            _, found = evaluated(evaluator.pausing(str(folder)), replace(job, state=None))
+            return replace(job, state=file.read_bytes() if file.exists() else b""), found
     found = evaluator(job.design, job.until, job.protocol)
     if not isinstance(found, Evaluation):
         raise TypeError(f"the evaluator returned {class_of(found)} instead of an Evaluation")
     if found.design.key != job.design.key:
         raise TypeError("the evaluator returned the Evaluation of another design")
-    return found
+    return job, found
 
 
 @dataclass(frozen=True)
@@ -165,7 +174,7 @@ class InProcess:
         found_any = False
         while (job := work.next()) is not None:
             try:
-                found = evaluated(self.evaluator, job)
+                job, found = evaluated(self.evaluator, job)
             except UserError as error:
                 if not found_any:  # bad input, not a bad candidate
                     raise

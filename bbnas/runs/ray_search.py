@@ -19,6 +19,25 @@ from bbnas.store.ledger import Job
 from bbnas.text import duration
 
 
+class Parcel:
+    """The state of a paused training on its way to a worker or from it.
+
+    Tune keeps what it is given, and copies of it, to the end of the search; ``take`` empties the
+    parcel, and its copies are itself.
+    """
+
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+
+    def __deepcopy__(self, memo: object) -> Parcel:
+        return self
+
+    def take(self) -> bytes | None:
+        """The content, which is gone from here then."""
+        content, self.content = self.content, None
+        return content
+
+
 class OverWork(Searcher):
     """Hands Tune's trials the Jobs of a Work, ``most()`` at once, and tells it their outcomes."""
 
@@ -28,6 +47,7 @@ class OverWork(Searcher):
         self._next: Job | None = first
         self._most = most
         self._jobs: dict[str, Job] = {}
+        self._states: dict[str, Parcel] = {}  # of the trainings that they continue
         # Nodes and process ids of the workers, in the order in which they began.
         self._workers: list[tuple[str, int]] = []
         self._began: dict[str, float] = {}  # trial → monotonic time of its worker's start
@@ -42,8 +62,9 @@ class OverWork(Searcher):
         if job is None:
             # A job in flight may come back, if its worker dies: finished is for good.
             return None if self._jobs else Searcher.FINISHED
-        self._jobs[trial_id] = job
-        return {"job": job}
+        self._jobs[trial_id] = replace(job, state=None)
+        self._states[trial_id] = state = Parcel(job.state)
+        return {"job": self._jobs[trial_id], "state": state}
 
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
         """A worker begins with the job of ``trial_id``."""
@@ -64,7 +85,8 @@ class OverWork(Searcher):
         with _aborting():
             if "found" in result:
                 self._found_any = True
-                self._work.finish(job, result["found"])
+                state = result["state"].take()
+                self._work.finish(replace(job, state=state), result["found"])
             elif "unlike" in result:
                 raise UserError(result["unlike"])
             elif "failed" in result:
@@ -92,6 +114,7 @@ class OverWork(Searcher):
 
     def _forget(self, trial_id: str) -> Job:
         self._began.pop(trial_id, None)
+        self._states.pop(trial_id).take()
         return self._jobs.pop(trial_id)
 
     def save(self, checkpoint_path: str) -> None:

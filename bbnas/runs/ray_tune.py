@@ -26,7 +26,7 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.runs.builds import Build, build
 from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
 from bbnas.runs.placement import Placement
-from bbnas.runs.ray_search import Abort, OverWork, RayGoneError, TrialWatch
+from bbnas.runs.ray_search import Abort, OverWork, Parcel, RayGoneError, TrialWatch
 from bbnas.runs.ray_start import (
     gone,
     nodes_with,
@@ -183,7 +183,7 @@ class Worker(tune.Trainable):
         self.reset_config(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._job: Job = new_config["job"]
+        self._job: Job = replace(new_config["job"], state=new_config["state"].content)
         self._told = False
         return True
 
@@ -200,7 +200,8 @@ class Worker(tune.Trainable):
         outcome: dict[str, Any]
         try:
             with _memory_limited(self._placement.memory):
-                outcome = {"found": self._marked(evaluated(self._evaluate, self._job))}
+                job, found = evaluated(self._evaluate, self._job)
+            outcome = {"found": self._marked(found), "state": Parcel(job.state)}
         except UserError as error:
             outcome = {"refused": str(error)}
         except Exception as error:  # noqa: BLE001 - told to the driver, which decides

@@ -82,7 +82,8 @@ def search(
     - ``storage_patience``: seconds that a database is waited for whose server goes away, or whose
       file another program locks.
     - ``artifacts``: the path or URL (of fsspec, such as ``s3://…``) of a folder for the states of
-      paused trainings, where every machine reads it; beside the database by default.
+      paused trainings, where every machine reads it; by default beside the database if that is
+      a file, else in the database.
     - ``workers``: processes; by default the number of cores, at most four a GPU, and on a cluster
       as many as it has room for. 1 is this process, unless ``placement`` sets a limit.
     - ``placement``: a Ray cluster to run them on, and limits of a candidate; see
@@ -113,7 +114,10 @@ def search(
     paused = None if artifacts is None else _place(artifacts, config.name)
     store = open_store(storage, default_url(config.name), True, storage_patience)
     config = _completed(config, stored_config(store, config.name))
-    evaluator = evaluator.pausing(paused or str(paused_folder(store.url, config.name)))
+    if paused is None and (beside := paused_folder(store.url)) is not None:
+        paused = str(beside)
+    if paused is not None:
+        evaluator = evaluator.pausing(paused)
     clock = None
     if config.latency is not None:
         clock = Clock(store, evaluator.task, config.latency)
@@ -122,7 +126,8 @@ def search(
     interrupted = False
     retries = placement.max_retries
     spool = spool_folder(store.url, config.name)
-    with Ledger(store, enter(store, config), config, budget, spool) as ledger:
+    study_id, in_database = enter(store, config), paused is None
+    with Ledger(store, study_id, config, budget, spool, in_database) as ledger:
         ledger.recover()
         counts = ledger.counts()
         left = max(1, budget - counts.done + counts.stopped, confirm)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 from pathlib import Path
@@ -31,6 +31,7 @@ from bbnas.store.evaluations import (
 )
 from bbnas.store.lease import Lease
 from bbnas.store.spool import Spool, Told
+from bbnas.store.states import drop_state, keep_state, read_state
 from bbnas.store.store import Store
 from bbnas.store.tables import attempts, candidates, claims, evaluations, runs
 from bbnas.study import Candidate, StudyConfig
@@ -45,8 +46,9 @@ class Job:
     """A claimed candidate to be evaluated, up to the iteration ``until`` (None: to the end), by
     ``protocol`` (None: by the evaluator's own).
 
-    Who evaluated it says so: ``worker`` is its number in this process, ``began`` the moment by
-    ``time.time``, None for that of the claim.
+    ``state`` is that of a training that was paused, empty at its start; None where it is kept in
+    a folder. Who evaluated it says so, with the new state: ``worker`` is its number in this
+    process, ``began`` the moment by ``time.time``, None for that of the claim.
     """
 
     number: int
@@ -56,6 +58,7 @@ class Job:
     protocol: Protocol | None = None
     worker: int = 0
     began: float | None = None
+    state: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,8 @@ class Ledger:
     """The view that one run has of a study; entering it begins the run's lease.
 
     ``budget`` is the number of designs that the run was asked for, for those who watch it.
-    ``spool`` is a folder for outcomes while the database is away.
+    ``spool`` is a folder for outcomes while the database is away. With ``states`` the database
+    keeps the states of paused trainings, else a folder does.
     """
 
     def __init__(
@@ -102,11 +106,13 @@ class Ledger:
         config: StudyConfig,
         budget: int | None = None,
         spool: Path | None = None,
+        states: bool = False,
     ) -> None:
         self.store = store
         self.study_id = study_id
         self.config = config
         self.lease = Lease(store, study_id, budget)
+        self._states = states
         self._spool = None if spool is None else Spool(spool)
         self._unwritten: list[Told] = []  # what the spool alone holds
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
@@ -182,7 +188,7 @@ class Ledger:
             attempt = self._begin(connection, number) if stored is None else None
         if attempt is not None:
             self._attempts[number] = attempt
-        job = Job(number, design, baseline)
+        job = Job(number, design, baseline, state=b"" if self._states else None)
         return job if stored is None else Reused(job, read_evaluation(stored))
 
     @waits
@@ -208,8 +214,9 @@ class Ledger:
                 break
             else:
                 return None
+            state = self._state(connection, row.number)
         self._attempts[row.number] = attempt
-        return Job(row.number, Design.model_validate(row.design), row.baseline)
+        return Job(row.number, Design.model_validate(row.design), row.baseline, state=state)
 
     def finish(self, job: Job, evaluation: Evaluation, notes: Mapping[str, Any]) -> bool:
         """Record an outcome and the sampler's notes on it.
@@ -217,7 +224,8 @@ class Ledger:
         While the server is away the outcome is a file of the spool, which ``settle`` records.
         Returns False if another run, which took this run for dead, has recorded one before.
         """
-        return self._tell(Told(self.run_id, job.number, evaluation, notes, job.worker, job.began))
+        told = Told(self.run_id, job.number, evaluation, notes, job.worker, job.began, job.state)
+        return self._tell(told)
 
     def refer(self, evaluation: Evaluation) -> None:
         """Record a reference of the study, as ``finish`` does an outcome."""
@@ -309,6 +317,10 @@ class Ledger:
             if told.began is not None:
                 values["started"] = ended - timedelta(seconds=told.ended - told.began)
             self._end(connection, told.number, made.status, told.run, **values)
+            if made.status != "stopped":
+                drop_state(connection, self.study_id, told.number)
+            elif told.state:
+                keep_state(connection, self.study_id, told.number, told.state, ended)
         self._attempts.pop(told.number, None)
         return updated.rowcount == 1
 
@@ -326,8 +338,9 @@ class Ledger:
             if row is None:
                 return None
             attempt = self._begin(connection, number)
+            state = self._state(connection, number)
         self._attempts[number] = attempt
-        return Job(number, Design.model_validate(row.design), row.baseline)
+        return Job(number, Design.model_validate(row.design), row.baseline, state=state)
 
     @waits
     def died(self, job: Job) -> int:
@@ -439,6 +452,9 @@ class Ledger:
             )
         values.setdefault("finished", clock(connection))
         connection.execute(sa.update(attempts).where(which).values(outcome=outcome, **values))
+
+    def _state(self, connection: sa.Connection, number: int) -> bytes | None:
+        return read_state(connection, self.study_id, number) if self._states else None
 
     def _known(self, connection: sa.Connection, design: Design) -> sa.Row[Any] | None:
         config = self.config

@@ -65,10 +65,13 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-def paused_folder(url: sa.URL, name: str) -> Path:
-    """Where the trainings that a study stopped are kept: beside its database if that is a file."""
-    beside = url.database if url.get_backend_name() == "sqlite" else None
-    return (Path(beside) if beside else STUDIES / name).with_suffix(".paused").absolute()
+def paused_folder(url: sa.URL) -> Path | None:
+    """Where the trainings that a study stopped are kept: beside its database if that is a file,
+    which is then the study's own; None for a server, which keeps them itself.
+    """
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database).with_suffix(".paused").absolute()
 
 
 def spool_folder(url: sa.URL, name: str) -> Path | None:

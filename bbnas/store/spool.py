@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ from bbnas.text import from_json, to_json
 class Told:
     """An outcome of the run ``run``: of the candidate ``number``, or of a reference where that is
     None. ``notes`` are the sampler's. ``worker`` trained it from ``began`` (None: from its claim)
-    to ``ended``, in seconds of this machine's clock.
+    to ``ended``, in seconds of this machine's clock. ``state`` is that of a paused training, for
+    the database to keep.
     """
 
     run: int
@@ -29,6 +31,7 @@ class Told:
     notes: Mapping[str, Any] = field(default_factory=dict)
     worker: int = 0
     began: float | None = None
+    state: bytes | None = field(default=None, repr=False)
     ended: float = field(default_factory=time.time)
 
     @property
@@ -57,6 +60,7 @@ class Spool:
             "worker": told.worker,
             "began": told.began,
             "ended": told.ended,
+            "state": base64.b64encode(told.state or b"").decode(),
         }
         file = self._folder / told.name
         try:
@@ -84,4 +88,5 @@ class Spool:
                 worker=row.worker,
                 began=row.began,
                 ended=row.ended,
+                state=base64.b64decode(row.state),
             )

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bbnas.errors import UserError
 
 # The number of this schema. Whoever changes a table raises it, and adds a script to migrations/.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 # The oldest schema whose results are comparable with those of today; it can be upgraded. Schema 4
 # changed networks and data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3,
 # borders of bicubic.
@@ -142,6 +142,16 @@ claims = sa.Table(
     sa.Column("design_key", sa.String(16), primary_key=True),
     sa.Column("protocol_key", sa.String(12), primary_key=True),
     sa.Column("run_id", sa.ForeignKey(runs.c.id), nullable=False),
+)
+# The states of trainings that are paused at a rung, where no folder keeps them.
+states = sa.Table(
+    "bbnas_states",
+    metadata,
+    sa.Column("study_id", sa.ForeignKey(studies.c.id), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("kept", sa.DateTime, nullable=False),
 )
 # How long a design takes, by design and by setting; ``shape`` is shared by designs whose networks
 # differ in their numbers alone.

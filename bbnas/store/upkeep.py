@@ -112,11 +112,8 @@ def own_file(store: Store, name: str) -> Path | None:
 
 def _folders(url: sa.URL, name: str, file: Path | None) -> Iterator[Path]:
     """What lies beside the database for this study alone."""
-    if url.get_backend_name() != "sqlite" or file is not None:
-        yield paused_folder(url, name)
-    spool = spool_folder(url, name)
-    if spool is not None:
-        yield spool
+    paused = None if file is None else paused_folder(url)
+    yield from (folder for folder in (paused, spool_folder(url, name)) if folder is not None)
 
 
 def _remove_file(file: Path) -> None:

@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from bbnas.cost import ops_and_params
-from bbnas.evaluation import Evaluation, Status
+from bbnas.evaluation import Evaluation, Status, paused_name
 from bbnas.inference.scoring import score
 from bbnas.training.loop import Diverged, Training
-from bbnas.training.state import PausedEvaluation, pause, paused_name, resume_paused
+from bbnas.training.state import PausedEvaluation, pause, resume_paused
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,10 +18,6 @@ from bbnas.training.loop import MEAN, SQUARE, Training
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bbnas.design import Design
-    from bbnas.protocol import Protocol
-    from bbnas.tasks import Task
-
 PAUSED = "bbnas-paused"  # the header's entry of a paused training
 _log = logging.getLogger(__name__)
 
@@ -66,11 +62,6 @@ class PausedEvaluation:
     curve: Pairs = ()
     rungs: Pairs = ()
     seconds: float = 0.0
-
-
-def paused_name(design: Design, task: Task, protocol: Protocol, data: str) -> str:
-    """The name of the file for the training of ``design`` under these circumstances."""
-    return f"{design.key}-{task.name}-{protocol.key}-{data[:12]}.safetensors"
 
 
 def pause(path: Path, training: Training, paused: PausedEvaluation) -> None:

@@ -12,13 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Self
 
 from bbnas.design import Design
-from bbnas.evaluation import Costs, Evaluation
+from bbnas.evaluation import Costs, Evaluation, paused_name
 from bbnas.protocol import PROTOCOLS, Protocol
 from bbnas.runs.placement import Placement
 from bbnas.searching import SearchResult, search
@@ -157,6 +157,32 @@ class Formula:
         )
 
 
+@dataclass(frozen=True)
+class Pausing(Formula):
+    """Keeps the iteration where it is stopped, goes on from there, and logs it as well."""
+
+    paused: str = ""
+
+    def pausing(self, folder: str) -> Pausing:
+        return replace(self, paused=folder)
+
+    def __call__(
+        self, design: Design, until: int | None = None, protocol: Protocol | None = None
+    ) -> Evaluation:
+        name = paused_name(design, self.task, protocol or self.protocol, self.data)
+        file = Path(self.paused) / name
+        since = file.read_text() if file.exists() else "0"
+        with Path(self.log).open("a") as log:
+            log.write(f"{design.key} {os.getpid()} {until or ITERATIONS} {since}\n")
+        found = Formula.__call__(replace(self, log=""), design, until, protocol)
+        if found.status == "stopped":
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(str(until))
+        else:
+            file.unlink(missing_ok=True)
+        return found
+
+
 def quick_search(folder: Path | str, budget: int, **changes: Any) -> SearchResult:
     """A search of the small space by formula; ``changes`` are of the study or of the call."""
     evaluator = changes.pop("evaluator", Formula())
@@ -202,6 +228,7 @@ if __name__ == "__main__":
     database.datetime = Clock  # type: ignore[misc]
     if "placement" in arguments:
         arguments["placement"] = Placement(**arguments["placement"])
-    evaluator = Formula(**arguments.pop("formula", {}))
+    kind = Pausing if arguments.pop("pausing", False) else Formula
+    evaluator = kind(**arguments.pop("formula", {}))
     result = quick_search(**arguments, evaluator=evaluator)
     print(json.dumps({"done": result.counts.done, "interrupted": result.interrupted}))

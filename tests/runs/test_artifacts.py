@@ -13,7 +13,8 @@ from bbnas.errors import UserError
 from bbnas.presets import PRESETS
 from bbnas.protocol import Protocol
 from bbnas.runs.artifacts import artifacts_place
-from bbnas.runs.executors import TrainingEvaluator
+from bbnas.runs.executors import TrainingEvaluator, evaluated
+from bbnas.store.ledger import Job
 from bbnas.tasks import get_task
 
 
@@ -35,6 +36,21 @@ def test_a_training_goes_on_from_its_rung_elsewhere(
         assert evaluation.rungs[0] == first.rungs[0]
     alike = {"seconds": 0.0, "curve": ()}
     assert replace(second, **alike) == replace(whole(design), **alike)
+
+
+def test_a_training_goes_on_from_a_state_that_comes_with_its_job(
+    quick: Protocol, dataset: Dataset
+) -> None:
+    protocol, design = quick.replace(iterations=16, rungs=(8,)), PRESETS["bbcu-m"]
+    evaluator = TrainingEvaluator(get_task("sr2"), protocol, dataset, "cpu")
+    paused, first = evaluated(evaluator, Job(0, design, until=8, state=b""))
+    assert (first.status, paused.until) == ("stopped", 8)
+    assert paused.state
+    ended, second = evaluated(evaluator, replace(paused, until=None))
+    assert ended.state == b""
+    assert second.seconds > first.seconds
+    alike = {"seconds": 0.0, "curve": ()}
+    assert replace(second, **alike) == replace(evaluator(design), **alike)
 
 
 @pytest.mark.parametrize("place", ["/proc/nowhere", "nonsense://bucket"])

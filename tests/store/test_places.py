@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from bbnas.errors import UserError
 from bbnas.store import (
@@ -120,4 +121,5 @@ def test_a_path_is_a_storage() -> None:
 
 def test_paused_trainings_lie_beside_a_file(studies: Path) -> None:
     store = Store("sqlite:///studies/first.db")
-    assert paused_folder(store.url, "first") == studies / "studies" / "first.paused"
+    assert paused_folder(store.url) == studies / "studies" / "first.paused"
+    assert paused_folder(sa.make_url("postgresql://h/first")) is None
