@@ -25,7 +25,7 @@ def artifacts_place(artifacts: str, study: str) -> str:
     """The place of a study's paused trainings in ``artifacts``: a path, or a URL with ``://``.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: it cannot be written, or the library that reaches it is not installed.
     """
     place = artifacts if "://" in artifacts else str(Path(artifacts).absolute())
     place = f"{place.rstrip('/')}/{study}.paused"
@@ -35,10 +35,14 @@ def artifacts_place(artifacts: str, study: str) -> str:
         probe = f"{root}/{uuid.uuid4().hex}"
         system.pipe_file(probe, b"")
         system.rm_file(probe)
+    except ImportError as error:  # fsspec says which library
+        raise UserError(
+            f"artifacts {artifacts}: {why(error)}; pip install it on every machine of the search"
+        ) from error
     except Exception as error:  # each file system raises classes of its own
         raise UserError(
             f"artifacts {artifacts}: cannot be written ({why(error)}); check the address and its "
-            "rights; s3:// needs pip install s3fs"
+            "rights"
         ) from error
     return place
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +58,12 @@ def test_a_training_goes_on_from_a_state_that_comes_with_its_job(
 def test_a_place_that_cannot_be_written_is_told_at_once(tmp_path: Path, place: str) -> None:
     with pytest.raises(UserError, match=f"^artifacts {place}: cannot be written"):
         quick_search(tmp_path, 2, artifacts=place)
+
+
+def test_the_library_that_a_place_needs_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "s3fs", None)  # as if it were not installed
+    with pytest.raises(UserError, match=r"^artifacts s3://b/f: Install s3fs .*; pip install it"):
+        quick_search(tmp_path, 2, artifacts="s3://b/f")
+    assert not list(tmp_path.iterdir())
