@@ -7,6 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from bbnas.errors import UserError, why
+from bbnas.signals import handlers_kept
 from bbnas.store.ledger import MAX_DEATHS
 
 # Seconds that the head of a cluster may take to accept a connection.
@@ -64,12 +65,14 @@ class Placement:
         """See that something listens at the address, which Ray itself tries for minutes.
 
         Raises:
-            UserError: nothing does.
+            UserError: nothing does, or no cluster runs on this machine.
         """
-        address = os.environ.get("RAY_ADDRESS") if self.address == "auto" else self.address
+        address = self.address
+        if address == "auto":
+            address = os.environ.get("RAY_ADDRESS") or _address_here()
         host, _, port = (address or "").rpartition(":")
         if not host or not port.isdecimal():
-            return  # that of this machine, for which Ray knows the place
+            return
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
         except OSError as error:
@@ -82,3 +85,11 @@ class Placement:
     def needs_ray(self) -> bool:
         """Whether one worker must be a process of its own, which can be ended."""
         return self.address is not None or self.timeout is not None or self.memory is not None
+
+
+def _address_here() -> str:
+    """That of the cluster whose node runs on this machine."""
+    with handlers_kept():
+        from bbnas.runs.ray_start import address_here
+
+    return address_here()

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 import psutil
 import ray
-from ray._private import worker
+from ray._private import services, worker
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bbnas.environment import environment_variables
@@ -84,6 +84,21 @@ def ray_started(workers: int, gpus: Sequence[int] = (), cpus: float = 1.0) -> It
         finally:
             if not received():  # Ray takes seconds to end its processes: the signal's end does
                 ray.shutdown()
+
+
+def address_here() -> str:
+    """The address of the cluster whose node runs on this machine.
+
+    Raises:
+        UserError: there is none.
+    """
+    try:
+        return str(services.canonicalize_bootstrap_address_or_die("auto"))
+    except ConnectionError as error:
+        raise UserError(
+            "Ray cluster auto: no node of one runs on this machine; ray start --head starts one, "
+            "ray start --address HOST:PORT joins one"
+        ) from error
 
 
 @contextmanager

@@ -256,3 +256,15 @@ def test_an_address_where_nothing_listens_is_told_at_once(tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"not reached .*refused"):
         quick_search(tmp_path, 2, placement=Placement(address=f"127.0.0.1:{free}"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_machine_without_a_cluster_is_told_and_no_database_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    # Another test may run a cluster of its own here.
+    monkeypatch.setattr("ray._private.services.find_gcs_addresses", dict)
+    monkeypatch.setattr("ray._private.services.find_bootstrap_address", lambda _: None)
+    with pytest.raises(UserError, match="no node of one runs on this machine"):
+        quick_search(tmp_path, 2, placement=Placement(address="auto"))
+    assert not list(tmp_path.iterdir())
