@@ -8,14 +8,14 @@ from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update, set_props
 from dash.development.base_component import Component
-from flask import Flask, Response, request, send_file
+from flask import Flask, Response, request
 
 from bbnas.dashboard import security
+from bbnas.dashboard.index import Application
 from bbnas.dashboard.live import Live
 from bbnas.dashboard.page import Address, Page, aria, link, message, query
 from bbnas.dashboard.pages import PAGES
 from bbnas.errors import UserError, why
-from bbnas.resources import PLOTLY
 from bbnas.text import to_json
 
 log = logging.getLogger(__name__)
@@ -24,60 +24,24 @@ log = logging.getLogger(__name__)
 # seconds. Others are answered at once.
 WAITING, PATIENCE = 48, 20.0
 
-INDEX = """<!DOCTYPE html>
-<html lang="en">
-<head>{%metas%}<title>{%title%}</title>
-<link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
- viewBox='0 0 8 8'%3E%3Cpath fill='%23d9480f' d='M0 0h4v4h4v4H4V4H0z'/%3E%3C/svg%3E">
-{%css%}</head>
-<body>
-<noscript>The dashboard needs JavaScript.</noscript>
-{%app_entry%}
-<footer>{%config%}{%scripts%}{%renderer%}</footer>
-</body>
-</html>
-"""
-
-# Scripts that Dash asks for once the page Study needs them; the browser fetches them beside the
-# others.
-LATER = (
-    "dash/dcc/async-graph.js",
-    "dash/dcc/async-dropdown.js",
-    "dash/dcc/async-slider.js",
-)
-PRELOAD = "".join(
-    f'<link rel="preload" as="script" href="/_dash-component-suites/{path}">' for path in LATER
-)
-
-
-class _Dash(Dash):
-    def interpolate_index(self, css: str = "", **parts: str) -> str:  # type: ignore[override]
-        if Address.of(request.path, None).page == "study":
-            css += PRELOAD
-        return str(super().interpolate_index(css=css, **parts))  # type: ignore[no-untyped-call]
-
 
 def make_app(live: Live, token: str | None = None) -> Dash:
     """The application over ``live``; with ``token``, for those who know it."""
     server = Flask(__name__, static_folder=None)
-    app = _Dash(
-        __name__,
-        server=server,  # type: ignore[arg-type] # the annotation of Dash leaves it out
+    app = Application(
+        live,
+        server,
+        name=__name__,
         title="bbnas",
         update_title="",
         serve_locally=True,
-        external_scripts=["/plotly.js"],  # before Dash, which else loads the whole of it
-        index_string=INDEX,
+        assets_ignore=r"(figures|start)\.js",  # they stand before the others,
         suppress_callback_exceptions=True,  # the parts of a page come and go
         on_error=_failed,
         add_log_handler=False,
     )
     app.enable_dev_tools(debug=False)
     security.guard(server, token)
-
-    @server.get("/plotly.js")
-    def _plotly() -> Response:
-        return send_file(PLOTLY, "text/javascript", conditional=True, max_age=86400)
 
     waiting = threading.BoundedSemaphore(WAITING)
 
@@ -114,7 +78,6 @@ def shell(live: Live) -> Component:
             dcc.Location(id="url", refresh="callback-nav"),
             dcc.Store(id="version", data=versions(live)),
             dcc.Store(id="theme"),
-            dcc.Store(id="narrow", data=False),
             html.Header(
                 [
                     dcc.Link("bbnas", href="/", className="brand"),

@@ -43,11 +43,8 @@ BUDGETS = (
 def sliders(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
     """A slider for each cost; all the way to the right is no limit."""
     rows = []
-    for budget in BUDGETS:
-        low, high = _range(snapshot, budget)
-        known = math.isfinite(low) and high > low
-        given = _number(values.get(budget.name))
-        at = STEPS if given is None or not known else _position(given, low, high)
+    for budget, at in zip(BUDGETS, positions(snapshot, values), strict=True):
+        known = _known(snapshot, budget)
         slider = dcc.Slider(
             0,
             STEPS,
@@ -72,6 +69,24 @@ def sliders(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
             )
         )
     return html.Div(rows, className="budgets")
+
+
+def positions(snapshot: Snapshot, values: Mapping[str, str]) -> list[int]:
+    """Where each slider stands by an address."""
+    found = []
+    for budget in BUDGETS:
+        given = _number(values.get(budget.name))
+        if given is None or not _known(snapshot, budget):
+            found.append(STEPS)
+        else:
+            found.append(_position(given, *_range(snapshot, budget)))
+    return found
+
+
+def _known(snapshot: Snapshot, budget: Budget) -> bool:
+    """Whether its costs differ, so that there is something to choose."""
+    low, high = _range(snapshot, budget)
+    return math.isfinite(low) and high > low
 
 
 def _range(snapshot: Snapshot, budget: Budget) -> tuple[float, float]:

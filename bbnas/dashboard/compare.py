@@ -17,8 +17,8 @@ from bbnas.dashboard.page import (
     Address,
     Page,
     design_link,
+    draw_figures,
     graph,
-    keep_views,
     labelled,
     loading,
     message,
@@ -29,7 +29,7 @@ from bbnas.dashboard.page import (
 )
 from bbnas.errors import UserError
 from bbnas.figures.compare import Cost, Series, draw_fronts, draw_race, fronts
-from bbnas.figures.theme import Spec, Theme, themed
+from bbnas.figures.theme import Spec
 from bbnas.study import Candidate
 from bbnas.tasks import get_task
 from bbnas.text import COSTS, count, decibel, interval, signed
@@ -125,7 +125,7 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
-    keep_views(app, "compare-figure", "compare-volume")
+    draw_figures(app, "compare-figure", "compare-volume")
 
     @app.callback(
         Output("compare-address", "data"),
@@ -139,17 +139,14 @@ def register(app: Dash, live: Live) -> None:
         Input("compare-studies", "value"),
         Input("compare-cost", "value"),
         Input("compare-trials", "value"),
-        Input("theme", "data"),
         Input("version", "data"),
     )
     def _fill(
-        keys: list[str] | None, cost: str, trials: str | None, theme: Theme | None, _version: Any
+        keys: list[str] | None, cost: str, trials: str | None, _version: Any
     ) -> tuple[Any, ...]:
         keys = (keys or [])[:MOST]
         shown = query(*keys, cost=None if cost == "ops" else cost, trials=trials)
         nothing = (no_update,) * 5
-        if theme is None:
-            return no_update, no_update, no_update, *nothing
         if len(keys) < FEWEST:
             return shown, _too_few(live, keys), True, *nothing
         studies = [live.study(key) for key in keys]
@@ -162,16 +159,16 @@ def register(app: Dash, live: Live) -> None:
             shown,
             [overview(studies), *(html.P(words) for words in values.scale.why)],
             False,
-            _revised(themed(values.front_figure, theme), revision),
+            _revised(values.front_figure, revision),
             candidate_table(studies, picked),
-            _revised(themed(run, theme) if run is not None else _blank(), revision),
+            _revised(run if run is not None else _blank(), revision),
             values.box,
             agreement_table(studies, values.agreements),
         )
 
     @app.callback(
         Output("compare-trials", "value"),
-        Input("compare-figure", "clickData"),
+        Input("compare-figure-clicked", "data"),
         State("compare-trials", "value"),
         prevent_initial_call=True,
     )
@@ -243,7 +240,7 @@ class StudyComparison:
 def comparison(
     studies: tuple[LiveStudy, ...], cost: Cost, picked: tuple[tuple[int, int], ...]
 ) -> StudyComparison:
-    """Made once for all tabs and themes."""
+    """Made once for all tabs."""
     return StudyComparison(studies, cost, picked)
 
 

@@ -31,9 +31,9 @@ from bbnas.dashboard.page import (
     Address,
     Page,
     design_link,
+    draw_figures,
     facts,
     graph,
-    keep_views,
     labelled,
     loading,
     message,
@@ -51,7 +51,7 @@ from bbnas.figures.diagram import Diagram, diagram
 from bbnas.figures.diagram_svg import describe, svg
 from bbnas.figures.learning import draw_learning, learning
 from bbnas.figures.parts import draw_parts, part_shares
-from bbnas.figures.theme import Theme, themed
+from bbnas.figures.theme import Theme
 from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate
 from bbnas.tasks import get_task
@@ -136,7 +136,7 @@ def layout(live: Live, address: Address) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
-    keep_views(app, "design-parts", "design-curve")
+    draw_figures(app, "design-parts", "design-curve")
 
     restorations = Restorations(live.sources.data)
     _routes(app, live, restorations)
@@ -199,8 +199,7 @@ def register(app: Dash, live: Live) -> None:
         )
         for figure in figures:
             figure["layout"]["uirevision"] = f"{one.key} {candidate.number}"
-        parts, curve = (themed(figure, theme) for figure in figures)
-        return drawing(diagram(design, task), theme), parts, curve
+        return drawing(diagram(design, task), theme), *figures
 
     @app.callback(
         Output("design-neighbour-table", "children"),

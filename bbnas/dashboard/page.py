@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, State, dcc, html
 from dash.development.base_component import Component
 
 from bbnas.dashboard.live import Live
@@ -92,19 +92,17 @@ def section(identity: str, title: str, *content: Any, note: str = "") -> Compone
 
 
 def graph(identity: str, label: str, height: int) -> Component:
-    """An empty figure of ``height`` pixels. ``keep_views`` draws in it what a callback puts into
-    the store ``IDENTITY-spec``.
+    """A place for a figure, ``height`` pixels high. ``draw_figures`` draws in it what a callback
+    puts into the store ``IDENTITY-spec``: a figure in the colours of the light theme.
+
+    The browser puts a click on a point or an annotation into ``IDENTITY-clicked``, and the shapes
+    that a user draws into ``IDENTITY-shapes``. In the layout's ``meta`` stand ``narrow``, what
+    differs on a narrow page, and ``made``: a figure that is ``made`` once is drawn once.
     """
     return html.Div(
         [
-            dcc.Store(id=f"{identity}-spec"),
-            dcc.Graph(
-                id=identity,
-                figure={"data": [], "layout": {"height": height, **BLANK}},
-                config=GRAPH,
-                responsive=True,
-                style={"height": f"{height}px"},
-            ),
+            *(dcc.Store(id=f"{identity}-{what}") for what in ("spec", "clicked", "shapes")),
+            html.Div(id=identity, style={"height": f"{height}px"}),
         ],
         role="img",
         className="graph",
@@ -112,40 +110,18 @@ def graph(identity: str, label: str, height: int) -> Component:
     )
 
 
-def keep_views(app: Dash, *identities: str) -> None:
-    """Draw what comes into the stores of these graphs, as a user views them: zoom, drag mode and
-    hidden legend entries outlive a figure of the same ``uirevision``.
+def draw_figures(app: Dash, *identities: str) -> None:
+    """Draw what comes into the stores of these graphs, as a user views them (assets/figures.js).
 
-    The browser does it (assets/figures.js), because Dash 4 gives Plotly its own layout back after
-    a zoom, so that Plotly takes the zoom for the figure's and drops it at the next figure.
+    Not by ``dcc.Graph``: it gives Plotly its own layout back after a zoom, so that the next figure
+    ends it, and draws a figure two or three times before it is first seen.
     """
     for identity in identities:
         app.clientside_callback(  # type: ignore[no-untyped-call]
-            ClientsideFunction("figures", "keep"),
-            Output(identity, "figure"),
+            ClientsideFunction("figures", "draw"),
             Input(f"{identity}-spec", "data"),
             State(identity, "id"),
-            prevent_initial_call=True,
         )
-
-
-# Before a figure comes: nothing, in the colours of the page.
-BLANK: dict[str, Any] = {
-    "xaxis": {"visible": False},
-    "yaxis": {"visible": False},
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-}
-# Without the button that sends a figure to a server of Plotly's.
-# Not modeBarButtons: Plotly writes into that list, so that the next figure finds another
-# configuration, and a zoom is lost.
-GRAPH: Any = {
-    "displaylogo": False,
-    "responsive": True,
-    "doubleClick": "autosize",
-    "plotlyServerURL": "",
-    "modeBarButtonsToRemove": ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "resetScale2d"],
-}
 
 
 def labelled(label: str, control: Component, note: str = "") -> Component:

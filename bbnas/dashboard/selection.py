@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
+from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from bbnas.dashboard.area import Area
@@ -65,19 +65,16 @@ def selected(snapshot: Snapshot, selection: Selection) -> frozenset[int] | None:
 
 def bar(one: LiveStudy, values: Mapping[str, str]) -> Component:
     """The selection of an address: choices to select by, how many designs it holds, its end."""
-    area = values.get("area", "")
-    names = _names(one)
-    chosen = values.get("choices", "").split("|")
+    names, chosen = _names(one), of_address(one, values)
     return html.Div(
         [
-            dcc.Store(id="study-area", data=area if Area.of(area) else ""),
-            dcc.Store(id="study-shapes"),
+            dcc.Store(id="study-area", data=chosen.area),
             labelled(
                 "Designs with",
                 dcc.Dropdown(
                     id="study-values",
                     options=names,
-                    value=[name for name in names if name in chosen],
+                    value=list(chosen.choices),
                     multi=True,
                     placeholder="any choice",
                     labels={"search": "Search choices"},
@@ -91,22 +88,21 @@ def bar(one: LiveStudy, values: Mapping[str, str]) -> Component:
     )
 
 
+def of_address(one: LiveStudy, values: Mapping[str, str]) -> Selection:
+    """The selection of an address, as far as it has a meaning."""
+    area, chosen = values.get("area", ""), values.get("choices", "").split("|")
+    named = [name for name in _names(one) if name in chosen]
+    return Selection.of(area if Area.of(area) else "", named)
+
+
 def _names(one: LiveStudy) -> list[str]:
     return [axis.name(value) for axis in axes(one.snapshot) for value in axis.values]
 
 
 def register(app: Dash, live: Live) -> None:
-    app.clientside_callback(  # type: ignore[no-untyped-call]
-        ClientsideFunction("figures", "shapes"),
-        Output("study-shapes", "data"),
-        Input("study-front", "relayoutData"),
-        State("study-front", "id"),
-        prevent_initial_call=True,
-    )
-
     @app.callback(
         Output("study-area", "data"),
-        Input("study-shapes", "data"),
+        Input("study-front-shapes", "data"),
         prevent_initial_call=True,
     )
     def _area(drawn: Mapping[str, Any]) -> str:
@@ -114,12 +110,12 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("study-values", "value"),
-        Input("study-parallel", "clickAnnotationData"),
+        Input("study-parallel-clicked", "data"),
         State("study-values", "value"),
         prevent_initial_call=True,
     )
     def _brush(clicked: Mapping[str, Any] | None, chosen: list[str] | None) -> Any:
-        name = (clicked or {}).get("annotation", {}).get("name")
+        name = (clicked or {}).get("name")
         return toggled(chosen or [], name) if name else no_update
 
     @app.callback(

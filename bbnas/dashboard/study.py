@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from dash import (
@@ -21,7 +21,7 @@ from dash.development.base_component import Component
 from bbnas.dashboard import selection, tabs
 from bbnas.dashboard.analyst import Choice
 from bbnas.dashboard.area import OUTLINE, Area
-from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, sliders
+from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, positions, sliders
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.overview import ago, progress, running
 from bbnas.dashboard.page import (
@@ -29,9 +29,9 @@ from bbnas.dashboard.page import (
     Page,
     aria,
     design_link,
+    draw_figures,
     facts,
     graph,
-    keep_views,
     labelled,
     link,
     loading,
@@ -41,7 +41,6 @@ from bbnas.dashboard.page import (
 from bbnas.dashboard.selection import SELECTED, Selection, selected
 from bbnas.figures.colouring import colourings
 from bbnas.figures.front import X, draw_front, front_figure
-from bbnas.figures.theme import Theme, themed
 from bbnas.reporting.summary import summary
 from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
@@ -84,6 +83,7 @@ def layout(live: Live, address: Address) -> Component:
             ),
             selection.bar(one, values),
             tabs.bar(values.get("tab")),
+            dcc.Store(id="study-tab-open"),
             html.Div(id="study-tab-content"),
         ]
     )
@@ -91,10 +91,8 @@ def layout(live: Live, address: Address) -> Component:
 
 def _front_controls(study: Study, values: Mapping[str, str]) -> Component:
     """Axis, colour and overlay of the front's figure, as far as the study has them."""
-    costs = {name: cost.title for name, cost in COSTS.items()}
-    if study.latency is None:
-        del costs["latency"]
-    colours = colourings(study) or {"params": "Params"}
+    costs = _costs(study)
+    colours = _colours(study)
     return html.Div(
         [
             _dropdown("Cost", "study-x", costs, values.get("x")),
@@ -113,6 +111,23 @@ def _front_controls(study: Study, values: Mapping[str, str]) -> Component:
     )
 
 
+def _costs(study: Study) -> dict[str, str]:
+    """Titles of the costs that its designs have, the default first."""
+    costs = {name: cost.title for name, cost in COSTS.items()}
+    if study.latency is None:
+        del costs["latency"]
+    return costs
+
+
+def _colours(study: Study) -> dict[str, str]:
+    """Titles of what can colour its designs, the default first."""
+    return dict(colourings(study)) or {"params": "Params"}
+
+
+def _one_of(titles: Mapping[str, str], chosen: str | None) -> str:
+    return chosen if chosen is not None and chosen in titles else next(iter(titles))
+
+
 def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str | None) -> Any:
     """A choice among ``titles``, of which the first is the default."""
     return labelled(
@@ -120,7 +135,7 @@ def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str 
         dcc.Dropdown(
             id=identity,
             options=[{"label": title, "value": name} for name, title in titles.items()],
-            value=chosen if chosen in titles else next(iter(titles)),
+            value=_one_of(titles, chosen),
             clearable=False,
             searchable=False,
         ),
@@ -130,7 +145,7 @@ def _dropdown(label: str, identity: str, titles: Mapping[str, str], chosen: str 
 def register(app: Dash, live: Live) -> None:
     selection.register(app, live)
     tabs.register(app, live)
-    keep_views(app, "study-front")
+    draw_figures(app, "study-front")
 
     @app.callback(
         Output("study-head", "children"),
@@ -143,8 +158,6 @@ def register(app: Dash, live: Live) -> None:
     @app.callback(
         Output("study-front-spec", "data"),
         Input("version", "data"),
-        Input("theme", "data"),
-        Input("narrow", "data"),
         Input("study-x", "value"),
         Input("study-colour", "value"),
         Input("study-overlay", "value"),
@@ -154,8 +167,6 @@ def register(app: Dash, live: Live) -> None:
     )
     def _front(
         _version: Any,
-        theme: Theme,
-        narrow: bool,
         x: X,
         colour: str,
         overlay: list[str],
@@ -163,8 +174,8 @@ def register(app: Dash, live: Live) -> None:
     ) -> Any:
         area, choices, *positions, key = more
         one = live.study(key)
-        view = View(x, colour, bool(overlay), narrow, Selection.of(area, choices))
-        return front(one.key, one.snapshot, view, theme, _choice(one, positions).number)
+        view = View(x, colour, bool(overlay), Selection.of(area, choices))
+        return front(one.key, one.snapshot, view, _choice(one, positions).number)
 
     @app.callback(
         Output("study-recommendation", "children"),
@@ -186,7 +197,7 @@ def register(app: Dash, live: Live) -> None:
 
     @app.callback(
         Output("study-picked", "children"),
-        Input("study-front", "clickData"),
+        Input("study-front-clicked", "data"),
         State("study-key", "data"),
     )
     def _pick(clicked: Mapping[str, Any] | None, key: str) -> Any:
@@ -212,7 +223,7 @@ def register(app: Dash, live: Live) -> None:
         return query(
             key,
             x=None if x == "ops" else x,
-            colour=None if colour == next(iter(colourings(study)), "params") else colour,
+            colour=None if colour == next(iter(_colours(study))) else colour,
             overlay="published" if overlay else None,
             tab=None if tab == tabs.FIRST else tab,
             area=area,
@@ -248,12 +259,29 @@ class View:
     x: X = "ops"
     colour: str = "params"
     published: bool = False
-    narrow: bool = False
     selection: Selection = field(default_factory=Selection)
 
 
+def first(live: Live, address: Address) -> Any:
+    """The front's figure as the page of an address shows it at first.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    one, values = live.study(address.study), address.values
+    study = one.snapshot.study
+    view = View(
+        cast("X", _one_of(_costs(study), values.get("x"))),
+        _one_of(_colours(study), values.get("colour")),
+        bool(values.get("overlay")),
+        selection.of_address(one, values),
+    )
+    number = _choice(one, positions(one.snapshot, values)).number
+    return front(one.key, one.snapshot, view, number)
+
+
 @lru_cache(16)
-def front(key: str, snapshot: Snapshot, view: View, theme: Theme, number: int | None) -> Any:
+def front(key: str, snapshot: Snapshot, view: View, number: int | None) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
     study = snapshot.study
     figure = front_figure(study, number, study.config.bicubic_psnr, x=view.x, colour=view.colour)
@@ -271,10 +299,22 @@ def front(key: str, snapshot: Snapshot, view: View, theme: Theme, number: int | 
     outlines = area.outlines(above) if area and area.x == view.x else []
     # Plotly highlights all that lies within its selections, whatever else is chosen.
     drawn = "shapes" if view.selection.choices else "selections"
+    made = uuid4().hex
+    narrow: dict[str, Any] = {"margin": {"l": 62, "r": 4}, "font": {"size": 11}}
+    if "coloraxis" in spec["layout"]:
+        below = {"orientation": "h", "y": -0.28, "thickness": 10}
+        narrow["coloraxis"] = {"colorbar": below}
     spec["layout"] |= {
         # Another axis is another figure.
         "uirevision": f"{key} {view.x} {view.published}",
-        "meta": {"x": view.x, "colour": view.colour, "above": above, "made": uuid4().hex},
+        "selectionrevision": made,
+        "meta": {
+            "x": view.x,
+            "colour": view.colour,
+            "above": above,
+            "made": made,
+            "narrow": narrow,
+        },
         "dragmode": "lasso",
         "newselection": {"line": OUTLINE},
         "height": FRONT,
@@ -282,15 +322,13 @@ def front(key: str, snapshot: Snapshot, view: View, theme: Theme, number: int | 
         "shapes": [],
         drawn: outlines,
     }
+    # Margins that fit to the labels would cost a second drawing.
+    spec["layout"]["margin"] |= {"l": 74, "b": 60}
+    for axis in ("xaxis", "yaxis"):
+        spec["layout"][axis]["automargin"] = False
     low, high = spec["layout"]["yaxis"].pop("range")
     spec["layout"]["yaxis"]["autorangeoptions"] = {"minallowed": low, "maxallowed": high}
-    if view.narrow:
-        spec["layout"]["margin"] |= {"l": 46, "r": 4}
-        spec["layout"]["font"] |= {"size": 11}
-        if "coloraxis" in spec["layout"]:
-            below = {"orientation": "h", "y": -0.28, "thickness": 10}
-            spec["layout"]["coloraxis"]["colorbar"] |= below
-    return themed(spec, theme)
+    return spec
 
 
 def numbers_of(data: Mapping[str, Any] | None) -> list[int]:

@@ -9,20 +9,19 @@ from functools import lru_cache
 from typing import Any
 
 import dash_ag_grid as dag
-from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from bbnas.analysis import hypervolume_curve
 from bbnas.analysis.pareto import places
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.page import aria, graph, keep_views, link, loading, message, section
+from bbnas.dashboard.page import aria, draw_figures, graph, link, loading, message, section
 from bbnas.dashboard.selection import SELECTED, Selection, selected
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.effects import EffectBar, effects_figure
 from bbnas.figures.hypervolume import Over, draw_hypervolume
 from bbnas.figures.parallel import draw_parallel, parallel_figure
-from bbnas.figures.theme import Theme, themed
 from bbnas.figures.timeline import UNRECORDED, draw_timeline, timeline_figure
 from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate
@@ -50,9 +49,19 @@ def bar(chosen: str | None) -> Component:
 
 
 def register(app: Dash, live: Live) -> None:
-    keep_views(app, "study-parallel", "study-volume", "study-timeline", "study-curves")
+    draw_figures(app, "study-parallel", "study-volume", "study-timeline", "study-curves")
 
-    @app.callback(Output("study-tab-content", "children"), Input("study-tab", "value"))
+    app.clientside_callback(  # type: ignore[no-untyped-call]
+        ClientsideFunction("bbnas", "open"),
+        Output("study-tab-open", "data"),
+        Input("study-tab", "value"),
+    )
+
+    @app.callback(
+        Output("study-tab-content", "children"),
+        Input("study-tab-open", "data"),
+        prevent_initial_call=True,
+    )
     def _open(tab: str) -> Component:
         return CONTENT[tab]()
 
@@ -67,48 +76,42 @@ def register(app: Dash, live: Live) -> None:
     @app.callback(
         Output("study-volume-spec", "data"),
         Input("version", "data"),
-        Input("theme", "data"),
         Input("study-over", "value"),
         State("study-key", "data"),
     )
-    def _volume(_version: Any, theme: Theme, over: Over, key: str) -> Any:
-        return volume(live.study(key).snapshot, over, theme)
+    def _volume(_version: Any, over: Over, key: str) -> Any:
+        return volume(live.study(key).snapshot, over)
 
     @app.callback(
         Output("study-timeline-spec", "data"),
         Input("version", "data"),
-        Input("theme", "data"),
         State("study-key", "data"),
     )
-    def _lanes(_version: Any, theme: Theme, key: str) -> Any:
-        return timeline(live.study(key), theme)
+    def _lanes(_version: Any, key: str) -> Any:
+        return timeline(live.study(key))
 
     @app.callback(
         Output("study-parallel-spec", "data"),
         Output("study-parallel-note", "children"),
         Input("version", "data"),
-        Input("theme", "data"),
         *SELECTED,
         State("study-key", "data"),
     )
     def _parallel(
-        _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
+        _version: Any, area: str, choices: list[str] | None, key: str
     ) -> tuple[Any, str]:
         one = live.study(key)
-        return parallel(one.snapshot, _recommended(one), Selection.of(area, choices), theme)
+        return parallel(one.snapshot, _recommended(one), Selection.of(area, choices))
 
     @app.callback(
         Output("study-curves-spec", "data"),
         Input("version", "data"),
-        Input("theme", "data"),
         *SELECTED,
         State("study-key", "data"),
     )
-    def _curves(
-        _version: Any, theme: Theme, area: str, choices: list[str] | None, key: str
-    ) -> Any:
+    def _curves(_version: Any, area: str, choices: list[str] | None, key: str) -> Any:
         one = live.study(key)
-        return learning(one.snapshot, _recommended(one), Selection.of(area, choices), theme)
+        return learning(one.snapshot, _recommended(one), Selection.of(area, choices))
 
     @app.callback(
         Output("study-grid", "rowData"),
@@ -300,9 +303,7 @@ def _percent(share: float) -> str:
 
 
 @lru_cache(16)
-def parallel(
-    snapshot: Snapshot, recommended: int | None, selection: Selection, theme: Theme
-) -> tuple[Any, str]:
+def parallel(snapshot: Snapshot, recommended: int | None, selection: Selection) -> tuple[Any, str]:
     """The designs as lines through their choices, and what is left out."""
     marked = selected(snapshot, selection)
     drawn = parallel_figure(snapshot.study, recommended, marked)
@@ -313,45 +314,43 @@ def parallel(
         notes.append("No selected design was trained to the end.")
     if drawn.left_out:
         notes.append(f"{plural(drawn.left_out, 'design')} more are not drawn.")
-    return kept(draw_parallel(drawn, selection.choices), theme, len(drawn.axes)), " ".join(notes)
+    return kept(draw_parallel(drawn, selection.choices), len(drawn.axes)), " ".join(notes)
 
 
 @lru_cache(16)
-def volume(snapshot: Snapshot, over: Over, theme: Theme) -> Any:
+def volume(snapshot: Snapshot, over: Over) -> Any:
     """The hypervolume over designs, or over training."""
     curve = hypervolume_curve(snapshot.study)
     if curve is None:
         return nothing("No design beats interpolation yet.")
-    return kept(draw_hypervolume(curve, over), theme, over)
+    return kept(draw_hypervolume(curve, over), over)
 
 
-def timeline(one: LiveStudy, theme: Theme) -> Any:
+def timeline(one: LiveStudy) -> Any:
     """What each worker trained, up to now."""
     study = one.snapshot.study
     drawn = timeline_figure(study, datetime.now(UTC))
     if drawn is None:
         return nothing(UNRECORDED if study.candidates else "No training has begun yet.")
-    return kept(draw_timeline(drawn), theme, len(drawn.lanes))
+    return kept(draw_timeline(drawn), len(drawn.lanes))
 
 
 @lru_cache(16)
-def learning(
-    snapshot: Snapshot, recommended: int | None, selection: Selection, theme: Theme
-) -> Any:
+def learning(snapshot: Snapshot, recommended: int | None, selection: Selection) -> Any:
     """Training curves of the selected designs, or of a sample."""
     marked = selected(snapshot, selection)
     drawn = curves(snapshot.study, recommended, marked)
-    return kept(draw_curves(drawn), theme) if drawn else nothing("No training curve here.")
+    return kept(draw_curves(drawn)) if drawn else nothing("No training curve here.")
 
 
 def _recommended(one: LiveStudy) -> int | None:
     return one.analysis.choice.number if one.analysis else None
 
 
-def kept(spec: dict[str, Any], theme: Theme, revision: object = "kept") -> Any:
+def kept(spec: dict[str, Any], revision: object = "kept") -> Any:
     """A figure whose zoom and legend outlive an update of the same ``revision``."""
     spec["layout"]["uirevision"] = str(revision)
-    return themed(spec, theme)
+    return spec
 
 
 def nothing(text: str) -> Any:

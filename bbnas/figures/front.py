@@ -41,7 +41,7 @@ X_TITLES: dict[X, str] = {
 }
 # Most dots that are drawn of the stopped candidates, and of those that are not on the front. An
 # SVG of 10,000 dots takes a browser a second.
-DRAWN = 500
+DRAWN = 300
 
 
 @dataclass(frozen=True)

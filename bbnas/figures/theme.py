@@ -2,8 +2,8 @@
 
 A figure is a plain dictionary ``{"data": [traces], "layout": {…}}``, as Plotly's JavaScript reads
 it. It is specified in the colours of the light theme. ``DARK`` maps each of them to the dark
-theme's; ``themed`` applies the map in Python, and a page's script applies the same map, embedded
-as JSON, to all but the keys of ``VERBATIM``.
+theme's. A page's script (``recolour.js``) applies the map, which is embedded as JSON, to all but
+the keys of ``VERBATIM``.
 
 The palette stays apart for readers with protanopia or deuteranopia, and each colour has a contrast
 of 3:1 with both pages' backgrounds or more; the tests calculate both.
@@ -66,21 +66,6 @@ DARK = {
 }
 # Keys of a figure whose values are data and texts: no colour is looked for in them.
 VERBATIM = ("x", "y", "text", "customdata", "name", "ids", "meta", "dimensions", "ticktext")
-
-
-def themed(spec: Spec, theme: Theme) -> Spec:
-    """``spec`` in the colours of ``theme``."""
-    return spec if theme == "light" else _darkened(spec)
-
-
-def _darkened(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: v if k in VERBATIM else _darkened(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        # Numbers for each of many points hold no colour; [0, "#123456"] of a scale does.
-        numbers = value and isinstance(value[-1], int | float)
-        return value if numbers else [_darkened(each) for each in value]
-    return DARK.get(value, value) if isinstance(value, str) else value
 
 
 def axes_layout(x: str, y: str, height: int, **changes: Any) -> Spec:

@@ -1,30 +1,13 @@
 "use strict";
-// Draws each figure in its element, one at a time, so that the page answers in between. A figure
-// is specified in the colours of the light theme; a map gives those of the dark one.
+// Draws each figure in its element, one at a time, so that the page answers in between.
 (async () => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const figures = read("plotly-figures");
-  const { dark, verbatim } = read("theme-colours");
-  const maps = {
-    dark: new Map(Object.entries(dark)),
-    light: new Map(Object.entries(dark).map(([light, colour]) => [colour, light])),
-  };
   const config = {
     responsive: true,
     displaylogo: false,
     displayModeBar: innerWidth < 560 ? false : undefined,
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]],
-  };
-  const recolour = (value, map) => {
-    if (typeof value === "string") return map.get(value) ?? value;
-    if (Array.isArray(value)) {
-      // Numbers for each of many points hold no colour.
-      return typeof value.at(-1) === "number" ? value : value.map((each) => recolour(each, map));
-    }
-    if (value === null || typeof value !== "object" || ArrayBuffer.isView(value)) return value;
-    return Object.fromEntries(Object.entries(value).map(
-      ([key, each]) => [key, verbatim.includes(key) ? each : recolour(each, map)],
-    ));
   };
   const theme = () => document.documentElement.dataset.theme;
   const drawn = [];
@@ -32,8 +15,8 @@
     for (const place of drawn) {
       if (place.dataset.theme === theme()) continue;
       place.dataset.theme = theme();
-      const map = maps[theme()];
-      Plotly.react(place, recolour(place.data, map), recolour(place.layout, map), config);
+      const [data, layout] = bbnasRecolour([place.data, place.layout], theme());
+      Plotly.react(place, data, layout, config);
     }
   };
   document.addEventListener("theme", follow);
@@ -62,8 +45,8 @@
       }
     }
     place.dataset.theme = theme();
-    const map = theme() === "dark" ? maps.dark : new Map();
-    await Plotly.newPlot(place, recolour(figure.data, map), recolour(layout, map), config);
+    const { data, layout: own } = theme() === "dark" ? bbnasRecolour(figure, "dark") : figure;
+    await Plotly.newPlot(place, data, own, config);
     drawn.push(place);
     place.dispatchEvent(new CustomEvent("drawn", { bubbles: true }));
     place.dataset.drawn = String(Math.round(performance.now()));

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from bbnas.figures.theme import DARK, INK
 from bbnas.study import Study
 from tests.cli.small import PROTOCOL, SEARCH, SPACE
 from tests.dashboard.browsing import CHROMIUM, PICTURES, served
@@ -256,6 +257,13 @@ def test_dark_stays_and_a_phone_shows_everything(page: Any, address: str) -> Non
     page.reload()
     page.wait_for_selector(PLOT)
     assert page.evaluate(back) != light
+    ink = "() => document.querySelector('#study-front .js-plotly-plot').layout.font.color"
+    assert page.evaluate(ink) == DARK[INK]
+    user = {"name": INK, "text": [INK], "marker": {"color": INK}}  # what is written is no colour
+    assert page.evaluate("user => bbnasRecolour(user, 'dark')", user) == {
+        **user,
+        "marker": {"color": DARK[INK]},
+    }
     picture(page, "study-dark")
     page.set_viewport_size({"width": 400, "height": 800})
     shown = {
@@ -354,6 +362,9 @@ def test_the_page_loads_nothing_from_elsewhere(page: Any, address: str) -> None:
     page.wait_for_timeout(500)
     assert asked
     assert all(url.startswith((address, "data:", "blob:")) for url in asked)
+    buttons = page.locator(".modebar-btn").evaluate_all("all => all.map(e => e.dataset.title)")
+    assert "Lasso Select" in buttons
+    assert not [title for title in buttons if "Chart Studio" in title or "Cloud" in title]
 
 
 def test_every_control_has_a_name(page: Any, address: str) -> None:

@@ -57,13 +57,12 @@ def both(tmp_path_factory: Any, synthetic_study: Callable[..., Study]) -> Iterat
             thread.join(20)
 
 
-def fill(live: Live, keys: list[str], trials: str = "", theme: str = "light") -> Any:
+def fill(live: Live, keys: list[str], trials: str = "") -> Any:
     client = make_app(live).server.test_client()
     values = {
         "compare-studies.value": keys,
         "compare-cost.value": "ops",
         "compare-trials.value": trials,
-        "theme.data": theme,
         "version.data": {},
     }
     return client.post(

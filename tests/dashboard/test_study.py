@@ -10,7 +10,6 @@ from typing import Any
 from flask.testing import FlaskClient
 
 from bbnas.dashboard.live import Live
-from bbnas.dashboard.page import GRAPH
 
 HERE = "http://127.0.0.1:8050"
 
@@ -41,8 +40,6 @@ SLIDERS = [(f"study-{name}", "value", 100) for name in ("ops", "params", "bytes"
 def front(client: FlaskClient, area: str = "", choices: Sequence[str] = ()) -> Any:
     inputs = [
         ("version", "data", None),
-        ("theme", "data", "dark"),
-        ("narrow", "data", False),
         ("study-x", "value", "ops"),
         ("study-colour", "value", "params"),
         ("study-overlay", "value", []),
@@ -120,18 +117,13 @@ def test_the_grid_holds_the_selected_candidates(writer, client: FlaskClient) -> 
 
 def test_a_click_on_a_value_adds_it_and_another_takes_it_back(client: FlaskClient) -> None:
     def clicked(chosen: list[str]) -> list[str]:
-        told = {"index": 3, "annotation": {"text": "16", "name": "depth: 16"}}
-        inputs = [("study-parallel", "clickAnnotationData", told)]
+        told = {"name": "depth: 16", "at": 1}
+        inputs = [("study-parallel-clicked", "data", told)]
         found = ask(client, "study-values.value", inputs, [("study-values", "value", chosen)])
         return list(found["study-values"]["value"])
 
     assert clicked(["width: 32"]) == ["width: 32", "depth: 16"]
     assert clicked(["depth: 16", "width: 32"]) == ["width: 32"]
-
-
-def test_no_button_sends_a_figure_elsewhere() -> None:
-    assert "sendChartToCloud" in GRAPH["modeBarButtonsToRemove"]
-    assert GRAPH["plotlyServerURL"] == ""
 
 
 def test_versions_answer_at_once_and_wait_when_asked(client: FlaskClient, live: Live) -> None:

@@ -1,18 +1,22 @@
 "use strict";
 // Asks the server for news, and keeps what belongs to the browser: theme, address, title, ages.
 (() => {
-  const KEY = "bbnas-theme";
   const root = document.documentElement;
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const stored = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
-  const chosen = () => stored() || (dark.matches ? "dark" : "light");
-  const wear = (theme) => { root.dataset.theme = root.dataset.agThemeMode = theme; return theme; };
-  wear(chosen());
+  const wear = () => {
+    root.dataset.agThemeMode = root.dataset.theme;
+    document.getElementById("theme-switch")
+      ?.setAttribute("aria-pressed", String(root.dataset.theme === "dark"));
+  };
+  document.addEventListener("theme", ({ detail }) => {
+    wear();
+    window.dash_clientside.set_props?.("theme", { data: detail });
+  });
 
-  // Figures of a narrow page put their colour bar below.
-  const slim = window.matchMedia("(max-width: 600px)");
-  const tell = () => window.dash_clientside.set_props("narrow", { data: slim.matches });
-  slim.addEventListener("change", tell);
+  const load = (address) => new Promise((done, failed) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: address, onload: done, onerror: failed });
+    document.head.append(script);
+  });
 
   let clicks = 0;
   window.dash_clientside = Object.assign({}, window.dash_clientside, {
@@ -20,13 +24,13 @@
       theme(n) {
         if (n && n !== clicks) {
           clicks = n;
-          const other = chosen() === "dark" ? "light" : "dark";
-          try { localStorage.setItem(KEY, other); } catch { /* not remembered */ }
+          const other = root.dataset.theme === "dark" ? "light" : "dark";
+          try { localStorage.setItem("bbnas-theme", other); } catch { /* not remembered */ }
+          window.bbnasTheme(other);
+          return window.dash_clientside.no_update; // "theme" was told
         }
-        const button = document.getElementById("theme-switch");
-        if (button) button.setAttribute("aria-pressed", String(chosen() === "dark"));
-        if (slim.matches) tell();
-        return wear(chosen());
+        wear();
+        return root.dataset.theme;
       },
       // A page's controls as its address, without a new entry in the browser's history.
       remember(search) {
@@ -34,6 +38,11 @@
           history.replaceState(history.state, "", location.pathname + search + location.hash);
         }
         return window.dash_clientside.no_update;
+      },
+      // A tab of a study, when what it needs is there: the script of the grid is of 1.3 MB.
+      async open(tab) {
+        if (tab === "candidates" && !window.dash_ag_grid) await load(document.body.dataset.grid);
+        return tab;
       },
     },
   });

@@ -1,56 +1,120 @@
 "use strict";
-// What a user does to a figure outlives the next one that the server sends.
+// Draws figures. What a user does to one outlives the next that the server sends with the same
+// "uirevision", and the element in which it stands: a tab that opens again shows it as it was.
 (() => {
-  const drawn = (id) => document.querySelector(`#${id} .js-plotly-plot`);
-  const revisions = {}; // of the figure that each graph shows
+  const CONFIG = {
+    displaylogo: false,
+    doubleClick: "autosize",
+    doubleClickDelay: 300, // ms in which a second click on a legend entry counts as a double click
+    plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "zoomIn2d", "zoomOut2d", "resetScale2d"],
+  };
+  const figures = {}; // by the identity of their place
   const identities = {}; // of traces: words that are valid in CSS, by name and place among equals
+  const slim = matchMedia("(max-width: 600px)");
+  const theme = () => document.documentElement.dataset.theme;
 
-  window.dash_clientside = Object.assign({}, window.dash_clientside, {
-    figures: {
-      // ``figure``, if it is another than the one before, as the user views the one before it. Plotly writes "autorange": false into an
-      // axis that a user zooms, and "legendonly" into a trace that a user hides.
-      keep(figure, id) {
-        const before = drawn(id);
-        const made = figure.layout.meta && figure.layout.meta.made;
-        if (made && before && before.layout && (before.layout.meta || {}).made === made) {
-          return window.dash_clientside.no_update; // it is on the screen
-        }
-        const layout = { ...figure.layout };
-        const same = revisions[id] === layout.uirevision && before && before.layout;
-        revisions[id] = layout.uirevision;
-        const hidden = new Set();
-        if (same) {
-          for (const [name, axis] of Object.entries(before.layout)) {
-            if (/^[xy]axis/.test(name) && axis.autorange === false && layout[name]) {
-              layout[name] = { ...layout[name], range: axis.range, autorange: false };
-            }
-          }
-          layout.dragmode = before.layout.dragmode;
-          for (const trace of before.data) {
-            if (trace.visible === "legendonly") hidden.add(trace.name);
-          }
-        }
-        const named = {};
-        const data = figure.data.map((trace) => {
-          named[trace.name] = (named[trace.name] || 0) + 1;
-          const key = `${trace.name} ${named[trace.name]}`;
-          identities[key] = identities[key] || `trace${Object.keys(identities).length}`;
-          const shown = trace.visible !== false && hidden.has(trace.name)
-            ? { ...trace, visible: "legendonly" } : trace;
-          return { ...shown, uid: identities[key] };
-        });
-        return { ...figure, data, layout };
-      },
-      // What is drawn on a figure after its selections changed, and what its legend hides.
-      shapes(event, id) {
-        if (!Object.keys(event || {}).some((key) => key.startsWith("selections"))) {
-          return window.dash_clientside.no_update;
-        }
-        const { data, layout } = drawn(id);
-        const hidden = data.filter((trace) => trace.visible === "legendonly")
-          .map((trace) => trace.name);
-        return { ...layout.meta, selections: layout.selections, hidden: [...new Set(hidden)] };
-      },
-    },
-  });
+  const tell = (id, data) => window.dash_clientside?.set_props?.(id, { data });
+  const listen = (id, figure) => {
+    const { plot } = figure;
+    plot.on("plotly_click", ({ points }) => {
+      const known = points.map(({ customdata }) => ({ customdata }));
+      tell(`${id}-clicked`, { points: known, at: Date.now() });
+    });
+    plot.on("plotly_clickannotation", ({ annotation }) => {
+      tell(`${id}-clicked`, { name: annotation.name, at: Date.now() });
+    });
+    // What is drawn on the figure, and what its legend hides: the names of traces, but the trial
+    // number of the recommended design, which another may become.
+    plot.on("plotly_relayout", (event) => {
+      if (!Object.keys(event).some((key) => key.startsWith("selections"))) return;
+      const hidden = plot.data.filter((trace) => trace.visible === "legendonly")
+        .flatMap(({ name, customdata }) => name === "recommended" ? customdata ?? [] : name);
+      const { meta, selections } = plot.layout;
+      tell(`${id}-shapes`, { ...meta, selections, hidden: [...new Set(hidden)].map(String) });
+    });
+    plot.on("plotly_legendclick", () => { figure.clicked = performance.now(); });
+  };
+
+  const merged = (layout, changes) => {
+    for (const [key, value] of Object.entries(changes ?? {})) {
+      const plain = value !== null && typeof value === "object" && !Array.isArray(value);
+      layout[key] = plain ? merged(layout[key] ?? {}, value) : value;
+    }
+    return layout;
+  };
+  const react = async (id, figure) => {
+    const { plot, spec } = figure;
+    const { data, layout } = theme() === "dark" ? bbnasRecolour(spec, "dark") : spec;
+    const own = merged(structuredClone(layout), slim.matches ? layout.meta?.narrow : {});
+    delete own.height; // that of the place
+    own.autosize = true;
+    const named = {};
+    const traces = data.map((trace) => {
+      named[trace.name] = (named[trace.name] ?? 0) + 1;
+      const key = `${trace.name} ${named[trace.name]}`;
+      identities[key] ??= `trace${Object.keys(identities).length}`;
+      return { ...trace, uid: identities[key] };
+    });
+    figure.size = [plot.clientWidth, plot.clientHeight];
+    const first = !plot.on;
+    const drawing = Plotly.react(plot, traces, own, CONFIG);
+    if (first) listen(id, figure);
+    await drawing;
+  };
+  const create = () => {
+    const plot = document.createElement("div");
+    plot.style.height = "100%";
+    const figure = { plot, clicked: -Infinity, queue: Promise.resolve() };
+    new ResizeObserver(() => {
+      const size = [plot.clientWidth, plot.clientHeight];
+      if (!plot.on || !size[0] || String(size) === String(figure.size)) return;
+      figure.size = size;
+      figure.queue = figure.queue.finally(() => Plotly.Plots.resize(plot));
+    }).observe(plot);
+    return figure;
+  };
+  const update = (id, figure) => {
+    const { made } = figure.spec.layout.meta ?? {};
+    const look = made && `${made} ${theme()} ${slim.matches}`;
+    if (look && look === figure.look) return; // it is on the screen
+    // Plotly waits for the second click on a legend entry; a figure meanwhile loses the first.
+    const wait = figure.clicked + CONFIG.doubleClickDelay + 50 - performance.now();
+    clearTimeout(figure.later);
+    if (wait > 0) {
+      figure.later = setTimeout(() => update(id, figure), wait);
+      return;
+    }
+    figure.look = look;
+    figure.queue = figure.queue.finally(() => react(id, figure));
+  };
+  const show = (id, place, spec) => {
+    const figure = figures[id] ??= create();
+    if (figure.plot.parentNode !== place) place.replaceChildren(figure.plot);
+    if (spec) {
+      figure.spec = spec;
+      update(id, figure);
+    }
+  };
+  const draw = (spec, id) => {
+    const place = document.getElementById(id);
+    if (!place) return; // the page has left
+    const first = document.getElementById("first");
+    // The page takes the first figure over before the server sends it again.
+    if (spec || (first && figures[id])) show(id, place, spec);
+    if (figures[id]) first?.remove();
+  };
+
+  const again = () => {
+    for (const [id, figure] of Object.entries(figures)) {
+      figure.look = undefined;
+      if (figure.plot.isConnected) update(id, figure);
+    }
+  };
+  slim.addEventListener("change", again);
+  document.addEventListener("theme", again);
+  window.dash_clientside = Object.assign({}, window.dash_clientside, { figures: { draw } });
+
+  const first = document.getElementById("first-figure");
+  if (first) show("study-front", document.getElementById("first-front"), JSON.parse(first.textContent));
 })();
