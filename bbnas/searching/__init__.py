@@ -23,7 +23,8 @@ from bbnas.searching.samplers import SAMPLERS, Setting, make_sampler, sampler_op
 from bbnas.searching.summary import summary
 from bbnas.space import Space
 from bbnas.store import default_url, open_store, paused_folder, spool_folder
-from bbnas.store.ledger import Counts, Ledger
+from bbnas.store.counts import Counts
+from bbnas.store.ledger import Ledger
 from bbnas.store.studies import enter, stored_config
 from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task

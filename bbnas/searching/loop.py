@@ -24,8 +24,9 @@ from bbnas.searching.stopping import Ladder, next_rung
 from bbnas.searching.trials import Trials
 from bbnas.signals import delayed
 from bbnas.space import Space
+from bbnas.store.counts import Counts
 from bbnas.store.database import AwayError
-from bbnas.store.ledger import MAX_DEATHS, Counts, Job, Ledger, Refusal, Reused
+from bbnas.store.ledger import MAX_DEATHS, Job, Ledger, Refusal, Reused
 from bbnas.study import Candidate, StudyConfig
 from bbnas.text import plural
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bbnas.analysis.estimates import Z95
-from bbnas.analysis.pareto import non_dominated, useful
+from bbnas.analysis.pareto import useful
 from bbnas.analysis.surrogate import FEWEST_GAINS, spread
 from bbnas.evaluation import Evaluation
+from bbnas.searching.standings import Standings
 from bbnas.study import StudyConfig
 
 # The reduction factor: one in three candidates at a rung is trained further. The first of several
@@ -55,16 +55,17 @@ def to_resume(
     return ladder.to_resume(running)
 
 
-@dataclass
 class _Rung:
     """The candidates that reached a rung, by number: their PSNR (dB) there with their costs, those
     that wait there, and the dB that useful ones won from there to the end.
     """
 
-    there: dict[int, tuple[float, ...]] = field(default_factory=dict)
-    waiting: set[int] = field(default_factory=set)
-    gains: dict[int, float] = field(default_factory=dict)
-    passed: list[int] | None = None  # of those that wait, best first; None: not decided yet
+    def __init__(self, reduction: float) -> None:
+        self.reduction = reduction
+        self.standings = Standings(ranked=reduction > 1)
+        self.waiting: set[int] = set()
+        self.gains: dict[int, float] = {}
+        self.passed: list[int] | None = None  # of those that wait, best first; None: undecided
 
 
 class Ladder:
@@ -75,7 +76,11 @@ class Ladder:
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
         self._costs = [name for name in config.objectives if name != "psnr"]
-        self._rungs = {rung: _Rung() for rung in config.protocol.rungs}
+        rungs = config.protocol.rungs
+        # At the first of several rungs most networks have hardly learned, so that only dominated
+        # candidates are stopped.
+        first = rungs[:1] if len(rungs) > 1 else ()
+        self._rungs = {rung: _Rung(1.0 if rung in first else REDUCTION) for rung in rungs}
 
     def note(self, number: int, evaluation: Evaluation) -> None:
         """Take in the latest outcome of a candidate."""
@@ -88,8 +93,8 @@ class Ladder:
         for at, psnr in evaluation.rungs:
             if (rung := self._rungs.get(at)) is None:
                 continue
-            if rung.there.get(number) != (row := (psnr, *costs)):
-                rung.there[number], rung.passed = row, None
+            if rung.standings.put(number, psnr, *costs):
+                rung.passed = None
             if at == last:
                 rung.waiting.add(number)
             elif number in rung.waiting:
@@ -102,33 +107,29 @@ class Ladder:
     def drop(self, number: int) -> None:
         """Forget a candidate."""
         for rung in self._rungs.values():
-            if rung.there.pop(number, None) is not None:
+            if rung.standings.drop(number):
                 rung.passed = None
                 rung.waiting.discard(number)
                 rung.gains.pop(number, None)
 
     def to_resume(self, running: Container[int]) -> int | None:
         """The number of the stopped candidate to train further, or None."""
-        for at, rung in reversed(self._rungs.items()):
+        for rung in reversed(self._rungs.values()):
             if rung.passed is None:
-                rung.passed = self._decided(at, rung)
+                rung.passed = self._decided(rung)
             for number in rung.passed:
                 if number not in running:
                     return number
         return None
 
-    def _decided(self, at: int, rung: _Rung) -> list[int]:
+    def _decided(self, rung: _Rung) -> list[int]:
         if not rung.waiting or not self._config.early_stopping:
             return sorted(rung.waiting)
-        numbers = sorted(rung.there)
-        rows = np.array([rung.there[number] for number in numbers])
         noise = rung_noise(list(rung.gains.values()), self._config.protocol.noise)
-        # At the first of several rungs most networks have hardly learned, so that only dominated
-        # candidates are stopped.
-        first = len(self._rungs) > 1 and at == self._config.protocol.rungs[0]
-        worth = worth_more(rows[:, 0], rows[:, 1:], noise, 1.0 if first else REDUCTION)
-        kept = [i for i in np.flatnonzero(worth) if numbers[i] in rung.waiting]
-        return [numbers[i] for i in sorted(kept, key=lambda i: -rows[i, 0])]
+        worth = np.flatnonzero(_worth_more(rung.standings, noise, rung.reduction))
+        best_first = worth[np.argsort(-rung.standings.psnr[worth], kind="stable")]
+        passed = rung.standings.numbers[best_first].tolist()
+        return [number for number in passed if number in rung.waiting]
 
 
 def worth_more(
@@ -146,12 +147,15 @@ def worth_more(
     """
     quality = np.asarray(psnr, dtype=np.float64)
     prices = np.asarray(costs, dtype=np.float64).reshape(len(quality), -1)
-    number = math.ceil(len(quality) / reduction)
-    kept = np.full(len(quality), number == len(quality))
-    if number < len(quality):
-        kept[_best(np.column_stack([-quality, prices]), number)] = True
-    beaten = behind(quality, prices) > BEYOND_NOISE * noise
-    return kept & ~beaten
+    standings = Standings()
+    for number, (decibels, row) in enumerate(zip(quality, prices, strict=True)):
+        standings.put(number, decibels, *row)
+    return _worth_more(standings, noise, reduction)
+
+
+def _worth_more(standings: Standings, noise: float, reduction: float) -> NDArray[np.bool_]:
+    number = math.ceil(len(standings) / reduction)
+    return standings.best(number) & ~(standings.behind > BEYOND_NOISE * noise)
 
 
 def rung_noise(gains: Sequence[float], noise: float) -> float:
@@ -162,39 +166,3 @@ def rung_noise(gains: Sequence[float], noise: float) -> float:
     FEWEST_GAINS gains it is the latter.
     """
     return max(ON_THE_WAY * noise, spread(gains) if len(gains) >= FEWEST_GAINS else 0.0)
-
-
-def behind(psnr: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By how much (dB) each candidate is behind the best of those that cost no more."""
-    # The best of those that cost no more is one that none dominates.
-    best = non_dominated(np.column_stack([-psnr, costs]))
-    no_more = np.all(costs[None, best] <= costs[:, None], axis=2)
-    ahead: NDArray[np.float64] = np.where(no_more, psnr[None, best], -np.inf).max(axis=1) - psnr
-    return ahead
-
-
-def _best(points: NDArray[np.float64], number: int) -> list[int]:
-    """The best ``number`` rows of ``points``, all columns minimised, by non-dominated rank and
-    then by crowding distance.
-    """
-    left = np.arange(len(points))
-    best: list[int] = []
-    while len(left) and len(best) < number:
-        first = non_dominated(points[left])
-        rank = left[first]
-        best += rank[np.argsort(-crowding(points[rank]), kind="stable")].tolist()
-        left = left[~first]
-    return best[:number]
-
-
-def crowding(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The crowding distance of each row (Deb et al. 2002, NSGA-II): infinite at the extremes."""
-    distance = np.zeros(len(points))
-    for column in points.T:
-        order = np.argsort(column, kind="stable")
-        ordered = column[order]
-        span = ordered[-1] - ordered[0]
-        distance[order[[0, -1]]] = np.inf
-        if span > 0:
-            distance[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
-    return distance

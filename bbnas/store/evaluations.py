@@ -121,14 +121,20 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def settled_rows(connection: sa.Connection, study_id: int) -> Sequence[sa.Row[Any]]:
+def settled_rows(
+    connection: sa.Connection, study_id: int, after: int = -1
+) -> Sequence[sa.Row[Any]]:
     """The candidates of a study that are done or stopped, with their evaluations, in the order in
-    which they finished.
+    which they finished; only those changed ``after`` a revision.
     """
     return connection.execute(
         sa.select(candidates.c.number, candidates.c.baseline, candidates.c.notes)
-        .add_columns(candidates.c.finished, evaluations)
+        .add_columns(candidates.c.finished, candidates.c.revision, evaluations)
         .join(evaluations, candidates.c.evaluation_id == evaluations.c.id)
-        .where(candidates.c.study_id == study_id, candidates.c.state.in_(SETTLED))
+        .where(
+            candidates.c.study_id == study_id,
+            candidates.c.revision > after,
+            candidates.c.state.in_(SETTLED),
+        )
         .order_by(candidates.c.finished, candidates.c.number)
     ).all()

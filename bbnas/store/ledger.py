@@ -20,9 +20,9 @@ import sqlalchemy as sa
 from bbnas.design import Design
 from bbnas.evaluation import Evaluation
 from bbnas.protocol import Protocol
+from bbnas.store.counts import Counts, Tally
 from bbnas.store.database import AwayError, clock, waits
 from bbnas.store.evaluations import (
-    SETTLED,
     find_row,
     read_evaluation,
     record,
@@ -33,7 +33,7 @@ from bbnas.store.lease import Lease
 from bbnas.store.spool import Spool, Told
 from bbnas.store.states import drop_state, keep_state, read_state
 from bbnas.store.store import Store
-from bbnas.store.tables import attempts, candidates, claims, evaluations, runs
+from bbnas.store.tables import attempts, candidates, claims, runs
 from bbnas.study import Candidate, StudyConfig
 from bbnas.tasks import get_task
 
@@ -74,23 +74,6 @@ class Refusal(Enum):
     FULL = auto()
 
 
-@dataclass(frozen=True)
-class Counts:
-    """The numbers of candidates of a study at one moment.
-
-    ``claimed`` are all, ``done`` those that no run evaluates. ``stopped`` (at a rung), ``failed``
-    (diverged ones too) and ``reused`` (evaluated by another study) are among ``done``.
-    """
-
-    claimed: int
-    done: int
-    stopped: int
-    failed: int
-    reused: int
-    duplicates: int
-    rejected: int
-
-
 class Ledger:
     """The view that one run has of a study; entering it begins the run's lease.
 
@@ -115,6 +98,8 @@ class Ledger:
         self._states = states
         self._spool = None if spool is None else Spool(spool)
         self._unwritten: list[Told] = []  # what the spool alone holds
+        self._tally = Tally(study_id)
+        self._told = -1  # the revision of the newest outcome that was asked for
         self._attempts: dict[int, int] = {}  # of the candidates in training, their rows
 
     def __enter__(self) -> Ledger:
@@ -131,7 +116,7 @@ class Ledger:
     def _leave(self) -> None:
         with self.store.write() as connection:
             connection.execute(
-                sa.update(candidates)
+                self._change()
                 .where(candidates.c.run_id == self.run_id, candidates.c.state == "running")
                 .values(
                     state=sa.case(
@@ -164,9 +149,12 @@ class Ledger:
             if held is not None:
                 self.lease.renew(connection, duplicates=runs.c.duplicates + 1)
                 return Refusal.DUPLICATE
-            number = connection.execute(
-                sa.select(sa.func.count()).where(candidates.c.study_id == self.study_id)
-            ).scalar_one()
+            last = connection.scalar(
+                sa.select(sa.func.max(candidates.c.number)).where(
+                    candidates.c.study_id == self.study_id
+                )
+            )
+            number = 0 if last is None else last + 1
             if number >= budget:
                 return Refusal.FULL
             stored = self._known(connection, design)
@@ -179,6 +167,7 @@ class Ledger:
                     baseline=baseline,
                     run_id=self.run_id,
                     state="running" if stored is None else "done",
+                    revision=self._revision,
                     evaluation_id=None if stored is None else stored.id,
                     reused=stored is not None,
                     notes={},
@@ -206,7 +195,7 @@ class Ledger:
                 if row.state == "running" and row.run_id in leased:
                     continue
                 connection.execute(
-                    sa.update(candidates)
+                    self._change()
                     .where(candidates.c.id == row.id)
                     .values(state="running", run_id=self.run_id)
                 )
@@ -303,7 +292,7 @@ class Ledger:
             if told.run != self.run_id:  # it may have been taken over since
                 whose.append(candidates.c.run_id == told.run)
             updated = connection.execute(
-                sa.update(candidates)
+                self._change()
                 .where(*whose, candidates.c.state != "done")
                 .values(
                     state="stopped" if made.status == "stopped" else "done",
@@ -329,7 +318,7 @@ class Ledger:
         """Claim a stopped candidate to train it further; None if another run has claimed it."""
         with self.store.write() as connection:
             updating = (
-                sa.update(candidates)
+                self._change()
                 .where(self._is(number), candidates.c.state == "stopped")
                 .values(state="running", run_id=self.run_id)
                 .returning(candidates.c.design, candidates.c.baseline)
@@ -347,7 +336,7 @@ class Ledger:
         """Hand back a candidate whose worker died. Returns the number of workers it has lost."""
         with self.store.write() as connection:
             updating = (
-                sa.update(candidates)
+                self._change()
                 .where(self._is(job.number))
                 .values(state="waiting", run_id=None, deaths=candidates.c.deaths + 1)
                 .returning(candidates.c.deaths)
@@ -363,7 +352,7 @@ class Ledger:
         numbers = [job.number for job in jobs]
         with self.store.write() as connection:
             connection.execute(
-                sa.update(candidates)
+                self._change()
                 .where(
                     candidates.c.study_id == self.study_id,
                     candidates.c.number.in_(numbers),
@@ -386,25 +375,9 @@ class Ledger:
 
     @waits
     def counts(self) -> Counts:
-        done = sa.case((candidates.c.state.in_(SETTLED), 1), else_=0)
-        stopped = sa.case((candidates.c.state == "stopped", 1), else_=0)
-        bad = sa.case((evaluations.c.status.in_(("diverged", "failed")), 1), else_=0)
-        reused = sa.case((candidates.c.reused, 1), else_=0)
+        """How many candidates there are, and in which states."""
         with self.store.read() as connection:
-            found = connection.execute(
-                sa.select(
-                    sa.func.count(),
-                    *(sa.func.sum(column) for column in (done, stopped, bad, reused)),
-                )
-                .select_from(candidates.outerjoin(evaluations))
-                .where(candidates.c.study_id == self.study_id)
-            ).one()
-            skipped = connection.execute(
-                sa.select(sa.func.sum(runs.c.duplicates), sa.func.sum(runs.c.rejected)).where(
-                    runs.c.study_id == self.study_id
-                )
-            ).one()
-        return Counts(*(int(value or 0) for value in (*found, *skipped)))
+            return self._tally.read(connection)
 
     @waits
     def designs(self) -> set[str]:
@@ -415,12 +388,28 @@ class Ledger:
 
     @waits
     def outcomes(self) -> list[tuple[Candidate, dict[str, Any]]]:
-        """What is done or stopped, in the order in which it was, with the sampler's notes."""
+        """What is done or stopped since this was asked last, in the order in which it was, with
+        the sampler's notes.
+        """
         with self.store.read() as connection:
-            return [
+            rows = settled_rows(connection, self.study_id, self._told)
+            found = [
                 (Candidate(row.number, read_evaluation(row), row.baseline), row.notes)
-                for row in settled_rows(connection, self.study_id)
+                for row in rows
             ]
+        self._told = max((row.revision for row in rows), default=self._told)
+        return found
+
+    def _change(self) -> sa.Update:
+        """An update of candidates; those who read what has changed find it."""
+        return sa.update(candidates).values(revision=self._revision)
+
+    @property
+    def _revision(self) -> sa.ScalarSelect[int]:
+        """The number of the next change; changes are made one after another."""
+        earlier = candidates.alias()
+        newest = sa.func.coalesce(sa.func.max(earlier.c.revision), 0)
+        return sa.select(newest + 1).where(earlier.c.study_id == self.study_id).scalar_subquery()
 
     def _begin(self, connection: sa.Connection, number: int) -> int:
         """The row of a new attempt; it counts as begun when the transaction has ended."""
@@ -468,16 +457,12 @@ class Ledger:
             sa.select(candidates)
             .where(
                 candidates.c.study_id == self.study_id,
+                candidates.c.state.in_(("waiting", "running")),  # by the index
                 sa.or_(
                     candidates.c.state == "waiting",
                     # One of this run that it does not know: the answer to its claim was lost.
-                    sa.and_(
-                        candidates.c.state == "running",
-                        sa.or_(
-                            candidates.c.run_id != self.run_id,
-                            candidates.c.number.not_in(list(self._attempts)),
-                        ),
-                    ),
+                    candidates.c.run_id != self.run_id,
+                    candidates.c.number.not_in(list(self._attempts)),
                 ),
             )
             .order_by(candidates.c.number)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bbnas.errors import UserError
 
 # The number of this schema. Whoever changes a table raises it, and adds a script to migrations/.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 # The oldest schema whose results are comparable with those of today; it can be upgraded. Schema 4
 # changed networks and data: LeakyReLU after a binary conv_hr, smaller starts, biases in DnCNN-3,
 # borders of bicubic.
@@ -108,7 +108,8 @@ evaluations = sa.Table(
     sa.UniqueConstraint("design_key", "task", "protocol_key", "data"),
 )
 # state: running (leased by a run), waiting (to be evaluated again), stopped (at a rung; may go on)
-# or done. notes: the sampler's.
+# or done. notes: the sampler's. revision: how many changes of the study's candidates there were
+# with the last one of this row, so that who has read some of them finds what is new.
 candidates = sa.Table(
     "bbnas_candidates",
     metadata,
@@ -125,8 +126,11 @@ candidates = sa.Table(
     sa.Column("reused", sa.Boolean, nullable=False, default=False),
     sa.Column("notes", sa.JSON, nullable=False),
     sa.Column("finished", sa.DateTime),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
     sa.UniqueConstraint("study_id", "design_key"),
     sa.UniqueConstraint("study_id", "number"),
+    sa.Index("ix_bbnas_candidates_revision", "study_id", "revision"),
+    sa.Index("ix_bbnas_candidates_state", "study_id", "state"),
 )
 references = sa.Table(
     "bbnas_references",

@@ -22,7 +22,6 @@ from bbnas.protocol import PROTOCOLS
 from bbnas.searching.stopping import (
     BEYOND_NOISE,
     REDUCTION,
-    crowding,
     rung_noise,
     to_resume,
     worth_more,
@@ -80,21 +79,6 @@ def test_ranks_decide_and_then_loneliness() -> None:
         False,
     ]
     assert worth_more(psnr, costs, noise=1.0, reduction=1).all()
-
-
-@given(hnp.arrays(np.float64, (9, 3), elements=st.integers(0, 5).map(float)))
-def test_crowding_is_that_of_its_definition(points: np.ndarray) -> None:
-    for i, found in enumerate(crowding(points)):
-        total = 0.0
-        for column in points.T:
-            order = sorted(range(9), key=lambda j, c=column: c[j])  # type: ignore[misc]
-            place = order.index(i)
-            if place in (0, 8):
-                total = np.inf
-            elif column[order[-1]] > column[order[0]]:
-                span = column[order[-1]] - column[order[0]]
-                total += (column[order[place + 1]] - column[order[place - 1]]) / span
-        assert found == pytest.approx(total)
 
 
 def test_the_first_rung_only_stops_what_is_beaten(
