@@ -20,11 +20,10 @@ from typing import Any, cast
 import numpy as np
 
 from bbnas.engine.model import Model
-from bbnas.engine.native import counting
 from bbnas.engine.program import Array, Program
 from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.errors import UserError
-from bbnas.native import choose_isa, kernels
+from bbnas.native import choose_isa, counting, kernels
 from bbnas.processes import SPAWN, end_with_parent, sheltered
 from bbnas.runs.contest import clocked
 from bbnas.tasks import get_task

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.engine.native import Native
+from bbnas.engine.file import to_bytes
 from bbnas.engine.program import Program, check
 from bbnas.errors import UserError
 from bbnas.metrics import quantize
 from bbnas.native import choose_isa
+from bbnas.runtime import BbnModel, ModelError
 from bbnas.tiling import Restorer, restore_tiled
 
 Pixels = NDArray[np.uint8]
@@ -54,7 +57,10 @@ class Model:
         self.program = program
         self.threads = threads or os.cpu_count() or 1
         self.isa = choose_isa(isa) or "torch"
-        self._native = Native(program, self.isa) if self.isa != "torch" else None
+        self._native: BbnModel | None = None
+        if self.isa != "torch":
+            with _told():
+                self._native = BbnModel(to_bytes(program), self.isa)
 
     @property
     def scale(self) -> int:
@@ -120,8 +126,9 @@ class Model:
         out = np.empty(self._size(self._checked(image)), np.uint8)
         best = [math.inf] * len(self.program.ops)
         for _ in range(runs + 1):  # one more than `runs`, to warm up
-            self._native.run(image, out, self.threads, profile=True)
-            best = [min(pair) for pair in zip(best, self._native.times, strict=True)]
+            with _told():
+                times = self._native.profile(image, out, self.threads)
+            best = [min(pair) for pair in zip(best, times, strict=True)]
         ops = enumerate(zip(self.program.ops, best, strict=True))
         return [OpTime(i, op.part, op.kind, seconds) for i, (op, seconds) in ops]
 
@@ -149,7 +156,8 @@ class Model:
 
     def _run(self, image: NDArray[Any], out: NDArray[Any]) -> None:
         if self._native is not None:
-            self._native.run(image, out, self.threads)
+            with _told():
+                self._native.run(image, out, self.threads)
             return
         import torch
 
@@ -159,6 +167,15 @@ class Model:
         hq = reference.run(self.program, lq / 255 if image.dtype == np.uint8 else lq)
         values = hq[0].permute(1, 2, 0).numpy()
         out[:] = quantize(values) if out.dtype == np.uint8 else values
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Faults of the library as errors of bbnas."""
+    try:
+        yield
+    except ModelError as error:
+        raise UserError(str(error)) from error
 
 
 def load(path: str | Path, isa: str | None = None, threads: int = 1) -> Model:

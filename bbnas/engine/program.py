@@ -46,18 +46,16 @@ from bbnas.errors import UserError, class_of
 Array = NDArray[Any]
 Kind = Literal["planes", "floats", "bits"]
 
-# In the order of enum OpKind in src/plan.h.
 OPS = (
     "input", "pack", "repeat", "conv", "binary", "narrow", "accumulate", "bilinear", "output",
     "unshuffle", "shuffle",
 )  # fmt: skip
-# In the order of the enums of src/plan.h and src/engine.h.
 KINDS: tuple[Kind, ...] = ("planes", "floats", "bits")
 ACTIVATIONS = ("none", "prelu", "hardtanh")
 PLACES = ("none", "before", "after")
 
 # Upper bounds of what a hostile file can make the engine allocate; networks of bbnas are
-# far below them.
+# far below them. src/program.h repeats them.
 MAX_OPS, MAX_TENSORS, MAX_CHANNELS, MAX_SHUFFLE = 2048, 4096, 1 << 12, 4
 
 
@@ -209,7 +207,7 @@ def _check_op(program: Program, op: Op, made: set[int]) -> None:
     _need(op.kind in OPS, "unknown operation")
     _need(op.activation in ACTIVATIONS and op.place in PLACES, "unknown activation or place")
     _need(1 <= op.shuffle <= MAX_SHUFFLE, "shuffle out of range")
-    _need(np.isfinite(op.factor) and op.factor != 0, "factor is 0 or not finite")
+    _need(1e-30 < abs(op.factor) < 1e30, "factor is 0 or not finite")
     _need(0 <= op.slope <= 1, "slope out of range")
     for tensor in (*op.inputs, *([op.residual] if op.residual != -1 else [])):
         _need(tensor in made, "reads a tensor before an operation makes it")

@@ -4,6 +4,7 @@
 where there is no library.
 """
 
-from bbnas.native.loading import ISAS, LIBRARY, choose_isa, isas, kernels, library
+from bbnas.native.loading import choose_isa, counting, kernels
+from bbnas.runtime import ISAS, LIBRARY, isas, library
 
-__all__ = ["ISAS", "LIBRARY", "choose_isa", "isas", "kernels", "library"]
+__all__ = ["ISAS", "LIBRARY", "choose_isa", "counting", "isas", "kernels", "library"]

@@ -27,7 +27,7 @@ FLAGS = (
 )  # fmt: skip
 _AVX2 = ("-mavx2", "-mfma")
 _AVX512 = tuple(f"-mavx512{part}" for part in ("f", "bw", "vl", "dq", "vpopcntdq"))
-COMMON = ("engine", "training", "kernels_portable", "training_portable")
+COMMON = ("engine", "file", "check", "training", "kernels_portable", "training_portable")
 KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
     "x86_64": {
         "kernels_avx2": _AVX2,

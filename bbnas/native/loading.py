@@ -1,41 +1,11 @@
-"""Loads the compiled library and chooses one of its instruction sets."""
+"""Chooses an instruction set of the compiled library."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-from functools import cache
-from pathlib import Path
 
 from bbnas.errors import UserError, unknown
-
-# $BBNAS_LIBRARY names another library, such as the one with sanitizers of tests/engine/fuzz.py.
-LIBRARY = Path(os.environ.get("BBNAS_LIBRARY") or Path(__file__).with_name("_native.so"))
-ISAS = ("avx512", "avx2", "neon", "portable")  # best first
-VERSION = 5  # of the C interface: bbn_version() of engine.cpp
-
-
-@cache
-def library() -> ctypes.CDLL | str:
-    """The library, or the reason why it cannot be used."""
-    if not LIBRARY.exists():
-        return "not compiled: no C++ compiler was found when bbnas was installed"
-    try:
-        found = ctypes.CDLL(str(LIBRARY))
-        if found.bbn_version() != VERSION:
-            return f"{LIBRARY.name} is of another version: install bbnas again"
-    except (OSError, AttributeError) as error:
-        return f"{LIBRARY.name} cannot be loaded ({error})"
-    return found
-
-
-@cache
-def isas() -> tuple[str, ...]:
-    """The instruction sets that this machine and library can run, best first."""
-    found = library()
-    if isinstance(found, str):
-        return ()
-    return tuple(isa for isa in ISAS if found.bbn_can(isa.encode()))
+from bbnas.runtime import ISAS, isas, library
 
 
 def choose_isa(isa: str | None = None) -> str:
@@ -70,3 +40,17 @@ def kernels(device: str = "cpu") -> str:
     """
     isa = choose_isa() if device == "cpu" else ""
     return f"native {isa}" if isa else "torch"
+
+
+def counting(isa: str, times: int) -> None:
+    """Count the bits of 16 outputs and three words ``times`` times, in registers alone.
+
+    The time of this call bounds the speed of a 1-bit convolution.
+
+    Raises:
+        UserError: there is no library.
+    """
+    found = library()
+    if isinstance(found, str):
+        raise UserError(f"the engine has no compiled library: {found}")
+    found.bbn_counting(isa.encode(), times)

@@ -1,7 +1,9 @@
 // The plan of a program for one image size: its segments, their tasks and rings, and where whole images
 // lie. Only engine.cpp includes this file.
 #pragma once
+#include "bbnas.h"
 #include "engine.h"
+#include "layout.h"
 
 #include <unistd.h>
 
@@ -14,13 +16,6 @@
 
 namespace bbnas {
 namespace {
-
-enum TensorKind { PLANES, FLOATS, BITS };
-enum OpKind {
-    INPUT, PACK, REPEAT, CONV, BINARY, NARROW, ACCUMULATE, BILINEAR, OUTPUT, UNSHUFFLE, SHUFFLE
-};
-
-int padded(int channels) { return (channels + LANES - 1) / LANES * LANES; }
 
 struct Range {
     int lo = 0, hi = 0;
@@ -38,37 +33,6 @@ struct Range {
 struct Region {
     Range rows, columns;
 };
-
-}  // namespace
-
-// ---- the C interface's view of a program; bbnas/engine/native.py mirrors it -------------------
-
-extern "C" {
-struct BbnTensor {
-    int32_t kind, channels, scale;
-};
-struct BbnOp {
-    int32_t kind, input, output, bits, residual;
-    int32_t in_channels, channels, shuffle;  // channels: number of channels of an output pixel
-    int32_t activation, place, zeta_first, packing, standardise, inputs;
-    int32_t kernel;  // side of the weights: 3 or 1
-    float factor, slope;
-    const void* weight;
-    const float* border;
-    const int32_t* more;  // the input tensors of ACCUMULATE
-    const float *bias, *scale, *norm_a, *norm_b, *gamma, *beta, *zeta, *pack_a, *pack_b;
-    const float *mean, *std, *factors;
-};
-struct BbnImage {  // strides are in elements
-    void* data;
-    int32_t bytes;  // of an element: 1 for uint8, 4 for float
-    int64_t row, pixel, channel;
-};
-}
-
-namespace {
-
-int taps(const BbnOp& op) { return op.kernel * op.kernel; }
 
 struct View {
     char* base = nullptr;
@@ -125,16 +89,15 @@ size_t physical_bytes() {
 
 class Plan {
   public:
-    Plan(const BbnTensor* tensors, int tensor_count, const BbnOp* ops, int op_count, int scale,
-         int step)
-        : tensors_(tensors, tensors + tensor_count),
-          ops_(ops, ops + op_count),
+    Plan(const std::vector<BbnTensor>& tensors, const std::vector<BbnOp>& ops, int scale, int step)
+        : tensors_(tensors),
+          ops_(ops),
           scale_(scale * step),
           step_(step),
-          producer_(tensor_count, -1) {
-        for (int i = 0; i < op_count; i++)
+          producer_(tensors.size(), -1) {
+        for (size_t i = 0; i < ops.size(); i++)
             for (int t : {ops_[i].output, ops_[i].bits})
-                if (t >= 0) producer_[t] = i;
+                if (t >= 0) producer_[t] = static_cast<int>(i);
     }
 
     // Plans for an LQ image of this size. Until the next call the fields below are of that plan.

@@ -20,7 +20,7 @@ double cpu_seconds() {
 struct Job {
     const Kernels& kernels;
     const std::vector<std::vector<Layer>>& layers;  // by operation
-    BbnImage in, out;
+    bbn_image in, out;
     const char* zero;  // a row of zeros
     bool profile;
 };
@@ -142,7 +142,7 @@ struct Streaming {
     }
 
     void get(const BbnOp& op, int row, Range columns) {
-        const BbnImage& image = job.in;
+        const bbn_image& image = job.in;
         const View& out = views[op.output];
         // The grid may end beyond the image, whose last row and column are repeated there.
         const int y = std::min(row, plan.image_height_ - 1), last = plan.image_width_ - 1;
@@ -170,7 +170,7 @@ struct Streaming {
     }
 
     void put(const BbnOp& op, int row) {
-        const BbnImage& image = job.out;
+        const bbn_image& image = job.out;
         const BbnTensor& tensor = plan.tensors_[op.input];
         const View& in = views[op.input];
         const int scale = plan.scale_ / plan.step_;

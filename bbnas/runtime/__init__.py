@@ -1,0 +1,19 @@
+"""Runs packed models (.bbn) by the compiled library alone: numpy is all that it needs.
+
+This package imports nothing of bbnas. It is a room of bbnas, and by itself the wheel
+``bbnas-runtime`` (``make runtime``), where its name is ``bbnas_runtime``.
+"""
+
+from .library import ISAS, LIBRARY, ModelError, isas, library
+from .model import BbnModel, BbnOperation, load
+
+__all__ = [
+    "ISAS",
+    "LIBRARY",
+    "BbnModel",
+    "ModelError",
+    "BbnOperation",
+    "isas",
+    "library",
+    "load",
+]
