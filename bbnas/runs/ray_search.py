@@ -11,6 +11,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError, RayTaskError
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from bbnas.errors import UserError
@@ -125,6 +126,31 @@ class OverWork(Searcher):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it for its own resume, which is not ours
+
+
+class Patient(FIFOScheduler):
+    """Gives a worker that is free to the oldest trial for which none starts just now.
+
+    Tune gives it to the oldest of all, and ends the worker that starts for that one: where
+    candidates take less time than the start of a worker, no second one would ever come.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._waiting: list[Any] = []  # trials, oldest first
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        self._waiting.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        self._waiting = [trial for trial in self._waiting if trial.status == "PENDING"]
+        controller = tune_controller._tune_controller
+
+        def starts(trial: Any) -> bool:
+            actor = controller._trial_to_actor.get(trial)
+            return actor is not None and controller._actor_manager.is_actor_started(actor)
+
+        return next((trial for trial in self._waiting if not starts(trial)), None)
 
 
 class TrialWatch(tune.Callback):

@@ -26,7 +26,7 @@ from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.runs.builds import Build, build
 from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
 from bbnas.runs.placement import Placement
-from bbnas.runs.ray_search import Abort, OverWork, Parcel, RayGoneError, TrialWatch
+from bbnas.runs.ray_search import Abort, OverWork, Parcel, Patient, RayGoneError, TrialWatch
 from bbnas.runs.ray_start import (
     gone,
     nodes_with,
@@ -111,7 +111,13 @@ class RayTune:
 
     def _most(self) -> int:
         """The number of candidates to be in hand at once."""
-        return (self._workers or room(self._placement)) + AHEAD
+        if self._placement.address is None:
+            assert self._workers is not None
+            return self._workers + AHEAD
+        space = room(self._placement)
+        if self._workers is not None and self._workers < space:
+            return self._workers  # one ahead would get a worker of its own
+        return space + AHEAD
 
     def _started(self) -> Path:
         """The folder of the workers, which are started if they are not."""
@@ -147,6 +153,7 @@ class RayTune:
             tune.with_resources(worker, tune.PlacementGroupFactory(bundles, **where)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
+                scheduler=Patient(),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=lambda trial: trial.trial_id,

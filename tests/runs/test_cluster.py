@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from drivers import Driver
 from quick import SPACE, Formula, quick_search
 
 import bbnas
@@ -116,6 +117,35 @@ def test_nodes_and_workers_come_and_go_and_nothing_is_lost(
     import ray
 
     assert not ray.is_initialized()
+
+
+def workers_of(log: Path) -> set[str]:
+    return {line.split()[1] for line in log.read_text().splitlines()} if log.exists() else set()
+
+
+def test_a_node_that_joins_gets_a_worker_although_candidates_take_less_than_its_start(
+    cluster: Any, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    cluster.add_node(num_cpus=1, include_dashboard=False)
+    placement = {"address": cluster.address}
+    driver = Driver(tmp_path, 400, workers=None, placement=placement, formula={"seconds": 0.3})
+    try:
+        driver.wait_for(lambda: len(workers_of(log)) == 1)
+        cluster.add_node(num_cpus=1)
+        driver.wait_for(lambda: len(workers_of(log)) == 2)
+    finally:
+        driver.kill()
+
+
+def test_no_more_workers_than_asked_for_although_there_is_room(
+    cluster: Any, tmp_path: Path
+) -> None:
+    cluster.add_node(num_cpus=4, include_dashboard=False)
+    evaluator = Formula(seconds=0.5, log=str(tmp_path / "log"))
+    placement = Placement(address=cluster.address)
+    quick_search(tmp_path, 24, workers=2, placement=placement, evaluator=evaluator)
+    assert len(workers_of(tmp_path / "log")) == 2
 
 
 @dataclass(frozen=True)

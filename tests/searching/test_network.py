@@ -87,11 +87,13 @@ def test_a_search_and_its_server(
     )
 
 
+@pytest.mark.parametrize("seconds", [10, 75])
 def test_a_node_and_the_head(
     other: Other,
     tmp_path: Path,
     tell: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
 ) -> None:
     helpers = Path(__file__).parents[1] / "helpers"
     monkeypatch.setenv("PYTHONPATH", f"{helpers.parents[1]}{os.pathsep}{helpers}")
@@ -104,7 +106,7 @@ def test_a_node_and_the_head(
     head += ["--include-dashboard=false", f"--temp-dir={sockets}"]
     node = [*other.within, *ray, f"--address={HERE}:6399", f"--node-ip-address={THERE}"]
     started = []
-    log, budget = tmp_path / "log", 30 + 20
+    log, budget = tmp_path / "log", 30 + 2 * seconds
     try:
         for command in (head, node):
             with (tmp_path / "ray.log").open("ab") as out:
@@ -121,7 +123,7 @@ def test_a_node_and_the_head(
         )
         driver.wait_for(lambda: evaluated(log).total() > 0)
         driver.wait_for(lambda: len({line.split()[1] for line in log.open()}) == 2)
-        other.cut(10)
+        other.cut(seconds)
         assert driver.done(400) == budget
     finally:
         for process in reversed(started):
@@ -134,6 +136,6 @@ def test_a_node_and_the_head(
     again = evaluated(log).total() - len(evaluated(log))
     assert again <= 3
     tell(
-        "10 s without network between one of two nodes and the head | "
+        f"{seconds} s without network between one of two nodes and the head | "
         f"{budget} of {budget}, {again} trained again"
     )
