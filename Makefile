@@ -6,6 +6,7 @@
 # make docs     install what is needed, then build the documentation in build/site
 # make notebooks  run the notebooks of docs/notebooks and keep their outputs
 # make wheel    build a wheel for this platform in dist
+# make runtime  build the wheel of bbnas-runtime, which runs packed models without torch, in dist
 #
 # The versions are those of constraints.txt. PyPI's torch for x86-64 Linux carries gigabytes of
 # CUDA libraries, so torch is taken from TORCH_INDEX where that can be reached; for a GPU build:
@@ -24,7 +25,7 @@ PIP   := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 DOCS_STAMP := $(VENV)/.installed-docs
 
-.PHONY: install search dashboard test soak docs notebooks wheel clean
+.PHONY: install search dashboard test soak docs notebooks wheel runtime clean
 
 install: $(STAMP)
 
@@ -52,6 +53,9 @@ notebooks: $(DOCS_STAMP)
 
 wheel: install
 	$(BIN)/python -m hatchling build -t wheel -d dist
+
+runtime: install
+	cd bbnas/runtime && $(CURDIR)/$(BIN)/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

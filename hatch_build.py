@@ -11,12 +11,16 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class LibraryHook(BuildHookInterface[Any]):
-    """Puts bbnas/native/_native.* into wheels, and beside the sources of editable installs."""
+    """Puts bbnas/native/_native.* into wheels, and beside the sources of editable installs.
+
+    Two wheels are built so. Their configurations name the library's ``folder``, and whether the
+    library is ``required``.
+    """
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        path = Path(self.root) / "bbnas" / "native" / "build.py"
+        path = Path(__file__).parent / "bbnas" / "native" / "build.py"
         spec = importlib.util.spec_from_file_location("bbnas_native_build", path)
         assert spec is not None and spec.loader is not None  # noqa: PT018 - the file is there
         native = importlib.util.module_from_spec(spec)
@@ -24,13 +28,17 @@ class LibraryHook(BuildHookInterface[Any]):
         try:
             native.build()
         except native.NotBuiltError as error:
+            if self.config["required"]:
+                raise
             self.app.display_warning(f"bbnas is installed without its compiled library: {error}")
             return
         if version != "editable":
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{_platform_tag()}"
             # The stamp names the engine that latencies were measured with.
-            build_data["artifacts"] += ["/bbnas/native/_native.so", "/bbnas/native/_native.stamp"]
+            for file in (native.LIBRARY, native.LIBRARY.with_suffix(".stamp")):
+                place = Path(self.config["folder"]) / file.name
+                build_data["force_include"][str(file)] = str(place)
 
 
 def _platform_tag() -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from bbnas.native import kernels
+from bbnas.runtime.timing import processor
 from bbnas.text import plural
 from bbnas.threads import available_cores
 
@@ -27,16 +27,9 @@ def environment(device: str = "cpu", precision: str = "fp32") -> dict[str, str]:
     return found | {"kernels": path, "precision": precision} | _versions()
 
 
-@cache
 def cpu() -> str:
     """The processor's name, as far as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return processor()
 
 
 @cache

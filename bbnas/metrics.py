@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.errors import UserError
+from bbnas.runtime.colour import bands
 
 Pixels = NDArray[np.uint8]
 Values = NDArray[np.float64]
 Planes = Callable[[NDArray[Any]], NDArray[Any]]
-
-_BT601 = np.array([65481.0, 128553.0, 24966.0])  # weights of R, G, B in thousandths
-
-
-def to_y(image: NDArray[Any], grey: bool = False) -> Values:
-    """Y of BT.601 of an H×W×3 RGB image (uint8, or float in 0..1): 16…235, not rounded.
-
-    For an image from a ``grey`` file (its values replicated), Y is the values themselves, 0…255:
-    the same weights without the studio range.
-
-    For uint8 the weighted sum is a whole number and therefore exact: where Y lies halfway between
-    two levels, its rounding does not depend on the order of summation.
-    """
-    white, black = (_BT601.sum() / 255.0, 0.0) if grey else (1000.0, 16.0)
-    if image.dtype == np.uint8:
-        white = white * 255.0
-    return np.asarray(image.astype(np.float64) @ _BT601 / white + black)
 
 
 def psnr(a: NDArray[Any], b: NDArray[Any], crop: int = 0, on: Planes = np.asarray) -> float:
     """PSNR in dB of two H×W or H×W×C images in 0…255, over all channels; inf for equal images.
 
     ``crop`` pixels are cut from each border. ``on`` maps an image to the values that are compared,
-    such as :func:`to_y`.
+    such as :func:`bbnas.runtime.colour.to_y`.
 
     Raises:
         UserError: the sizes differ, or nothing is left after the crop.
@@ -98,14 +81,6 @@ def _blurred(values: Values) -> Values:
     cut = _WINDOW.size // 2
     rows = correlate1d(values, _WINDOW, axis=0, mode="constant")[cut:-cut]
     return np.asarray(correlate1d(rows, _WINDOW, axis=1, mode="constant")[:, cut:-cut])
-
-
-def bands(rows: int, most: int = 256) -> Iterator[slice]:
-    """Slices that cut ``rows`` into bands of at most ``most``.
-
-    Working by bands bounds the memory: float64 copies of a large photograph need gigabytes.
-    """
-    return (slice(*ends) for ends in pairwise([*range(0, rows, most), rows]))
 
 
 def _inside(

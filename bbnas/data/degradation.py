@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bbnas.errors import UserError
-from bbnas.metrics import bands, to_y
+from bbnas.runtime.colour import bands, luma, rounded, to_y
 from bbnas.tasks import Task
 
 Pixels = NDArray[np.uint8]
@@ -26,14 +26,6 @@ def target(task: Task, image: Pixels, grey: bool = False) -> Pixels:
     channel, its :func:`luma`. All are uint8.
     """
     return crop_to_multiple(image, task.scale) if task.channels == 3 else luma(image, grey)
-
-
-def luma(image: Pixels, grey: bool = False) -> Pixels:
-    """Y of BT.601 rounded to 8 bits, H×W×1, of an H×W×3 image; of a ``grey`` file its values."""
-    y = np.empty((*image.shape[:2], 1), np.uint8)
-    for rows in bands(len(image)):
-        y[rows, :, 0] = _rounded(to_y(image[rows], grey))
-    return y
 
 
 def degrade(task: Task, hq: Pixels) -> Lq:
@@ -103,14 +95,14 @@ def bicubic_downscale(hq: Pixels, scale: int) -> Pixels:
             f"a {width}×{height} image cannot be reduced ×{scale}: "
             "crop its sides to a multiple first"
         )
-    rows = _rounded(_reduced_rows(hq, scale))
-    return _transposed(_rounded(_reduced_rows(_transposed(rows), scale)))
+    rows = rounded(_reduced_rows(hq, scale))
+    return _transposed(rounded(_reduced_rows(_transposed(rows), scale)))
 
 
 def bicubic_upscale(lq: Pixels, scale: int) -> Pixels:
     """MATLAB's ``imresize(lq, scale, 'bicubic')`` for uint8 H×W or H×W×C."""
-    rows = _rounded(_enlarged_rows(lq, scale))
-    return _transposed(_rounded(_enlarged_rows(_transposed(rows), scale)))
+    rows = rounded(_enlarged_rows(lq, scale))
+    return _transposed(rounded(_enlarged_rows(_transposed(rows), scale)))
 
 
 def bicubic_on_y(hq: Pixels, scale: int, grey: bool = False) -> tuple[Pixels, Pixels]:
@@ -120,10 +112,10 @@ def bicubic_on_y(hq: Pixels, scale: int, grey: bool = False) -> tuple[Pixels, Pi
     rounding in between. On Set5 this gives 33.66 dB / 0.9299 (×2) and 28.42 / 0.8104 (×4) where
     ``bicubic_upscale`` of the 8-bit RGB LQ image gives 33.67 / 0.9303 and 28.43 / 0.8111.
     """
-    true = _rounded(to_y(crop_to_multiple(hq, scale), grey))
+    true = rounded(to_y(crop_to_multiple(hq, scale), grey))
     low = _reduced_rows(_transposed(_reduced_rows(true, scale)), scale)
     restored = _enlarged_rows(_transposed(_enlarged_rows(low, scale)), scale)
-    return _rounded(restored), true
+    return rounded(restored), true
 
 
 def _cubic(n: int, s: int) -> int:
@@ -196,8 +188,3 @@ def _bordered(image: NDArray[Any], border: int) -> NDArray[Any]:
 
 def _transposed(image: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(np.swapaxes(image, 0, 1))
-
-
-def _rounded(values: Values) -> Pixels:
-    """``values`` rounded to 8 bits, ties upwards, as in MATLAB."""
-    return np.clip(np.floor(values + 0.5), 0, 255).astype(np.uint8)

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bbnas.data.degradation import Lq, crop_to_multiple, degrade, jpeg, luma, target
+from bbnas.data.degradation import Lq, crop_to_multiple, degrade, jpeg, target
 from bbnas.data.images import ImageSet
 from bbnas.data.pack import Pack, Pixels, Shape, finish, made_once, map_in_order, temporary_file
 from bbnas.errors import UserError
+from bbnas.runtime.colour import luma
 from bbnas.tasks import Task
 
 _log = logging.getLogger(__name__)

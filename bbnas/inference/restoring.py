@@ -9,17 +9,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from bbnas.data import bicubic_upscale
-from bbnas.data.degradation import luma
 from bbnas.data.folders import find_files, no_image
 from bbnas.data.reading import SUFFIXES, Layers, fits, read_layers
 from bbnas.engine import Model, load
 from bbnas.errors import UserError
 from bbnas.files import disk_message, write_atomically
 from bbnas.inference.device import check_device, resolve_device
+from bbnas.runtime.colour import luma, with_luma
 from bbnas.tasks import get_task
 from bbnas.text import share
 from bbnas.tiling import MOST_OVERLAP, TILE, Restorer, overlap, restore_tiled, smallest_tile
@@ -213,7 +212,7 @@ def _restore_one(
     if channels == 1:
         before = luma(pixels, grey)
         y = restore_tiled(model, before, tile, on_part)
-        restored = _with_y(pixels, before, y, grey)
+        restored = with_luma(pixels, before, y, grey)
     else:
         restored = restore_tiled(model, pixels, tile, on_part)
     image = Image.fromarray(restored)
@@ -224,17 +223,6 @@ def _restore_one(
     if layers.profile:
         image.info["icc_profile"] = layers.profile
     return image
-
-
-def _with_y(pixels: np.ndarray, before: np.ndarray, y: np.ndarray, grey: bool) -> np.ndarray:
-    """RGB (H, W, 3) uint8 with the Y ``y`` instead of ``before``, and Cb and Cr of ``pixels``.
-
-    By the inverse of BT.601, R, G and B each change by 255/219 of the change of Y.
-    """
-    change = y.astype(np.int16) - before
-    if not grey:
-        change = np.rint(change * np.float32(255 / 219)).astype(np.int16)
-    return np.asarray(np.clip(pixels + change, 0, 255), np.uint8)
 
 
 def _write(image: Image.Image, file: Path) -> None:

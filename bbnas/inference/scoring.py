@@ -25,8 +25,9 @@ from bbnas.engine import Model
 from bbnas.errors import UserError, unknown
 from bbnas.inference.adapter import on_arrays
 from bbnas.inference.device import resolve_device
-from bbnas.metrics import Planes, psnr, quantize, ssim, to_y
+from bbnas.metrics import Planes, psnr, quantize, ssim
 from bbnas.networks import RestorationNetwork
+from bbnas.runtime.colour import to_y
 from bbnas.tasks import Task
 from bbnas.tiling import Restorer, restore_tiled
 

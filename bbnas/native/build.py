@@ -1,6 +1,7 @@
-"""Compiles the library: python -m bbnas.native.build, or the build of the package.
+"""Compiles the library: python -m bbnas.native.build [FILE], or the build of the package.
 
-This module imports nothing of bbnas, because the build runs it before the package exists.
+$CXX may be a compiler for another machine. This module imports nothing of bbnas, because the build
+runs it before the package exists.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().with_name("src")
@@ -55,9 +57,17 @@ def compiler() -> str | None:
     )
 
 
-def machine() -> str:
-    """The architecture, as a key of ``KERNELS`` where the library has vector kernels for it."""
+@cache
+def machine(program: str | None) -> str:
+    """The architecture that ``program``, a compiler, compiles for; without one, this machine's.
+
+    It is a key of ``KERNELS`` where the library has vector kernels for it.
+    """
     name = platform.machine().lower()
+    if program is not None:
+        asked = [program, "-dumpmachine"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        name = done.stdout.partition("-")[0].strip() or name
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name)
 
 
@@ -68,7 +78,7 @@ def sanitized() -> bool:
 
 def fingerprint() -> str:
     """A digest of sources, flags and machine; a library with another one is out of date."""
-    digest = hashlib.sha256(repr((FLAGS, KERNELS, machine(), sanitized())).encode())
+    digest = hashlib.sha256(repr((FLAGS, KERNELS, machine(compiler()), sanitized())).encode())
     for source in sorted(SOURCES.iterdir()):
         digest.update(source.read_bytes())
     return digest.hexdigest()
@@ -90,7 +100,7 @@ def build(library: Path = LIBRARY) -> bool:
     if program is None:
         raise NotBuiltError("no C++ compiler was found (c++, g++, clang++ or $CXX)")
     extra = ("-O1", "-fsanitize=address,undefined", "-g") if sanitized() else ()
-    units = dict.fromkeys(COMMON, ()) | KERNELS.get(machine(), {})
+    units = dict.fromkeys(COMMON, ()) | KERNELS.get(machine(program), {})
     with tempfile.TemporaryDirectory() as folder:
         objects = {name: str(Path(folder) / f"{name}.o") for name in units}
 
@@ -118,7 +128,8 @@ def _run(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else LIBRARY
     try:
-        print(f"{LIBRARY}: {'built' if build() else 'up to date'}")
+        print(f"{target}: {'built' if build(target) else 'up to date'}")
     except NotBuiltError as error:
         sys.exit(f"error: {error}")

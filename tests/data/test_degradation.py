@@ -21,7 +21,8 @@ from bbnas.data import (
     target,
 )
 from bbnas.errors import UserError
-from bbnas.metrics import psnr, ssim, to_y
+from bbnas.metrics import psnr, ssim
+from bbnas.runtime.colour import to_y
 from bbnas.tasks import TASKS, get_task
 
 LRBI = BENCHMARKS / "Set5_LRBI"

@@ -26,7 +26,8 @@ from bbnas.data.pairs import split_pair
 from bbnas.errors import UserError
 from bbnas.inference import score
 from bbnas.inference.scoring import score_baseline
-from bbnas.metrics import psnr, to_y
+from bbnas.metrics import psnr
+from bbnas.runtime.colour import to_y
 from bbnas.tasks import get_task
 
 Pair = Callable[..., str]

@@ -39,7 +39,8 @@ def test_only_changed_sources_are_compiled(
 ) -> None:
     counted = tmp_path / "compiler"
     counted.write_text(
-        f'#!/bin/sh\necho run >> {tmp_path}/runs\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
+        '#!/bin/sh\n[ "$1" = -dumpmachine ] && exec uname -m\n'
+        f'echo run >> {tmp_path}/runs\nwhile [ "$1" != -o ]; do shift; done\n: > "$2"\n'
     )
     counted.chmod(0o755)
     monkeypatch.setenv("CXX", str(counted))

@@ -7,9 +7,10 @@ import pytest
 
 from bbnas.data import bicubic_upscale, validation_pairs
 from bbnas.inference import skip_psnr
-from bbnas.metrics import psnr, to_y
+from bbnas.metrics import psnr
 from bbnas.presets import PRESETS, load_design
 from bbnas.runs.pictures import most_detailed, restored_crops
+from bbnas.runtime.colour import to_y
 from bbnas.study import Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
 from bbnas.training import evaluate_design

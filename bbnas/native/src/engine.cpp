@@ -338,12 +338,11 @@ std::vector<uint8_t> content_of(const char* path) {
     const std::unique_ptr<FILE, Closing> file(std::fopen(path, "rb"));
     if (!file) throw failed();
     std::vector<uint8_t> content;
-    for (size_t chunk = 1 << 16, got = chunk; got == chunk; chunk = content.size()) {
-        const size_t before = content.size();
+    while (!std::feof(file.get())) {
+        const size_t before = content.size(), chunk = std::max(before, size_t{1} << 16);
         if (before > size_t{1} << 31) throw Fault(std::string(path) + ": larger than 2 GiB; check the path");
         content.resize(before + chunk);
-        got = std::fread(content.data() + before, 1, chunk, file.get());
-        content.resize(before + got);
+        content.resize(before + std::fread(content.data() + before, 1, chunk, file.get()));
         if (std::ferror(file.get())) throw failed();
     }
     return content;
