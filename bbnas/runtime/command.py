@@ -30,7 +30,7 @@ def main(words: list[str] | None = None) -> int:
     """Run the command; returns its exit code, 2 for bad input."""
     try:
         _run(_parser().parse_args(words))
-    except ModelError as error:
+    except (ModelError, MemoryError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -97,7 +97,8 @@ def _run(given: argparse.Namespace) -> None:
 
 def _time(model: BbnModel, given: argparse.Namespace) -> None:
     threads = 1 if given.threads is None else given.threads or os.cpu_count() or 1
-    found = measure(model, *given.size, runs=given.runs, threads=threads)
+    width, height = given.size
+    found = measure(model, width, height, given.runs, threads)
     found["model"] = Path(given.model).name
     if given.json:
         print(json.dumps(found))
@@ -107,7 +108,6 @@ def _time(model: BbnModel, given: argparse.Namespace) -> None:
         channels = f"{one['inputs']}→{one['outputs']}"
         ms = one["seconds"] * 1e3
         print(f"{index:>9}  {one['kind']:<10}  {one['part']:<10}  {channels:<12}  {ms:>9.3f}")
-    width, height = given.size
     print(
         f"{statistics.median(found['seconds']) * 1e3:.1f} ms for {width}×{height} pixels, the "
         f"median of {given.runs} runs: {found['processor']}, {found['isa']}, threads: {threads}"

@@ -148,6 +148,7 @@ def test_bad_input_is_one_line_and_code_2(scripts: Path, tmp_path: Path) -> None
         ((model, photo, "-o", out, "--threads", -1), "--threads"),
         ((model, photo, "-o", out, "--isa", "sse9"), "sse9"),
         (("--time", model, "--size", "3x0"), "3x0"),
+        (("--time", model, "--size", "9000000x9000000"), "allocate"),
     ):
         done = alone(scripts / "bbnas-run", *words, code=2)
         assert done.stderr.count("\n") == 1, done.stderr
