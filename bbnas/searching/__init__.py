@@ -224,14 +224,19 @@ def _setting(config: StudyConfig, space: Space, evaluator: Evaluator, claimed: i
         names = ["ops"]
     bounds = {name: limit for name, limit in config.limits.items() if name != "latency"}
 
-    def cost(design: Design, name: str) -> float:
-        return float(getattr(evaluator.cost(design), name))
+    def costs(design: Design) -> list[float]:
+        counted = evaluator.cost(design)
+        return [float(getattr(counted, name)) for name in names]
+
+    def allowed(design: Design) -> bool:
+        counted = evaluator.cost(design) if bounds else None
+        return all(getattr(counted, name) <= limit for name, limit in bounds.items())
 
     return Setting(
         space=space,
         config=config,
-        costs=lambda design: [cost(design, name) for name in names],
-        allowed=lambda design: all(cost(design, n) <= limit for n, limit in bounds.items()),
+        costs=costs,
+        allowed=allowed,
         seed=(config.seed, claimed),
     )
 
@@ -252,7 +257,7 @@ def _loop(
     sampler = make_sampler(_setting(config, space, evaluator, claimed))
     return Loop(
         ledger=ledger,
-        trials=Trials(space, config, sampler),
+        trials=Trials(space, config, sampler, SAMPLERS[config.sampler].bare),
         space=space,
         prices=prices,
         limits=Limits(space, prices, config.limits),

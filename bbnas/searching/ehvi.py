@@ -123,8 +123,9 @@ class EhviSampler(BaseSampler):
         self._fitted = 0
         self._near: dict[str, list[Design]] = {}
         self._designs: dict[int, Design | None] = {}  # trial → its design
-        # Trial → what was read of it.
-        self._noted: dict[int, tuple[PastRun | None, TrialState]] = {}
+        # Of the trials that are not finished yet, what was read of them.
+        self._open: dict[int, tuple[PastRun | None, TrialState] | None] = {}
+        self._begun = 0  # the number of trials that were read
         self._seen: set[str] = set()
         self._runs: dict[str, PastRun] = {}
         self._candidates: dict[str, set[int]] = {}  # evaluated or running, and their trials
@@ -173,19 +174,25 @@ class EhviSampler(BaseSampler):
 
     def _read(self, study: Study, asking: FrozenTrial) -> None:
         """Take in the trials that are new or have changed."""
-        for trial in study.get_trials(deepcopy=False):
+        trials = study.get_trials(deepcopy=False)
+        self._open |= dict.fromkeys(range(self._begun, len(trials)))
+        self._begun = len(trials)
+        for number, before in list(self._open.items()):
+            trial = trials[number]
             attached, state = PastRun.of(trial), trial.state
-            before = self._noted.get(trial.number)
             if before is not None and before[0] is attached and before[1] is state:
                 continue
             if trial.number == asking.number:
                 continue
             run = attached or self._completed(study, trial)
             design = run.design if run is not None else self._design(trial)
+            if state.is_finished():
+                del self._open[number]
+            elif design is not None:
+                self._open[number] = attached, state
             if design is None:
                 continue
             key = design.key
-            self._noted[trial.number] = attached, state
             self._seen.add(key)
             if run is not None:
                 self._runs[key] = run

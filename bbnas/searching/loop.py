@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bbnas.analysis.pareto import minimised, non_dominated, useful
+from bbnas.analysis.pareto import minimised, useful
 from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
@@ -57,27 +58,40 @@ class Record:
 
 
 class Records(dict[int, Record]):
-    """The candidates by number, and what follows from their outcomes; baselines take no part.
+    """The candidates by number, and what follows from their outcomes; baselines take no part in
+    the front and in what is stopped.
 
-    ``front`` is the size of the front and ``best`` the best PSNR (dB, NaN if none). A new record
-    takes time that does not grow with their number.
+    ``known`` is the number of those with an outcome, ``ended`` of those whose training ended,
+    ``trained`` of those that this process trained; ``front`` is the size of the front and ``best``
+    the best PSNR (dB, NaN if none). A new record takes time that does not grow with their number.
     """
 
     def __init__(self, config: StudyConfig) -> None:
         super().__init__()
         self._config = config
         self._ladder = Ladder(config)
-        self._leading: list[Evaluation] = []
+        self._leading = np.empty((0, len(config.objectives)))  # the front, to be minimised
         self.running: set[int] = set()
+        self.known = self.ended = self.trained = 0
         self.best = math.nan
 
     @property
     def front(self) -> int:
         return len(self._leading)
 
+    def _count(self, record: Record | None, by: int) -> None:
+        if record is None:
+            return
+        self.trained += by * record.trained
+        if record.evaluation is not None:
+            self.known += by
+            self.ended += by * (record.evaluation.status != "stopped")
+
     def __setitem__(self, number: int, record: Record) -> None:
         before = self.get(number)
         super().__setitem__(number, record)
+        self._count(before, -1)
+        self._count(record, 1)
         (self.running.add if record.running else self.running.discard)(number)
         evaluation = record.evaluation
         known = evaluation is None or (before is not None and before.evaluation is evaluation)
@@ -86,11 +100,17 @@ class Records(dict[int, Record]):
         self._ladder.note(number, evaluation)
         if useful(self._config, evaluation):
             self.best = float(np.fmax(self.best, evaluation.psnr))
-            leading = [*self._leading, evaluation]
-            kept = non_dominated(minimised(leading, self._config.objectives))
-            self._leading = [e for e, on in zip(leading, kept, strict=True) if on]
+            self._lead(minimised([evaluation], self._config.objectives))
+
+    def _lead(self, point: NDArray[np.float64]) -> None:
+        """Take a point (1, objectives) into the front, unless it is dominated."""
+        held = self._leading
+        if not np.any(np.all(held <= point, axis=1) & np.any(held < point, axis=1)):
+            beaten = np.all(held >= point, axis=1) & np.any(held > point, axis=1)
+            self._leading = np.concatenate([held[~beaten], point])
 
     def __delitem__(self, number: int) -> None:
+        self._count(self[number], -1)
         super().__delitem__(number)
         self.running.discard(number)
         self._ladder.drop(number)
@@ -168,7 +188,7 @@ class Loop:
     @property
     def trained(self) -> int:
         """The number of candidates that this process has trained, at least in part."""
-        return sum(record.trained for record in self.records.values())
+        return self.records.trained
 
     def next(self) -> Job | None:
         """A design to evaluate; None if there is none at present.
@@ -198,9 +218,8 @@ class Loop:
 
     def _next(self) -> Job | None:
         self.counts = self.ledger.counts()
-        known = [r.evaluation for r in self.records.values() if r.evaluation is not None]
-        ended = sum(evaluation.status != "stopped" for evaluation in known)
-        if self.counts.done > len(known) or self.counts.done - self.counts.stopped > ended:
+        done, known = self.counts.done, self.records.known
+        if done > known or done - self.counts.stopped > self.records.ended:
             self._catch_up()
         if job := self._abandoned() or self._stopped():
             return job

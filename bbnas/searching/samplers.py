@@ -46,10 +46,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Entry:
-    """A sampler that may be chosen: how it is made, and its options with their defaults."""
+    """A sampler that may be chosen: how it is made, and its options with their defaults.
+
+    ``bare``: it needs no parameters of trials, see :class:`bbnas.searching.trials.Trials`.
+    """
 
     make: Callable[..., BaseSampler]
     options: Mapping[str, Any] = field(default_factory=dict)
+    bare: bool = False
 
 
 def _ehvi(setting: Setting, **options: Any) -> BaseSampler:
@@ -100,7 +104,7 @@ _GENETIC = {"population_size": 24, "crossover_prob": 0.9, "swapping_prob": 0.5}
 
 # gp takes seconds a suggestion, and samples at random the axes that depend on others.
 SAMPLERS: dict[str, Entry] = {
-    "ehvi": Entry(_ehvi, {"n_startup_trials": 20, "refine": True}),
+    "ehvi": Entry(_ehvi, {"n_startup_trials": 20, "refine": True}, bare=True),
     "tpe": Entry(
         _tpe,
         {
