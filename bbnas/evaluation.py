@@ -15,6 +15,8 @@ from bbnas.tasks import Task
 
 # stopped: a search ended the training at a rung, and may resume it there.
 Status = Literal["ok", "stopped", "diverged", "failed"]
+# What the ``engine`` of a setting begins with whose latencies are forecast, not measured.
+FORECAST = "forecast"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class LatencySetting:
     """What two latencies must share to be compared.
 
     ``lq`` is (width, height) of the image in pixels; ``engine`` identifies the code that ran:
-    the compiled library, or the version of torch where there is none.
+    the compiled library, or the version of torch where there is none. Of latencies that are
+    forecast it names the device.json.
     """
 
     lq: tuple[int, int]
@@ -41,7 +44,13 @@ class LatencySetting:
     def words(self) -> str:
         """``320×180 LQ pixels, 1 thread, avx2, AMD EPYC``."""
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return f"{self.lq[0]}×{self.lq[1]} LQ pixels, {threads}, {self.isa}, {self.cpu}"
+        how = f" ({self.engine} of a device.json)" if self.forecast else ""
+        return f"{self.lq[0]}×{self.lq[1]} LQ pixels, {threads}, {self.isa}, {self.cpu}{how}"
+
+    @property
+    def forecast(self) -> bool:
+        """Whether its latencies are forecast from what was timed on another machine."""
+        return self.engine.startswith(FORECAST)
 
 
 @dataclass(frozen=True)

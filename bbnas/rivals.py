@@ -7,19 +7,18 @@ full-precision twin. What ``bbnas rivals`` measures is written to one JSON file.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from bbnas.design import Design
-from bbnas.errors import UserError, why
+from bbnas.device import Precision
+from bbnas.errors import UserError
 from bbnas.files import write_output
 from bbnas.protocol import Protocol
-from bbnas.schema import Value, validate
+from bbnas.schema import Value, read_json
 from bbnas.tasks import Task
-from bbnas.text import from_json, plural, to_json
+from bbnas.text import plural, to_json
 
-Precision = Literal["1-bit", "fp32", "bf16", "int8"]
 # Where networks and measurements are kept.
 RUNS = Path("runs") / "rivals"
 # Versions of the file; one of another version is refused.
@@ -121,16 +120,7 @@ def read_rivals(path: Path, task: Task | None = None) -> Rivals:
     Raises:
         UserError: no such file, another format or version of it, or another task.
     """
-    again = "measure again with bbnas rivals"
-    try:
-        content = from_json(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); {again}") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON ({why(error)}); {again}") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UserError(f"{path}: not a file of rivals that this bbnas reads; {again}")
-    found = validate(Rivals, content, path)
+    found = read_json(Rivals, path, "a file of rivals", "measure again with bbnas rivals")
     if task is not None and found.task != task.name:
         raise UserError(f"{path}: is of {found.task}, not of {task.name}; name that task's file")
     return found

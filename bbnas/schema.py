@@ -1,4 +1,4 @@
-"""YAML files and mappings to validated values; every error names the file, key and rule."""
+"""YAML and JSON files and mappings to values; every error names the file, key and rule."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bbnas.errors import UserError, short
+from bbnas.errors import UserError, short, why
 from bbnas.formats import YAML, other_format
+from bbnas.text import from_json
 
 
 class Value(BaseModel):
@@ -143,6 +144,27 @@ def validate(model: type[M], content: Mapping[str, Any], where: str | Path) -> M
         return model.model_validate(dict(content))
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(model, error)}") from error
+
+
+def read_json(model: type[M], path: Path, what: str, again: str) -> M:
+    """``path`` as a ``model`` whose field ``format`` is the version of the file.
+
+    ``what`` names the kind of file in an error, and ``again`` says how to make it.
+
+    Raises:
+        UserError: no such file, no JSON, another version, an unknown key or a value out of its
+            rule.
+    """
+    try:
+        content = from_json(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {again}") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({why(error)}); {again}") from error
+    version = model.model_fields["format"].default
+    if not isinstance(content, dict) or content.get("format") != version:
+        raise UserError(f"{path}: not {what} that this bbnas reads; {again}")
+    return validate(model, content, path)
 
 
 def _explain(model: type[BaseModel], error: ValidationError) -> str:

@@ -11,7 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bbnas.rivals import Entrant, Precision, Rivals
+from bbnas.device import Precision
+from bbnas.rivals import Entrant, Rivals
 
 # Most that a difference of two PSNRs is by noise alone (95 %), in standard deviations of one.
 BEYOND = 1.96 * math.sqrt(2)

@@ -27,6 +27,7 @@ from bbnas.cli.export_model import export_model
 from bbnas.cli.fidelity import fidelity
 from bbnas.cli.findings import findings
 from bbnas.cli.import_ import import_
+from bbnas.cli.measure import measure
 from bbnas.cli.models import models
 from bbnas.cli.pack import pack
 from bbnas.cli.paper import paper
@@ -46,7 +47,7 @@ from bbnas.cli.workers import workers
 GROUPS = {
     "Search": (search, studies, workers, dashboard, report, compare, findings, export, store),
     "Network": (models, restore, train, import_, evaluate, pack, export_model),
-    "Measure and compare": (rivals, fidelity, benefit, cost, profile, paper, ablation),
+    "Measure and compare": (rivals, fidelity, benefit, cost, profile, measure, paper, ablation),
     "Look up": (tasks, space, design, data),
     "Machine": (bench, doctor),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -67,6 +68,11 @@ TIE_ROWS = 5
 )
 @options.limits
 @options.latency_setting
+@click.option(
+    "--latency-from",
+    type=options.Existing(),
+    help="File that bbnas measure wrote on another machine: latencies are forecast for it.",
+)
 @click.option(
     "--baselines",
     type=Names(),
@@ -147,6 +153,7 @@ def search(
     max_latency: float | None,
     lq: tuple[int, int],
     threads: int,
+    latency_from: str | None,
     baselines: tuple[str, ...] | None,
     guide: Guide,
     refine: bool | None,
@@ -193,11 +200,24 @@ def search(
         insecure=insecure_ray,
         same_kernels=same_kernels,
     )
-    latency = None
+    latency, target = None, None
     if "latency" in objectives or max_latency is not None:
-        from bbnas.engine.latency import setting
+        if latency_from is None:
+            from bbnas.engine.latency import setting
 
-        latency = setting(lq, threads)
+            latency = setting(lq, threads)
+        else:
+            from bbnas.device import read_device
+            from bbnas.engine.forecast import Forecast, forecast_setting
+
+            target = read_device(Path(latency_from))
+            Forecast(target)  # refuses a device without times
+            latency = forecast_setting(target)
+    elif latency_from is not None:
+        raise UserError(
+            "--latency-from: nothing here asks for latency; add --objectives psnr,latency or "
+            "--max-latency"
+        )
     # The nodes of a cluster may have GPUs where this machine has none.
     place = workers_device(device) if ray_address is None else "cpu"
     evaluator = TrainingEvaluator(chosen_task, chosen_protocol, load_images(data), place)
@@ -235,6 +255,7 @@ def search(
             baselines=first,
             benefit=benefit,
             confirm=confirm,
+            device=target,
             on_event=on_event,
         )
     if result.interrupted:

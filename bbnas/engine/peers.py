@@ -7,7 +7,8 @@ ranges from calibration images, each convolution with integers (QDQ).
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,27 +16,89 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bbnas.device import Precision
 from bbnas.engine.export import to_onnx
 from bbnas.engine.program import Array, Program
 from bbnas.errors import UserError, why
+from bbnas.native import isas
 
 Runtime = Literal["OpenVINO", "onnxruntime"]
 # An image, float32 (1, C, H, W) in 0..1, to the restored one.
 Run = Callable[[Array], Array]
 
 
-def runtimes() -> tuple[Runtime, ...]:
-    """The runtimes that are installed here.
+# What holds OpenVINO's kernels to an instruction set of the engine, as variables of its process.
+# AVX-512 is never cut: all machines that the engine's AVX-512 runs on have VNNI.
+_HELD = {"avx2": {"OV_CPU_MAX_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A network in a ``precision`` for a runtime: an ONNX ``model``, and the bytes of its file."""
+
+    runtime: Runtime
+    precision: Precision
+    model: bytes
+    bytes: int
+
+
+def runtimes(isa: str) -> tuple[Runtime, ...]:
+    """The runtimes that are installed here and can be held to the engine's instruction set.
+
+    On the best instruction set of this machine nothing is held.
 
     Raises:
-        UserError: none is, or the packages that write a model for them are not.
+        UserError: none is, the packages that write a model for them are not, or none can be held
+            to ``isa``.
     """
     needed = [name for name in ("onnx", "onnxruntime") if find_spec(name) is None]
     if needed:
         raise UserError(
             f"{' and '.join(needed)} not installed and needed here: pip install 'bbnas[bench]'"
         )
-    return ("OpenVINO", "onnxruntime") if find_spec("openvino") else ("onnxruntime",)
+    openvino, best = find_spec("openvino") is not None, isas()[0]
+    if isa == best:
+        return ("OpenVINO", "onnxruntime") if openvino else ("onnxruntime",)
+    if isa not in _HELD:
+        raise UserError(
+            f"no runtime can be held to {isa}: choose {isas()[0]} or {', '.join(_HELD)}"
+        )
+    if not openvino:
+        raise UserError(f"OpenVINO alone can be held to {isa}: pip install 'bbnas[bench]'")
+    return ("OpenVINO",)
+
+
+def held_to(isa: str) -> dict[str, str]:
+    """The variables of a process whose OpenVINO has the instructions of ``isa`` alone; they count
+    before it is imported.
+    """
+    return {} if isa == isas()[0] else _HELD.get(isa, {})
+
+
+def in_each_precision(
+    program: Program, images: Sequence[Array], found: Sequence[Runtime], isa: str
+) -> Iterator[Peer]:
+    """A full-precision program in each precision by each runtime of this machine.
+
+    ``images`` decide the ranges of 8 bits, see :func:`to_int8`.
+
+    Raises:
+        UserError: onnxruntime cannot quantize it.
+    """
+    full, small = to_onnx(program).SerializeToString(), to_int8(program, images)
+    numbers = sum(array.size for op in program.ops for array in op.arrays.values())
+    for runtime in found:
+        yield Peer(runtime, "fp32", full, len(full))
+        yield Peer(runtime, "int8", small, len(small))
+        if runtime == "OpenVINO" and not held_to(isa) and _has_bf16():
+            # A file of 16-bit weights is two bytes a number smaller.
+            yield Peer(runtime, "bf16", full, len(full) - 2 * numbers)
+
+
+def _has_bf16() -> bool:
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def named(runtime: Runtime) -> str:
@@ -95,7 +158,7 @@ def _openvino(model: bytes, bf16: bool, threads: int) -> Run:
     import openvino
 
     core = openvino.Core()
-    if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if bf16 and not _has_bf16():
         raise UserError("this processor has no bf16")
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bbnas.device import Precision
 from bbnas.figures.theme import BLUE, GREEN, INK, MAGENTA, SAND, Spec, axes_layout, scatter
-from bbnas.rivals import Entrant, Precision, Rivals
+from bbnas.rivals import Entrant, Rivals
 from bbnas.text import count
 
 # The colour and the symbol of each precision.

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bbnas.engine.model import Model
-from bbnas.engine.peers import Runtime, load
+from bbnas.engine.peers import Peer, Runtime, held_to, load
 from bbnas.engine.program import Array, Program
 from bbnas.errors import UserError
 from bbnas.processes import SPAWN, end_with_parent, sheltered
@@ -58,11 +58,15 @@ class Runnable:
     channels: int
     bf16: bool = False
 
+    @classmethod
+    def of(cls, peer: Peer, channels: int) -> Runnable:
+        return cls(peer.runtime, peer.model, channels, peer.precision == "bf16")
+
 
 @dataclass(frozen=True)
 class TurnSetting:
-    """How models are timed: (width, height) of the LQ image in pixels, threads, and the engine's
-    instruction set.
+    """How models are timed: (width, height) of the LQ image in pixels, threads, and the
+    instruction set that the engine has, and OpenVINO is held to.
     """
 
     lq: tuple[int, int]
@@ -157,7 +161,7 @@ def _serve(pipe: Any, where: TurnSetting, cpus: list[int], models: list[Runnable
     end_with_parent()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)
-    os.environ["OMP_NUM_THREADS"] = str(len(cpus))
+    os.environ |= {"OMP_NUM_THREADS": str(len(cpus))} | held_to(where.isa)
     try:
         if models[0].runtime != "bbnas":
             __import__(models[0].runtime.lower())

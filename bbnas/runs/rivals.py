@@ -17,11 +17,11 @@ import torch
 from bbnas.cost import count
 from bbnas.data import ImageSet, load_dataset, validation_pairs
 from bbnas.design import Design
+from bbnas.device import Precision
 from bbnas.engine.compile import compile_network
 from bbnas.engine.export import to_onnx
 from bbnas.engine.file import to_bytes
-from bbnas.engine.peers import Runtime, load, named, runtimes, to_int8
-from bbnas.engine.units import UNITS, WIDTH, chain
+from bbnas.engine.peers import Runtime, in_each_precision, load, named, runtimes, to_int8
 from bbnas.environment import cpu, environment, today
 from bbnas.errors import UserError
 from bbnas.inference.checkpoint import load_checkpoint, read_checkpoint
@@ -29,14 +29,15 @@ from bbnas.inference.scoring import score, skip_psnr
 from bbnas.native import choose_isa
 from bbnas.processes import sheltered, worker_pool
 from bbnas.recipe import Recipe
-from bbnas.rivals import Entrant, Precision, Rivals
+from bbnas.rivals import Entrant, Rivals
 from bbnas.runs.contest import Runnable, TurnSetting, memory_of, take_turns
+from bbnas.runs.measuring import unit_seconds, units_in_each_precision
 from bbnas.tasks import LQ_SIZE, Task
 from bbnas.threads import available_cores
 from bbnas.training.full import LAST, RECIPE, train
 
 if TYPE_CHECKING:
-    from bbnas.engine.program import Array, Program
+    from bbnas.engine.program import Array
     from bbnas.networks import RestorationNetwork
     from bbnas.protocol import Protocol
 
@@ -100,9 +101,10 @@ def measure_rivals(
         UserError: no compiled engine or no runtime here; a design without a 1-bit part, or a
             rival with one; more threads than cores; a training diverged.
     """
-    isa, found = choose_isa(), runtimes()
+    isa = choose_isa()
     if not isa:
         raise UserError("there is no compiled engine to compare here: see bbnas doctor")
+    found = runtimes(isa)
     if threads > available_cores():
         raise UserError(f"{threads} threads: this process may use {available_cores()} cores")
     for one in designs:
@@ -121,10 +123,10 @@ def measure_rivals(
     trained = _train_all(task, protocols, every, place, data, workers, on_step)
     some = dataset.train.select(range(min(CALIBRATION, len(dataset.train.images))))
     images = [_as_input(lq) for lq, _ in validation_pairs(some, task, CROP)]
-    contenders = list(_contenders(trained, task, images, found, on_step))
+    contenders = list(_contenders(trained, task, images, found, isa, on_step))
     where = TurnSetting(lq, threads, isa)
     contenders = _fastest(contenders, where, on_step)
-    units = dict(_units(found))
+    units = dict(units_in_each_precision(found, isa))
     chains = [model for pair in units.values() for model in pair]
     times = take_turns(
         [*(c.runnable for c in contenders), *chains],
@@ -132,11 +134,7 @@ def measure_rivals(
         rounds,
         lambda done: on_step("timing", done, rounds),
     )
-    by_chain = [statistics.median(one) for one in times[len(contenders) :]]
-    seconds = {
-        precision: max(0.0, by_chain[2 * i] - by_chain[2 * i + 1]) / UNITS
-        for i, precision in enumerate(units)
-    }
+    seconds = unit_seconds(units, times[len(contenders) :])
     entrants = []
     for done, (contender, taken) in enumerate(zip(contenders, times, strict=False)):
         on_step("scoring", done, len(contenders))
@@ -163,7 +161,7 @@ def measure_rivals(
         measured=today(),
         versions={n: names[n] for n in ("bbnas", "torch") if n in names}
         | dict(named(runtime).split(" ", 1) for runtime in found),
-        unit_seconds={p: s for p, s in seconds.items() if s > 0},
+        unit_seconds=seconds,
         entrants=tuple(sorted(entrants, key=lambda e: e.seconds)),
     )
 
@@ -212,6 +210,7 @@ def _contenders(
     task: Task,
     images: Sequence[Array],
     found: Sequence[Runtime],
+    isa: str,
     on_step: Step,
 ) -> Iterator[_Contender]:
     """What is timed: of each design the network of the first seed."""
@@ -222,52 +221,16 @@ def _contenders(
             model = Runnable("bbnas", program, program.channels)
             yield _Contender(one, "1-bit", model, len(to_bytes(program)))
             continue
-        for precision, model, size in _peers(program, images, found):
-            yield _Contender(one, precision, model, size)
+        for peer in in_each_precision(program, images, found, isa):
+            model = Runnable.of(peer, program.channels)
+            yield _Contender(one, peer.precision, model, peer.bytes)
     on_step("quantizing", len(trained), len(trained))
-
-
-def _peers(
-    program: Program, images: Sequence[Array], found: Sequence[Runtime]
-) -> Iterator[tuple[Precision, Runnable, int]]:
-    """A full-precision program in each precision by each runtime, and the bytes of its file."""
-    full, small = to_onnx(program).SerializeToString(), to_int8(program, images)
-    channels, numbers = (
-        program.channels,
-        sum(array.size for op in program.ops for array in op.arrays.values()),
-    )
-    for runtime in found:
-        yield "fp32", Runnable(runtime, full, channels), len(full)
-        yield "int8", Runnable(runtime, small, channels), len(small)
-        if runtime == "OpenVINO" and _has_bf16():
-            # A file of 16-bit weights is two bytes a number smaller.
-            yield "bf16", Runnable(runtime, full, channels, bf16=True), len(full) - 2 * numbers
-
-
-def _has_bf16() -> bool:
-    import openvino
-
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def _as_input(lq: Array) -> Array:
     """An LQ image (h, w, C), uint8 or float32 in 0..1, as a runtime takes it."""
     scale = 255.0 if lq.dtype == np.uint8 else 1.0
     return np.ascontiguousarray(lq.transpose(2, 0, 1)[None].astype(np.float32) / scale)
-
-
-def _units(found: Sequence[Runtime]) -> Iterator[tuple[Precision, tuple[Runnable, Runnable]]]:
-    """The long and the short chain of 64→64 units in each precision, by the first runtime."""
-    both = [Runnable("bbnas", chain(units, True), WIDTH) for units in (1 + UNITS, 1)]
-    yield "1-bit", (both[0], both[1])
-    rng = np.random.default_rng(0)
-    images = [rng.random((1, WIDTH, 32, 32), np.float32)]
-    pairs = [
-        {precision: model for precision, model, _ in _peers(program, images, found[:1])}
-        for program in (chain(1 + UNITS, False), chain(1, False))
-    ]
-    for precision in pairs[0]:
-        yield precision, (pairs[0][precision], pairs[1][precision])
 
 
 def _fastest(

@@ -4,12 +4,13 @@ This package imports nothing of bbnas. It is a room of bbnas, and by itself the 
 ``bbnas-runtime`` (``make runtime``), where its name is ``bbnas_runtime``.
 """
 
-from .library import ISAS, LIBRARY, ModelError, isas, library
+from .library import ISAS, LIBRARY, VERSION, ModelError, isas, library
 from .model import BbnModel, BbnOperation, load
 
 __all__ = [
     "ISAS",
     "LIBRARY",
+    "VERSION",
     "BbnModel",
     "BbnOperation",
     "ModelError",

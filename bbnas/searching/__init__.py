@@ -30,6 +30,7 @@ from bbnas.study import Study, StudyConfig
 from bbnas.tasks import Task, get_task
 
 if TYPE_CHECKING:
+    from bbnas.device import Device
     from bbnas.searching.loop import Event, Loop
 
 __all__ = ["SAMPLERS", "SearchResult", "sampler_options", "search", "summary"]
@@ -69,6 +70,7 @@ def search(
     baselines: Mapping[str, Design] | None = None,
     benefit: bool = True,
     confirm: int | None = None,
+    device: Device | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> SearchResult:
     """Evaluate designs of ``config.space`` until the study holds ``budget`` distinct ones.
@@ -97,6 +99,8 @@ def search(
     - ``confirm``: the number of the best candidates that are trained again at the end, twelve
       times longer (:mod:`bbnas.runs.confirm`); the recommendation is then one of them. By default
       a thirtieth of the budget, at most 6.
+    - ``device``: what latencies are forecast from, in the setting ``forecast_setting`` of it
+      (:mod:`bbnas.engine.forecast`); by default they are measured here.
     - ``on_event``: called after each step, in this process.
 
     Raises:
@@ -121,7 +125,12 @@ def search(
         evaluator = evaluator.pausing(paused)
     clock = None
     if config.latency is not None:
-        clock = Clock(store, evaluator.task, config.latency)
+        if config.latency.forecast != (device is not None):
+            raise UserError(
+                f"study {config.name}: its latencies are forecast; give their device.json by "
+                "--latency-from"
+            )
+        clock = Clock(store, evaluator.task, config.latency, device)
     prices = Prices(evaluator.cost, clock)
     started = time.monotonic()
     interrupted = False

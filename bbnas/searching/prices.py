@@ -14,6 +14,8 @@ from bbnas.store.latencies import add_latency, find_latency, reference_time
 from bbnas.tasks import Task
 
 if TYPE_CHECKING:
+    from bbnas.device import Device
+    from bbnas.engine.forecast import Forecast
     from bbnas.engine.latency import Stopwatch
 
 
@@ -37,13 +39,18 @@ class Prices:
 
 
 class Clock:
-    """Latencies in one setting: read from the store, or measured and stored there.
+    """Latencies in one setting: read from the store, or found and stored there.
 
-    Designs whose networks differ only in their numbers share one measurement.
+    They are measured here, or, with a ``device``, forecast from what was timed on it. Designs
+    whose networks differ only in their numbers share one.
     """
 
-    def __init__(self, store: Database, task: Task, setting: LatencySetting) -> None:
+    def __init__(
+        self, store: Database, task: Task, setting: LatencySetting, device: Device | None = None
+    ) -> None:
         self._store, self._task, self._setting = store, task, setting
+        self._device = device
+        self._forecast: Forecast | None = None
         self._seconds: dict[str, float] = {}
         self._watch: Stopwatch | None = None
 
@@ -60,12 +67,16 @@ class Clock:
         return self._seconds[design.key]
 
     def _measure(self, design: Design) -> float:
+        from bbnas.engine.forecast import Forecast
         from bbnas.engine.latency import Stopwatch, program_of, shape_of
 
         program = program_of(design, self._task)
         shape = shape_of(program)
         latency = find_latency(self._store, self._setting, self._task, shape=shape)
-        if latency is None:
+        if latency is None and self._device is not None:
+            self._forecast = self._forecast or Forecast(self._device)
+            latency = self._forecast.latency(program)
+        elif latency is None:
             if self._watch is None:
                 reference = reference_time(self._store, self._setting)
                 self._watch = Stopwatch(self._setting, reference)

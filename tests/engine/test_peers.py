@@ -10,6 +10,7 @@ from bbnas.design import Design
 from bbnas.engine.compile import compile_network
 from bbnas.engine.export import to_onnx
 from bbnas.errors import UserError
+from bbnas.native import choose_isa
 from bbnas.networks import build
 from bbnas.presets import load_design
 from bbnas.tasks import get_task
@@ -39,13 +40,13 @@ def truth(network: torch.nn.Module, image: np.ndarray) -> np.ndarray:
         return network(torch.from_numpy(image)).numpy()
 
 
-@pytest.mark.parametrize("runtime", runtimes())
+@pytest.mark.parametrize("runtime", runtimes(choose_isa()))
 def test_fp32_is_the_network(network, image, truth, runtime) -> None:
     model = to_onnx(compile_network(network, TASK)).SerializeToString()
     np.testing.assert_allclose(load(model, runtime)(image), truth, atol=2e-5)
 
 
-@pytest.mark.parametrize("runtime", runtimes())
+@pytest.mark.parametrize("runtime", runtimes(choose_isa()))
 def test_8_bits_round_to_their_steps_and_are_smaller(network, image, truth, runtime) -> None:
     program = compile_network(network, TASK)
     small = to_int8(program, [image])
@@ -58,7 +59,7 @@ def test_8_bits_round_to_their_steps_and_are_smaller(network, image, truth, runt
 
 
 def test_bf16_is_near_where_there_is_some(network, image, truth) -> None:
-    if "OpenVINO" not in runtimes():
+    if "OpenVINO" not in runtimes(choose_isa()):
         pytest.skip("OpenVINO is not installed (bbnas[bench])")
     model = to_onnx(compile_network(network, TASK)).SerializeToString()
     try:

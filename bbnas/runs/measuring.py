@@ -1,0 +1,139 @@
+"""A device measured: networks of a space timed in the engine, and 1 bit beside more bits."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import Random
+
+import numpy as np
+
+from bbnas.design import Design
+from bbnas.device import Device, Precision, TimedNetwork
+from bbnas.engine.forecast import work
+from bbnas.engine.latency import Stopwatch, program_of
+from bbnas.engine.peers import Runtime, in_each_precision, runtimes
+from bbnas.engine.profile import profile
+from bbnas.engine.program import Program
+from bbnas.engine.units import UNITS, WIDTH, chain
+from bbnas.environment import today
+from bbnas.errors import UserError
+from bbnas.evaluation import LatencySetting
+from bbnas.runtime import VERSION
+from bbnas.runs.contest import Runnable, TurnSetting, take_turns
+from bbnas.space import Space
+from bbnas.tasks import Task
+
+# Designs drawn from a space, of which those are timed that cover the most.
+DRAWN = 100
+ROUNDS = 5  # of the units in each precision
+
+Units = Mapping[Precision, tuple[Runnable, Runnable]]
+
+
+def covering_designs(space: Space, task: Task, number: int, seed: int = 0) -> list[Design]:
+    """``number`` designs of ``space`` whose operations, taken together, differ most.
+
+    Each is the one of those drawn that adds the most kinds of work and shapes of an operation,
+    and among equals the one with the fewest operations.
+    """
+    rng = Random(seed)
+    drawn = {design.key: design for design in (space.sample(rng) for _ in range(DRAWN))}
+    left = [(design, _kinds(program_of(design, task))) for design in drawn.values()]
+    chosen: list[Design] = []
+    seen: set[object] = set()
+    while left and len(chosen) < number:
+        best = max(left, key=lambda pair: (len(pair[1] - seen), -pair[0].width * pair[0].depth))
+        left.remove(best)
+        chosen.append(best[0])
+        seen |= best[1]
+    return chosen
+
+
+def _kinds(program: Program) -> set[object]:
+    found: set[object] = set()
+    for op in program.ops:
+        does = work(program, op, 1)
+        found |= {*does, (op.kind, op.shuffle, *(program.tensors[t].channels for t in op.inputs))}
+    return found
+
+
+def measure_device(
+    designs: Sequence[Design],
+    task: Task,
+    where: LatencySetting,
+    title: str,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> Device:
+    """Time ``designs`` in the engine, and 64→64 convolutions in each precision that runs here.
+
+    Raises:
+        UserError: the engine has no compiled library here.
+    """
+    if where.isa == "torch":
+        raise UserError("there is no compiled engine to measure here: see bbnas doctor")
+    watch = Stopwatch(where)
+    networks = []
+    for done, design in enumerate(designs):
+        on_step(done, len(designs))
+        program = program_of(design, task)
+        whole = watch.measure(program).seconds
+        own = [layer.seconds for layer in profile(program, where)]
+        share = whole / sum(own)  # what slows both the stopwatch's reference takes out
+        operations = tuple(seconds * share for seconds in own)
+        networks.append(
+            TimedNetwork(task=task.name, design=design, seconds=whole, operations=operations)
+        )
+    on_step(len(designs), len(designs))
+    return Device(
+        title=title,
+        source="measured by bbnas measure",
+        ratios=_ratios(where),
+        engine=VERSION,
+        processor=where.cpu,
+        isa=where.isa,
+        threads=where.threads,
+        lq=where.lq,
+        measured=today(),
+        networks=tuple(networks),
+    )
+
+
+def _ratios(where: LatencySetting) -> dict[Precision, float]:
+    try:
+        found = runtimes(where.isa)
+    except UserError:
+        return {}
+    units = dict(units_in_each_precision(found, where.isa))
+    models = [model for pair in units.values() for model in pair]
+    turns = TurnSetting(where.lq, where.threads, where.isa)
+    seconds = unit_seconds(units, take_turns(models, turns, ROUNDS))
+    return {p: s / seconds["1-bit"] for p, s in seconds.items() if p != "1-bit"}
+
+
+def units_in_each_precision(
+    found: Sequence[Runtime], isa: str
+) -> Iterator[tuple[Precision, tuple[Runnable, Runnable]]]:
+    """The long and the short chain of 64→64 units in each precision, by the first runtime."""
+    both = [Runnable("bbnas", chain(units, True), WIDTH) for units in (1 + UNITS, 1)]
+    yield "1-bit", (both[0], both[1])
+    rng = np.random.default_rng(0)
+    images = [rng.random((1, WIDTH, 32, 32), np.float32)]
+    pairs = [
+        {model.precision: model for model in in_each_precision(program, images, found[:1], isa)}
+        for program in (chain(1 + UNITS, False), chain(1, False))
+    ]
+    for precision in pairs[0]:
+        pair = [Runnable.of(each[precision], WIDTH) for each in pairs]
+        yield precision, (pair[0], pair[1])
+
+
+def unit_seconds(units: Units, times: Sequence[Sequence[float]]) -> dict[Precision, float]:
+    """The seconds of one more unit by precision, of the ``times`` of the chains in turn; those
+    that noise makes negative are left out.
+    """
+    middle = [statistics.median(one) for one in times]
+    found = {
+        precision: (middle[2 * i] - middle[2 * i + 1]) / UNITS for i, precision in enumerate(units)
+    }
+    return {precision: seconds for precision, seconds in found.items() if seconds > 0}
