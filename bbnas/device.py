@@ -27,10 +27,11 @@ FORMAT = 1
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Side = Annotated[int, Field(ge=1, le=1 << 17)]
 
 
 class TimedNetwork(Value):
-    """One image of the device's ``lq`` pixels through the engine with a network of ``design``.
+    """One image through the engine with a network of ``design``.
 
     ``seconds`` is the whole run, the fastest of several; ``operations`` holds the fastest time of
     each operation of the network's program, in its order.
@@ -44,26 +45,34 @@ class TimedNetwork(Value):
     )
 
 
+class Timing(Value):
+    """Networks timed on a device by ``threads`` threads of the ``engine`` (its version).
+
+    ``lq`` is (width, height) of the image in LQ pixels, ``measured`` the date.
+    """
+
+    engine: int
+    processor: str
+    isa: str
+    threads: int = Field(ge=1)
+    lq: tuple[Side, Side]
+    measured: str
+    networks: tuple[TimedNetwork, ...] = Field(min_length=1)
+
+
 class Device(Value):
     """A device and what is known of it.
 
     ``ratios`` tells how many 1-bit multiply-accumulates it does in the time of one in another
-    precision, and ``source`` how that is known. ``networks`` were timed there in the engine of
-    version ``engine`` by ``threads`` threads, on images of ``lq`` = (width, height) LQ pixels;
-    a device that is known by its ratios alone has none.
+    precision, and ``source`` how that is known. A device that is known by its ratios alone has no
+    ``timing``.
     """
 
     format: int = FORMAT
     title: str
     source: str
     ratios: dict[Precision, Positive] = Field(default_factory=dict)
-    engine: int = VERSION
-    processor: str = ""
-    isa: str = ""
-    threads: int = Field(default=1, ge=1)
-    lq: tuple[int, int] = (320, 180)
-    measured: str = ""
-    networks: tuple[TimedNetwork, ...] = ()
+    timing: Timing | None = None
 
     @property
     def key(self) -> str:
@@ -88,10 +97,11 @@ def read_device(path: Path) -> Device:
     """
     again = "measure the device with bbnas measure"
     found = read_json(Device, path, "a device.json", again)
-    if found.networks and found.engine != VERSION:
+    used = VERSION if found.timing is None else found.timing.engine
+    if used != VERSION:
         raise UserError(
-            f"{path}: measured with version {found.engine} of the engine, and this bbnas has "
-            f"version {VERSION}; {again} of this version"
+            f"{path}: measured with version {used} of the engine, and this bbnas has version "
+            f"{VERSION}; {again} of this version"
         )
     return found
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from bbnas.device import Precision
+from bbnas.device import Device, Precision, shipped_devices
 from bbnas.rivals import Entrant, Rivals
 
 # Most that a difference of two PSNRs is by noise alone (95 %), in standard deviations of one.
@@ -48,13 +48,11 @@ class BreakEven:
     ``needed`` is B / (M − F): the design's 1-bit multiply-accumulates by those that the rival has
     beyond the design's full-precision ones. That counts multiply-accumulates alone, and the
     design's full-precision ones as fast as the rival's; it is infinite where the rival has no
-    more than those. ``here`` is what this machine does, measured on 64→64 convolutions; NaN where
-    it was not measured.
+    more than those.
     """
 
     precision: Precision
     needed: Ratio
-    here: float
 
     @property
     def words(self) -> str:
@@ -65,14 +63,27 @@ class BreakEven:
             return "any: no rival restores as well"
         return self.needed.words
 
-    @property
-    def verdict(self) -> str:
-        """What this machine's ratio means."""
-        if math.isnan(self.here):
-            return "is not measured"
-        if self.here > self.needed.high:
-            return "wins"
-        return "loses" if self.here < self.needed.low else "is not settled"
+
+@dataclass(frozen=True)
+class OnDevice:
+    """What the break-even means on a ``device``, whose own rival is in its fastest precision."""
+
+    device: Device
+    verdict: str
+
+
+def on_device(even: Sequence[BreakEven], device: Device) -> OnDevice:
+    """1 bit wins where the device does more than is needed, in each precision that it has."""
+    known = [(e.needed, device.ratios[e.precision]) for e in even if e.precision in device.ratios]
+    if not known:
+        verdict = "is not known"
+    elif all(ratio > needed.high for needed, ratio in known):
+        verdict = "wins"
+    elif any(ratio < needed.low for needed, ratio in known):
+        verdict = "loses"
+    else:
+        verdict = "is not settled"
+    return OnDevice(device, verdict)
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Worth:
     """A 1-bit ``design`` beside the fastest rival of at least its PSNR (None: there is none).
 
     ``times`` is the rival's time by the design's, ``bytes`` the same of the smallest rival's
-    file: above 1 the 1-bit design wins.
+    file: above 1 the 1-bit design wins. ``devices`` begin with the machine that measured.
     """
 
     design: Entrant
@@ -89,6 +100,7 @@ class Worth:
     times: Ratio
     bytes: Ratio
     break_even: tuple[BreakEven, ...]
+    devices: tuple[OnDevice, ...]
 
     @property
     def sentence(self) -> str:
@@ -123,9 +135,7 @@ def _worth(design: Entrant, found: Rivals) -> Worth:
     for precision in dict.fromkeys(e.precision for e in rivals):
         mine = [e for e in rivals if e.precision == precision]
         needed = _ratio(mine, design, noise, lambda e: _needed(design, e), least=False)
-        unit = found.unit_seconds.get(precision, math.nan)
-        one_bit = found.unit_seconds.get("1-bit", math.nan)
-        even.append(BreakEven(precision, needed, unit / one_bit))
+        even.append(BreakEven(precision, needed))
     return Worth(
         design=design,
         fastest=_least(rivals, design.psnr, lambda e: e.seconds),
@@ -133,7 +143,17 @@ def _worth(design: Entrant, found: Rivals) -> Worth:
         times=_ratio(rivals, design, noise, lambda e: e.seconds / design.seconds),
         bytes=_ratio(rivals, design, noise, lambda e: e.bytes / design.bytes),
         break_even=tuple(even),
+        devices=tuple(on_device(even, one) for one in (_this_machine(found), *shipped_devices())),
     )
+
+
+def _this_machine(found: Rivals) -> Device:
+    times = found.unit_seconds
+    own: dict[Precision, float] = {
+        p: s / times["1-bit"] for p, s in times.items() if p != "1-bit" and "1-bit" in times
+    }
+    source = "measured in this run on 64→64 convolutions"
+    return Device(title=f"this machine ({found.machine}, {found.isa})", source=source, ratios=own)
 
 
 def _least(

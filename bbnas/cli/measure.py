@@ -71,8 +71,11 @@ def measure(
     if as_json:
         print_json({"device": found, "file": file})
         return
-    rows = [(n.design.label(), n.seconds * 1e3, len(n.operations)) for n in found.networks]
-    print_table(("design", "ms", "operations"), rows, f"{task}: {where.words()}, {found.measured}")
+    timing = found.timing
+    assert timing is not None
+    rows = [(n.design.label(), n.seconds * 1e3, len(n.operations)) for n in timing.networks]
+    title = f"{task}: {where.words()}, {timing.measured}"
+    print_table(("design", "ms", "operations"), rows, title)
     for precision, ratio in found.ratios.items():
         click.echo(f"{ratio:.2g} 1-bit multiply-accumulates in the time of one in {precision}")
     click.echo(f"wrote {file}\nnext: bbnas search --objectives psnr,latency --latency-from {file}")

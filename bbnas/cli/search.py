@@ -208,10 +208,9 @@ def search(
             latency = setting(lq, threads)
         else:
             from bbnas.device import read_device
-            from bbnas.engine.forecast import Forecast, forecast_setting
+            from bbnas.engine.forecast import forecast_setting
 
             target = read_device(Path(latency_from))
-            Forecast(target)  # refuses a device without times
             latency = forecast_setting(target)
     elif latency_from is not None:
         raise UserError(

@@ -60,21 +60,24 @@ def networks(entrants: Sequence[Entrant]) -> TextTable:
 
 
 def break_even(one: Worth) -> TextTable:
-    """How many 1-bit multiply-accumulates a device must do, by the rivals' precision."""
-    rows = []
-    for even in one.break_even:
-        here = f"{even.here:.2g}" if even.here == even.here else NONE
-        rows.append((even.precision, even.words, here, even.verdict))
+    """How many 1-bit multiply-accumulates a device must do in the time of one in each precision,
+    and how many each device does.
+    """
+    even = {e.precision: e.words for e in one.break_even}
+    rows = [("needed", *even.values(), "", "the networks of this page")]
+    for on in one.devices:
+        has = on.device.ratios
+        figures = (f"{has[p]:.2g}" if p in has else NONE for p in even)
+        rows.append((on.device.title, *figures, on.verdict, on.device.source))
     return TextTable(
         name="break-even",
         title=f"Break-even of {one.design.name}",
-        columns=("of one in", "1-bit MACs needed", "here", "so here 1 bit"),
-        numeric=(False, False, True, False),
+        columns=("1-bit MACs in the time of one", *even, "1 bit", "known from"),
+        numeric=(False, *[True] * len(even), False, False),
         rows=tuple(rows),
-        note="How many 1-bit multiply-accumulates a device must do in the time of one in another "
-        "precision, for the design to be as fast as the smallest rival of its PSNR. It counts "
+        note="Needed: for the design to be as fast as the smallest rival of its PSNR. It counts "
         "multiply-accumulates alone, the design’s full-precision ones as fast as the rival’s. "
-        "Here: the same ratio of 64→64 convolutions on this machine.",
+        "1 bit wins on a device that does more than is needed in each precision that it has.",
     )
 
 

@@ -9,8 +9,8 @@ from random import Random
 import numpy as np
 
 from bbnas.design import Design
-from bbnas.device import Device, Precision, TimedNetwork
-from bbnas.engine.forecast import work
+from bbnas.device import Device, Precision, TimedNetwork, Timing
+from bbnas.engine.forecast import shape, work
 from bbnas.engine.latency import Stopwatch, program_of
 from bbnas.engine.peers import Runtime, in_each_precision, runtimes
 from bbnas.engine.profile import profile
@@ -53,8 +53,7 @@ def covering_designs(space: Space, task: Task, number: int, seed: int = 0) -> li
 def _kinds(program: Program) -> set[object]:
     found: set[object] = set()
     for op in program.ops:
-        does = work(program, op, 1)
-        found |= {*does, (op.kind, op.shuffle, *(program.tensors[t].channels for t in op.inputs))}
+        found |= {*work(program, op, 1), shape(program, op)}
     return found
 
 
@@ -85,10 +84,7 @@ def measure_device(
             TimedNetwork(task=task.name, design=design, seconds=whole, operations=operations)
         )
     on_step(len(designs), len(designs))
-    return Device(
-        title=title,
-        source="measured by bbnas measure",
-        ratios=_ratios(where),
+    timing = Timing(
         engine=VERSION,
         processor=where.cpu,
         isa=where.isa,
@@ -97,6 +93,8 @@ def measure_device(
         measured=today(),
         networks=tuple(networks),
     )
+    source = f"measured by bbnas measure on {where.cpu}, {where.isa}, {timing.measured}"
+    return Device(title=title, source=source, ratios=_ratios(where), timing=timing)
 
 
 def _ratios(where: LatencySetting) -> dict[Precision, float]:

@@ -94,15 +94,17 @@ def test_break_even_is_the_ratio_at_which_the_times_are_equal() -> None:
     (even,) = one.break_even
     # On a device of one MAC a second, the design's time at the break-even is the rival's.
     assert 2e9 + 34e9 / even.needed.value == pytest.approx(4e9)
-    assert even.here == pytest.approx(12)
-    assert even.verdict == "loses"  # 17 needed
+    assert one.devices[0].device.ratios == pytest.approx({"fp32": 12, "int8": 3})
+    assert one.devices[0].verdict == "loses"  # 17 needed
+    by_title = {on.device.title: on.verdict for on in one.devices}
+    assert by_title["FPGA or in-memory array"] == "wins"  # 64
 
 
 def test_a_rival_of_fewer_macs_than_the_full_precision_part_is_never_beaten() -> None:
     own = entrant("1-bit", 26.0, 100, macs_full=2e9, macs_binary=34e9)
     (one,) = worth(rivals(own, entrant("int8", 26.5, 50, macs_full=1e9)))
     assert math.isinf(one.break_even[0].needed.value)
-    assert one.break_even[0].verdict == "loses"
+    assert {on.verdict for on in one.devices if "int8" in on.device.ratios} == {"loses"}
     assert one.break_even[0].words.startswith("no number")
 
 
