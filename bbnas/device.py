@@ -108,7 +108,7 @@ def read_device(path: Path) -> Device:
 
 @lru_cache(maxsize=1)
 def shipped_devices() -> tuple[Device, ...]:
-    """The classes of devices that come with bbnas, by the name of the file."""
-    folder = files("bbnas") / "devices"
-    found = sorted((f for f in folder.iterdir() if f.name.endswith(".json")), key=lambda f: f.name)
-    return tuple(validate(Device, from_json(f.read_bytes()), f.name) for f in found)
+    """The classes of devices that come with bbnas, where 1 bit gains least first."""
+    held = (f for f in (files("bbnas") / "devices").iterdir() if f.name.endswith(".json"))
+    found = [validate(Device, from_json(file.read_bytes()), file.name) for file in held]
+    return tuple(sorted(found, key=lambda device: min(device.ratios.values())))

@@ -6,6 +6,7 @@ full-precision twin. What ``bbnas rivals`` measures is written to one JSON file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import Field
@@ -22,7 +23,7 @@ from bbnas.text import plural, to_json
 # Where networks and measurements are kept.
 RUNS = Path("runs") / "rivals"
 # Versions of the file; one of another version is refused.
-FORMAT = 1
+FORMAT = 2
 
 
 class Entrant(Value):
@@ -34,7 +35,7 @@ class Entrant(Value):
     ``bytes`` is the size of its file, ``memory`` what its process grew by (bytes) when it loaded
     and ran the model, 0 where that is not known. ``macs_full`` and ``macs_binary`` are its
     multiply-accumulates on the image of 320×180 LQ pixels, of full-precision and of 1-bit
-    convolutions.
+    convolutions; ``weights_full`` and ``weights_binary`` are the numbers of their weights.
     """
 
     design: Design
@@ -48,6 +49,8 @@ class Entrant(Value):
     memory: int = Field(ge=0)
     macs_full: float = Field(ge=0, allow_inf_nan=False)
     macs_binary: float = Field(ge=0, allow_inf_nan=False)
+    weights_full: int = Field(ge=0)
+    weights_binary: int = Field(ge=0)
 
     @property
     def name(self) -> str:
@@ -124,3 +127,22 @@ def read_rivals(path: Path, task: Task | None = None) -> Rivals:
     if task is not None and found.task != task.name:
         raise UserError(f"{path}: is of {found.task}, not of {task.name}; name that task's file")
     return found
+
+
+def rivals_of(study: str, task: Task, data: str, say: Callable[[str], None]) -> Rivals | None:
+    """What was measured for ``study``, else for its ``task``, on the same images (``data`` is
+    their fingerprint); None if nothing was.
+
+    A file that cannot be read is told by ``say``.
+    """
+    for path in (place_of(study), place_of(task.name)):
+        if not path.is_file():
+            continue
+        try:
+            found = read_rivals(path, task)
+        except UserError as error:
+            say(str(error))
+            continue
+        if found.data == data:
+            return found
+    return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bbnas.device import Device, Precision, shipped_devices
 from bbnas.rivals import Entrant, Rivals
@@ -48,20 +49,20 @@ class BreakEven:
     ``needed`` is B / (M − F): the design's 1-bit multiply-accumulates by those that the rival has
     beyond the design's full-precision ones. That counts multiply-accumulates alone, and the
     design's full-precision ones as fast as the rival's; it is infinite where the rival has no
-    more than those.
+    more than those. ``weights_needed`` is the same of weights: how many of 1 bit must fit into the
+    space of one in ``precision``, for the design's file to be as small.
     """
 
     precision: Precision
     needed: Ratio
+    weights_needed: Ratio
 
-    @property
-    def words(self) -> str:
-        """``38 (31 to 47)``, or why there is no such number."""
-        if math.isinf(self.needed.value):
-            return "no number: the rival needs fewer MACs than the design in full precision"
-        if not self.needed.value:
-            return "any: no rival restores as well"
-        return self.needed.words
+
+def break_even_words(needed: Ratio) -> str:
+    """``38 (31 to 47)``, or why there is no such number."""
+    if math.isinf(needed.value):
+        return "none: the design has more in full precision than the rival"
+    return needed.words if needed.value else "any: no rival restores as well"
 
 
 @dataclass(frozen=True)
@@ -134,8 +135,11 @@ def _worth(design: Entrant, found: Rivals) -> Worth:
     even = []
     for precision in dict.fromkeys(e.precision for e in rivals):
         mine = [e for e in rivals if e.precision == precision]
-        needed = _ratio(mine, design, noise, lambda e: _needed(design, e), least=False)
-        even.append(BreakEven(precision, needed))
+        needed = (
+            _ratio(mine, design, noise, partial(_needed, design, name), least=False)
+            for name in ("macs", "weights")
+        )
+        even.append(BreakEven(precision, *needed))
     return Worth(
         design=design,
         fastest=_least(rivals, design.psnr, lambda e: e.seconds),
@@ -183,6 +187,7 @@ def _ratio(
     return Ratio(at(design.psnr), *ends)
 
 
-def _needed(design: Entrant, rival: Entrant) -> float:
-    left = rival.macs_full - design.macs_full
-    return design.macs_binary / left if left > 0 else math.inf
+def _needed(design: Entrant, name: str, rival: Entrant) -> float:
+    full, binary = f"{name}_full", f"{name}_binary"
+    left = getattr(rival, full) - getattr(design, full)
+    return float(getattr(design, binary)) / left if left > 0 else math.inf

@@ -119,7 +119,7 @@ def rivals(
 
     from bbnas.analysis.worth import worth
     from bbnas.data.sets import DataProgress
-    from bbnas.reporting.worth import best_networks, break_even, networks, write_worth
+    from bbnas.reporting.worth import TABLES, best_networks, networks, write_worth
     from bbnas.rivals import place_of
     from bbnas.runs.rivals import measure_rivals, usual_rivals
 
@@ -158,8 +158,8 @@ def rivals(
     print_table(table.columns, table.rows, title)
     for one in worth(measured):
         click.echo(f"\n{one.sentence}")
-        table = break_even(one)
-        print_table(table.columns, table.rows, table.title)
+        for table in (of(one) for of in TABLES):
+            print_table(table.columns, table.rows, table.title)
     click.echo(f"wrote {page} and {file}")
 
 

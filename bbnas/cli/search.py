@@ -19,8 +19,12 @@ from bbnas.signals import keeps
 from bbnas.text import duration, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bbnas.analysis.worth import Worth
     from bbnas.searching import SearchResult
-    from bbnas.study import Guide
+    from bbnas.study import Guide, Study
+    from bbnas.tasks import Task
 
 # Most candidates that are printed as statistically indistinguishable from the recommended one.
 TIE_ROWS = 5
@@ -265,13 +269,26 @@ def search(
         machine = taken_on(workers or usual_workers(evaluator), "worker")
     else:
         machine = f"Ray cluster {ray_address}, {today()}"
+    beside_rivals = _worth(result.study, chosen_task)
     if as_json:
-        print_json(summary(result.study, result) | {"machine": machine})
+        print_json(
+            summary(result.study, result) | {"machine": machine, "worth": beside_rivals or None}
+        )
     else:
-        _print(result, storage, machine)
+        _print(result, storage, machine, [one.sentence for one in beside_rivals])
 
 
-def _print(result: SearchResult, storage: str | None, machine: str) -> None:
+def _worth(study: Study, task: Task) -> list[Worth]:
+    """The study's 1-bit networks beside rivals, if bbnas rivals measured some."""
+    from bbnas.analysis.worth import worth
+    from bbnas.rivals import rivals_of
+
+    config = study.config
+    found = rivals_of(config.name, task, config.data, lambda text: click.echo(text, err=True))
+    return [] if found is None else worth(found)
+
+
+def _print(result: SearchResult, storage: str | None, machine: str, worth: Sequence[str]) -> None:
     from bbnas.analysis import methods_frame, rank_methods, recommend
     from bbnas.analysis.reasons import passed_over
     from bbnas.reporting.measured import times_words
@@ -312,10 +329,15 @@ def _print(result: SearchResult, storage: str | None, machine: str) -> None:
     )
     if result.note:
         click.echo(result.note)
+    for sentence in worth:
+        click.echo(sentence)
     if result.complete:
         at = options.at(storage)
         name = study.config.name
         click.echo(
-            f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget\n"
-            f"      bbnas rivals {name}{at} tells whether an ordinary network does as well"
+            f"next: bbnas report {name}{at} or bbnas dashboard {name}{at}, or a larger --budget"
         )
+        if not worth:
+            click.echo(
+                f"      bbnas rivals {name}{at} tells whether an ordinary network does as well"
+            )

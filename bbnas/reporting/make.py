@@ -13,7 +13,7 @@ from bbnas.evaluation import Evaluation, LatencySetting
 from bbnas.fidelity import MeasuredFidelity
 from bbnas.protocol import Protocol
 from bbnas.reporting.page import write_csv, write_page
-from bbnas.rivals import Rivals, place_of, read_rivals
+from bbnas.rivals import rivals_of
 from bbnas.store import FIDELITY, Store, open_store, open_study
 from bbnas.study import Study
 from bbnas.tasks import get_task
@@ -89,20 +89,9 @@ def report(
         repeats=again,
         recommendation=chosen,
         fidelity=known_fidelity(study.config.task, study.config.protocol, study.config.data),
-        rivals=_rivals(study),
+        rivals=rivals_of(study.config.name, get_task(study.config.task), study.config.data, say),
         inline=inline,
     )
-
-
-def _rivals(study: Study) -> Rivals | None:
-    """What was measured for the study, else for its task on the same images; None if nothing."""
-    task = get_task(study.config.task)
-    for name in (study.config.name, task.name):
-        if place_of(name).is_file():
-            found = read_rivals(place_of(name), task)
-            if found.data == study.config.data:
-                return found
-    return None
 
 
 def _silent(_: str) -> None:

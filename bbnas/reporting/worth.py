@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bbnas.analysis.pareto import non_dominated
-from bbnas.analysis.worth import Worth, worth
+from bbnas.analysis.worth import Worth, break_even_words, worth
+from bbnas.device import Precision
 from bbnas.figures.worth import draw_worth
 from bbnas.files import write_output
 from bbnas.reporting.fidelity import folded
@@ -17,6 +18,8 @@ from bbnas.rivals import Entrant, Rivals
 from bbnas.tasks import get_task
 from bbnas.text import count, plural
 
+# Bits of a weight.
+BITS: dict[Precision, int] = {"int8": 8, "bf16": 16, "fp32": 32}
 ABOUT = (
     "This page compares 1-bit networks with ordinary ones that restore as well. A rival is the "
     "task’s backbone at a small width, in full precision, in bf16 or in 8 bits. It was trained by "
@@ -63,7 +66,7 @@ def break_even(one: Worth) -> TextTable:
     """How many 1-bit multiply-accumulates a device must do in the time of one in each precision,
     and how many each device does.
     """
-    even = {e.precision: e.words for e in one.break_even}
+    even = {e.precision: break_even_words(e.needed) for e in one.break_even}
     rows = [("needed", *even.values(), "", "the networks of this page")]
     for on in one.devices:
         has = on.device.ratios
@@ -79,6 +82,33 @@ def break_even(one: Worth) -> TextTable:
         "multiply-accumulates alone, the design’s full-precision ones as fast as the rival’s. "
         "1 bit wins on a device that does more than is needed in each precision that it has.",
     )
+
+
+def weights_break_even(one: Worth) -> TextTable:
+    """How many 1-bit weights must fit into the space of one in each precision, and do."""
+    held = {e.precision: BITS[e.precision] for e in one.break_even}
+    needed = {e.precision: e.weights_needed for e in one.break_even}
+    verdicts = (
+        "wins" if held[p] > n.high else "loses" if held[p] < n.low else "is not settled"
+        for p, n in needed.items()
+    )
+    return TextTable(
+        name="break-even-weights",
+        title=f"Break-even of {one.design.name}, in bytes",
+        columns=("1-bit weights in the space of one", *held),
+        numeric=(False, *[True] * len(held)),
+        rows=(
+            ("needed", *(break_even_words(n) for n in needed.values())),
+            ("there are", *(str(bits) for bits in held.values())),
+            ("1 bit", *verdicts),
+        ),
+        note="Needed: for the design to be as small as the smallest rival of its PSNR. It counts "
+        "the weights of convolutions alone, the design’s full-precision ones like the rival’s.",
+    )
+
+
+# What is told of each 1-bit network.
+TABLES = (break_even, weights_break_even)
 
 
 def write_worth(found: Rivals, path: Path, command: str) -> Path:
@@ -98,7 +128,7 @@ def write_worth(found: Rivals, path: Path, command: str) -> Path:
         found=found,
         sentences=[one.sentence for one in values],
         networks=networks(found.entrants),
-        tables=[break_even(one) for one in values],
+        tables=[table(one) for one in values for table in TABLES],
         figures={"worth": draw_worth(found)},
     )
 
@@ -123,8 +153,7 @@ def to_markdown(found: Rivals, command: str) -> str:
         "",
         literal(table.note),
     ]
-    for one in values:
-        even = break_even(one)
+    for even in (table(one) for one in values for table in TABLES):
         lines += ["", f"## {literal(even.title)}", "", *grid(even), "", literal(even.note)]
     versions = ", ".join(f"{name} {text}" for name, text in found.versions.items())
     lines += ["", "## How it was measured", "", f"{literal(found.words)}; {literal(versions)}."]

@@ -295,6 +295,8 @@ def _entrant(
         memory=memory_of(one.runnable, where),
         macs_full=cost.macs_fp,
         macs_binary=cost.macs_binary,
+        weights_full=round(cost.params_fp),
+        weights_binary=round(cost.params_binary),
     )
 
 

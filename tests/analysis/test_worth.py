@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bbnas.analysis.worth import BEYOND, worth
+from bbnas.analysis.worth import BEYOND, break_even_words, worth
 from bbnas.design import Design
 from bbnas.presets import load_design
 from bbnas.protocol import PROTOCOLS
@@ -23,7 +23,8 @@ UNITS = {"1-bit": 0.003, "fp32": 0.036, "int8": 0.009}
 
 def entrant(precision: str, psnr: float, ms: float, **more: Any) -> Entrant:
     design = load_design("bbcu-m", TASK) if precision == "1-bit" else Design(width=12, depth=8)
-    fields = {"bytes": 1000, "memory": 0, "macs_full": 1e9, "macs_binary": 0.0} | more
+    fields = {"bytes": 1000, "memory": 0, "macs_full": 1e9, "macs_binary": 0.0}
+    fields |= {"weights_full": 1000, "weights_binary": 0} | more
     return Entrant(
         design=design,
         precision=precision,  # type: ignore[arg-type]
@@ -105,7 +106,14 @@ def test_a_rival_of_fewer_macs_than_the_full_precision_part_is_never_beaten() ->
     (one,) = worth(rivals(own, entrant("int8", 26.5, 50, macs_full=1e9)))
     assert math.isinf(one.break_even[0].needed.value)
     assert {on.verdict for on in one.devices if "int8" in on.device.ratios} == {"loses"}
-    assert one.break_even[0].words.startswith("no number")
+    assert break_even_words(one.break_even[0].needed).startswith("none: ")
+
+
+def test_break_even_in_bytes_is_the_bits_of_a_weight_at_which_the_files_are_equal() -> None:
+    own = entrant("1-bit", 26.0, 100, weights_full=1000, weights_binary=32_000)
+    (one,) = worth(rivals(own, entrant("fp32", 26.5, 50, weights_full=5000)))
+    (even,) = one.break_even
+    assert 1000 + 32_000 / even.weights_needed.value == pytest.approx(5000)
 
 
 quality = st.floats(25, 27)

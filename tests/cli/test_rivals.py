@@ -47,7 +47,9 @@ def test_rivals_are_trained_timed_and_compared(folder: Path, capsys) -> None:
     assert out["rivals"]["noise"] > 0
     assert all(len(e["runs"]) == 2 for e in entrants)
     assert main([option.replace("4x2", "5x2") for option in CALL]) == 0
-    assert "1-bit MACs needed" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "1-bit MACs in the time of one" in printed
+    assert "1-bit weights in the space of one" in printed
     assert "5×2, int8" in Path(out["page"]).read_text()
     assert {path: path.stat().st_mtime_ns for path in trained} == trained
     assert len(list(Path("runs").rglob("last.safetensors"))) == 3 * 2

@@ -1,0 +1,90 @@
+"""``bbnas measure`` and ``bbnas search --latency-from`` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bbnas.cli import main
+from bbnas.device import read_device
+from bbnas.native import choose_isa
+from bbnas.store import open_study
+from tests.cli.small import PROTOCOL
+
+if not choose_isa():
+    pytest.skip("there is no compiled engine here", allow_module_level=True)
+
+SPACE = """
+version: 1
+description: a test
+axes:
+  binarize: [[body], [body, upsampling]]
+  k_ratio: [1]
+  width: [8, 16]
+  depth: [2]
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    Path("small.yaml").write_text(SPACE)
+    Path("tiny.yaml").write_text(json.dumps(PROTOCOL | {"iterations": 4}))
+    monkeypatch.setattr("bbnas.engine.latency.MOST_RUNS", 3)
+    monkeypatch.setattr("bbnas.engine.latency.REFERENCE_RUNS", 4)
+    return tmp_path
+
+
+def test_a_search_forecasts_from_what_was_measured(home: Path, capsys) -> None:
+    call = ["measure", "--space", "small.yaml", "--designs", "3", "--lq", "32x24", "--quiet"]
+    assert main([*call, "--title", "a board"]) == 0
+    out = capsys.readouterr().out
+    assert "wrote device.json" in out
+    assert "1-bit multiply-accumulates in the time of one in fp32" in out
+    found = read_device(home / "device.json")
+    assert found.title == "a board"
+    assert found.timing is not None
+    assert len(found.timing.networks) == 3
+    for network in found.timing.networks:
+        assert sum(network.operations) == pytest.approx(network.seconds)
+
+    search = ["search", "--space", "small.yaml", "--protocol", "tiny.yaml", "--budget", "3"]
+    search += ["--objectives", "psnr,latency", "--confirm", "0", "--no-benefit", "--workers", "1"]
+    search += ["--json", "--quiet"]
+    assert main([*search, "--latency-from", "device.json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["latency"]["engine"] == f"forecast {found.key}"
+    assert told["latency"]["lq"] == [32, 24]
+    timed = {network.design.key: network.seconds for network in found.timing.networks}
+    candidates = open_study(
+        told["study"], f"sqlite:///{home}/studies/{told['study']}.db"
+    ).candidates
+    assert len(candidates) == 3
+    for candidate in candidates:
+        own = candidate.evaluation
+        assert own.latency == pytest.approx(timed.get(own.design.key, own.latency), rel=0.2)
+        assert own.latency > 0
+    # The same study cannot go on with latencies of this machine.
+    assert main(search) == 2
+    assert "latency" in capsys.readouterr().err
+
+
+def test_bad_files_are_told_in_one_line(home: Path, capsys) -> None:
+    search = ["search", "--space", "small.yaml", "--budget", "2"]
+    timed = [*search, "--objectives", "psnr,latency", "--latency-from"]
+    Path("empty.json").write_text("{}")
+    Path("ratios.json").write_text('{"format": 1, "title": "t", "source": "s"}')
+    for call, words in (
+        ([*timed, "none.json"], "none.json: no such file"),
+        ([*timed, "empty.json"], "not a device.json that this bbnas reads"),
+        ([*timed, "ratios.json"], "no network was timed on it; measure it with bbnas measure"),
+        ([*search, "--latency-from", "empty.json"], "nothing here asks for latency"),
+        (["measure", "--designs", "1"], "--designs"),
+    ):
+        assert main(call) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert "Traceback" not in error
+    assert not Path("studies").exists()
