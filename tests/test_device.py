@@ -11,7 +11,7 @@ import pytest
 from bbnas.design import Design
 from bbnas.device import Device, TimedNetwork, Timing, read_device, shipped_devices
 from bbnas.errors import UserError
-from bbnas.native import VERSION
+from bbnas.runtime import VERSION
 
 NETWORK = TimedNetwork(task="sr4", design=Design(width=8), seconds=0.2, operations=(0.1, 0.1))
 TIMING = Timing(

@@ -19,8 +19,8 @@ from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.environment import today
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
-from bbnas.runtime import VERSION
 from bbnas.runs.contest import Runnable, TurnSetting, take_turns
+from bbnas.runtime import VERSION
 from bbnas.space import Space
 from bbnas.tasks import Task
 

@@ -13,8 +13,8 @@ from bbnas.engine.forecast import Forecast, forecast_setting, work
 from bbnas.engine.latency import program_of
 from bbnas.engine.program import Op, Program
 from bbnas.errors import UserError
-from bbnas.native import VERSION
 from bbnas.runs.measuring import covering_designs
+from bbnas.runtime import VERSION
 from bbnas.space import load_space
 from bbnas.tasks import get_task
 
@@ -26,9 +26,9 @@ Rule = Callable[[Program, Op], float]
 
 
 def linear(program: Program, op: Op) -> float:
-    """A device that takes a nanosecond for all that it does, and ten for a word."""
+    """A device that takes 0.1 µs for all that it does, and 1 µs for a word."""
     does = work(program, op, LQ[0] * LQ[1])
-    return sum(v * (10e-3 if "words" in name else 1e-3) for name, v in does.items())
+    return sum(v * (1.0 if "words" in name else 0.1) for name, v in does.items())
 
 
 def device(designs: list[Design], rule: Rule, overhead: float = 1.0) -> Device:
@@ -55,7 +55,7 @@ def device(designs: list[Design], rule: Rule, overhead: float = 1.0) -> Device:
 
 @pytest.fixture(scope="module")
 def chosen() -> list[Design]:
-    return covering_designs(SPACE, TASK, 6)
+    return covering_designs(SPACE, TASK, 10)
 
 
 @pytest.fixture(scope="module")
