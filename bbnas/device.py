@@ -45,7 +45,7 @@ class TimedNetwork(Value):
     )
 
 
-class Timing(Value):
+class DeviceTiming(Value):
     """Networks timed on a device by ``threads`` threads of the ``engine`` (its version).
 
     ``lq`` is (width, height) of the image in LQ pixels, ``measured`` the date.
@@ -72,7 +72,7 @@ class Device(Value):
     title: str
     source: str
     ratios: dict[Precision, Positive] = Field(default_factory=dict)
-    timing: Timing | None = None
+    timing: DeviceTiming | None = None
 
     @property
     def key(self) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from bbnas.design import Design
-from bbnas.device import Device, TimedNetwork, Timing, read_device, shipped_devices
+from bbnas.device import Device, DeviceTiming, TimedNetwork, read_device, shipped_devices
 from bbnas.errors import UserError
 from bbnas.runtime import VERSION
 
 NETWORK = TimedNetwork(task="sr4", design=Design(width=8), seconds=0.2, operations=(0.1, 0.1))
-TIMING = Timing(
+TIMING = DeviceTiming(
     engine=VERSION,
     processor="a processor",
     isa="neon",

@@ -20,7 +20,7 @@ from bbnas.signals import keeps
     type=click.IntRange(min=2),
     default=10,
     show_default=True,
-    help="Number of designs that are timed, chosen to differ as much as possible.",
+    help="Number of designs drawn from the space.",
 )
 @click.option(
     "--title", show_default="the processor's name", help="Name of the device in reports."

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bbnas.device import Device, TimedNetwork, Timing
+from bbnas.device import Device, DeviceTiming, TimedNetwork
 from bbnas.engine.latency import program_of
 from bbnas.engine.program import Op, Program
 from bbnas.errors import UserError
@@ -147,7 +147,7 @@ class Forecast:
         return amounts
 
 
-def _timing(device: Device) -> Timing:
+def _timing(device: Device) -> DeviceTiming:
     if device.timing is None:
         raise UserError(
             f"{device.title}: no network was timed on it; measure it with bbnas measure"

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 
 from bbnas.design import Design
-from bbnas.device import Device, Precision, TimedNetwork, Timing
+from bbnas.device import Device, DeviceTiming, Precision, TimedNetwork
 from bbnas.engine.forecast import shape, work
 from bbnas.engine.latency import Stopwatch, program_of
 from bbnas.engine.peers import Runtime, in_each_precision, runtimes
@@ -84,7 +84,7 @@ def measure_device(
             TimedNetwork(task=task.name, design=design, seconds=whole, operations=operations)
         )
     on_step(len(designs), len(designs))
-    timing = Timing(
+    timing = DeviceTiming(
         engine=VERSION,
         processor=where.cpu,
         isa=where.isa,

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from bbnas.design import Design
-from bbnas.device import Device, TimedNetwork, Timing
+from bbnas.device import Device, DeviceTiming, TimedNetwork
 from bbnas.engine.forecast import Forecast, forecast_setting, work
 from bbnas.engine.latency import program_of
 from bbnas.engine.program import Op, Program
@@ -41,7 +41,7 @@ def device(designs: list[Design], rule: Rule, overhead: float = 1.0) -> Device:
                 task="sr4", design=design, seconds=overhead * sum(seconds), operations=seconds
             )
         )
-    timing = Timing(
+    timing = DeviceTiming(
         engine=VERSION,
         processor="a rule",
         isa="avx2",
