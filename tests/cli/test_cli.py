@@ -132,9 +132,9 @@ def test_every_command_stands_under_one_heading_with_a_whole_sentence(capsys) ->
 
 
 def test_an_option_means_the_same_in_all_commands() -> None:
-    own = {  # where a study, a recipe or a checkpoint may know it, or the file differs
+    own = {  # where a study, a recipe or a checkpoint may know it, or the file or default differs
         *("--output", "--storage", "--task", "--data", "--protocol", "--space", "--budget"),
-        *("--latency", "--rounds", "--seeds", "--format"),
+        *("--latency", "--rounds", "--seeds", "--designs", "--format"),
     }
     seen: dict[str, tuple[object, ...]] = {}
     for words, command in commands():
