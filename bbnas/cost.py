@@ -22,17 +22,18 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
-from bbnas.design import Design, Method
+from bbnas.design import Design
 from bbnas.networks import build
-from bbnas.tasks import LQ_SIZE, Part, Task
+from bbnas.tasks import LQ_SIZE, Task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
 
 # (width, height) of the traced image. Every operation is linear in pixels, so the counts are
-# scaled. Its sides differ from a kernel's, which separates the binarization of weights (done once
-# in a deployed network) from the work on activations.
-_TRACED = (4, 5)
+# scaled. Its sides are even, for a PixelUnshuffle, and neither they nor their halves are those of
+# a kernel, which separates the binarization of weights (done once in a deployed network) from the
+# work on activations.
+_TRACED = (4, 6)
 
 _ELEMENTWISE = (
     "add", "add_", "sub", "rsub", "mul", "mul_", "div", "copysign", "prelu", "relu", "leaky_relu",
@@ -40,7 +41,10 @@ _ELEMENTWISE = (
     "log2_", "round_", "exp2_",
 )  # fmt: skip
 # Operators that move data and compute nothing.
-_FREE = ("pixel_shuffle", "repeat_interleave", "upsample_nearest2d", "cat", "contiguous")
+_FREE = (
+    "pixel_shuffle", "pixel_unshuffle", "repeat_interleave", "upsample_nearest2d", "cat",
+    "contiguous", "slice",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,8 @@ def count(design: Design, task: Task, lq: tuple[int, int] = LQ_SIZE) -> Cost:
     """
     packed = {"redistribution": False, "estimator": Design().estimator}
     parts, unknown = _trace(design.fitted(task).replace(**packed), task)
-    ratio = prod(lq) / prod(_TRACED)
+    step = design.fitted(task).unshuffle
+    ratio = prod(-(-side // step) * step for side in lq) / prod(_TRACED)
     scaled = {
         name: PartCost(
             macs_fp=part.macs_fp * ratio,
@@ -150,21 +155,19 @@ class OpsAndParams(NamedTuple):
 def ops_and_params(design: Design, task: Task) -> OpsAndParams:
     """OPs and Params at the default LQ size, cached: a search asks before every training.
 
-    They are those of ``count``, from networks that are traced sooner: they depend on method,
-    binary parts, width and depth only, each part counts for itself, and over depth a part is at
-    most quadratic, since BAM accumulates all earlier layers in each.
+    They are those of ``count``, from networks that are traced sooner: few axes decide them, each
+    part counts for itself, and over depth a part is at most quadratic, since BAM accumulates all
+    earlier layers in each.
     """
-    return _ops_and_params(design.binarize, design.method, design.width, design.depth, task)
+    return _ops_and_params(design.fitted(task).bare(), task)
 
 
 @lru_cache(maxsize=4096)
-def _ops_and_params(
-    binarize: tuple[Part, ...], method: Method, width: int, depth: int, task: Task
-) -> OpsAndParams:
+def _ops_and_params(design: Design, task: Task) -> OpsAndParams:
     ops = params = 0.0
+    depth = design.depth
     for part in task.parts:
-        parts = task.parts if part in binarize else ()
-        bare = Design(binarize=parts, method=method, width=width)
+        bare = design.replace(binarize=task.parts if part in design.binarize else ())
         one, two, three = (count(bare.replace(depth=n), task).parts[part] for n in (1, 2, 3))
         # Newton's polynomial through the three depths.
         linear, quadratic = depth - 1, (depth - 1) * (depth - 2) // 2

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
@@ -20,30 +21,71 @@ from pydantic import (
     model_serializer,
 )
 
+from bbnas.axes import (
+    Activation,
+    ActivationPosition,
+    Axis,
+    Estimator,
+    Kernel,
+    Method,
+    Norm,
+    Share,
+    Unshuffle,
+    Upsampler,
+    channels_of,
+    k_star,
+    of_width,
+    ranges,
+    square,
+    switch,
+)
 from bbnas.errors import unknown
 from bbnas.schema import Value, read_yaml, validate
 from bbnas.tasks import Part, Task
 
-Norm = Literal["none", "batchnorm"]
-Activation = Literal["rprelu", "prelu", "relu", "hardtanh", "none"]
-ActivationPosition = Literal["after_addition", "residual_branch"]
-Estimator = Literal["clip", "quadratic", "ede", "tanh"]
-Method = Literal["bbcu", "bnn", "xnornet", "bireal", "irnet", "btm", "bam", "ma"]
+# ---- when a choice changes the network, and its value in canonical form -------------------------
 
 
-def k_star(width: int) -> float:
-    """The best amplification factor for ``width`` channels: 130·n/64 (paper §4.5)."""
-    return 130.0 * width / 64.0
+def _any_binary(design: Design) -> bool:
+    return bool(design.binarize)
 
 
-# The ratios k / k* that count as aligned: beyond a factor of 8 one of the two branches dominates
-# the sum (Fig. 6).
-ALIGNED = (1 / 8, 8.0)
+def _own_unit(design: Design) -> bool:
+    return bool(design.binarize) and design.method == "bbcu"
 
 
-def aligned(k_ratio: float | None) -> bool:
-    """Whether an amplification factor relative to k* is in the range ALIGNED."""
-    return k_ratio is not None and ALIGNED[0] <= k_ratio <= ALIGNED[1]
+def _has_addition(design: Design) -> bool:
+    """Whether a unit adds a residual."""
+    if design.binary(Part.BODY) and design.convs_per_residual > 0:
+        return True
+    if design.binary(Part.HEAD) or design.binary(Part.UPSAMPLING):
+        return True
+    # A convolution before the PixelShuffle of the image has no residual of its size.
+    shuffled = design.upsampler == "direct" or design.unshuffle > 1
+    return design.binary(Part.TAIL) and not (shuffled and design.tail_kernel == 3)
+
+
+def _parts_built(design: Design, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    built = (part for part in parts if part is not Part.UPSAMPLING or _upsamples(design))
+    return tuple(built)
+
+
+def _upsamples(design: Design) -> bool:
+    return design.upsampler != "direct"
+
+
+def _aligned_or_none(design: Design, k_ratio: float | None) -> float | None:
+    one = k_ratio is not None and abs(k_ratio * k_star(design.width) - 1.0) < 1e-9
+    return None if one else k_ratio
+
+
+def _whole_channels(design: Design, share: float) -> float:
+    return channels_of(share, design.width) / design.width
+
+
+def _block(design: Design, convs: int | None) -> int | None:
+    size = None if convs is None else min(convs, design.depth)
+    return None if size == OWN_BLOCK else size
 
 
 # The parts that may be 1-bit together, in the order of the network.
@@ -51,7 +93,8 @@ _SUBSETS = {parts: parts for n in range(len(Part) + 1) for parts in combinations
 
 
 class Design(Value):
-    """One binary restoration network: which parts are 1-bit, and how their units are made.
+    """One binary restoration network: which parts are 1-bit, how their units are made, and how
+    the parts are built.
 
     The axes from ``norm`` to ``redistribution`` make the unit of method ``bbcu``, the same for
     every binarized part. The units of other methods are fixed (``bbnas.binary.methods``; ``ma``
@@ -60,27 +103,156 @@ class Design(Value):
     between widths; None means no residual alignment. ``redistribution`` is that of BiSRNet
     (``bbnas.binary.unit.BinaryConv2d``).
 
-    Only the paper's ablations set the last two fields, and no space does. They and
-    ``redistribution`` are written only where they are set. ``break_at`` is the convolution of the
-    binary body, counted from 1, whose block has no residual (Table 5). ``convs_per_block`` is the
-    number of convolutions in a residual block of the full-precision body (Fig. 5); None is the
-    backbone's own.
+    The axes from ``upsampler`` to ``unshuffle`` say how the parts are built, 1-bit or not.
+    ``hr_width`` are the channels from the upsampling to the tail and ``head_width`` those of the
+    head's convolution, as shares of ``width``; where the number of channels changes, features are
+    repeated as in BBCU-H, or the first ones kept. ``tail_kernel`` 1 makes the image by a
+    full-precision 1×1 convolution, after one 1-bit unit if the tail is binarized; ``head_kernel``
+    is that of a full-precision head. ``unshuffle`` is the factor of a PixelUnshuffle of the image
+    before the head, and of a PixelShuffle in the tail, for tasks without upsampling.
+
+    Only the paper's ablations set the last two fields, and no space does. ``break_at`` is the
+    convolution of the binary body, counted from 1, whose block has no residual (Table 5).
+    ``convs_per_block`` is the number of convolutions in a residual block of the full-precision
+    body (Fig. 5); None is the backbone's own.
     """
 
-    binarize: tuple[Part, ...] = ()
-    method: Method = "bbcu"
-    norm: Norm = "none"
-    k_ratio: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    activation: Activation = "rprelu"
-    activation_position: ActivationPosition = "residual_branch"
-    convs_per_residual: int = Field(default=1, ge=0)
-    weight_scale: bool = True
-    estimator: Estimator = "quadratic"
-    redistribution: bool = False
-    width: int = Field(default=64, ge=3, le=1024)
-    depth: int = Field(default=32, ge=1, le=256)
-    break_at: int | None = Field(default=None, ge=1)
-    convs_per_block: int | None = Field(default=None, ge=1)
+    binarize: Annotated[tuple[Part, ...], Axis(settled=_parts_built, structure=True)] = ()
+    method: Annotated[Method, Axis(matters=_any_binary, unit=True, structure=True)] = "bbcu"
+    norm: Annotated[Norm, Axis("normalisation", matters=_own_unit, unit=True)] = "none"
+    k_ratio: Annotated[
+        float | None,
+        Axis(
+            "alignment k / k*",
+            ranges,
+            matters=lambda d: d.method == "bbcu" or not d.binarize,
+            settled=_aligned_or_none,
+            measure=lambda d: math.log2(d.k / k_star(d.width)),
+            unit=True,
+        ),
+        Field(gt=0, allow_inf_nan=False),
+    ] = None
+    activation: Annotated[Activation, Axis("activation", matters=_own_unit, unit=True)] = "rprelu"
+    activation_position: Annotated[
+        ActivationPosition,
+        Axis(
+            "activation position",
+            matters=lambda d: _own_unit(d) and d.activation != "none" and _has_addition(d),
+            unit=True,
+        ),
+    ] = "residual_branch"
+    convs_per_residual: Annotated[
+        int,
+        Axis(
+            "convolutions per residual",
+            lambda span: str(span) if span else "no residual",
+            matters=lambda d: _own_unit(d) and d.binary(Part.BODY),
+            settled=lambda d, span: min(span, d.depth),
+            # A body without residual connections is as one of 64 convolutions for each.
+            measure=lambda d: math.log2(d.convs_per_residual or 64),
+            unit=True,
+        ),
+        Field(ge=0),
+    ] = 1
+    weight_scale: Annotated[
+        bool,
+        # BatchNorm cancels a scale of its channel.
+        Axis(
+            "weight scale",
+            switch,
+            matters=lambda d: _own_unit(d) and d.norm == "none",
+            unit=True,
+        ),
+    ] = True
+    estimator: Annotated[Estimator, Axis("estimator", matters=_own_unit, unit=True)] = "quadratic"
+    redistribution: Annotated[
+        bool, Axis("redistribution", switch, matters=_own_unit, unit=True, young=True)
+    ] = False
+    width: Annotated[
+        int,
+        Axis("width", measure=lambda d: math.log2(d.width), structure=True),
+        Field(ge=3, le=1024),
+    ] = 64
+    depth: Annotated[
+        int,
+        Axis("depth", measure=lambda d: math.log2(d.depth), structure=True),
+        Field(ge=1, le=256),
+    ] = 32
+    upsampler: Annotated[
+        Upsampler, Axis("upsampler", fits=Task.upsamples, structure=True, young=True)
+    ] = "steps"
+    hr_width: Annotated[
+        Share,
+        Axis(
+            "high-resolution width",
+            of_width,
+            matters=_upsamples,
+            settled=_whole_channels,
+            fits=Task.upsamples,
+            measure=lambda d: math.log2(d.hr_width),
+            structure=True,
+            young=True,
+        ),
+    ] = 1.0
+    tail_kernel: Annotated[
+        Kernel,
+        Axis(
+            "tail kernel",
+            square,
+            matters=lambda d: not (d.method == "ma" and d.binary(Part.TAIL)),
+            structure=True,
+            young=True,
+        ),
+    ] = 3
+    head_kernel: Annotated[
+        Kernel,
+        Axis(
+            "head kernel",
+            square,
+            matters=lambda d: not d.binary(Part.HEAD),
+            structure=True,
+            young=True,
+        ),
+    ] = 3
+    head_width: Annotated[
+        Share,
+        Axis(
+            "head width",
+            of_width,
+            settled=_whole_channels,
+            measure=lambda d: math.log2(d.head_width),
+            structure=True,
+            young=True,
+        ),
+    ] = 1.0
+    unshuffle: Annotated[
+        Unshuffle,
+        Axis(
+            "PixelUnshuffle",
+            lambda factor: f"×{factor}",
+            fits=lambda task: not task.upsamples(),
+            structure=True,
+            young=True,
+        ),
+    ] = 1
+    break_at: Annotated[
+        int | None,
+        Axis(
+            matters=lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
+            unit=True,
+            young=True,
+        ),
+        Field(ge=1),
+    ] = None
+    convs_per_block: Annotated[
+        int | None,
+        Axis(
+            matters=lambda d: not d.binary(Part.BODY) or d.method == "ma",
+            settled=_block,
+            young=True,
+        ),
+        Field(ge=1),
+    ] = None
 
     @field_validator("break_at")
     @classmethod
@@ -94,7 +266,7 @@ class Design(Value):
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Absent at their defaults, so that keys do not depend on these fields.
         content: dict[str, Any] = handler(self)
-        return {k: v for k, v in content.items() if k not in YOUNGER or v not in (None, False)}
+        return {k: v for k, v in content.items() if k not in YOUNGER or v != DEFAULTS[k]}
 
     @field_validator("binarize", mode="before")
     @classmethod
@@ -128,11 +300,38 @@ class Design(Value):
         """A validated copy with ``changes``."""
         return self.model_validate({**self.__dict__, **changes})
 
+    @property
+    def hr_channels(self) -> int:
+        """Channels from the upsampling to the tail."""
+        return channels_of(self.hr_width, self.width)
+
+    @property
+    def head_channels(self) -> int:
+        """Output channels of the head's convolution."""
+        return channels_of(self.head_width, self.width)
+
     def fitted(self, task: Task) -> Design:
-        """The canonical design without the binarized parts that the task's backbone lacks."""
-        if all(part in task.parts for part in self.binarize):
-            return self.canonical()
-        return self.replace(binarize=[p for p in self.binarize if p in task.parts]).canonical()
+        """The canonical design without the binarized parts that the task's backbone lacks, and
+        with the axes of which the task has no choice at their defaults.
+        """
+        parts = [part for part in self.binarize if part in task.parts]
+        changes = DEFAULTS.keys() - {name for name, axis in AXES.items() if axis.fits(task)}
+        return self.replace(
+            binarize=parts, **{name: DEFAULTS[name] for name in changes}
+        ).canonical()
+
+    def bare(self, **changes: Any) -> Design:
+        """The design with what decides OPs and Params alone, and ``changes``; all else is at its
+        default.
+        """
+        return Design(
+            **{name: getattr(self, name) for name, axis in AXES.items() if axis.structure}
+            | changes
+        )
+
+    def in_full_precision(self) -> Design:
+        """The canonical network of the same structure in full precision, without alignment."""
+        return self.bare(binarize=()).canonical()
 
     def canonical(self) -> Design:
         """The design that names the same network with every idle choice at its default.
@@ -152,13 +351,11 @@ class Design(Value):
         """The name in ``METHODS`` of its unit; empty in full precision and for other units."""
         if not self.binarize or self.method != "bbcu":
             return self.method if self.binarize else ""
-        mine = self.canonical()
-        rest = self.binarize, self.width, self.depth, self.convs_per_block
-        return next((name for name in _BY_AXES if _with_unit(name, *rest) == mine), "")
+        return _published(self)
 
     def label(self) -> str:
         """A short name for tables and hovers: ``body, BBCU, 64×32``, or with the unit's axes."""
-        size = f"{self.width}×{self.depth}"
+        size = ", ".join([f"{self.width}×{self.depth}", *self.built])
         k = "" if self.k_ratio is None else f", k {self.k_ratio:.3g} k*"
         if self.convs_per_block is not None:
             size += f", {self.convs_per_block} per block"
@@ -184,6 +381,15 @@ class Design(Value):
         words += [*(["redistribution"] if self.redistribution else []), size]
         return ", ".join(words)
 
+    @property
+    def built(self) -> list[str]:
+        """How the parts are built, in words, where it is not as in the paper."""
+        return [
+            f"{axis.title} {axis.words(getattr(self, name))}"
+            for name, axis in AXES.items()
+            if name in STRUCTURE and getattr(self, name) != DEFAULTS[name]
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain names and numbers, as in YAML and JSON."""
         return self.model_dump()
@@ -201,27 +407,54 @@ class Design(Value):
         return cls.from_dict(read_yaml(path), path)
 
 
+# The axes of a Design by name, and their values where a design does not say otherwise.
+AXES: dict[str, Axis] = {
+    name: next(item for item in field.metadata if isinstance(item, Axis))
+    for name, field in Design.model_fields.items()
+}
+DEFAULTS: dict[str, Any] = {name: field.default for name, field in Design.model_fields.items()}
+# (field of Design, its name for people, the text of a value).
+CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = tuple(
+    (name, axis.title, axis.words) for name, axis in AXES.items() if axis.title
+)
+# The fields that a method decides, at their defaults.
+UNIT_FIELDS: dict[str, Any] = {name: DEFAULTS[name] for name, axis in AXES.items() if axis.unit}
+# The fields that are younger than stored keys.
+YOUNGER = frozenset(name for name, axis in AXES.items() if axis.young)
+# How the parts are built: what decides OPs and Params beside method, 1-bit parts, width and depth.
+STRUCTURE = tuple(name for name, axis in AXES.items() if axis.structure and axis.young)
+# The fields that only the paper's ablations vary.
+ABLATED = ("break_at", "convs_per_block")
+# The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
+OWN_BLOCK = 2
+
+
+def matters(field: str, design: Design) -> bool:
+    """Whether the choice ``field`` changes the network of ``design``."""
+    return AXES[field].matters(design)
+
+
 # Cached: a search asks for both hundreds of thousands of times, for a few hundred designs.
 @lru_cache(1 << 16)
 def _canonical(design: Design) -> Design:
-    if design.convs_per_residual > design.depth:
-        design = design.replace(convs_per_residual=design.depth)
-    if design.convs_per_block is not None:
-        size = min(design.convs_per_block, design.depth)
-        design = design.replace(convs_per_block=None if size == OWN_BLOCK else size)
-    if design.break_at is not None and MATTERS["break_at"](design):
+    design = _settled(design)
+    if design.break_at is not None:
         span = design.convs_per_residual
         first = (design.break_at - 1) // span * span + 1
         whole = {"break_at": None, "convs_per_residual": 0}  # the body's only residual
-        design = design.replace(**whole if span == design.depth else {"break_at": first})
-    if design.k_ratio is not None and abs(design.k - 1.0) < 1e-9:
-        design = design.replace(k_ratio=None)
-    idle = {
-        axis: Design.model_fields[axis].default
-        for axis, matters in MATTERS.items()
-        if not matters(design) and getattr(design, axis) != Design.model_fields[axis].default
-    }
-    return design.replace(**idle) if idle else design
+        changes = whole if span == design.depth else {"break_at": first}
+        design = _settled(design.replace(**changes))
+    return design
+
+
+def _settled(design: Design) -> Design:
+    """With each choice in canonical form, and idle ones at their defaults."""
+    for name, axis in AXES.items():
+        value = getattr(design, name)
+        wanted = axis.settled(design, value) if axis.matters(design) else DEFAULTS[name]
+        if wanted != value:
+            design = design.model_copy(update={name: wanted})  # these values are valid
+    return design
 
 
 @lru_cache(1 << 16)
@@ -233,55 +466,13 @@ def _key(design: Design) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-# Cached: a page names the units of ten thousand designs, of few sizes.
-@lru_cache(1 << 12)
-def _with_unit(
-    name: str, binarize: tuple[Part, ...], width: int, depth: int, convs_per_block: int | None
-) -> Design:
-    """The canonical design of this size with the unit ``name`` of ``_BY_AXES``."""
-    size = {"width": width, "depth": depth, "convs_per_block": convs_per_block}
-    return Design.model_validate(
-        {"binarize": binarize, **size, **UNIT_FIELDS, **METHODS[name]}
-    ).canonical()
+# Cached: a page names the units of ten thousand designs.
+@lru_cache(1 << 16)
+def _published(design: Design) -> str:
+    mine = design.canonical()
+    units = ((name, UNIT_FIELDS | METHODS[name]) for name in _BY_AXES)
+    return next((name for name, unit in units if mine.replace(**unit).canonical() == mine), "")
 
-
-def _any_binary(design: Design) -> bool:
-    return bool(design.binarize)
-
-
-def _own_unit(design: Design) -> bool:
-    return bool(design.binarize) and design.method == "bbcu"
-
-
-def _has_addition(design: Design) -> bool:
-    body_adds = design.binary(Part.BODY) and design.convs_per_residual > 0
-    return body_adds or any(part is not Part.BODY for part in design.binarize)
-
-
-# The fields that only the paper's ablations vary.
-ABLATED = ("break_at", "convs_per_block")
-# The fields that are younger than stored keys.
-YOUNGER = (*ABLATED, "redistribution")
-# The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
-OWN_BLOCK = 2
-
-# When a choice changes the network; an axis that is not listed always does. A predicate must read
-# only axes that matter whenever it returns True: one pass over MATTERS then gives the canonical
-# form (tests/test_design.py checks that it is idempotent).
-MATTERS: dict[str, Callable[[Design], bool]] = {
-    "method": _any_binary,
-    "k_ratio": lambda d: d.method == "bbcu" or not d.binarize,
-    "norm": _own_unit,
-    "activation": _own_unit,
-    "activation_position": lambda d: _own_unit(d) and d.activation != "none" and _has_addition(d),
-    "convs_per_residual": lambda d: _own_unit(d) and d.binary(Part.BODY),
-    # BatchNorm cancels a scale of its channel.
-    "weight_scale": lambda d: _own_unit(d) and d.norm == "none",
-    "estimator": _own_unit,
-    "redistribution": _own_unit,
-    "break_at": lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
-    "convs_per_block": lambda d: not d.binary(Part.BODY) or d.method == "ma",
-}
 
 _V4: dict[str, Any] = {"k_ratio": 1.0}
 _V1: dict[str, Any] = {"norm": "batchnorm", "activation_position": "after_addition"}
@@ -322,8 +513,3 @@ TITLES: dict[str, str] = {
 
 # The names of METHODS whose unit the axes make; one name where several have the same unit.
 _BY_AXES = ("bbcu", "reactnet", "bbcu-v2", "bbcu-v3")
-
-# The fields that a method decides, at their defaults.
-UNIT_FIELDS: dict[str, Any] = {
-    name: Design.model_fields[name].default for name in MATTERS if name != "convs_per_block"
-}

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self, get_args, get_origin
 
 from pydantic import (
     Field,
@@ -18,17 +18,27 @@ from pydantic import (
     model_validator,
 )
 
-from bbnas.design import (
-    MATTERS,
-    METHODS,
-    UNIT_FIELDS,
+from bbnas.axes import (
     Activation,
     ActivationPosition,
-    Design,
     Estimator,
+    Kernel,
     Norm,
-    k_star,
-)
+    Share,
+    Unshuffle,
+    Upsampler,
+)  # fmt: skip
+from bbnas.design import (
+    ABLATED,
+    AXES,
+    DEFAULTS,
+    METHODS,
+    STRUCTURE,
+    UNIT_FIELDS,
+    YOUNGER,
+    Design,
+    matters,
+)  # fmt: skip
 from bbnas.errors import UserError, short, unknown
 from bbnas.resources import builtin
 from bbnas.schema import Value, names_file, read_yaml, validate
@@ -37,13 +47,17 @@ from bbnas.tasks import TASKS, Part, Task
 if TYPE_CHECKING:
     import optuna
 
-# Chosen in this order: whether a later axis matters rests on the earlier ones only.
-_SWITCHES = ("width", "depth", "binarize", "method", "convs_per_residual", "activation", "norm")
-_LEAVES = ("k_ratio", "activation_position", "weight_scale", "estimator", "redistribution")
+# Chosen in this order, and before all other axes: whether another axis matters, and its values in
+# canonical form, rest on these alone.
+_SWITCHES = (
+    "width", "depth", "upsampler", "unshuffle", "binarize", "method", "tail_kernel",
+    "convs_per_residual", "activation", "norm",
+)  # fmt: skip
+_LEAVES = tuple(name for name in AXES if name not in (*_SWITCHES, *ABLATED))
 _ORDER = _SWITCHES + _LEAVES
 
 # Axes asked by rank, so that a sampler knows which values are neighbours.
-_ORDERED = {"binarize", "k_ratio", "convs_per_residual", "width", "depth"}
+_ORDERED = {"binarize", *(name for name, axis in AXES.items() if axis.measure)}
 
 # Axes with a value that means absence: (yes/no parameter asked first, that value).
 _OFF: dict[str, tuple[str, Any]] = {
@@ -84,12 +98,19 @@ class Axes(Value):
     redistribution: tuple[bool, ...] = (False,)
     width: tuple[Annotated[int, Field(ge=3, le=1024)], ...] = (64,)
     depth: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (32,)
+    upsampler: tuple[Upsampler, ...] = ("steps",)
+    hr_width: tuple[Share, ...] = (1.0,)
+    tail_kernel: tuple[Kernel, ...] = (3,)
+    head_kernel: tuple[Kernel, ...] = (3,)
+    head_width: tuple[Share, ...] = (1.0,)
+    unshuffle: tuple[Unshuffle, ...] = (1,)
 
     @model_serializer(mode="wrap")
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
-        if self.redistribution == (False,):
-            del content["redistribution"]  # keys are older than the axis
+        for name in YOUNGER & content.keys():  # keys are older than these axes
+            if getattr(self, name) == (DEFAULTS[name],):
+                del content[name]
         return content
 
     @field_validator("binarize", mode="before")
@@ -175,13 +196,11 @@ def _rank_subset(value: tuple[Part, ...]) -> tuple[int, list[int]]:
 
 
 _RANK: dict[str, Callable[[Any], Any]] = {
-    "binarize": _rank_subset,
-    "method": list(METHODS).index,
-    "norm": get_args(Norm).index,
-    "activation": get_args(Activation).index,
-    "activation_position": get_args(ActivationPosition).index,
-    "estimator": get_args(Estimator).index,
+    name: get_args(field.annotation).index
+    for name, field in Design.model_fields.items()
+    if get_origin(field.annotation) is Literal
 }
+_RANK |= {"binarize": _rank_subset, "method": list(METHODS).index}
 
 
 def _text(value: Any) -> str:
@@ -235,11 +254,11 @@ class Space(Value):
                 f"method {wanted.method} is not in space {self.name!r}, which has none"
             )
         for axis in self._order:
-            if not _matters(axis, wanted):
+            if not matters(axis, wanted):
                 continue
             values = getattr(self.axes, axis)
             if axis != "method" and getattr(wanted, axis) in values:  # nearly always
-                found |= self._answers(axis, getattr(wanted, axis))
+                found |= self._answers(axis, getattr(wanted, axis), wanted)
                 continue
             same = (
                 value
@@ -247,7 +266,7 @@ class Space(Value):
                 if wanted.replace(**_fields(axis, value)).canonical() == wanted
             )
             try:
-                found |= self._answers(axis, next(same))
+                found |= self._answers(axis, next(same), wanted)
             except StopIteration:
                 allowed = ", ".join(_text(value) for value in getattr(self.axes, axis))
                 have = "of this unit" if axis == "method" else _text(getattr(wanted, axis))
@@ -288,7 +307,7 @@ class Space(Value):
         """
         found: dict[str, Design] = {}
         for axis in self._order:
-            if _matters(axis, design):
+            if matters(axis, design):
                 for value in getattr(self.axes, axis):
                     near = design.replace(**_fields(axis, value)).canonical()
                     found[near.key] = near
@@ -303,19 +322,30 @@ class Space(Value):
     def count(self) -> int:
         """The number of distinct designs, exactly."""
         total = 0
+        leaves = tuple(axis for axis in self._open if axis in _LEAVES)
         for chosen in self._switches():
             product = 1
-            for axis in self._leaves:
+            for axis in leaves:
                 product *= len(self._options(axis, chosen))
             total += product
         return total
 
     def enumerate(self) -> Iterator[Design]:
         """Every distinct design once, canonical."""
+        leaves = tuple(axis for axis in self._open if axis in _LEAVES)
         for chosen in self._switches():
-            options = [self._options(axis, chosen) for axis in self._leaves]
+            options = [self._options(axis, chosen) for axis in leaves]
             for values in itertools.product(*options):
-                yield chosen.replace(**dict(zip(self._leaves, values, strict=True))).canonical()
+                yield chosen.replace(**dict(zip(leaves, values, strict=True))).canonical()
+
+    @property
+    def fixed(self) -> dict[str, Any]:
+        """How the parts are built in all designs, where that is not as in the paper."""
+        return {
+            name: getattr(self.axes, name)[0]
+            for name in STRUCTURE
+            if DEFAULTS[name] not in getattr(self.axes, name)
+        }
 
     def guided(self, order: Sequence[Part]) -> Self:
         """The same space with parts binarized in one order: none, the first, the first two …, all.
@@ -330,12 +360,15 @@ class Space(Value):
                 f"space {self.name!r} binarizes no prefix of {' > '.join(order)}; "
                 "search it without a guide"
             )
-        return self._with_subsets(kept)
+        return self._with(binarize=kept)
 
     def fitted(self, task: Task) -> Self:
-        """The same space without the parts that the task's backbone lacks."""
+        """The same space without the parts that the task's backbone lacks, and with the axes of
+        which the task has no choice at their defaults.
+        """
         subsets = [[p for p in subset if p in task.parts] for subset in self.axes.binarize]
-        return self._with_subsets([list(s) for s in dict.fromkeys(map(tuple, subsets))])
+        fixed = {name: [DEFAULTS[name]] for name, axis in AXES.items() if not axis.fits(task)}
+        return self._with(binarize=list(dict.fromkeys(map(tuple, subsets))), **fixed)
 
     def describe(self) -> dict[str, list[str]]:
         """The values of each axis in words, smallest first."""
@@ -365,29 +398,39 @@ class Space(Value):
         return tuple(axis for axis in _ORDER if axis != "method")
 
     @property
-    def _leaves(self) -> tuple[str, ...]:
-        return tuple(axis for axis in self._order if axis in _LEAVES)
+    def _open(self) -> tuple[str, ...]:
+        """The axes that are not fixed at their defaults, in order; a method sets many fields."""
+        return tuple(
+            axis
+            for axis in self._order
+            if axis == "method" or getattr(self.axes, axis) != (DEFAULTS[axis],)
+        )
 
     def _choose(self, ask: Ask) -> Design:
         chosen = Design()
-        for axis in self._order:
-            if _matters(axis, chosen):
-                chosen = _set(chosen, axis, self._ask(axis, ask))
+        for axis in self._open:
+            if matters(axis, chosen):
+                value = self._ask(axis, ask, chosen)
+                if axis != "method":
+                    value = AXES[axis].settled(chosen, value)
+                chosen = _set(chosen, axis, value)
         return Design.model_validate(chosen.model_dump()).canonical()
 
-    def _ask(self, axis: str, ask: Ask) -> Any:
+    def _ask(self, axis: str, ask: Ask, chosen: Design) -> Any:
+        """The value of ``axis`` for a design with the axes before it ``chosen``."""
         values: tuple[Any, ...] = getattr(self.axes, axis)
         if axis == "binarize" and (free := self._free_parts()) is not None:
             always = set(values[0])
-            chosen = {p for p in free if ask(f"binarize_{p}", (False, True), ordered=False)}
-            return tuple(part for part in Part if part in always | chosen)
+            built = AXES["binarize"].settled(chosen, tuple(free))
+            added = {p for p in built if ask(f"binarize_{p}", (False, True), ordered=False)}
+            return tuple(part for part in Part if part in always | added)
         if axis in _OFF and (off := _OFF[axis][1]) in values and len(values) > 1:
             if not ask(_OFF[axis][0], (False, True), ordered=False):
                 return off
             values = tuple(value for value in values if value != off)
         return values[0] if len(values) == 1 else ask(axis, values, ordered=axis in _ORDERED)
 
-    def _answers(self, axis: str, value: Any) -> dict[str, Any]:
+    def _answers(self, axis: str, value: Any, chosen: Design) -> dict[str, Any]:
         """The parameters by which ``_ask`` returns ``value``."""
         answers: dict[str, Any] = {}
 
@@ -401,7 +444,7 @@ class Space(Value):
             answers[name] = choices.index(choice) if ordered else choice
             return choice
 
-        self._ask(axis, ask)
+        self._ask(axis, ask, chosen)
         return answers
 
     def _free_parts(self) -> list[Part] | None:
@@ -419,36 +462,26 @@ class Space(Value):
             if not axes:
                 yield chosen
                 return
-            if not _matters(axes[0], chosen):
+            if not matters(axes[0], chosen):
                 yield from deepen(chosen, axes[1:])
                 return
             for value in self._options(axes[0], chosen):
                 yield from deepen(_set(chosen, axes[0], value), axes[1:])
 
-        return deepen(Design(), tuple(axis for axis in self._order if axis in _SWITCHES))
+        return deepen(Design(), tuple(axis for axis in self._open if axis in _SWITCHES))
 
     def _options(self, axis: str, chosen: Design) -> tuple[Any, ...]:
         """The values of an axis that make distinct networks, in canonical form."""
-        values: tuple[Any, ...] = getattr(self.axes, axis)
-        if not _matters(axis, chosen):
+        if not matters(axis, chosen):
             return (getattr(chosen, axis),)
-        if axis == "convs_per_residual":
-            values = tuple(dict.fromkeys(min(value, chosen.depth) for value in values))
-        elif axis == "k_ratio":
-            star = k_star(chosen.width)
-            # k = 1 is no alignment, as in Design.canonical.
-            ones = [v for v in values if v is not None and abs(v * star - 1.0) < 1e-9]
-            if ones:
-                values = tuple(dict.fromkeys(None if v in ones else v for v in values))
-        return values
+        if axis == "method":
+            return self.axes.method
+        settled = AXES[axis].settled
+        return tuple(dict.fromkeys(settled(chosen, v) for v in getattr(self.axes, axis)))
 
-    def _with_subsets(self, subsets: list[list[Part]]) -> Self:
-        axes = Axes.model_validate(self.axes.model_dump() | {"binarize": subsets})
+    def _with(self, **changes: Any) -> Self:
+        axes = Axes.model_validate(self.axes.model_dump() | changes)
         return self.model_copy(update={"axes": axes})
-
-
-def _matters(axis: str, design: Design) -> bool:
-    return axis not in MATTERS or MATTERS[axis](design)
 
 
 def _fields(axis: str, value: Any) -> dict[str, Any]:

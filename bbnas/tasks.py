@@ -94,6 +94,10 @@ class Task:
         """The upsampling factor; 1 where HQ and LQ are of one size."""
         return self.level if self.degradation == "bicubic" else 1
 
+    def upsamples(self) -> bool:
+        """Whether HQ is larger than LQ."""
+        return self.degradation == "bicubic"
+
     @property
     def border(self) -> int:
         """Pixels that scoring cuts from each border: ``scale`` of them in super-resolution."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bbnas.axes import Method
 from bbnas.binary import BinaryConv2d
 from bbnas.cost import count, ops_and_params, printed
-from bbnas.design import Design, Method
+from bbnas.design import Design
 from bbnas.networks import build
 from bbnas.presets import PRESETS
-from bbnas.tasks import Part, get_task
+from bbnas.tasks import Part, Task, get_task
+from tests.helpers.structures import structures
 
 PIXELS = 320 * 180
 
@@ -158,6 +160,68 @@ def test_what_training_alone_has_costs_nothing() -> None:
         for changes in ({}, {"estimator": "tanh", "redistribution": True})
     )
     assert learned == plain
+
+
+def built_formula(design: Design, task: Task) -> dict[str, tuple[int, int]]:
+    """MACs of the network that the axes of structure build, full-precision and 1-bit, by part.
+
+    By the shapes that docs/guide/search.md states.
+    """
+    n, m = design.width, design.hr_channels
+    s, u, c = task.scale, design.unshuffle, task.channels
+    area, hr = PIXELS // u**2, PIXELS * s**2
+    macs = {"body": area * design.depth * 9 * n * n}
+    kernel = 3 if design.binary(Part.HEAD) else design.head_kernel
+    macs["head"] = area * kernel**2 * c * u**2 * design.head_channels
+    kernel, extra = design.tail_kernel**2, 0
+    if design.upsampler == "direct":
+        wide, outputs, at = n, c * s**2, PIXELS
+    else:
+        wide, outputs, at = (m if s > 1 else n), c * u**2, hr // u**2
+    if design.binary(Part.TAIL) and kernel == 1:
+        extra = at * 9 * wide * wide
+    macs["tail"] = at * kernel * wide * outputs
+    if s > 1:
+        first = PIXELS * 9 * n * m
+        macs["upsampling"] = {
+            "direct": 0,
+            "one_step": first * s**2,
+            "steps": (first * 4 + PIXELS * 4 * 9 * m * m * 4 if s == 4 else first * s**2)
+            + hr * 9 * m * m,
+        }[design.upsampler]
+    found = {}
+    for part, amount in macs.items():
+        if not design.binary(Part(part)):
+            found[part] = amount, 0
+        elif part == "tail" and extra:
+            found[part] = amount, extra
+        else:
+            found[part] = 0, amount
+    return found
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    binarize=st.lists(st.sampled_from(list(Part)), unique=True),
+    width=st.integers(3, 12),
+    depth=st.integers(1, 4),
+    task=st.sampled_from(["sr2", "sr3", "sr4", "denoise25", "jpeg10"]),
+    built=structures,
+)
+def test_what_the_axes_of_structure_build_is_counted_in_its_shapes(
+    binarize: list[Part], width: int, depth: int, task: str, built: dict[str, Any]
+) -> None:
+    restored = get_task(task)
+    design = Design(binarize=binarize, width=width, depth=depth, **built).fitted(restored)
+    cost = count(design, restored)
+    assert cost.unknown == {}
+    for part, (fp, binary) in built_formula(design, restored).items():
+        found = cost.parts[part]
+        assert (found.macs_fp, found.macs_binary) == (fp, binary), part
+    assert ops_and_params(design, restored) == (cost.ops, cost.params)
+    network = build(design, restored)
+    scales = sum(m.weight.shape[0] for m in network.modules() if isinstance(m, BinaryConv2d))
+    assert cost.all_params == sum(p.numel() for p in network.parameters()) + scales
 
 
 @pytest.mark.parametrize("lq", [(1, 1), (320, 180), (640, 360)])

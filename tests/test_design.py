@@ -9,22 +9,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bbnas.design import (
-    MATTERS,
-    METHODS,
-    YOUNGER,
-    Activation,
-    ActivationPosition,
-    Design,
-    Estimator,
-    Method,
-    Norm,
-    k_star,
-)
+from bbnas.axes import Activation, ActivationPosition, Estimator, Method, Norm, k_star
+from bbnas.design import AXES, METHODS, STRUCTURE, YOUNGER, Design, matters
 from bbnas.errors import UserError
 from bbnas.presets import PRESETS, load_design, presets
 from bbnas.protocol import Protocol
 from bbnas.tasks import TASKS, Part, get_task
+from tests.helpers.structures import values_of
 
 designs = st.builds(
     Design,
@@ -43,6 +34,7 @@ designs = st.builds(
     depth=st.sampled_from([8, 32]),
     break_at=st.none() | st.integers(1, 8),
     convs_per_block=st.none() | st.sampled_from([1, 2, 4, 64]),
+    **{name: st.sampled_from(values_of(name)) for name in STRUCTURE},
 )
 
 
@@ -73,12 +65,14 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
         "weight_scale": (True, False),
         "estimator": get_args(Estimator),
         "redistribution": (True, False),
+        **{name: values_of(name) for name in STRUCTURE},
     }
     design = design.canonical()
     for axis, values in others.items():
         for value in set(values) - {getattr(design, axis)}:
             changed = design.replace(**{axis: value})
-            idle = not MATTERS[axis](design)
+            same = AXES[axis].settled(design, value) == getattr(design, axis)
+            idle = same or not matters(axis, design)
             assert (design == changed.canonical()) == idle, axis
 
 

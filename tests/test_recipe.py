@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bbnas.analysis.export import export
-from bbnas.design import k_star
+from bbnas.axes import k_star
 from bbnas.errors import UserError
 from bbnas.presets import PRESETS, load_design
 from bbnas.protocol import PROTOCOLS

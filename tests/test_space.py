@@ -13,11 +13,13 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bbnas.design import METHODS, Activation, ActivationPosition, Design, Estimator, Norm
+from bbnas.axes import Activation, ActivationPosition, Estimator, Norm
+from bbnas.design import METHODS, STRUCTURE, UNIT_FIELDS, Design
 from bbnas.errors import UserError
 from bbnas.presets import PRESETS, presets
 from bbnas.space import Axes, Space, load_space
 from bbnas.tasks import TASKS, Part, get_task
+from tests.helpers.structures import values_of
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -55,7 +57,11 @@ method_spaces = st.fixed_dictionaries(
         "width": some([16, 64], 2),
     }
 )
-spaces = st.one_of(unit_spaces, method_spaces).map(
+# Few of these axes at once, or a space would be too large for brute force.
+built = st.sets(st.sampled_from(STRUCTURE), max_size=2).flatmap(
+    lambda names: st.fixed_dictionaries({name: some(values_of(name), 2) for name in names})
+)
+spaces = st.builds(lambda unit, more: unit | more, unit_spaces | method_spaces, built).map(
     lambda axes: Space.from_dict({"version": 1, "name": "small", "axes": axes})
 )
 
@@ -65,9 +71,9 @@ def brute_force(space: Space) -> dict[str, Design]:
     axes = space.axes.model_dump()
     methods = axes.pop("method")
     if methods:
-        axes = {axis: axes[axis] for axis in ("binarize", "width", "depth")}
+        axes = {axis: values for axis, values in axes.items() if axis not in UNIT_FIELDS}
     plain = [
-        Design(**dict(zip(axes, values, strict=True)))
+        Design(**dict(zip(axes, values, strict=True))).canonical()
         for values in itertools.product(*axes.values())
     ]
     # A method is a choice of unit: where nothing is binarized there is none to choose.
@@ -120,6 +126,7 @@ def test_a_space_comes_back_from_its_dict_and_keeps_its_key(space: Space) -> Non
 
 @given(spaces, st.permutations(list(Part)))
 def test_a_guided_space_is_the_part_that_follows_the_order(space: Space, order) -> None:
+    assume("direct" not in space.axes.upsampler)  # there no prefix of the order holds
     prefixes = [set(order[:n]) for n in range(5)]
     kept = {key for key, d in brute_force(space).items() if set(d.binarize) in prefixes}
     if kept:
@@ -165,7 +172,7 @@ def test_the_built_in_space_covers_the_issue_s_axes() -> None:
     axes = load_space("bbcu").axes
     assert len(axes.binarize) == 16
     assert axes.norm == get_args(Norm)
-    assert axes.activation == get_args(Activation)
+    assert axes.activation == get_args(Activation)[:-1]  # all but LeakyReLU
     assert axes.activation_position == get_args(ActivationPosition)
     assert axes.estimator == ("clip", "quadratic", "ede")
     assert axes.redistribution == (False,)

@@ -25,8 +25,8 @@ from bbnas.ablations.claims import (
 from bbnas.ablations.plots import Point, draw_differences, draw_series
 from bbnas.ablations.setting import circumstances, limits, main_limit
 from bbnas.analysis.benefit import benefit_frame, benefit_rows
+from bbnas.axes import k_star
 from bbnas.cost import printed as printed_count
-from bbnas.design import k_star
 from bbnas.figures.theme import Spec
 from bbnas.paper.printed import TABLES, records
 from bbnas.reporting.tables import NONE, TextTable

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from bbnas.analysis.estimates import Z95
 from bbnas.analysis.evidence import discoveries
-from bbnas.analysis.regression import CHOICES, axis_choice
-from bbnas.design import Design
+from bbnas.analysis.regression import axis_choice
+from bbnas.design import CHOICES, Design
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation
 from bbnas.fidelity import Fidelity, Interval, MeasuredFidelity, RankBias

@@ -25,8 +25,8 @@ from bbnas.analysis.evidence import (
     of_pairs,
     without,
 )
-from bbnas.analysis.regression import CHOICES, Fit, axis_choice, fit_effects, matters
-from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.analysis.regression import Fit, axis_choice, fit_effects
+from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design, matters
 from bbnas.study import Study
 from bbnas.tasks import Part, Task, get_task
 from bbnas.text import listed, plural, share, signed

@@ -11,8 +11,7 @@ from typing import Any
 from bbnas.analysis.estimates import estimate
 from bbnas.analysis.evidence import gap
 from bbnas.analysis.pareto import useful
-from bbnas.analysis.regression import CHOICES
-from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design
 from bbnas.evaluation import Evaluation
 from bbnas.study import Candidate, Study
 from bbnas.tasks import Part, get_task

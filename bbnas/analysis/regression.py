@@ -6,16 +6,16 @@ between the two, and is what everything that is shown asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bbnas.analysis.pareto import useful
 from bbnas.analysis.surrogate import runs_of
-from bbnas.design import ALIGNED, MATTERS, TITLES, UNIT_FIELDS, Design
+from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design, matters
 from bbnas.study import Study
 from bbnas.tasks import get_task
 
@@ -91,49 +91,6 @@ def axis_choice(design: Design, axis: str) -> str | None:
 
 _BINARY, _FULL = "1-bit", "full precision"
 _METHOD = "method"
-
-
-def _plain(value: Any) -> str:
-    return str(value).replace("_", " ")
-
-
-def _alignment(k_ratio: float | None) -> str:
-    if k_ratio is None:
-        return "off"
-    if k_ratio < ALIGNED[0]:
-        return "below 1/8"
-    if k_ratio < 1 / 2:
-        return "1/8 to 1/2"
-    if k_ratio <= 2:
-        return "1/2 to 2"
-    return "2 to 8" if k_ratio <= ALIGNED[1] else "above 8"
-
-
-def _span(convolutions: int) -> str:
-    return str(convolutions) if convolutions else "no residual"
-
-
-def _switch(on: bool) -> str:
-    return "on" if on else "off"
-
-
-# (field of Design, its name for people, the text of a value).
-CHOICES: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
-    ("norm", "normalisation", _plain),
-    ("k_ratio", "alignment k / k*", _alignment),
-    ("activation", "activation", _plain),
-    ("activation_position", "activation position", _plain),
-    ("convs_per_residual", "convolutions per residual", _span),
-    ("weight_scale", "weight scale", _switch),
-    ("estimator", "estimator", _plain),
-    ("redistribution", "redistribution", _switch),
-    ("width", "width", _plain),
-    ("depth", "depth", _plain),
-)
-
-
-def matters(field: str, design: Design) -> bool:
-    return field not in MATTERS or MATTERS[field](design)
 
 
 class _Axis(NamedTuple):

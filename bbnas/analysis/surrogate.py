@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,24 +19,21 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import cdist
 
 from bbnas.analysis.pareto import useful
-from bbnas.design import Activation, ActivationPosition, Design, Estimator, Method, Norm, k_star
+from bbnas.design import ABLATED, AXES, Design
 from bbnas.evaluation import Bar, Outcome
 from bbnas.tasks import Part
 from bbnas.threads import one_blas_thread
 
 Array = NDArray[np.float64]
 
-_CATEGORIES = {
-    "method": get_args(Method),
-    "norm": get_args(Norm),
-    "activation": get_args(Activation),
-    "activation_position": get_args(ActivationPosition),
-    "estimator": get_args(Estimator),
+_CHOSEN = {name: axis for name, axis in AXES.items() if name not in ("binarize", *ABLATED)}
+# The choices whose values are names, with their values, and those whose values form a scale.
+_NAMES: dict[str, tuple[Any, ...]] = {
+    name: get_args(Design.model_fields[name].annotation) or (False, True)
+    for name, axis in _CHOSEN.items()
+    if axis.measure is None
 }
-_SWITCHES = ("weight_scale", "redistribution")
-_MEASURES = ("k_ratio", "convs_per_residual", "width", "depth")
-# Convolutions per residual that stand for a body without residual connections.
-_NO_RESIDUAL = 64
+_MEASURES = {name: axis.measure for name, axis in _CHOSEN.items() if axis.measure is not None}
 # s in dB of the warping best − s·ln(1 + (best − PSNR)/s). It is linear near the best PSNR and
 # compresses low ones, so that collapsed designs do not dominate the fit.
 _SCALE = 0.5
@@ -166,7 +163,7 @@ class Surrogate:
     logarithms of a, of the noise relative to ``noise``, and of the rates of FEATURES.
     """
 
-    FEATURES = (*map(str, Part), *_SWITCHES, *_CATEGORIES, *_MEASURES)
+    FEATURES = (*map(str, Part), *_NAMES, *_MEASURES)
 
     @one_blas_thread
     def __init__(self, runs: Runs, noise: float, theta: Array | None = None) -> None:
@@ -235,12 +232,8 @@ def _features(designs: Sequence[Design]) -> Array:
 def _row(design: Design) -> tuple[float, ...]:
     return (
         *(float(design.binary(part)) for part in Part),
-        *(float(getattr(design, axis)) for axis in _SWITCHES),
-        *(float(values.index(getattr(design, axis))) for axis, values in _CATEGORIES.items()),
-        math.log2(design.k / k_star(design.width)),
-        math.log2(design.convs_per_residual or _NO_RESIDUAL),
-        math.log2(design.width),
-        math.log2(design.depth),
+        *(float(values.index(getattr(design, name))) for name, values in _NAMES.items()),
+        *(measure(design) for measure in _MEASURES.values()),
     )
 
 

@@ -212,6 +212,16 @@ class RPReLUAddFunction(torch.autograd.Function):
         return grad_z, grad_gamma, grad_beta, grad_zeta, grad if ctx.needs_input_grad[4] else None
 
 
+def repeat_channels(x: Tensor, channels: int) -> Tensor:
+    """X (N, c, H, W) with another number of channels: each ⌊channels/c⌋ times, then the first ones
+    again to fill (BBCU-H's residual); of fewer channels than c, the first ones.
+    """
+    times, rest = divmod(channels, int(x.shape[1]))  # a tensor when traced
+    if times == 0:
+        return x[:, :channels]
+    return torch.cat([x.repeat_interleave(times, dim=1), x[:, :rest]], dim=1)
+
+
 def pixel_shuffle(x: Tensor, factor: int) -> Tensor:
     """PixelShuffle that keeps channels-last tensors so, as torch does on a CPU alone."""
     y = F.pixel_shuffle(x, factor)

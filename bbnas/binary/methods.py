@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary.estimators import clip
-from bbnas.binary.functions import minus_sgn, pixel_shuffle
+from bbnas.binary.functions import minus_sgn, pixel_shuffle, repeat_channels
 from bbnas.binary.kernels import native, run_chain
 from bbnas.binary.unit import BBCU, BinaryConv2d, RPReLU, Unit
 from bbnas.design import Design
@@ -200,27 +200,34 @@ def residual_span(design: Design) -> int:
 
 
 class BinaryUpsample(nn.Module):
-    """BBCU-U: PixelShuffle(unit(x)) + nearest(x), (N, n, H, W) → (N, n, s·H, s·W).
+    """BBCU-U: PixelShuffle(unit(x)) + nearest(x), (N, n, H, W) → (N, m, s·H, s·W).
 
-    The unit maps n to n·s² channels. A residual before the activation is before the shuffle too.
-    There x with each channel repeated s² times stands for nearest(x), which is the same.
+    The unit maps n to m·s² channels. A residual before the activation is before the shuffle too.
+    There x with each channel repeated s² times stands for nearest(x), which is the same. If m is
+    not n, ``repeat_channels(x, m)`` takes the place of x in the residual.
     """
 
-    def __init__(self, channels: int, scale: int, design: Design) -> None:
+    def __init__(self, c_in: int, c_out: int, scale: int, design: Design) -> None:
         super().__init__()
-        self.scale = scale
-        self.unit = unit(channels, channels * scale**2, design)
+        self.scale, self.channels = scale, c_out
+        self.unit = unit(c_in, c_out * scale**2, design)
 
     def forward(self, x: Tensor) -> Tensor:
         unit, s = self.unit, self.scale
+        if x.shape[1] != self.channels:
+            return self._onto(repeat_channels(x, self.channels), x)
         # BBCU only. The kernel adds up the residual's gradients in another order than torch, and
         # the figures of the other methods stay what they were.
         if isinstance(unit, BBCU) and unit.fused and native(x):
             step = unit.step(adds=True, times=s**2, shuffle=s)
             return run_chain([step], x, progress=unit.conv.progress)
+        return self._onto(x, x)
+
+    def _onto(self, residual: Tensor, x: Tensor) -> Tensor:
+        unit, s = self.unit, self.scale
         if unit.place == "before":
-            return pixel_shuffle(unit(x, x.repeat_interleave(s**2, dim=1)), s)
+            return pixel_shuffle(unit(x, residual.repeat_interleave(s**2, dim=1)), s)
         y = pixel_shuffle(unit(x), s)
         if unit.place == "none":
             return y
-        return y + F.interpolate(x, scale_factor=s, mode="nearest")
+        return y + F.interpolate(residual, scale_factor=s, mode="nearest")

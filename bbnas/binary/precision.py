@@ -70,10 +70,13 @@ def reduced() -> bool:
 
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The 3×3 convolution x ⊛ weight + bias, zero-padded: float32, whatever it multiplies in."""
+    """The 3×3 or 1×1 convolution x ⊛ weight + bias, zero-padded: float32, whatever it multiplies
+    in.
+    """
+    edge = weight.shape[-1] // 2
     if not reduced():
-        return F.conv2d(x, weight, bias, padding=1)
-    y = F.conv2d(x.bfloat16(), weight.bfloat16(), padding=1).float()
+        return F.conv2d(x, weight, bias, padding=edge)
+    y = F.conv2d(x.bfloat16(), weight.bfloat16(), padding=edge).float()
     return y if bias is None else y + bias.view(1, -1, 1, 1)
 
 

@@ -165,6 +165,10 @@ class BBCU(Unit):
         )
 
 
+# The slope of a unit's LeakyReLU: a power of two, which a device without multipliers shifts by.
+SHIFT = 0.25
+
+
 def activation(name: str, channels: int) -> nn.Module:
     """The activation that a Design names, for ``channels`` channels."""
     match name:
@@ -176,6 +180,8 @@ def activation(name: str, channels: int) -> nn.Module:
             return nn.ReLU()
         case "hardtanh":
             return nn.Hardtanh()
+        case "leaky":
+            return nn.LeakyReLU(SHIFT)
         case _:
             return nn.Identity()
 
@@ -214,6 +220,11 @@ _KINDS: dict[type[nn.Module], str] = {
 
 def _kind(activation: nn.Module) -> int:
     return ACTIVATIONS.index(_KINDS[type(activation)])
+
+
+def _slope(activation: nn.Module | None) -> float:
+    """The one slope of an activation without parameters."""
+    return activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0
 
 
 class BinaryConv2d(nn.Module):
@@ -294,7 +305,7 @@ class BinaryConv2d(nn.Module):
         weight = self.latent
         if self.stage == "weights":
             weight = BinaryWeightFunction.apply(weight, self.weights, self.progress)  # type: ignore[no-untyped-call]
-        return conv3x3(SOFT[self.estimator](u, self.progress), weight, None, nn.Identity(), 1)
+        return convolved(SOFT[self.estimator](u, self.progress), weight, None, nn.Identity(), 1)
 
     def step(
         self,
@@ -330,6 +341,7 @@ class BinaryConv2d(nn.Module):
             estimator=ESTIMATOR[self.estimator],
             weight_estimator=ESTIMATOR[binarizer.estimator],
             scales_gradient=binarizer.scales_gradient,
+            slope=_slope(activation),
         )
         parameters = Parameters(
             latent,
@@ -356,8 +368,8 @@ class BinaryConv2d(nn.Module):
         return f"{c_in}, {c_out}, weights={self.weights!r}, estimator={self.estimator!r}"
 
 
-class Conv3x3(nn.Conv2d):
-    """Full-precision 3×3 convolution, then its activation, then PixelShuffle.
+class FullConv2d(nn.Conv2d):
+    """Full-precision 3×3 or 1×1 convolution, then its activation, then PixelShuffle.
 
     (N, C_in, H, W) → (N, C_out / shuffle², H·shuffle, W·shuffle). ``activation`` is an nn.ReLU,
     an nn.LeakyReLU, or None.
@@ -371,16 +383,17 @@ class Conv3x3(nn.Conv2d):
         bias: bool,
         activation: nn.Module | None = None,
         shuffle: int = 1,
+        kernel: int = 3,
     ) -> None:
-        super().__init__(c_in, c_out, 3, padding=1, bias=bias)
+        super().__init__(c_in, c_out, kernel, padding=kernel // 2, bias=bias)
         self.activation, self.shuffle = activation or nn.Identity(), shuffle
 
     def forward(self, x: Tensor) -> Tensor:
-        return conv3x3(x, self.weight, self.bias, self.activation, self.shuffle)
+        return convolved(x, self.weight, self.bias, self.activation, self.shuffle)
 
 
 class BinaryWeightConv2d(nn.Module):
-    """:class:`Conv3x3` with the weights mean|W_o|·sgn(W); activations stay full precision.
+    """:class:`FullConv2d` with the weights mean|W_o|·sgn(W); activations stay full precision.
 
     Ma et al. 2019, "Efficient super resolution using binarized neural network". It saves memory
     and no operations, since it adds and subtracts full-precision numbers.
@@ -409,16 +422,15 @@ class BinaryWeightConv2d(nn.Module):
             weight = binary_weight(weight, "scaled")
         elif self.stage != "none" or not self.training:
             weight = BinaryWeightFunction.apply(weight, "scaled", self.progress)  # type: ignore[no-untyped-call]
-        return conv3x3(x, weight, self.bias, self.activation, self.shuffle)
+        return convolved(x, weight, self.bias, self.activation, self.shuffle)
 
 
-def conv3x3(
+def convolved(
     x: Tensor, weight: Tensor, bias: Tensor | None, activation: nn.Module, shuffle: int
 ) -> Tensor:
     """PixelShuffle(activation(x ⊛ weight + bias)), zero-padded, in full precision."""
-    if native(x):
-        slope = activation.negative_slope if isinstance(activation, nn.LeakyReLU) else 0.0
-        form = Form(activation=_kind(activation), slope=slope, shuffle=shuffle)
+    if native(x) and weight.shape[-1] == 3:
+        form = Form(activation=_kind(activation), slope=_slope(activation), shuffle=shuffle)
         return run_chain([Step(form, Parameters(weight.contiguous(), bias=bias))], x)
     y: Tensor = activation(conv2d(x, weight, bias))
     return y if shuffle == 1 else pixel_shuffle(y, shuffle)

@@ -45,7 +45,6 @@ from bbnas.dashboard.page import (
 from bbnas.dashboard.pictures import restored
 from bbnas.dashboard.restoring import Restorations
 from bbnas.dashboard.usage import recipe_name, usage
-from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.figures.diagram import Diagram, diagram
 from bbnas.figures.diagram_svg import describe, svg
@@ -346,7 +345,7 @@ def heading(one: LiveStudy, candidate: Candidate, cost: Cost) -> Component:
     rows.append(("result of its run", result))
     rows += _estimated(one, candidate)
     rows.append(("place", _place(one, candidate)))
-    full = count(Design(width=e.design.width, depth=e.design.depth), get_task(study.config.task))
+    full = count(e.design.in_full_precision(), get_task(study.config.task))
     fewer = f"{_times(full.ops, cost.ops)} and {_times(full.params, cost.params)}"
     words = f"{amount(cost.ops)} OPs and {amount(cost.params)} Params"
     rows.append(("cost", f"{words}, {fewer} fewer than in full precision"))

@@ -61,9 +61,13 @@ class _Compiler:
         form: dict[str, Any] = {"factor": float(np.float32(network.design.k))}
         if network.design.method == "btm":
             form = {"arrays": {"mean": _flat(network.mean), "std": _flat(network.std)}}
-        image = self.add("input", (), Tensor("planes", network.channels), **form)
+        step, channels = network.step, network.channels
+        image = self.add("input", (), Tensor("planes", channels, step), **form)
         self.part = "head"
-        x = self.head(image)
+        x = image
+        if step > 1:
+            x = self.add("unshuffle", (image,), Tensor("planes", channels * step**2))
+        x = self.head(x)
         self.part = "body"
         x = self.body(x)
         if isinstance(network, SRResNet):
@@ -72,16 +76,16 @@ class _Compiler:
         self.part = "tail"
         skip = image
         if network.scale > 1:
-            size = Tensor("planes", network.channels, network.scale)
+            size = Tensor("planes", channels, network.scale)
             skip = self.add("bilinear", (image,), size)
         x = self.tail(x, skip)
         self.add("output", (x,), None, **form)
         self.drop_unread()
         program = Program(
             scale=network.scale,
-            channels=network.channels,
+            channels=channels,
             reach=network.reach,
-            step=network.step,
+            step=step,
             tensors=tuple(self.tensors),
             ops=tuple(Op(**op) for op in self.ops),
             design=network.design.to_dict(),
@@ -136,18 +140,30 @@ class _Compiler:
         maker["bits"] = self.tensor(bits)
         return cast("int", maker["bits"])
 
-    def conv(self, x: int, layer: Layer, block: ConvBlock | None = None, **rest: Any) -> int:
-        """A full-precision 3×3 convolution; a ``block`` has its normalisation and activation."""
+    def conv(
+        self,
+        x: int,
+        layer: Layer,
+        block: ConvBlock | None = None,
+        *,
+        shuffle: int = 1,
+        **rest: Any,
+    ) -> int:
+        """A full-precision convolution and PixelShuffle; a ``block`` has its normalisation and
+        activation.
+        """
         if not isinstance(layer, Layer):
             raise _unknown(layer)
         arrays = _weights(layer) | (_norm(block.norm) if block else {})
         wide = len(arrays["weight"])
         rest |= _activation((block or layer).activation, wide, arrays)
-        size = Tensor("floats", wide // layer.shuffle**2, self.tensors[x].scale * layer.shuffle)
-        return self.add("conv", (x,), size, shuffle=layer.shuffle, arrays=arrays, **rest)
+        size = Tensor("floats", wide // shuffle**2, self.tensors[x].scale * shuffle)
+        return self.add("conv", (x,), size, shuffle=shuffle, arrays=arrays, **rest)
 
     def unit(self, x: int, unit: Unit, residual: int = -1, *, shuffle: int = 1) -> int:
-        """A binary unit and PixelShuffle; ``residual`` is a map of the size of ``x``, or −1."""
+        """A binary unit and PixelShuffle; ``residual`` is a map of the size of ``x`` with at least
+        the channels of the output, or −1.
+        """
         if isinstance(unit, XNORNet) and unit.activation_scale:
             raise UserError("the engine has no XNOR-Net with activation scales: leave them out")
         if unit.norm_first:
@@ -181,8 +197,15 @@ class _Compiler:
     def head(self, image: int) -> int:
         head, residual = self.network.head, -1
         if isinstance(head.layer, Unit) and head.layer.place != "none":
-            residual = self.add("repeat", (image,), Tensor("floats", head.width))
-        return self.layer(image, head.layer, residual)
+            residual = self.repeated(image, head.own)
+        return self.repeated(self.layer(image, head.layer, residual), head.width)
+
+    def repeated(self, x: int, channels: int) -> int:
+        """Map ``x`` as floats with ``channels`` or more of them, repeated where it has fewer."""
+        size = self.tensors[x]
+        if size.kind == "floats" and size.channels >= channels:
+            return x
+        return self.add("repeat", (x,), Tensor("floats", channels, size.scale))
 
     def body(self, x: int) -> int:
         body = self.network.body
@@ -228,7 +251,10 @@ class _Compiler:
             if isinstance(up, BinaryUpsample):
                 x = self.unit(x, up.unit, x, shuffle=up.scale)
             else:
-                x = self.conv(x, cast("Layer", up))
+                layer = cast("Layer", up)
+                x = self.conv(x, layer, shuffle=layer.shuffle)
+        if upsampling.hr is None:
+            return x
         if not isinstance(upsampling.hr, Unit):
             return self.conv(x, upsampling.hr)
         x = self.unit(x, upsampling.hr, x)
@@ -236,9 +262,14 @@ class _Compiler:
         return x
 
     def tail(self, x: int, skip: int) -> int:
-        layer = self.network.tail.layer
-        channels = self.network.channels
-        size = Tensor("planes", channels, self.network.scale)
+        tail, channels = self.network.tail, self.network.channels
+        if tail.unit is not None:
+            x = self.unit(x, tail.unit, x)
+        layer = tail.layer
+        size = Tensor("planes", channels, self.network.scale * self.network.step)
+        if tail.shuffle > 1:
+            x = self.layer(x, layer, -1)
+            return self.add("shuffle", (x,), size, shuffle=tail.shuffle, residual=skip)
         if not isinstance(layer, Unit):
             return self.add("narrow", (x,), size, residual=skip, arrays=_weights(layer))
         residual = self.add("repeat", (skip,), Tensor("floats", channels, size.scale))

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from bbnas.analysis.regression import CHOICES, matters
-from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design, matters
 from bbnas.study import Study
 from bbnas.tasks import get_task
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import cycle
 
-from bbnas.analysis.regression import CHOICES, matters
-from bbnas.design import TITLES, UNIT_FIELDS, Design
+from bbnas.design import AXES, CHOICES, TITLES, UNIT_FIELDS, Design, matters
 from bbnas.figures.dots import Dot, Kind, legend_entry, scatter_dots
 from bbnas.figures.theme import (
     BLUE,
@@ -64,7 +63,7 @@ SYMBOLS = {
 # The symbols of a choice's values, beside their colours.
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "hexagon")
 # Choices that are amounts; what is none of it, such as no alignment, has a colour of its own.
-AMOUNTS = ("k_ratio", "convs_per_residual", "width", "depth")
+AMOUNTS = tuple(name for name, axis in AXES.items() if axis.measure)
 NONE = {"k_ratio": "no alignment", "convs_per_residual": "no residual"}
 # What a design shows for a choice that does not change its network.
 IDLE = "without effect there"

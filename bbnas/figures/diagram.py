@@ -41,7 +41,6 @@ class Operation:
 
 
 SUM = Operation("sum", "+")
-_SHUFFLE = "PixelShuffle"
 # (times, operations) in the order of computation.
 Segments = tuple[tuple[int, tuple[Operation, ...]], ...]
 
@@ -122,10 +121,10 @@ def diagram(design: Design, task: Task) -> Diagram:
     with torch.device("meta"), Uninitialised():  # shapes and declarations, no weights
         network = build(design, task)
     design = network.design
-    parts = [PartDiagram("head", (_head(network),)), PartDiagram("body", _body(network.body))]
-    if isinstance(network, SRResNet):
-        parts.append(PartDiagram("upsampling", _upsampling(network)))
-    parts.append(PartDiagram("tail", (_tail(network),)))
+    parts = [PartDiagram("head", _head(network)), PartDiagram("body", _body(network.body))]
+    if isinstance(network, SRResNet) and (blocks := _upsampling(network)):
+        parts.append(PartDiagram("upsampling", blocks))
+    parts.append(PartDiagram("tail", _tail(network)))
     entry = exit_ = ""
     if design.method == "btm":
         entry, exit_ = "(x − μ) / σ", "σ·y + μ"
@@ -159,19 +158,30 @@ def _notes(design: Design, network: RestorationNetwork) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _head(network: RestorationNetwork) -> Block:
-    layer = network.head.layer
-    if not isinstance(layer, Unit):
-        return Block(((1, _layer(layer)),))
-    path = f"repeat to {network.head.width}"
-    adds = layer.place != "none"
-    return Block(((1, _unit(layer, adds)),), path=path if adds else "")
+def _head(network: RestorationNetwork) -> tuple[Block, ...]:
+    head, layer = network.head, network.head.layer
+    adds = isinstance(layer, Unit) and layer.place != "none"
+    ops = _unit(layer, adds) if isinstance(layer, Unit) else _layer(layer)
+    blocks = [Block(((1, ops),), path=f"repeat to {head.own}" if adds else "")]
+    if network.step > 1:
+        unshuffle = Operation("shuffle", "PixelUnshuffle", f"×{network.step}")
+        blocks.insert(0, Block(((1, (unshuffle,)),)))
+    if head.own < head.width:
+        repeat = Operation("shuffle", "repeat", f"{head.own} → {head.width}")
+        blocks.append(Block(((1, (repeat,)),)))
+    return tuple(blocks)
 
 
-def _tail(network: RestorationNetwork) -> Block:
-    layer = network.tail.layer
-    ops = _layer(layer) if not isinstance(layer, Unit) else _unit(layer, layer.place != "none")
-    return Block(((1, ops if SUM in ops else (*ops, SUM)),), outside=True)
+def _tail(network: RestorationNetwork) -> tuple[Block, ...]:
+    tail = network.tail
+    first = [Block(((1, _unit(tail.unit, tail.unit.place != "none")),))] if tail.unit else []
+    if not isinstance(tail.layer, Unit):
+        ops = _layer(tail.layer)
+    elif tail.shuffle == 1:
+        ops = _unit(tail.layer, tail.layer.place != "none")
+    else:
+        ops = (*_unit(tail.layer, adds=False), _shuffle(tail.shuffle))
+    return (*first, Block(((1, ops if SUM in ops else (*ops, SUM)),), outside=True))
 
 
 def _body(body: nn.Module) -> tuple[Block, ...]:
@@ -211,19 +221,20 @@ def _upsampling(network: SRResNet) -> tuple[Block, ...]:
         else Block(((1, _layer(cast("Layer", up))),))
         for up in ups
     ]
+    last: tuple[Block, ...] = ()
     if isinstance(hr, Unit):
         leaky = Operation("activation", "LeakyReLU")  # SRResNet's own, which stays
-        last = Block(((1, (*_unit(hr, hr.place != "none"), leaky)),))
-    else:
-        last = Block(((1, _layer(hr)),))
-    return (*(Block(b.segments, len(list(same)), b.path) for b, same in groupby(blocks)), last)
+        last = (Block(((1, (*_unit(hr, hr.place != "none"), leaky)),)),)
+    elif hr is not None:
+        last = (Block(((1, _layer(hr)),)),)
+    return (*(Block(b.segments, len(list(same)), b.path) for b, same in groupby(blocks)), *last)
 
 
 def _upsample(up: nn.Module) -> Block:
     """A convolution with PixelShuffle."""
     if not isinstance(up, BinaryUpsample):
         return Block(((1, _layer(cast("Layer", up))),))
-    unit, shuffle = up.unit, Operation("shuffle", _SHUFFLE, f"×{up.scale}")
+    unit, shuffle = up.unit, _shuffle(up.scale)
     if unit.place == "before":
         return Block(((1, (*_unit(unit, adds=True), shuffle)),), path=f"channels ×{up.scale**2}")
     ops = (*_unit(unit, adds=False), shuffle)
@@ -250,13 +261,17 @@ def _layer(layer: Layer) -> tuple[Operation, ...]:
     """A convolution of full-precision activations, its activation and PixelShuffle."""
     weights_only = isinstance(layer, BinaryWeightConv2d)
     conv = _conv(layer.weight, "1-bit weights" if weights_only else "full precision")
-    shuffle = (Operation("shuffle", _SHUFFLE, f"×{layer.shuffle}"),) if layer.shuffle > 1 else ()
+    shuffle = (_shuffle(layer.shuffle),) if layer.shuffle > 1 else ()
     return (conv, *_activation(layer.activation), *shuffle)
 
 
+def _shuffle(factor: int) -> Operation:
+    return Operation("shuffle", "PixelShuffle", f"×{factor}")
+
+
 def _conv(weight: torch.Tensor, precision: Precision) -> Operation:
-    c_out, c_in = weight.shape[:2]
-    return Operation("conv", "3×3 conv", f"{c_in} → {c_out}", precision)
+    c_out, c_in, side, _ = weight.shape
+    return Operation("conv", f"{side}×{side} conv", f"{c_in} → {c_out}", precision)
 
 
 def _activation(module: nn.Module) -> tuple[Operation, ...]:

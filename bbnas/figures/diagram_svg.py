@@ -7,6 +7,7 @@ where it has none.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -152,7 +153,7 @@ def _network(diagram: Diagram, narrow: bool) -> _Picture:
     start = len(nodes) - 1
     nodes += [_part(part) for part in diagram.parts]
     end = len(nodes)
-    tail = diagram.parts[-1].blocks[0].ops
+    tail = diagram.parts[-1].blocks[-1].ops
     nodes.append(_Node("sum", ("+",)))
     nodes += [_op(op) for op in tail[tail.index(SUM) + 1 :]]
     if diagram.exit:
@@ -166,15 +167,19 @@ def _part(part: PartDiagram) -> _Node:
     convs = part.convs
     widths = list(dict.fromkeys(conv.detail for conv in convs))
     number = f"{len(convs)} × " if len(convs) > 1 else ""
-    lines = [part.name, part.precision, f"{number}3×3 conv", ", ".join(widths)]
+    kernels = " and ".join(dict.fromkeys(conv.text for conv in convs))
+    lines = [part.name, part.precision, f"{number}{kernels}", ", ".join(widths)]
     if part.precision != "1-bit":  # else a panel shows them
         names = [op.text for block in part.blocks for op in block.ops if op.kind == "activation"]
         names = list(dict.fromkeys(names))
-        shuffles = sum(
-            block.repeated * (op.kind == "shuffle") for block in part.blocks for op in block.ops
+        shuffles = Counter(
+            op.text
+            for block in part.blocks
+            for _ in range(block.repeated)
+            for op in block.ops
+            if op.kind == "shuffle"
         )
-        if shuffles:
-            names.append("PixelShuffle" + (" twice" if shuffles == 2 else ""))
+        names += [name + (" twice" if n == 2 else "") for name, n in shuffles.items()]
         if names:
             lines.append(", ".join(names))
     return _Node(_look(part.convs[0]), tuple(lines))

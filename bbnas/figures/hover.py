@@ -34,7 +34,7 @@ def hover(candidate: Candidate) -> str:
 
 def choices(design: Design) -> str:
     """The choices of a design in one to three lines of HTML."""
-    size = f"{design.width}×{design.depth}"
+    size = ", ".join([f"{design.width}×{design.depth}", *design.built])
     k = "no alignment" if design.k_ratio is None else f"k {design.k_ratio:.3g} k*"
     if not design.binarize:
         return f"full precision, {k}, {size}"

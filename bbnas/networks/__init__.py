@@ -66,8 +66,8 @@ def calibrate(network: RestorationNetwork, lq: Tensor) -> None:
     With a threshold of 0 an input that is positive everywhere, such as a ReLU's output, would
     binarize to a constant. ``lq`` is a batch of LQ images, (N, C, H, W).
     """
-    layer = network.tail.layer
-    if not isinstance(layer, Unit) or layer.conv.alpha is None:
+    layer = next(iter(network.tail.units), None)
+    if layer is None or layer.conv.alpha is None:
         return
     seen: list[Tensor] = []
     hook = layer.register_forward_pre_hook(lambda _, args: seen.append(args[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.design import Design
@@ -50,16 +51,29 @@ class DnCNN(RestorationNetwork):
 
     The paper writes x − net(x). The sign of the last convolution is free, so x + net(x) is the
     same family of networks.
+
+    With ``unshuffle`` the head reads a PixelUnshuffle of the image, whose last row and column are
+    repeated where its sides are odd, and the tail ends in a PixelShuffle (FFDNet; Zhang et al.
+    2018).
     """
 
     def __init__(self, design: Design, channels: int) -> None:
-        super().__init__(design, 1, channels)
+        factor = design.unshuffle
+        super().__init__(design, 1, channels, factor)
         bias = channels == 1 or not design.binarize
-        self.head = Head(channels, design, bias=bias, activation=nn.ReLU())
+        self.head = Head(channels * factor**2, design, bias=bias, activation=nn.ReLU())
         self.body = body(design)
-        self.tail = Tail(channels, design, bias=bias)
+        self.tail = Tail(design.width, channels, design, bias=bias, shuffle=factor)
+
+    def features(self, x: Tensor) -> Tensor:
+        if self.step > 1:
+            missing = [-int(side) % self.step for side in x.shape[2:]]
+            if any(missing):
+                x = F.pad(x, (0, missing[1], 0, missing[0]), mode="replicate")
+            x = F.pixel_unshuffle(x, self.step)
+        return super().features(x)
 
     @property
     def reach(self) -> int:
-        """Head, body and tail."""
-        return self.design.depth + 2
+        """Head, body and tail, each over ``step`` pixels, and the pixels of one grid point."""
+        return (self.design.depth + 2) * self.step + self.step - 1

@@ -18,13 +18,14 @@ from bbnas.binary import (
     Accumulation,
     BinaryConv2d,
     BinaryWeightConv2d,
-    Conv3x3,
+    FullConv2d,
     Stage,
     Unit,
     residual_span,
     unit,
 )
 from bbnas.binary.estimators import Progress
+from bbnas.binary.functions import pixel_shuffle, repeat_channels
 from bbnas.binary.kernels import Step, native, run_chain
 from bbnas.design import Design
 from bbnas.tasks import Part
@@ -39,7 +40,7 @@ Y_MEAN, Y_STD = (0.4379,), (0.2340,)
 # factor times Kaiming's initialisation: the network starts close to its skip.
 SMALL = 0.1
 
-Layer = Conv3x3 | BinaryWeightConv2d  # a convolution of full-precision activations
+Layer = FullConv2d | BinaryWeightConv2d  # a convolution of full-precision activations
 
 
 def image_mean(channels: int) -> Tensor:
@@ -62,14 +63,20 @@ def conv(
     gain: float = 1.0,
     activation: nn.Module | None = None,
     shuffle: int = 1,
+    kernel: int = 3,
 ) -> Layer:
-    """A 3×3 convolution of full-precision activations, activation and PixelShuffle.
+    """A convolution of full-precision activations, activation and PixelShuffle.
 
-    Its weights are 1-bit if the design binarizes the part. ``gain`` multiplies the initial
-    weights.
+    The weights of a 3×3 convolution are 1-bit if the design binarizes the part. ``gain``
+    multiplies the initial weights.
     """
-    kind = BinaryWeightConv2d if design.binary(part) else Conv3x3
-    layer = kind(c_in, c_out, bias=bias, activation=activation, shuffle=shuffle)
+    layer: Layer
+    if design.binary(part) and kernel == 3:
+        layer = BinaryWeightConv2d(c_in, c_out, bias=bias, activation=activation, shuffle=shuffle)
+    else:
+        layer = FullConv2d(
+            c_in, c_out, bias=bias, activation=activation, shuffle=shuffle, kernel=kernel
+        )
     nn.init.kaiming_normal_(layer.weight, a=0.1)
     with torch.no_grad():
         layer.weight.mul_(gain)
@@ -78,16 +85,10 @@ def conv(
     return layer
 
 
-def repeat_channels(x: Tensor, channels: int) -> Tensor:
-    """BBCU-H's residual: each channel ⌊n/c⌋ times, then the first ones again to fill n."""
-    times, rest = divmod(channels, int(x.shape[1]))  # a tensor when traced
-    return torch.cat([x.repeat_interleave(times, dim=1), x[:, :rest]], dim=1)
-
-
 class Head(nn.Module):
-    """conv image channels → n, then ``activation``.
+    """conv image channels → h, then ``activation``; with h < n repeated to the body's n channels.
 
-    Binary: BBCU-H, whose residual is the image repeated to n channels.
+    Binary: BBCU-H, whose residual is the image repeated to h channels.
     """
 
     def __init__(
@@ -100,28 +101,34 @@ class Head(nn.Module):
         gain: float = 1.0,
     ) -> None:
         super().__init__()
-        self.width = design.width
+        self.width, self.own = design.width, design.head_channels
         self.layer: Unit | Layer
         if one_bit(design, Part.HEAD):
-            self.layer = unit(channels, design.width, design)
+            self.layer = unit(channels, self.own, design)
             if self.layer.conv.alpha is not None:
+                mean = image_mean(channels // design.unshuffle**2)
                 with torch.no_grad():
-                    self.layer.conv.alpha.copy_(image_mean(channels) * design.k)
+                    self.layer.conv.alpha.copy_(
+                        mean.repeat_interleave(design.unshuffle**2) * design.k
+                    )
         else:
             self.layer = conv(
                 channels,
-                design.width,
+                self.own,
                 design,
                 Part.HEAD,
                 bias=bias,
                 gain=gain,
                 activation=activation,
+                kernel=design.head_kernel,
             )
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.layer, Unit) and self.layer.place != "none":
-            return cast("Tensor", self.layer(x, repeat_channels(x, self.width)))
-        return cast("Tensor", self.layer(x))
+            y = self.layer(x, repeat_channels(x, self.own))
+        else:
+            y = self.layer(x)
+        return cast("Tensor", y if self.own == self.width else repeat_channels(y, self.width))
 
 
 class BinaryBlock(nn.Module):
@@ -195,23 +202,52 @@ def binary_body(design: Design) -> nn.Module:
 class Tail(nn.Module):
     """conv n → image channels, + the skip: the (upsampled) image.
 
+    With ``shuffle`` s the convolution has s² times as many outputs, and a PixelShuffle follows it.
+
     Binary: BBCU-T, whose residual is that image. The network's global skip adds the same image.
     The two are one connection here: added twice, the output would start at twice the image
-    [ours].
+    [ours]. Before a PixelShuffle the unit has no residual. With a kernel of 1 the binary tail is a
+    ``unit`` n → n and a full-precision 1×1 convolution [ours].
     """
 
-    def __init__(self, channels: int, design: Design, *, bias: bool) -> None:
+    def __init__(
+        self, width: int, channels: int, design: Design, *, bias: bool, shuffle: int = 1
+    ) -> None:
         super().__init__()
+        self.shuffle = shuffle
+        outputs, binary = channels * shuffle**2, one_bit(design, Part.TAIL)
+        self.unit = unit(width, width, design) if binary and design.tail_kernel == 1 else None
         self.layer: Unit | Layer
-        if one_bit(design, Part.TAIL):
-            self.layer = unit(design.width, channels, design)
+        if binary and design.tail_kernel == 3:
+            self.layer = unit(width, outputs, design)
         else:
-            self.layer = conv(design.width, channels, design, Part.TAIL, bias=bias, gain=SMALL)
+            self.layer = conv(
+                width,
+                outputs,
+                design,
+                Part.TAIL,
+                bias=bias,
+                gain=SMALL,
+                shuffle=shuffle,
+                kernel=design.tail_kernel,
+            )
+
+    @property
+    def units(self) -> list[Unit]:
+        """Those of a binary tail: one, or none."""
+        return [layer for layer in (self.unit, self.layer) if isinstance(layer, Unit)]
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        if isinstance(self.layer, Unit) and self.layer.place != "none":
+        if self.unit is not None:
+            x = self.unit(x, x)
+        if not isinstance(self.layer, Unit):
+            y = self.layer(x)
+        elif self.shuffle == 1 and self.layer.place != "none":
             return cast("Tensor", self.layer(x, skip))
-        return cast("Tensor", self.layer(x) + skip)
+        else:
+            y = pixel_shuffle(self.layer(x), self.shuffle)
+        # A PixelUnshuffle may have had to extend the image.
+        return cast("Tensor", y[..., : skip.shape[-2], : skip.shape[-1]] + skip)
 
 
 class RestorationNetwork(nn.Module, ABC):
@@ -245,7 +281,9 @@ class RestorationNetwork(nn.Module, ABC):
         """
 
     def features(self, x: Tensor) -> Tensor:
-        """The input of the tail, (N, n, s·H, s·W): head, body and, in SRResNet, upsampling."""
+        """The input of the tail, (N, n, s·H, s·W), or smaller by the tail's PixelShuffle: head,
+        body and, in SRResNet, upsampling.
+        """
         return cast("Tensor", self.body(self.head(x)))
 
     def residual(self, x: Tensor) -> Tensor:
@@ -256,7 +294,7 @@ class RestorationNetwork(nn.Module, ABC):
         return self.computed(x)[1]
 
     def computed(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What the tail reads, (N, n, s·H, s·W), and the output."""
+        """What the tail reads (see ``features``), and the output."""
         standardised = self.design.method == "btm"
         x = (x - self.mean) / self.std if standardised else x * self.design.k
         # Torch's convolutions are faster on channels-last tensors, on a CPU too; the library's

@@ -68,38 +68,48 @@ def body(design: Design) -> nn.Module:
 
 
 class Upsampling(nn.Module):
-    """(N, n, H, W) → (N, n, s·H, s·W): conv n → n·s², LeakyReLU and PixelShuffle s, then conv_hr.
+    """(N, n, H, W) → (N, m, s·H, s·W): conv n → m·s², LeakyReLU and PixelShuffle s, then conv_hr.
 
-    ×4 is twice ×2. conv_hr is a convolution n → n with a LeakyReLU. Binary: BBCU-U for each
+    ×4 is twice ×2. conv_hr is a convolution m → m with a LeakyReLU. Binary: BBCU-U for each
     PixelShuffle, and a BBCU-B unit for conv_hr, whose LeakyReLU stays, as in the authors' code.
+
+    ``one_step`` has one PixelShuffle and no conv_hr, ``direct`` nothing, so x stays as it is.
     """
 
-    def __init__(self, scale: int, design: Design) -> None:
+    def __init__(self, width: int, scale: int, design: Design) -> None:
         super().__init__()
-        width, part = design.width, Part.UPSAMPLING
-        factors = (2, 2) if scale == 4 else (scale,)
-        self.hr: Unit | Layer
-        if one_bit(design, part):
-            self.up = nn.ModuleList(BinaryUpsample(width, s, design) for s in factors)
-            self.hr = unit(width, width, design)
-        else:
-            self.up = nn.ModuleList(
-                conv(
-                    width,
-                    width * s**2,
+        self.channels, part = width, Part.UPSAMPLING
+        self.up, self.hr = nn.ModuleList(), cast("Unit | Layer | None", None)
+        if design.upsampler == "direct":
+            return
+        steps = design.upsampler == "steps"
+        binary, leaky = one_bit(design, part), nn.LeakyReLU(SLOPE)
+        wide = design.hr_channels
+        for s in (2, 2) if steps and scale == 4 else (scale,):
+            self.up.append(
+                BinaryUpsample(self.channels, wide, s, design)
+                if binary
+                else conv(
+                    self.channels,
+                    wide * s**2,
                     design,
                     part,
                     gain=SMALL,
-                    activation=nn.LeakyReLU(SLOPE),
+                    activation=leaky,
                     shuffle=s,
                 )
-                for s in factors
             )
-            self.hr = conv(width, width, design, part, gain=SMALL, activation=nn.LeakyReLU(SLOPE))
+            self.channels = wide
+        if steps and binary:
+            self.hr = unit(wide, wide, design)
+        elif steps:
+            self.hr = conv(wide, wide, design, part, gain=SMALL, activation=leaky)
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.up:
             x = layer(x)
+        if self.hr is None:
+            return x
         if isinstance(self.hr, Unit):
             return F.leaky_relu(self.hr(x, x), SLOPE)
         return cast("Tensor", self.hr(x))
@@ -112,8 +122,9 @@ class SRResNet(RestorationNetwork):
         super().__init__(design, scale, channels)
         self.head = Head(channels, design, bias=True, activation=nn.LeakyReLU(SLOPE), gain=SMALL)
         self.body = body(design)
-        self.upsampling = Upsampling(scale, design)
-        self.tail = Tail(channels, design, bias=True)
+        self.upsampling = Upsampling(design.width, scale, design)
+        shuffle = scale if design.upsampler == "direct" else 1
+        self.tail = Tail(self.upsampling.channels, channels, design, bias=True, shuffle=shuffle)
 
     @property
     def reach(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bbnas.design import TITLES, Design, k_star
+from bbnas.axes import k_star
+from bbnas.design import TITLES, Design
 from bbnas.tasks import Part, Task
 from bbnas.text import listed, plural
 
@@ -13,6 +14,8 @@ def describe(design: Design, task: Task) -> list[tuple[str, str]]:
         ("1-bit parts", _parts(design, task)),
         ("size", f"{design.width} channels × {plural(design.depth, 'body convolution')}"),
     ]
+    if design.built:
+        rows.append(("built with", listed(design.built)))
     if design.binarize and design.method != "bbcu":
         return [*rows, ("1-bit unit", f"{TITLES[design.method]}: {_UNITS[design.method]}")]
     if design.binarize:
@@ -23,6 +26,7 @@ def describe(design: Design, task: Task) -> list[tuple[str, str]]:
 def headline(design: Design) -> str:
     """The design in a few words: ``1-bit body and upsampling (BBCU), 64 channels × …``."""
     size = f"{design.width} channels × {design.depth} body convolutions"
+    size = ", ".join([size, *design.built])
     if not design.binarize:
         return f"Full precision, {size}"
     parts = listed([str(part) for part in design.binarize])
@@ -82,7 +86,10 @@ def _alignment(design: Design) -> str:
     return f"k = {k}, {relation}"
 
 
-_NAMES = {"rprelu": "RPReLU", "prelu": "PReLU", "relu": "ReLU", "hardtanh": "Hardtanh"}
+_NAMES = {
+    "rprelu": "RPReLU", "prelu": "PReLU", "relu": "ReLU", "hardtanh": "Hardtanh",
+    "leaky": "LeakyReLU of slope 1/4",
+}  # fmt: skip
 
 # The 1-bit units of the other methods, as bbnas.binary.methods builds them.
 _UNITS = {

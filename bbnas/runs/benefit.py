@@ -23,15 +23,18 @@ REFERENCE = "none"  # the key of the full-precision design
 def benefit_designs(task: Task, space: Space | None = None) -> dict[str, Design]:
     """The designs to compare: full precision under ``none``, the others under their part's name.
 
-    The unit is BBCU (V4, aligned at k*). Width and depth are the largest of ``space``; without a
-    space those of the paper for the task's backbone.
+    The unit is BBCU (V4, aligned at k*). Width and depth are the largest of ``space``, and the
+    parts are built as in the paper, or as the space has it where it has one way alone; without a
+    space all is that of the paper for the task's backbone.
     """
     unit = load_design("bbcu-v4", task)
     if space is not None:
-        unit = unit.replace(width=max(space.axes.width), depth=max(space.axes.depth))
-    designs = {REFERENCE: Design(width=unit.width, depth=unit.depth)}
-    designs |= {str(part): unit.replace(binarize=(part,)) for part in task.parts}
-    return {name: design.canonical() for name, design in designs.items()}
+        unit = unit.replace(
+            width=max(space.axes.width), depth=max(space.axes.depth), **space.fixed
+        )
+    designs = {REFERENCE: unit.in_full_precision()}
+    singles = {str(part): unit.replace(binarize=(part,)).fitted(task) for part in task.parts}
+    return designs | {name: design for name, design in singles.items() if design.binarize}
 
 
 def benefit_requests(

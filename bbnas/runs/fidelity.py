@@ -8,7 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 
 from bbnas.analysis.fidelity import fidelity
-from bbnas.design import Design, aligned
+from bbnas.axes import aligned
+from bbnas.design import Design
 from bbnas.environment import today
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluator

@@ -109,7 +109,7 @@ def restored_crops(
         run(DEGRADED, skip(task))
     missing = []
     design = candidate.evaluation.design
-    full = Design(width=design.width, depth=design.depth)
+    full = design.in_full_precision()
     for name, wanted in ((FULL_PRECISION, full), (RECOMMENDED, design)):
         try:
             run(name, _trained(study, wanted, dataset, place))

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import product
 
-from bbnas.design import METHODS, Design
+from bbnas.design import METHODS, STRUCTURE, Design
 from bbnas.errors import UserError
 from bbnas.searching.prices import Prices
 from bbnas.space import Space
@@ -48,18 +49,27 @@ class Limits:
         """Whether any design keeps the limits.
 
         The design of a method with the most 1-bit parts, at the smallest width and depth, has the
-        fewest OPs and Params of that method. Another design may have a lower latency, but not
-        half of it.
+        fewest OPs and Params of that method with its parts built in one way; all ways are tried.
+        Another design may have a lower latency, but not half of it.
         """
         axes = self.space.axes
         subsets = [set(subset) for subset in axes.binarize]
         largest = [s for s in subsets if not any(s < other for other in subsets)]
         width, depth = min(axes.width), min(axes.depth)
-        excesses = (
-            self.excess(Design(binarize=tuple(subset), width=width, depth=depth, **unit))
+        ways = product(*(getattr(axes, name) for name in STRUCTURE))
+        designs = dict.fromkeys(
+            Design(
+                binarize=tuple(subset),
+                width=width,
+                depth=depth,
+                **unit,
+                **dict(zip(STRUCTURE, way, strict=True)),
+            ).canonical()
+            for way in ways
             for subset in largest
             for unit in [METHODS[method] for method in axes.method] or [{}]
         )
+        excesses = (self.excess(design) for design in designs)
         return any(
             all(name == "latency" and over < 1 for name, over in found.items())
             for found in excesses

@@ -95,7 +95,7 @@ _TEACHERS: dict[tuple[str, ...], RestorationNetwork] = {}
 def teacher_of(
     design: Design, task: Task, protocol: Protocol, dataset: Dataset, device: str | torch.device
 ) -> RestorationNetwork:
-    """The full-precision network of the width and depth of ``design``, trained by ``protocol``.
+    """The full-precision network of the structure of ``design``, trained by ``protocol``.
 
     It is not distilled itself, and is trained once in a process.
 
@@ -104,7 +104,7 @@ def teacher_of(
     """
     idle = {"progressive": 0, "latent_rate": 1}  # in full precision
     own = protocol.replace(distill=0, distill_features=0, **idle)
-    twin = Design(width=design.width, depth=design.depth)
+    twin = design.in_full_precision()
     key = (own.trained(twin).key, task.name, own.key, dataset.fingerprint, str(device))
     if key not in _TEACHERS:
         training = Training.of(twin, task, own, dataset, device)

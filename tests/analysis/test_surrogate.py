@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import median_abs_deviation
 
 from bbnas.analysis.surrogate import Runs, Surrogate, all_runs, discrepancy, runs_of
-from bbnas.design import Design, k_star
+from bbnas.axes import k_star
+from bbnas.design import Design
 from bbnas.protocol import PROTOCOLS
 from bbnas.study import StudyConfig
 
@@ -53,16 +54,19 @@ def by_hand(seen: Runs, asked: list[Design], theta: np.ndarray) -> tuple[np.ndar
 
     def distances(a: Design, b: Design) -> list[float]:
         a, b = a.canonical(), b.canonical()
-        names = ("method", "norm", "activation", "activation_position", "estimator")
+        names = (
+            "method", "norm", "activation", "activation_position", "weight_scale", "estimator",
+            "redistribution", "upsampler", "tail_kernel", "head_kernel", "unshuffle",
+        )  # fmt: skip
         return [
             *(float(a.binary(p) != b.binary(p)) for p in ("head", "body", "upsampling", "tail")),  # type: ignore[arg-type]
-            float(a.weight_scale != b.weight_scale),
-            float(a.redistribution != b.redistribution),
             *(float(getattr(a, name) != getattr(b, name)) for name in names),
             abs(math.log2(a.k / k_star(a.width)) - math.log2(b.k / k_star(b.width))),
             abs(math.log2(a.convs_per_residual or 64) - math.log2(b.convs_per_residual or 64)),
             abs(math.log2(a.width) - math.log2(b.width)),
             abs(math.log2(a.depth) - math.log2(b.depth)),
+            abs(math.log2(a.hr_width) - math.log2(b.hr_width)),
+            abs(math.log2(a.head_width) - math.log2(b.head_width)),
         ]
 
     def kernel(a: Design, b: Design) -> float:
@@ -89,7 +93,7 @@ def test_beliefs_are_those_of_the_formula(seed: int, doubt: float) -> None:
     order = rng.permutation(designs()).tolist()
     seen = runs(order[:12], seed)
     seen = Runs(seen.designs, seen.psnr, np.full(12, doubt))
-    theta = np.concatenate([[math.log(0.3), 0.1], rng.normal(-1.6, 1.0, 15)])
+    theta = np.concatenate([[math.log(0.3), 0.1], rng.normal(-1.6, 1.0, len(Surrogate.FEATURES))])
     surrogate = Surrogate(seen, NOISE, theta)
     beliefs = surrogate.believes(order[10:16])
     mean, covariance = by_hand(seen, order[10:16], theta)

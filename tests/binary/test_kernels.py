@@ -17,9 +17,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from bbnas.binary import BBCU, ESTIMATORS, UNITS, BinaryConv2d, BinaryUpsample, Conv3x3
+from bbnas.axes import Activation, Estimator
+from bbnas.binary import BBCU, ESTIMATORS, UNITS, BinaryConv2d, BinaryUpsample, FullConv2d
 from bbnas.binary.kernels import Place, native, run_chain
-from bbnas.design import Design, Estimator
+from bbnas.design import Design
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, isas
 from bbnas.presets import PRESETS
@@ -78,7 +79,7 @@ designs = st.builds(
         activation=activation, norm=norm, activation_position=position, weight_scale=scaled,
         estimator=estimator, redistribution=redistribution, binarize=PRESETS["bbcu-l"].binarize,
     ),
-    st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    st.sampled_from(list(get_args(Activation))),
     st.sampled_from(["none", "batchnorm"]),
     st.sampled_from(["residual_branch", "after_addition"]),
     st.booleans(),
@@ -155,7 +156,7 @@ def test_a_full_precision_convolution_is_float64s(
     torch.manual_seed(c_in)
     activation = {1.0: None, 0.1: nn.LeakyReLU(0.1), 0.0: nn.ReLU()}[slope]
     wide = quarter * shuffle**2
-    conv = shaken(Conv3x3(c_in, wide, bias=bias, activation=activation, shuffle=shuffle))
+    conv = shaken(FullConv2d(c_in, wide, bias=bias, activation=activation, shuffle=shuffle))
     x = [torch.randn(2, c_in, h, w)]
     found = gradients(conv, x, lambda given: conv(given[0]), isa)
     exact = nn.Conv2d(c_in, wide, 3, padding=1, bias=bias).double()
@@ -259,7 +260,7 @@ def test_a_batchnorm_keeps_its_running_statistics(isa: str) -> None:
 @pytest.mark.parametrize("preset", ["bbcu-v3", "bbcu-v4"])
 def test_an_upsampling_unit_is_that_of_torch(isa: str, scale: int, preset: str) -> None:
     torch.manual_seed(0)
-    layer = shaken(BinaryUpsample(5, scale, PRESETS[preset]))
+    layer = shaken(BinaryUpsample(5, 5, scale, PRESETS[preset]))
     x = [torch.randn(2, 5, 6, 11)]
     run = lambda given: layer(given[0])  # noqa: E731
     assert_same(gradients(layer, x, run, isa), gradients(layer, x, run, "torch"))
@@ -312,7 +313,7 @@ def test_bits_do_not_depend_on_where_memory_lies() -> None:
 
 def test_other_memory_formats_and_gradients_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    conv = Conv3x3(3, 4, bias=True)
+    conv = FullConv2d(3, 4, bias=True)
     x = torch.randn(2, 3, 5, 6)
     last = x.contiguous(memory_format=torch.channels_last)
     assert torch.equal(conv(x), conv(last))
@@ -329,7 +330,7 @@ def test_what_the_kernels_do_not_take_is_torchs(monkeypatch: pytest.MonkeyPatch)
     assert native(x) == bool(choose_isa())
     assert not native(x.double())
     assert not native(x.to("meta"))
-    traced = torch.jit.trace(Conv3x3(3, 2, bias=False).eval(), x)
+    traced = torch.jit.trace(FullConv2d(3, 2, bias=False).eval(), x)
     assert "aten::_convolution" in str(traced.inlined_graph)
     monkeypatch.setenv("BBNAS_ISA", "avx51")
     with pytest.raises(UserError, match="avx51"):

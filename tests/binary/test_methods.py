@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from bbnas.axes import Method
 from bbnas.binary import (
     BBCU,
     UNITS,
@@ -23,7 +24,7 @@ from bbnas.binary import (
     unit,
 )
 from bbnas.binary.methods import XNORNet
-from bbnas.design import METHODS, Method
+from bbnas.design import METHODS
 from bbnas.presets import PRESETS
 
 shapes = st.tuples(st.integers(1, 5), st.integers(1, 5))

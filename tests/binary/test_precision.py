@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from bbnas.binary import BinaryConv2d, Conv3x3, Unit
+from bbnas.binary import BinaryConv2d, FullConv2d, Unit
 from bbnas.binary.kernels import native
 from bbnas.binary.precision import EXACT, computing_in, precision_on
 from bbnas.design import Design
@@ -40,7 +40,7 @@ def test_a_convolution_of_signs_is_exact(c_in: int) -> None:
 
 def test_bfloat16_rounds_a_convolution_once_and_its_bias_not_at_all() -> None:
     torch.manual_seed(0)
-    conv = Conv3x3(8, 6, bias=True)
+    conv = FullConv2d(8, 6, bias=True)
     x = torch.randn(2, 8, 9, 9)
     rounded, weight = x.bfloat16().double(), conv.weight.detach().bfloat16().double()
     exact = nn.functional.conv2d(rounded, weight, padding=1)

@@ -110,7 +110,7 @@ def test_v2_adds_before_the_activation_and_v4_after_it() -> None:
 @pytest.mark.parametrize("preset", ["bbcu-v3", "bbcu-v4"])
 def test_bbcu_u_repeats_channels_then_shuffles(preset: str, scale: int) -> None:
     torch.manual_seed(2)
-    layer = BinaryUpsample(6, scale, PRESETS[preset])
+    layer = BinaryUpsample(6, 6, scale, PRESETS[preset])
     x = torch.randn(1, 6, 4, 5)
     repeated = torch.stack([x] * scale**2, dim=2).flatten(1, 2)
     expected = F.pixel_shuffle(layer.unit(x, repeated), scale)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import torch
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from bbnas.axes import Activation
 from bbnas.binary import BinaryConv2d
 from bbnas.binary.functions import binarize
 from bbnas.design import METHODS, Design
@@ -32,6 +34,7 @@ from tests.engine.networks import (
     network,
     picture,
 )
+from tests.helpers.structures import structures
 
 ISAS = [*isas(), "torch"]
 CASES = [
@@ -85,7 +88,7 @@ designs = st.builds(
     binarize=st.sets(st.sampled_from(list(Part)), min_size=1).map(tuple),
     norm=st.sampled_from(["none", "batchnorm"]),
     k_ratio=st.sampled_from([None, 0.25, 1.0, 4.0]),
-    activation=st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    activation=st.sampled_from(get_args(Activation)),
     activation_position=st.sampled_from(["after_addition", "residual_branch"]),
     convs_per_residual=st.integers(0, 32),
     weight_scale=st.booleans(),
@@ -93,10 +96,11 @@ designs = st.builds(
     width=st.integers(3, 70),
     depth=st.integers(1, 8),
 )
+built = st.just({}) | structures
 
 
 @given(
-    design=designs,
+    design=st.builds(lambda design, more: design.replace(**more), designs, built),
     task=st.sampled_from(["sr2", "sr3", "sr4", "denoise50", "jpeg40"]),
     height=st.integers(1, 12),
     width=st.integers(1, 20),

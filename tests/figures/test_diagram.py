@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from bbnas.axes import Activation, Estimator
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.cost import count
-from bbnas.design import METHODS, Design, Estimator
+from bbnas.design import METHODS, Design
 from bbnas.figures.diagram import Diagram, diagram
 from bbnas.figures.diagram_svg import describe, svg
 from bbnas.networks import build
@@ -20,6 +21,7 @@ from bbnas.networks.parts import BinaryBlock
 from bbnas.networks.srresnet import ResidualBlock
 from bbnas.presets import presets
 from bbnas.tasks import Part, get_task
+from tests.helpers.structures import structures
 
 TASKS_OF_BACKBONES = ("sr2", "sr3", "sr4", "denoise25", "jpeg10")
 
@@ -27,7 +29,7 @@ units = st.fixed_dictionaries(
     {
         "norm": st.sampled_from(["none", "batchnorm"]),
         "k_ratio": st.sampled_from([None, 1 / 64, 1.0]),
-        "activation": st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+        "activation": st.sampled_from(list(get_args(Activation))),
         "activation_position": st.sampled_from(["after_addition", "residual_branch"]),
         "convs_per_residual": st.sampled_from([0, 1, 2, 4, 32]),
         "weight_scale": st.booleans(),
@@ -37,11 +39,14 @@ units = st.fixed_dictionaries(
     }
 )
 designs = st.builds(
-    lambda unit, parts, width, depth: Design(binarize=parts, width=width, depth=depth, **unit),
+    lambda unit, parts, width, depth, built: Design(
+        binarize=parts, width=width, depth=depth, **unit, **built
+    ),
     st.sampled_from(list(METHODS.values())) | units,
     st.lists(st.sampled_from(list(Part)), unique=True),
     st.sampled_from([3, 8]),
     st.sampled_from([2, 5, 8]),
+    st.just({}) | structures,
 )
 
 

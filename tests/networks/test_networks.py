@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -12,20 +12,23 @@ from hypothesis import strategies as st
 from torch import nn
 
 from bbnas import UserError
-from bbnas.binary import BBCU, BinaryConv2d, BinaryWeightConv2d, Conv3x3
-from bbnas.design import Design, Estimator
+from bbnas.axes import Activation, Estimator
+from bbnas.binary import BBCU, BinaryConv2d, BinaryWeightConv2d, FullConv2d
+from bbnas.binary.functions import repeat_channels
+from bbnas.design import Design
 from bbnas.networks import build, calibrate
-from bbnas.networks.parts import RGB_MEAN, BinaryBlock, repeat_channels
+from bbnas.networks.parts import RGB_MEAN, BinaryBlock
 from bbnas.networks.srresnet import ResidualBlock
 from bbnas.presets import PRESETS, presets
 from bbnas.tasks import TASKS, Part, get_task
+from tests.helpers.structures import structures
 
 designs = st.builds(
     Design,
     binarize=st.lists(st.sampled_from(list(Part)), unique=True),
     norm=st.sampled_from(["none", "batchnorm"]),
     k_ratio=st.sampled_from([None, 1 / 64, 1.0, 64.0]),
-    activation=st.sampled_from(["rprelu", "prelu", "relu", "hardtanh", "none"]),
+    activation=st.sampled_from(list(get_args(Activation))),
     activation_position=st.sampled_from(["after_addition", "residual_branch"]),
     convs_per_residual=st.sampled_from([0, 1, 2, 4, 32]),
     weight_scale=st.booleans(),
@@ -34,31 +37,47 @@ designs = st.builds(
     width=st.sampled_from([3, 4, 7]),
     depth=st.sampled_from([2, 5]),
     break_at=st.none() | st.sampled_from([1, 2]),
-    convs_per_block=st.none() | st.sampled_from([1, 2, 3, 32]),
 )
+# The fields that other backbones do not have.
+blocks = st.none() | st.sampled_from([1, 2, 3, 32])
 
 
-@settings(max_examples=40, deadline=None)
-@given(design=designs, scale=st.sampled_from([2, 3, 4]))
-def test_every_design_builds_trains_and_has_the_right_shape(design: Design, scale: int) -> None:
+@settings(max_examples=60, deadline=None)
+@given(
+    design=designs,
+    convs_per_block=blocks,
+    built=st.just({}) | structures,
+    task=st.sampled_from(["sr2", "sr3", "sr4", "denoise25", "jpeg10"]),
+)
+def test_every_design_builds_trains_and_has_the_right_shape(
+    design: Design, convs_per_block: int | None, built: dict[str, Any], task: str
+) -> None:
     torch.manual_seed(0)
-    network = build(design, get_task(f"sr{scale}"))
+    restored = get_task(task)
+    if restored.upsamples():
+        built = built | {"convs_per_block": convs_per_block}
+    network = build(design.replace(**built), restored)
     network.set_progress(0.5)
-    lq = torch.rand(2, 3, 5, 7)
+    lq = torch.rand(2, restored.channels, 5, 7)
     calibrate(network, lq)
     out = network(lq)
-    assert out.shape == (2, 3, 5 * scale, 7 * scale)
+    assert out.shape == (2, restored.channels, 5 * restored.scale, 7 * restored.scale)
     out.square().mean().backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
     network.eval()
     with torch.no_grad():
         assert network(lq).isfinite().all()
 
 
 @settings(max_examples=15, deadline=None)
-@given(design=designs)
-def test_equal_keys_build_the_same_function(design: Design) -> None:
+@given(design=designs, convs_per_block=blocks, built=structures)
+def test_equal_keys_build_the_same_function(
+    design: Design, convs_per_block: int | None, built: dict[str, Any]
+) -> None:
     outputs = []
+    design = design.replace(convs_per_block=convs_per_block, **built)
     for same in (design, design.canonical()):
         torch.manual_seed(0)
         outputs.append(build(same, get_task("sr2"))(torch.full((1, 3, 4, 4), 0.3)))
@@ -77,7 +96,7 @@ def test_exactly_the_named_parts_are_binary(task: str) -> None:
                 if isinstance(layer, BinaryConv2d | BinaryWeightConv2d | nn.Conv2d)
             ]
             binary = BinaryWeightConv2d if name == "ma" else BinaryConv2d
-            assert set(kinds) == {binary if design.binary(part) else Conv3x3}, name
+            assert set(kinds) == {binary if design.binary(part) else FullConv2d}, name
             assert len(kinds) == {"head": 1, "body": 4, "upsampling": 3, "tail": 1}[part]
 
 
@@ -182,7 +201,7 @@ def test_full_precision_starts_small_as_in_the_authors_code() -> None:
     torch.manual_seed(0)
     network = build(PRESETS["srresnet"].replace(depth=2), get_task("sr4"))
     for name, module in network.named_modules():
-        if isinstance(module, Conv3x3):
+        if isinstance(module, FullConv2d):
             expected = 0.1 * (2 / (9 * module.in_channels)) ** 0.5
             assert float(module.weight.detach().std()) == pytest.approx(expected, rel=0.1), name
             assert module.bias is not None
@@ -203,7 +222,7 @@ def test_dncnn_has_no_biases_in_the_1_bit_network_in_colour(
 ) -> None:
     network = build(PRESETS[preset].replace(width=4, depth=2), get_task(task))
     for layer in (network.head.layer, network.tail.layer):
-        assert isinstance(layer, Conv3x3)
+        assert isinstance(layer, FullConv2d)
         assert (layer.bias is not None) == biases
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from bbnas.design import Design, aligned
+from bbnas.axes import aligned
+from bbnas.design import Design
 from bbnas.tasks import Part
 
 
