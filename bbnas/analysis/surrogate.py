@@ -250,7 +250,10 @@ def _covariance(theta: Array, a: Array, b: Array) -> Array:
     """The kernel (n, m) between designs by their features, without their distances one by one."""
     rates = np.exp(theta[2:])
     names, measures = rates[_IS_NAME], rates[~_IS_NAME]
-    differing = cdist(a[:, _IS_NAME], b[:, _IS_NAME], "hamming", w=names) * names.sum()
+    # Many designs differ in their measures alone.
+    one, of_a = np.unique(a[:, _IS_NAME], axis=0, return_inverse=True)
+    two, of_b = np.unique(b[:, _IS_NAME], axis=0, return_inverse=True)
+    differing = (cdist(one, two, "hamming", w=names) * names.sum())[np.ix_(of_a, of_b)]
     apart = cdist(a[:, ~_IS_NAME], b[:, ~_IS_NAME], "cityblock", w=measures)
     covariance: Array = np.exp(2 * theta[0] - differing - apart)
     return covariance

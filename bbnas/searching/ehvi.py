@@ -274,7 +274,11 @@ class EhviSampler(BaseSampler):
 
     def _improvement(self, front: _Front, seen: set[str]) -> Design | None:
         """The new, allowed design of the largest expected gain of hypervolume."""
-        pool = {d.key: d for d in self._pool(front.designs) if self._new(d, seen)}
+        pool: dict[str, Design] = {}
+        for design in self._pool(front.designs):
+            key = design.key
+            if key not in seen and key not in pool and self._allowed(design):
+                pool[key] = design
         designs = list(pool.values())
         if not designs:
             return None
@@ -289,7 +293,7 @@ class EhviSampler(BaseSampler):
         """
         floor = self._scale.skip_psnr
         here = front.designs[knee(front.psnr, *(10**front.costs).T, floor=floor)]
-        near = [d for d in self._neighbours(here) if self._new(d, seen)]
+        near = [d for d in self._neighbours(here) if d.key not in seen and self._allowed(d)]
         if not near:
             return None
         designs = [here, *near]
@@ -299,9 +303,6 @@ class EhviSampler(BaseSampler):
         variance = deviation**2 + np.diag(shift) + shift[0, 0] - 2 * shift[0]
         gains = expected_improvement(score - score[0], np.sqrt(variance))
         return near[int(np.argmax(gains[1:]))]
-
-    def _new(self, design: Design, seen: set[str]) -> bool:
-        return design.key not in seen and self._allowed(design)
 
     def _pool(self, best: Iterable[Design]) -> Iterator[Design]:
         if self._whole:
@@ -352,9 +353,10 @@ def expected_gain(
     places = low + (high - low) * (1 + MARGIN) * rng.random((PLACES, costs.shape[1]))
     affordable = np.all(reached_costs[None] <= places[:, None], axis=2)
     best = np.where(affordable, reached[None], reached.min()).max(axis=1)
-    counts = np.all(costs[:, None] <= places[None], axis=2)
-    gain = expected_improvement(mean[:, None] - best[None], deviation[:, None])
-    total: NDArray[np.float64] = (gain * counts).mean(axis=1)
+    design, place = np.nonzero(np.all(costs[:, None] <= places[None], axis=2))
+    gains = np.zeros((len(costs), PLACES))
+    gains[design, place] = expected_improvement(mean[design] - best[place], deviation[design])
+    total: NDArray[np.float64] = gains.mean(axis=1)
     return total
 
 
