@@ -152,6 +152,7 @@ class OpsAndParams(NamedTuple):
     params: float
 
 
+@lru_cache(1 << 16)
 def ops_and_params(design: Design, task: Task) -> OpsAndParams:
     """OPs and Params at the default LQ size, cached: a search asks before every training.
 
