@@ -23,6 +23,13 @@ from bbnas.signals import keeps
     help="Number of designs drawn from the space.",
 )
 @click.option(
+    "--held-out",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Number of further designs that are timed, to tell how well their times are forecast.",
+)
+@click.option(
     "--title", show_default="the processor's name", help="Name of the device in reports."
 )
 @options.latency_setting
@@ -33,6 +40,7 @@ def measure(
     space: str,
     task: str,
     designs: int,
+    held_out: int,
     title: str | None,
     lq: tuple[int, int],
     threads: int,
@@ -54,7 +62,7 @@ def measure(
     from bbnas.data.sets import DataProgress
     from bbnas.engine.latency import setting
     from bbnas.environment import cpu
-    from bbnas.runs.measuring import covering_designs, measure_device
+    from bbnas.runs.measuring import covering_designs, measure_device, other_designs
 
     where = setting(lq, threads)
     keeps("nothing is kept")
@@ -64,9 +72,9 @@ def measure(
             if show is not None:
                 show(DataProgress("timing", done, total))
 
-        found = measure_device(
-            covering_designs(known, chosen, designs), chosen, where, title or cpu(), step
-        )
+        drawn = covering_designs(known, chosen, designs)
+        others = other_designs(known, drawn, held_out)
+        found = measure_device(drawn, chosen, where, title or cpu(), others, step)
     file = found.write(Path(output or "device.json"))
     if as_json:
         print_json({"device": found, "file": file})
@@ -78,4 +86,6 @@ def measure(
     print_table(("design", "ms", "operations"), rows, title)
     for precision, ratio in found.ratios.items():
         click.echo(f"{ratio:.2g} 1-bit multiply-accumulates in the time of one in {precision}")
+    if found.check is not None:
+        click.echo(f"forecasts: {found.check.words}")
     click.echo(f"wrote {file}\nnext: bbnas search --objectives psnr,latency --latency-from {file}")

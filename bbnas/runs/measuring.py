@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bbnas.design import Design
-from bbnas.device import Device, DeviceTiming, Precision, TimedNetwork
-from bbnas.engine.forecast import shape, work
+from bbnas.device import Device, DeviceTiming, ForecastCheck, Precision, TimedNetwork
+from bbnas.engine.forecast import Forecast, shape, work
 from bbnas.engine.latency import Stopwatch, program_of
 from bbnas.engine.peers import Runtime, in_each_precision, runtimes
 from bbnas.engine.profile import profile
@@ -50,6 +53,25 @@ def covering_designs(space: Space, task: Task, number: int, seed: int = 0) -> li
     return chosen
 
 
+def other_designs(
+    space: Space, than: Sequence[Design], number: int, seed: int = 1
+) -> list[Design]:
+    """``number`` designs drawn from ``space`` that are not among ``than``.
+
+    Raises:
+        UserError: the space holds fewer, or 1 is asked for, which has no rank.
+    """
+    rng, known = Random(seed), {design.key for design in than}
+    drawn = {design.key: design for design in (space.sample(rng) for _ in range(10 * number))}
+    found = [design for key, design in drawn.items() if key not in known][:number]
+    if len(found) < number or number == 1:
+        raise UserError(
+            f"{number} further designs: must be 0, or 2 or more that the space holds beside the "
+            f"first {len(than)}"
+        )
+    return found
+
+
 def _kinds(program: Program) -> set[object]:
     found: set[object] = set()
     for op in program.ops:
@@ -62,19 +84,22 @@ def measure_device(
     task: Task,
     where: LatencySetting,
     title: str,
+    held_out: Sequence[Design] = (),
     on_step: Callable[[int, int], None] = lambda done, total: None,
 ) -> Device:
     """Time ``designs`` in the engine, and 64→64 convolutions in each precision that runs here.
+
+    The designs ``held_out``, two or more, are timed to compare their times with forecasts.
 
     Raises:
         UserError: the engine has no compiled library here.
     """
     if where.isa == "torch":
         raise UserError("there is no compiled engine to measure here: see bbnas doctor")
-    watch = Stopwatch(where)
+    watch, total = Stopwatch(where), len(designs) + len(held_out)
     networks = []
     for done, design in enumerate(designs):
-        on_step(done, len(designs))
+        on_step(done, total)
         program = program_of(design, task)
         whole = watch.measure(program).seconds
         own = [layer.seconds for layer in profile(program, where)]
@@ -83,7 +108,6 @@ def measure_device(
         networks.append(
             TimedNetwork(task=task.name, design=design, seconds=whole, operations=operations)
         )
-    on_step(len(designs), len(designs))
     timing = DeviceTiming(
         engine=VERSION,
         processor=where.cpu,
@@ -94,7 +118,30 @@ def measure_device(
         networks=tuple(networks),
     )
     source = f"measured by bbnas measure on {where.cpu}, {where.isa}, {timing.measured}"
-    return Device(title=title, source=source, ratios=_ratios(where), timing=timing)
+    device = Device(title=title, source=source, ratios=_ratios(where), timing=timing)
+    if not held_out:
+        on_step(total, total)
+        return device
+    forecast = Forecast(device)
+    pairs = []
+    for done, design in enumerate(held_out, len(designs)):
+        on_step(done, total)
+        program = program_of(design, task)
+        pairs.append((forecast(program), watch.measure(program).seconds))
+    on_step(total, total)
+    return device.model_copy(update={"check": _checked(np.array(pairs))})
+
+
+def _checked(pairs: NDArray[Any]) -> ForecastCheck:
+    """``pairs``: (designs, 2), forecast and measured seconds."""
+    from scipy.stats import spearmanr
+
+    forecast, measured = pairs.T
+    rank = float(spearmanr(forecast, measured).statistic)
+    error = float(np.median(abs(forecast / measured - 1)))
+    return ForecastCheck(
+        designs=len(pairs), error=error, spearman=rank if math.isfinite(rank) else 0.0
+    )
 
 
 def _ratios(where: LatencySetting) -> dict[Precision, float]:

@@ -38,15 +38,17 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_search_forecasts_from_what_was_measured(home: Path, capsys) -> None:
-    call = ["measure", "--space", "small.yaml", "--designs", "3", "--lq", "32x24", "--quiet"]
-    assert main([*call, "--title", "a board"]) == 0
+    call = ["measure", "--space", "small.yaml", "--designs", "2", "--lq", "32x24", "--quiet"]
+    assert main([*call, "--held-out", "2", "--title", "a board"]) == 0
     out = capsys.readouterr().out
     assert "wrote device.json" in out
     assert "1-bit multiply-accumulates in the time of one in fp32" in out
     found = read_device(home / "device.json")
     assert found.title == "a board"
     assert found.timing is not None
-    assert len(found.timing.networks) == 3
+    assert len(found.timing.networks) == 2
+    assert found.check is not None
+    assert found.check.words in out
     for network in found.timing.networks:
         assert sum(network.operations) == pytest.approx(network.seconds)
 
@@ -82,6 +84,7 @@ def test_bad_files_are_told_in_one_line(home: Path, capsys) -> None:
         ([*timed, "ratios.json"], "no network was timed on it; measure it with bbnas measure"),
         ([*search, "--latency-from", "empty.json"], "nothing here asks for latency"),
         (["measure", "--designs", "1"], "--designs"),
+        (["measure", "--space", "small.yaml", "--designs", "2", "--held-out", "9"], "9 further"),
     ):
         assert main(call) == 2
         error = capsys.readouterr().err
