@@ -1,10 +1,8 @@
 """The contestants of ``bbnas bench engine``: each is a process that runs one model on request.
 
-A process is pinned to its CPUs, and restricted to an instruction set, before it loads its library.
-A turn is one run, or the average of many short ones (:func:`bbnas.runs.contest.clocked`).
-On one thread the time is processor time, which other processes do not affect; on several it is
-wall time. Inputs and outputs are in memory: bytes for the engine, float32 for its peers, each in
-its preferred layout.
+They take turns as in :mod:`bbnas.runs.turns`, restricted to an instruction set where it says so.
+Inputs and outputs are in memory: bytes for the engine, float32 for its peers, each in its
+preferred layout.
 
 The time of the unit is that of one more unit in a chain (:mod:`bbnas.engine.units`), for all.
 """
@@ -12,20 +10,22 @@ The time of the unit is that of one more unit in a chain (:mod:`bbnas.engine.uni
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
+from bbnas.device import Precision
+from bbnas.engine.export import to_onnx
 from bbnas.engine.model import Model
+from bbnas.engine.peers import HELD, Runtime, load, openvino_settings, to_int8
 from bbnas.engine.program import Array, Program
 from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.errors import UserError
 from bbnas.native import choose_isa, counting, kernels
-from bbnas.processes import SPAWN, end_with_parent, sheltered
-from bbnas.runs.contest import clocked
+from bbnas.runs.turns import TurnProcess
 from bbnas.tasks import get_task
 
 
@@ -41,13 +41,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A runtime on a case's binary or full-precision network; ``avx2`` allows nothing newer."""
+    """A runtime on a case's binary or full-precision network, in the ``precision`` that it is to
+    have there; ``avx2`` allows nothing newer.
+    """
 
     name: str
     runtime: str
-    binary: bool = False
-    bf16: bool = False
+    precision: Precision = "fp32"
     avx2: bool = False
+
+    @property
+    def binary(self) -> bool:
+        return self.precision == "1-bit"
 
 
 @dataclass(frozen=True)
@@ -67,78 +72,44 @@ class ContestantProcess:
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.kernels, self.missing = "", ""
-        self._pipe, theirs = SPAWN.Pipe()
-        self._process = SPAWN.Process(target=_serve, args=(theirs, assignment), daemon=True)
-        with sheltered():
-            self._process.start()
-        theirs.close()
+        contestant = assignment.contestant
+        kept = HELD["avx2"] | {"ATEN_CPU_CAPABILITY": "avx2"} if contestant.avx2 else None
+        name = f"{contestant.name} on {assignment.case.title}"
+        self._process = TurnProcess(name, assignment.cpus, partial(_prepare, assignment), kept)
 
     def wait(self) -> None:
         """Wait until the process has started."""
-        self.kernels, self.missing = self._receive()
+        try:
+            self.kernels, self._count = self._process.ready()
+        except UserError as error:
+            self.missing = str(error)
 
     def turn(self) -> tuple[float, float]:
-        """The seconds of one run by the contestant's clock, and in wall time."""
-        # Idle threads of the contestant before spin for a while: wait until they have stopped.
-        time.sleep(0.02)
-        processor, wall = self._receive(asked=True)
-        return (processor if len(self.assignment.cpus) == 1 else wall), wall
+        """The seconds of one run, or of one more unit in a chain: by the contestant's clock, and
+        in wall time.
+        """
+        long, *short = (self._process.turn(place) for place in range(self._count))
+        if not short:
+            return long
+        first, second = ((a - b) / UNITS for a, b in zip(long, short[0], strict=True))
+        return first, second
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._pipe.close()
-
-    def _receive(self, asked: bool = False) -> Any:
-        try:
-            if asked:
-                self._pipe.send(True)
-            return self._pipe.recv()
-        except (EOFError, ConnectionError) as error:
-            contestant, case = self.assignment.contestant, self.assignment.case
-            raise UserError(
-                f"{contestant.name} died on {case.title}, perhaps for want of memory: close "
-                "other programs, or give a smaller --lq"
-            ) from error
+        self._process.end()
 
 
-# A turn returns the seconds of one run in processor time and in wall time.
-_Turn = Callable[[], tuple[float, float]]
+# What runs in the turns of a contestant: a network, or two chains, the long one first.
+_Runs = Sequence[Callable[[], object]]
 
 
-def _serve(pipe: Any, assignment: Assignment) -> None:
-    """The process's main: sends (kernels, reason why it cannot run), then seconds of each turn."""
-    end_with_parent()
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, assignment.cpus)
-    os.environ["OMP_NUM_THREADS"] = str(len(assignment.cpus))
-    if assignment.contestant.avx2:
-        os.environ |= {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-    try:
-        turn, kernels = _RUNTIMES[assignment.contestant.runtime](assignment)
-        if assignment.contestant.avx2 and "avx512" in kernels.lower():
-            raise UserError(f"cannot be kept to AVX2: it runs {kernels}")
-        turn()
-    except Exception as error:  # noqa: BLE001 - reported in one line
-        pipe.send(("", " ".join(str(error).split()) or type(error).__name__))
-        return
-    pipe.send((kernels, ""))
-    try:
-        while pipe.recv():
-            pipe.send(turn())
-    except (EOFError, ConnectionError):
-        return
-
-
-def _turn(*runs: Callable[[], object]) -> _Turn:
-    """The turn of a network, or of two chains, the long one first."""
-
-    def turn() -> tuple[float, float]:
-        times = [np.array(clocked(run)) for run in runs]
-        one = times[0] if len(times) == 1 else (times[0] - times[1]) / UNITS
-        return float(one[0]), float(one[1])
-
-    return turn
+def _prepare(assignment: Assignment) -> tuple[tuple[str, int], _Runs]:
+    """The kernels of the contestant and how many it runs, and what runs."""
+    runs, kernels = _RUNTIMES[assignment.contestant.runtime](assignment)
+    if assignment.contestant.avx2 and "avx512" in kernels.lower():
+        raise UserError(f"cannot be kept to AVX2: it runs {kernels}")
+    for run in runs:
+        run()
+    return (kernels, len(runs)), runs
 
 
 # ---- models -----------------------------------------------------------------------------------
@@ -176,7 +147,7 @@ def _image(program: Program, lq: tuple[int, int]) -> Array:
 # ---- runtimes ---------------------------------------------------------------------------------
 
 
-def _engine(assignment: Assignment) -> tuple[_Turn, str]:
+def _engine(assignment: Assignment) -> tuple[_Runs, str]:
     isa = "avx2" if assignment.contestant.avx2 else choose_isa()
 
     def run(program: Program) -> Callable[[], object]:
@@ -186,10 +157,10 @@ def _engine(assignment: Assignment) -> tuple[_Turn, str]:
         )
         return lambda: model(image)
 
-    return _turn(*map(run, assignment.programs)), isa
+    return [*map(run, assignment.programs)], isa
 
 
-def _torch(assignment: Assignment) -> tuple[_Turn, str]:
+def _torch(assignment: Assignment) -> tuple[_Runs, str]:
     import torch
     from torch import nn
 
@@ -216,25 +187,19 @@ def _torch(assignment: Assignment) -> tuple[_Turn, str]:
     path = f"{kernels()} {torch.backends.cpu.get_cpu_capability()}"
     if assignment.case.task:
         network = _network(assignment.case, assignment.contestant.binary)
-        return _turn(run(network, network.channels)), path
-    return _turn(*(run(convolutions(count), WIDTH) for count in (1 + UNITS, 1))), path
+        return [run(network, network.channels)], path
+    return [run(convolutions(count), WIDTH) for count in (1 + UNITS, 1)], path
 
 
-def _openvino(assignment: Assignment) -> tuple[_Turn, str]:
+def _openvino(assignment: Assignment) -> tuple[_Runs, str]:
+    """OpenVINO with bbnas's export, which has 1-bit convolutions; it names its kernels."""
     import openvino
 
     from bbnas.engine.export import to_openvino
 
     core = openvino.Core()
-    bf16 = assignment.contestant.bf16
-    if bf16 and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        raise UserError("this processor has no bf16")
-    settings = {
-        "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
-        "INFERENCE_NUM_THREADS": len(assignment.cpus),
-        "NUM_STREAMS": 1,
-        "ENABLE_CPU_PINNING": False,  # the process is pinned
-    }
+    bf16 = assignment.contestant.precision == "bf16"
+    settings = openvino_settings(bf16, len(assignment.cpus))
     kernels: set[str] = set()
 
     def run(program: Program) -> Callable[[], object]:
@@ -249,29 +214,22 @@ def _openvino(assignment: Assignment) -> tuple[_Turn, str]:
         request.set_input_tensor(openvino.Tensor(image))
         return cast("Callable[[], object]", request.infer)
 
-    return _turn(*map(run, assignment.programs)), ", ".join(sorted(kernels))
+    return [*map(run, assignment.programs)], ", ".join(sorted(kernels))
 
 
-def _onnxruntime(assignment: Assignment) -> tuple[_Turn, str]:
-    import onnxruntime
-
-    from bbnas.engine.export import to_onnx
+def _onnx(runtime: Runtime, assignment: Assignment) -> tuple[_Runs, str]:
+    """A runtime with an ONNX model, which does not name its kernels."""
 
     def run(program: Program) -> Callable[[], object]:
         image = _image(program, assignment.lq)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(assignment.cpus)
-        for name, size in zip(("n", "height", "width"), (1, *image.shape[2:]), strict=True):
-            options.add_free_dimension_override_by_name(name, size)
-        session = onnxruntime.InferenceSession(
-            to_onnx(program).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
-        binding = session.io_binding()
-        binding.bind_cpu_input("lq", image)
-        binding.bind_output("hq")
-        return lambda: session.run_with_iobinding(binding)
+        if assignment.contestant.precision == "int8":
+            model = to_int8(program, [image])
+        else:
+            model = to_onnx(program).SerializeToString()
+        ready = load(model, runtime, threads=len(assignment.cpus))
+        return lambda: ready(image)
 
-    return _turn(*map(run, assignment.programs)), ""  # onnxruntime does not name its kernels
+    return [*map(run, assignment.programs)], ""
 
 
 # ---- what bounds a unit -----------------------------------------------------------------------
@@ -287,24 +245,25 @@ def counts(lq: tuple[int, int]) -> int:
     return lq[0] * lq[1] * 3 * (WIDTH // 32) * (WIDTH // 16)
 
 
-def _counting(assignment: Assignment) -> tuple[_Turn, str]:
+def _counting(assignment: Assignment) -> tuple[_Runs, str]:
     """A unit that only counts bits, with all operands in registers."""
     isa, times = choose_isa(), counts(assignment.lq)
-    return _turn(lambda: counting(isa, times)), isa
+    return [lambda: counting(isa, times)], isa
 
 
-def _copying(assignment: Assignment) -> tuple[_Turn, str]:
+def _copying(assignment: Assignment) -> tuple[_Runs, str]:
     """A unit that only moves its bytes."""
     source = np.zeros(moved(assignment.lq) // 2, np.uint8)
     target = np.ones_like(source)
-    return _turn(lambda: np.copyto(target, source)), "numpy"
+    return [lambda: np.copyto(target, source)], "numpy"
 
 
-_RUNTIMES: dict[str, Callable[[Assignment], tuple[_Turn, str]]] = {
+_RUNTIMES: dict[str, Callable[[Assignment], tuple[_Runs, str]]] = {
     "engine": _engine,
     "torch": _torch,
     "openvino": _openvino,
-    "onnxruntime": _onnxruntime,
+    "openvino-onnx": partial(_onnx, "OpenVINO"),
+    "onnxruntime": partial(_onnx, "onnxruntime"),
     "counting": _counting,
     "copying": _copying,
 }

@@ -30,7 +30,7 @@ from bbnas.errors import UserError, unknown
 from bbnas.figures.theme import Spec, axes_layout
 from bbnas.native import choose_isa
 from bbnas.reporting.plain import write_figures
-from bbnas.runs.contest import cpus
+from bbnas.runs.turns import cpus
 from bbnas.text import plural
 
 LQ = (320, 180)  # (width, height) of the LQ image in pixels to which the rules apply
@@ -45,17 +45,18 @@ CASES = {
     "dncnn": Case("DnCNN-BBCU; fp32: DnCNN", "denoise25", "bbcu", "dncnn"),
 }
 
-ENGINE = Contestant("bbnas", "engine", binary=True)
+ENGINE = Contestant("bbnas", "engine", "1-bit")
 PYTORCH = Contestant("PyTorch fp32", "torch")
 OPENVINO = Contestant("OpenVINO fp32", "openvino")
 ONNXRUNTIME = Contestant("onnxruntime fp32", "onnxruntime")
-BF16 = Contestant("OpenVINO bf16", "openvino", bf16=True)
-ONE_BIT = Contestant("OpenVINO 1-bit", "openvino", binary=True)
+BF16 = Contestant("OpenVINO bf16", "openvino", "bf16")
+INT8 = Contestant("OpenVINO int8", "openvino-onnx", "int8")
+ONE_BIT = Contestant("OpenVINO 1-bit", "openvino", "1-bit")
 FP32 = (PYTORCH, OPENVINO, ONNXRUNTIME)
-ALL = (ENGINE, *FP32, BF16, ONE_BIT)
+ALL = (ENGINE, *FP32, BF16, INT8, ONE_BIT)
 # Contestants on machines with AVX-512; onnxruntime cannot be restricted to AVX2.
 AVX2 = tuple(
-    Contestant(f"{c.name} AVX2", c.runtime, c.binary, avx2=True)
+    Contestant(f"{c.name} AVX2", c.runtime, c.precision, avx2=True)
     for c in (ENGINE, PYTORCH, OPENVINO)
 )
 # Lower bounds of a unit's time: its instructions alone, and its memory traffic alone.

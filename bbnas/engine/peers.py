@@ -29,7 +29,7 @@ Run = Callable[[Array], Array]
 
 # What holds OpenVINO's kernels to an instruction set of the engine, as variables of its process.
 # AVX-512 is never cut: all machines that the engine's AVX-512 runs on have VNNI.
-_HELD = {"avx2": {"OV_CPU_MAX_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
+HELD = {"avx2": {"OV_CPU_MAX_ISA": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ def runtimes(isa: str) -> tuple[Runtime, ...]:
     openvino, best = find_spec("openvino") is not None, isas()[0]
     if isa == best:
         return ("OpenVINO", "onnxruntime") if openvino else ("onnxruntime",)
-    if isa not in _HELD:
+    if isa not in HELD:
         raise UserError(
-            f"no runtime can be held to {isa}: choose {isas()[0]} or {', '.join(_HELD)}"
+            f"no runtime can be held to {isa}: choose {isas()[0]} or {', '.join(HELD)}"
         )
     if not openvino:
         raise UserError(f"OpenVINO alone can be held to {isa}: pip install 'bbnas[bench]'")
@@ -72,7 +72,7 @@ def held_to(isa: str) -> dict[str, str]:
     """The variables of a process whose OpenVINO has the instructions of ``isa`` alone; they count
     before it is imported.
     """
-    return {} if isa == isas()[0] else _HELD.get(isa, {})
+    return {} if isa == isas()[0] else HELD.get(isa, {})
 
 
 def in_each_precision(
@@ -154,18 +154,27 @@ def load(model: bytes, runtime: Runtime, bf16: bool = False, threads: int = 1) -
     return (_openvino if runtime == "OpenVINO" else _onnxruntime)(model, bf16, threads)
 
 
-def _openvino(model: bytes, bf16: bool, threads: int) -> Run:
-    import openvino
+def openvino_settings(bf16: bool, threads: int) -> dict[str, Any]:
+    """How OpenVINO compiles a model for a process that is pinned to its CPUs.
 
-    core = openvino.Core()
+    Raises:
+        UserError: the processor has no bf16.
+    """
     if bf16 and not _has_bf16():
         raise UserError("this processor has no bf16")
-    settings = {
+    return {
         "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,
     }
+
+
+def _openvino(model: bytes, bf16: bool, threads: int) -> Run:
+    import openvino
+
+    core = openvino.Core()
+    settings = openvino_settings(bf16, threads)
     graph = core.read_model(model)
     compiled: dict[tuple[int, ...], Any] = {}
 
