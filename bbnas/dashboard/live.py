@@ -1,7 +1,7 @@
 """The studies of a dashboard in memory: one reader and one analyst for all of its tabs.
 
-The reader looks at every database twice a second. The analyst estimates, which takes seconds on a
-large study, so that it follows: a page shows a point before the recommendation knows of it.
+The reader looks at every database twice a second. The analyst, a process of its own, estimates,
+which takes seconds on a large study: a page shows a point before the recommendation knows of it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,17 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from bbnas.dashboard.analyst import Analysis, Choice, analyse, with_findings
+from bbnas.dashboard.analyst import (
+    Analysis,
+    Analyst,
+    AnalystGoneError,
+    Bounds,
+    Choice,
+    Place,
+    analyse,
+    with_findings,
+    within,
+)
 from bbnas.dashboard.sources import Sources
 from bbnas.errors import UserError, unknown, why
 from bbnas.store.watch import Snapshot, Watch
@@ -24,8 +34,7 @@ RETRY = 2.0
 SHARE = 0.2
 # Seconds without a request after which a study is no longer analysed.
 UNSEEN = 120.0
-# Seconds that an analysis may go on after the end was asked for.
-LAST = 30.0
+GONE = "The process that analyses was killed, perhaps for lack of memory; another one starts."
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +44,13 @@ class LiveStudy:
     """A study as the dashboard knows it now; equal to itself alone, so that what a page shows of
     it can be kept for the next tab.
 
-    ``version`` counts its changes. ``analysis`` is that of ``analysed`` (a version), which may be
-    older; None before the first one. ``analyses`` counts them. ``error`` says why its database
-    cannot be read now.
+    ``place`` is where it lies. ``version`` counts its changes. ``analysis`` is that of
+    ``analysed`` (a version), which may be older; None before the first one. ``analyses`` counts
+    them. ``error`` says why its database cannot be read now.
     """
 
     key: str
+    place: Place
     snapshot: Snapshot
     version: int
     analysis: Analysis | None = None
@@ -65,6 +75,8 @@ class Live:
         self._asked: dict[str, float] = {}
         self._next: dict[str, float] = {}  # when a study may be analysed again
         self._changes = 0
+        self._analyst = Analyst()
+        self._limited = threading.Lock()
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._news = threading.Condition()
@@ -78,13 +90,14 @@ class Live:
             thread.start()
 
     def stop(self) -> None:
-        """End the threads: a process that ends while one of them runs C++ code aborts."""
+        """End the threads and the analyst."""
         self._ended.set()
         with self._news:
             self._news.notify_all()
+        self._analyst.end()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(LAST)
+                thread.join()
 
     def wait(self, seconds: float) -> bool:
         """Whether every database has been looked at once, within so many seconds."""
@@ -183,7 +196,9 @@ class Live:
             if snapshot is None:
                 self._studies.pop(key, None)
             elif before is None:
-                self._studies[key] = LiveStudy(key, snapshot, 1, error=watch.error)
+                self._studies[key] = LiveStudy(
+                    key, Place(watch.url, name), snapshot, 1, error=watch.error
+                )
             elif name in names or before.snapshot is not snapshot:  # a heartbeat is no version
                 version = before.version + (name in names)
                 self._studies[key] = replace(
@@ -205,6 +220,19 @@ class Live:
             place, number = f"{key}~{number}", number + 1
         return place
 
+    def choice(self, one: LiveStudy, limits: Bounds) -> Choice:
+        """The recommendation within ``limits``; an empty one before the first analysis."""
+        if one.analysis is None or limits == Bounds():
+            return one.analysis.choice if one.analysis else Choice()
+        known = one.analysis.limited
+        with self._limited:  # tabs that ask the same wait for one answer
+            if limits not in known:
+                try:
+                    known[limits] = self._analyst.ask(within, one.place, limits)
+                except (AnalystGoneError, UserError) as error:
+                    return Choice(missing=str(error) or GONE)
+        return known[limits]
+
     def _analyse(self) -> None:
         while not self._ended.is_set():
             with self._news:
@@ -212,25 +240,37 @@ class Live:
                 if due is None:
                     self._news.wait(0.5)
                     continue
-            started, used = time.monotonic(), time.thread_time()
-            before = None if due.analysis is None else due.analysis.findings
+            began, before = time.monotonic(), due.analysis
+            seconds = RETRY * SHARE
             try:
-                found = analyse(due.snapshot.study, before)
+                found = self._analyst.ask(analyse, due.place)
                 self._publish(due, found)
+                seconds = found.seconds
                 if due.snapshot.study.candidates:
-                    self._publish(due, with_findings(found))
-            except Exception as error:  # noqa: BLE001 - shown on the page; the analyst goes on
-                log.warning("analysis of %s: %s", due.key, why(error))
-                failed = Choice(missing=f"The analysis failed: {why(error)}")
-                self._publish(due, Analysis(due.snapshot.study, before, failed))
-            self._next[due.key] = started + (time.thread_time() - used) / SHARE
+                    whole = self._analyst.ask(with_findings, due.place)
+                    self._publish(due, whole)
+                    seconds += whole.seconds
+            except AnalystGoneError:
+                if self._ended.is_set():
+                    return
+                log.warning("analysis of %s: %s", due.key, GONE)
+                self._publish(due, replace(before or Analysis(), choice=Choice(missing=GONE)), 0)
+            except UserError as error:
+                log.warning("analysis of %s: %s", due.key, error)
+                failed = Choice(missing=f"{error}.")
+                self._publish(due, replace(before or Analysis(), choice=failed, limited={}))
+            self._next[due.key] = began + seconds / SHARE
 
-    def _publish(self, due: LiveStudy, found: Analysis) -> None:
+    def _publish(self, due: LiveStudy, found: Analysis, version: int | None = None) -> None:
+        """``found`` is the analysis of ``version`` of a study, by default that which was due."""
         with self._news:
             now = self._studies.get(due.key)
             if now is not None:
                 self._studies[due.key] = replace(
-                    now, analysis=found, analysed=due.version, analyses=now.analyses + 1
+                    now,
+                    analysis=found,
+                    analysed=due.version if version is None else version,
+                    analyses=now.analyses + 1,
                 )
                 self._changes += 1
                 self._news.notify_all()

@@ -19,7 +19,7 @@ from dash import (
 from dash.development.base_component import Component
 
 from bbnas.dashboard import selection, tabs
-from bbnas.dashboard.analyst import Choice
+from bbnas.dashboard.analyst import Bounds, Choice
 from bbnas.dashboard.area import OUTLINE, Area
 from bbnas.dashboard.budgets import BUDGETS, POSITIONS, limits_of, positions, sliders
 from bbnas.dashboard.live import Live, LiveStudy
@@ -175,7 +175,7 @@ def register(app: Dash, live: Live) -> None:
         area, choices, *positions, key = more
         one = live.study(key)
         view = View(x, colour, bool(overlay), Selection.of(area, choices))
-        return front(one.key, one.snapshot, view, _choice(one, positions).number)
+        return front(one.key, one.snapshot, view, _choice(live, one, positions).number)
 
     @app.callback(
         Output("study-recommendation", "children"),
@@ -193,7 +193,7 @@ def register(app: Dash, live: Live) -> None:
             "no limit" if v is None else f"≤ {b.words(v)}"
             for b, v in zip(BUDGETS, values, strict=True)
         ]
-        return recommended(one, _choice(one, positions)), *words
+        return recommended(one, _choice(live, one, positions)), *words
 
     @app.callback(
         Output("study-picked", "children"),
@@ -232,11 +232,8 @@ def register(app: Dash, live: Live) -> None:
         )
 
 
-def _choice(one: LiveStudy, positions: Sequence[Any]) -> Choice:
-    if one.analysis is None:
-        return Choice()
-    limits, _ = limits_of(one.snapshot, positions)
-    return one.analysis.within(limits)
+def _choice(live: Live, one: LiveStudy, positions: Sequence[Any]) -> Choice:
+    return live.choice(one, limits_of(one.snapshot, positions)[0])
 
 
 def head(one: LiveStudy) -> Component:
@@ -276,7 +273,9 @@ def first(live: Live, address: Address) -> Any:
         bool(values.get("overlay")),
         selection.of_address(one, values),
     )
-    number = _choice(one, positions(one.snapshot, values)).number
+    limits, _ = limits_of(one.snapshot, positions(one.snapshot, values))
+    # The analyst would be waited for.
+    number = None if limits != Bounds() else live.choice(one, limits).number
     return front(one.key, one.snapshot, view, number)
 
 
@@ -349,7 +348,7 @@ def recommended(one: LiveStudy, choice: Choice) -> Component:
         return message(choice.missing)
     late = one.version - one.analysed
     newer = f"{plural(late, 'change')} newer than this estimate; it follows." if late else ""
-    candidate, rows = chosen.candidate, summary(one.analysis.study, chosen)
+    candidate, rows = chosen.candidate, summary(one.snapshot.study, chosen)
     return html.Div(
         [
             html.P(

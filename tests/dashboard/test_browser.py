@@ -377,3 +377,57 @@ def test_every_control_has_a_name(page: Any, address: str) -> None:
           .map(e => e.outerHTML.slice(0, 120))"""
     )
     assert nameless == []
+
+
+def test_a_view_outlives_a_tab(page: Any, address: str) -> None:
+    open_study(page, address, "&tab=curves")
+    page.wait_for_selector("#study-curves .nsewdrag")
+    drag(page, (0.2, 0.2), (0.8, 0.8), "curves")
+    zoomed = page.evaluate(RANGE, "curves")
+    page.get_by_text("Progress").first.click()
+    page.wait_for_selector("#study-volume .nsewdrag")
+    assert page.locator("#study-curves").count() == 0
+    page.get_by_text("Learning curves").first.click()
+    page.wait_for_selector("#study-curves .nsewdrag")
+    page.wait_for_timeout(500)
+    assert page.evaluate(RANGE, "curves") == zoomed
+
+
+def test_a_click_on_the_legend_outlives_a_result(page: Any, studies: Path, tmp_path: Path) -> None:
+    file = tmp_path / "one.db"
+    shutil.copy(studies / "one.db", file)
+    with leaving(page, served(str(file))) as address:
+        open_study(page, address)
+        page.wait_for_selector("#study-recommendation :text('trial')")
+        made = "() => document.querySelector('#study-front .js-plotly-plot').layout.meta.made"
+        before = page.evaluate(made)
+        page.evaluate(  # another figure comes 0.1 s after the click, within Plotly's wait
+            """() => {
+              const more = () => dash_clientside.set_props("study-area", { data: "ops|1,1,2,2" });
+              document.querySelector("#study-front .legendtoggle")
+                .addEventListener("mouseup", () => setTimeout(more, 100));
+            }"""
+        )
+        page.locator("#study-front .legendtoggle").first.click()
+        page.wait_for_function(f"before => ({made})() !== before", arg=before)
+        page.wait_for_timeout(300)
+        assert page.evaluate(HIDDEN)
+
+
+def test_the_colour_bar_stays_beside_the_plot_when_the_page_gets_narrow(
+    page: Any, address: str
+) -> None:
+    open_study(page, address)
+    apart = """() => {
+      const box = (what) => document.querySelector(`#study-front ${what}`).getBoundingClientRect();
+      const [bar, plot] = [box(".cbfills"), box(".nsewdrag")];
+      return bar.left >= plot.right || bar.top >= plot.bottom;
+    }"""
+    for width in (1280, 560, 900, 400, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function(
+            "width => Math.abs(document.querySelector('#study-front').clientWidth "
+            "- document.querySelector('#study-front .main-svg').clientWidth) < 2",
+            arg=width,
+        )
+        page.wait_for_function(apart)

@@ -57,6 +57,12 @@
       return { ...trace, uid: identities[key] };
     });
     figure.size = [plot.clientWidth, plot.clientHeight];
+    if (figure.slim === !slim.matches) {
+      // Plotly keeps the margin of a colour bar that moves, but not of one that goes.
+      const bare = { ...own.coloraxis, showscale: false };
+      await Plotly.react(plot, traces, { ...own, coloraxis: bare }, CONFIG);
+    }
+    figure.slim = slim.matches;
     const first = !plot.on;
     const drawing = Plotly.react(plot, traces, own, CONFIG);
     if (first) listen(id, figure);
@@ -65,7 +71,8 @@
   const create = () => {
     const plot = document.createElement("div");
     plot.style.height = "100%";
-    const figure = { plot, clicked: -Infinity, queue: Promise.resolve() };
+    const figure = { plot, held: false, clicked: -Infinity, queue: Promise.resolve() };
+    plot.addEventListener("pointerdown", () => { figure.held = true; });
     new ResizeObserver(() => {
       const size = [plot.clientWidth, plot.clientHeight];
       if (!plot.on || !size[0] || String(size) === String(figure.size)) return;
@@ -75,9 +82,11 @@
     return figure;
   };
   const update = (id, figure) => {
-    const { made } = figure.spec.layout.meta ?? {};
-    const look = made && `${made} ${theme()} ${slim.matches}`;
-    if (look && look === figure.look) return; // it is on the screen
+    const { spec, shown } = figure;
+    const made = spec.layout.meta?.made ?? spec; // a figure that is sent again may be another object
+    const look = `${theme()} ${slim.matches}`;
+    if (made === shown?.made && look === shown.look) return; // it is on the screen
+    if (figure.held) return; // a figure now would end what is being drawn or dragged
     // Plotly waits for the second click on a legend entry; a figure meanwhile loses the first.
     const wait = figure.clicked + CONFIG.doubleClickDelay + 50 - performance.now();
     clearTimeout(figure.later);
@@ -85,7 +94,7 @@
       figure.later = setTimeout(() => update(id, figure), wait);
       return;
     }
-    figure.look = look;
+    figure.shown = { made, look };
     figure.queue = figure.queue.finally(() => react(id, figure));
   };
   const show = (id, place, spec) => {
@@ -107,10 +116,17 @@
 
   const again = () => {
     for (const [id, figure] of Object.entries(figures)) {
-      figure.look = undefined;
       if (figure.plot.isConnected) update(id, figure);
     }
   };
+  const letGo = () => {
+    for (const [id, figure] of Object.entries(figures).filter(([, { held }]) => held)) {
+      figure.held = false;
+      setTimeout(() => update(id, figure)); // after Plotly has heard of it
+    }
+  };
+  addEventListener("pointerup", letGo, true);
+  addEventListener("pointercancel", letGo, true);
   slim.addEventListener("change", again);
   document.addEventListener("theme", again);
   window.dash_clientside = Object.assign({}, window.dash_clientside, { figures: { draw } });
