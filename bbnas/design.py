@@ -471,7 +471,9 @@ def _key(design: Design) -> str:
 def _published(design: Design) -> str:
     mine = design.canonical()
     units = ((name, UNIT_FIELDS | METHODS[name]) for name in _BY_AXES)
-    return next((name for name, unit in units if mine.replace(**unit).canonical() == mine), "")
+    return next(
+        (name for name, unit in units if mine.model_copy(update=unit).canonical() == mine), ""
+    )
 
 
 _V4: dict[str, Any] = {"k_ratio": 1.0}

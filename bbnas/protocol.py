@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -127,12 +128,7 @@ class Protocol(Value):
     @property
     def key(self) -> str:
         """12 hexadecimal digits over all that decides a result."""
-        deciding = self.model_dump(exclude=UNDECIDING).items()
-        content = json.dumps(
-            {name: value for name, value in deciding if (name, value) not in ALWAYS.items()},
-            sort_keys=True,
-        )
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        return _key(self)
 
     def replace(self, **changes: Any) -> Self:
         """A validated copy with ``changes``."""
@@ -185,6 +181,17 @@ class Protocol(Value):
             depth=max(1, round(design.depth * self.depth_scale)),
             break_at=None if broken is None else max(1, round(broken * self.depth_scale)),
         ).canonical()
+
+
+# Cached: all evaluations of a study have the same one.
+@lru_cache(256)
+def _key(protocol: Protocol) -> str:
+    deciding = protocol.model_dump(exclude=UNDECIDING).items()
+    content = json.dumps(
+        {name: value for name, value in deciding if (name, value) not in ALWAYS.items()},
+        sort_keys=True,
+    )
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -24,8 +23,8 @@ FEWEST = 3
 FDR = 0.05
 
 Pair = tuple[Evaluation, Evaluation]
-# Maps a canonical design to the key of the one to compare it with; None if there is none.
-Twin = Callable[[Design], str | None]
+# Maps a canonical design to the canonical one to compare it with; None if there is none.
+Twin = Callable[[Design], Design | None]
 
 
 Source = Literal["matched pairs", "fit"]
@@ -49,21 +48,21 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class MatchedPool:
-    """Everything that was evaluated under a study's protocol, by the key of its design.
+    """Everything that was evaluated under a study's protocol, by its canonical design.
 
     ``useful`` holds the evaluations whose PSNR is above the study's floor, at the end or at the
     rung where they were stopped. Leaving stopped designs out would bias their choices upwards.
     """
 
-    designs: dict[str, Design]
-    useful: dict[str, Evaluation]
+    designs: list[Design]
+    useful: dict[Design, Evaluation]
 
     @classmethod
     def of(cls, study: Study) -> MatchedPool:
-        keyed = [(e.design.key, e) for e in study.evaluations()]
+        keyed = [(e.design.canonical(), e) for e in study.evaluations()]
         return cls(
-            {key: e.design for key, e in keyed},
-            {key: e for key, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
+            [design for design, _ in keyed],
+            {d: e for d, e in keyed if useful(study.config, e) or _ahead(study.config, e)},
         )
 
     def compared(self, twin: Twin) -> tuple[list[Pair], int]:
@@ -72,8 +71,8 @@ class MatchedPool:
         """
         pairs: list[Pair] = []
         collapsed = 0
-        for mine, design in self.designs.items():
-            its = twin(design)
+        for mine in self.designs:
+            its = twin(mine)
             if its is None or its == mine or its not in self.useful:
                 continue
             if mine not in self.useful:
@@ -101,12 +100,14 @@ def gap(twin: Evaluation, own: Evaluation) -> float:
 
 def without(part: Part) -> Twin:
     """Maps a design whose ``part`` is 1-bit to the same design with the part in full precision."""
-    return lambda design: _in_full(design, part) if design.binary(part) else None
 
+    def twin(design: Design) -> Design | None:
+        if not design.binary(part):
+            return None
+        left = tuple(p for p in design.binarize if p is not part)
+        return design.model_copy(update={"binarize": left}).canonical()
 
-@lru_cache(1 << 17)
-def _in_full(design: Design, part: Part) -> str:
-    return design.replace(binarize=[p for p in design.binarize if p is not part]).key
+    return twin
 
 
 def of_pairs(pairs: Sequence[Pair]) -> Evidence | None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bbnas.analysis.evidence import (
@@ -199,19 +198,19 @@ def _finding(c: _Comparison, settled: bool) -> Finding:
 
 
 def _part(survey: _Survey, task: Task, part: Part) -> list[_Comparison]:
-    from bbnas.cost import count
+    from bbnas.cost import ops_and_params
 
     pool = survey.pool
-    if len({design.binary(part) for design in pool.designs.values()}) < 2:
+    if len({design.binary(part) for design in pool.designs}) < 2:
         return []
     pairs, collapsed = pool.compared(without(part))
     evidence = of_pairs(pairs) or of_fit(survey.fit, str(part), BINARY, FULL)
     if evidence is None:
         survey.untested.append(Untested(str(part), BINARY))
         return []
-    largest = max(pool.designs.values(), key=lambda d: (d.width, d.depth))
-    full = count(largest.replace(binarize=()), task)
-    binary = count(largest.replace(binarize=(part,)), task)
+    largest = max(pool.designs, key=lambda d: (d.width, d.depth))
+    full = ops_and_params(largest.replace(binarize=()), task)
+    binary = ops_and_params(largest.replace(binarize=(part,)), task)
     saved = (
         f", and saves {share((full.ops - binary.ops) / full.ops)} of the OPs and "
         f"{share((full.params - binary.params) / full.params)} of the Params of full precision"
@@ -224,7 +223,7 @@ def _field(
     survey: _Survey, name_of: str, name: str, choice: Callable[[Any], str]
 ) -> list[_Comparison]:
     pool = survey.pool
-    active = [d for d in pool.designs.values() if matters(name_of, d)]
+    active = [d for d in pool.designs if matters(name_of, d)]
     if name_of != "method":  # a baseline of another method makes no choice on this axis
         active = [d for d in active if d.method == "bbcu"]
     values = sorted(
@@ -265,19 +264,15 @@ def _named(name_of: str, value: Any, choice: Callable[[Any], str]) -> str:
 def _with(name_of: str, reference: Any, value: Any) -> Twin:
     """Maps a design whose ``name_of`` is ``value`` to the same design with ``reference``."""
 
-    def twin(design: Design) -> str | None:
+    def twin(design: Design) -> Design | None:
         if getattr(design, name_of) != value or not matters(name_of, design):
             return None
-        return _key_with(design, name_of, reference)
+        # Not validated: the value is that of another design.
+        other = design.model_copy(update={name_of: reference}).canonical()
+        # Where the reference makes the choice idle, the twin would differ in more than the choice.
+        return other if getattr(other, name_of) == reference else None
 
     return twin
-
-
-@lru_cache(1 << 17)
-def _key_with(design: Design, name_of: str, reference: Any) -> str | None:
-    other = design.replace(**{name_of: reference}).canonical()
-    # Where the reference makes the choice idle, the twin would differ in more than the choice.
-    return other.key if getattr(other, name_of) == reference else None
 
 
 def summary(found: StudyFindings) -> list[str]:

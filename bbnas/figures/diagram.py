@@ -118,7 +118,7 @@ def diagram(design: Design, task: Task) -> Diagram:
     Raises:
         UserError: the task's backbone cannot be built so.
     """
-    with torch.device("meta"), Uninitialised():  # shapes and declarations, no weights
+    with Uninitialised():  # shapes and declarations; the first tensor on "meta" takes a second
         network = build(design, task)
     design = network.design
     parts = [PartDiagram("head", _head(network)), PartDiagram("body", _body(network.body))]
