@@ -1,62 +1,49 @@
-"""The file of ``bbnas rivals``, written and read."""
+"""The file of rivals: which one belongs to a study, and what is told of a bad one."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from bbnas.errors import UserError
-from bbnas.rivals import read_rivals
+from bbnas.rivals import place_of, read_rivals, rivals_of
 from bbnas.tasks import get_task
-from tests.analysis.test_worth import entrant, rivals
+from tests.helpers.rivals import entrant, rivals
+
+TASK = get_task("sr4")
+FOUND = rivals(entrant("1-bit", 26.0, 100), entrant("fp32", 26.5, 250))
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "sr4.json"
-    rivals(entrant("1-bit", 26.0, 100), entrant("int8", 26.1, 50)).write(path)
-    return path
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
 
 
-def test_what_is_written_is_read(file: Path) -> None:
-    found = read_rivals(file, get_task("sr4"))
-    assert found == rivals(entrant("1-bit", 26.0, 100), entrant("int8", 26.1, 50))
-    assert [e.precision for e in found.one_bit] == ["1-bit"]
-    assert [e.precision for e in found.others] == ["int8"]
+def test_what_is_written_is_read() -> None:
+    FOUND.write(place_of("sr4"))
+    assert read_rivals(place_of("sr4"), TASK) == FOUND
+    with pytest.raises(UserError, match="is of sr4, not of denoise25"):
+        read_rivals(place_of("sr4"), get_task("denoise25"))
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"format": 99}, "not a file of rivals that this bbnas reads"),
-        ({"threads": 0}, "threads = 0"),
-        ({"surplus": 1}, "unknown key"),
-    ],
-)
-def test_a_file_of_another_version_or_a_false_value_is_refused(
-    file: Path, changes: dict[str, object], words: str
-) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
-    with pytest.raises(UserError, match=words):
-        read_rivals(file)
+def test_a_study_has_its_own_rivals_or_those_of_its_task_on_the_same_images() -> None:
+    told: list[str] = []
+    assert rivals_of("mine", TASK, FOUND.data, told.append) is None
+    FOUND.write(place_of("sr4"))
+    assert rivals_of("mine", TASK, FOUND.data, told.append) == FOUND
+    assert rivals_of("mine", TASK, "other images", told.append) is None
+    own = FOUND.model_copy(update={"seeds": 2})
+    own.write(place_of("mine"))
+    assert rivals_of("mine", TASK, FOUND.data, told.append) == own
+    assert not told
 
 
-@pytest.mark.parametrize("seconds", [-1.0, 0.0, None, "soon"])
-def test_a_time_that_is_none_is_refused(file: Path, seconds: object) -> None:
-    content = json.loads(file.read_text())
-    content["entrants"][0]["seconds"] = seconds
-    file.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=r"entrants\.0\.seconds"):
-        read_rivals(file)
-
-
-def test_no_json_no_file_and_another_task(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is of sr4, not of jpeg10"):
-        read_rivals(file, get_task("jpeg10"))
-    file.write_text("{")
-    with pytest.raises(UserError, match="not JSON"):
-        read_rivals(file)
-    with pytest.raises(UserError, match="cannot be read"):
-        read_rivals(tmp_path / "none.json")
+def test_a_file_of_an_earlier_version_is_told_and_passed_over() -> None:
+    told: list[str] = []
+    place_of("mine").parent.mkdir(parents=True)
+    place_of("mine").write_text('{"format": 1}')
+    FOUND.write(place_of("sr4"))
+    assert rivals_of("mine", TASK, FOUND.data, told.append) == FOUND
+    (line,) = told
+    assert "measure again with bbnas rivals" in line

@@ -13,14 +13,28 @@ from dash.development.base_component import Component
 
 from bbnas.analysis import agreement, seed_noise
 from bbnas.analysis.fidelity import summary
+from bbnas.analysis.worth import worth
 from bbnas.dashboard.live import Live, LiveStudy
-from bbnas.dashboard.page import Address, Page, design_link, facts, loading, message, section
+from bbnas.dashboard.page import (
+    Address,
+    Page,
+    design_link,
+    draw_figures,
+    facts,
+    graph,
+    loading,
+    message,
+    section,
+)
 from bbnas.evaluation import Evaluation
 from bbnas.fidelity import MeasuredFidelity
+from bbnas.figures.worth import draw_worth
 from bbnas.protocol import Protocol
 from bbnas.reporting.make import known_fidelity
 from bbnas.reporting.measured import measured
+from bbnas.rivals import Rivals, rivals_of
 from bbnas.study import Study
+from bbnas.tasks import get_task
 from bbnas.text import decibel, plural
 
 
@@ -31,19 +45,37 @@ def layout(live: Live, address: Address) -> Component:
             html.H1(f"How far to trust {one.key}"),
             dcc.Store(id="trust-key", data=one.key),
             html.Div(loading("Reading…"), id="trust-content"),
+            section(
+                "trust-worth",
+                "Is one bit worth it?",
+                html.Div(id="trust-worth-words"),
+                html.Div(
+                    graph("trust-worth-figure", "PSNR over milliseconds, rivals and designs", 480),
+                    id="trust-worth-drawn",
+                    hidden=True,
+                ),
+            ),
         ]
     )
 
 
 def register(app: Dash, live: Live) -> None:
+    draw_figures(app, "trust-worth-figure")
+
     @app.callback(
         Output("trust-content", "children"),
+        Output("trust-worth-words", "children"),
+        Output("trust-worth-figure-spec", "data"),
+        Output("trust-worth-drawn", "hidden"),
         Input("version", "data"),
         State("trust-key", "data"),
     )
-    def _fill(_version: Any, key: str) -> list[Component]:
+    def _fill(_version: Any, key: str) -> tuple[Any, ...]:
         one = live.study(key)
-        return [fidelity(one.snapshot.study), noise(one), confirmed(one), how(one)]
+        study = one.snapshot.study
+        content = [fidelity(study), noise(one), confirmed(one), how(one)]
+        words, found = rivals(study)
+        return content, words, None if found is None else draw_worth(found), found is None
 
 
 def fidelity(study: Study) -> Component:
@@ -64,6 +96,20 @@ def _command(study: Study) -> str:
 @lru_cache(64)
 def _fidelity(task: str, protocol: Protocol, data: str) -> MeasuredFidelity | None:
     return known_fidelity(task, protocol, data)
+
+
+def rivals(study: Study) -> tuple[list[Component], Rivals | None]:
+    """What bbnas rivals measured, in words and as values; None if it measured nothing."""
+    config = study.config
+    faults: list[str] = []
+    found = rivals_of(config.name, get_task(config.task), config.data, faults.append)
+    told = [message(fault, kind="error") for fault in faults]
+    if found is None:
+        command = html.P(["Measure it: ", html.Code(f"bbnas rivals {config.name}"), "."])
+        text = "The 1-bit designs have not been compared with ordinary networks on this machine."
+        return [*told, message(text, command)], None
+    sentences = [html.P(one.sentence) for one in worth(found)]
+    return [*told, *sentences, html.P(f"{found.words}.", className="note")], found
 
 
 def noise(one: LiveStudy) -> Component:
