@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -21,6 +22,8 @@ Method = Literal["bbcu", "bnn", "xnornet", "bireal", "irnet", "btm", "bam", "ma"
 Upsampler = Literal["steps", "one_step", "direct"]
 Kernel = Literal[3, 1]
 Unshuffle = Literal[1, 2]
+# A group of the body: as ``binarize`` has it or in full precision, at the width or at half of it.
+Group = Literal["own", "full", "half", "full half"]
 # Channels relative to the width.
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
@@ -68,6 +71,51 @@ def channels_of(share: float, width: int) -> int:
 def plain(value: Any) -> str:
     """A value in words: without underscores."""
     return str(value).replace("_", " ")
+
+
+def in_turn(groups: tuple[Group, ...]) -> str:
+    """Groups of the body in words."""
+    return " – ".join(groups) or "one"
+
+
+def lengths(depth: int, groups: int) -> list[int]:
+    """How many of ``depth`` convolutions each of so many groups has: they differ by at most 1."""
+    return [depth * (i + 1) // groups - depth * i // groups for i in range(groups)]
+
+
+def half_of(width: int) -> int:
+    """The channels of a group at half the width: no body has fewer than 3."""
+    return max(3, round(width / 2))
+
+
+@lru_cache(1 << 14)
+def merged(groups: tuple[Group, ...], width: int, depth: int, one_bit: bool) -> tuple[Group, ...]:
+    """The fewest groups that make the same body of ``depth`` convolutions of ``width`` channels;
+    () for one like the rest of the network.
+
+    More groups than convolutions are as none. In a body that is not ``one_bit`` all are in full
+    precision.
+    """
+    same: dict[Group, Group] = {}
+    if half_of(width) == width:
+        same |= {"half": "own", "full half": "full"}
+    if not one_bit:
+        same |= {"full": "own", "full half": same.get("half", "half")}
+    groups = tuple(same.get(group, group) for group in groups)
+    if not groups or len(groups) > depth:
+        return ()
+
+    def spread(some: tuple[Group, ...]) -> list[Group]:
+        each = zip(some, lengths(depth, len(some)), strict=True)
+        return [group for group, length in each for _ in range(length)]
+
+    convs = spread(groups)
+    for count in range(1, len(groups)):
+        fewer = tuple(convs[depth * i // count] for i in range(count))
+        if spread(fewer) == convs:
+            groups = fewer
+            break
+    return () if groups == ("own",) else groups
 
 
 def switch(on: bool) -> str:

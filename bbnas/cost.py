@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
 from bbnas.design import Design
 from bbnas.networks import build
-from bbnas.tasks import LQ_SIZE, Task
+from bbnas.tasks import LQ_SIZE, Part, Task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
@@ -166,17 +166,42 @@ def ops_and_params(design: Design, task: Task) -> OpsAndParams:
 @lru_cache(maxsize=4096)
 def _ops_and_params(design: Design, task: Task) -> OpsAndParams:
     ops = params = 0.0
-    depth = design.depth
+    last = design.replace(groups=design.groups[-1:])  # what the parts behind the body see
     for part in task.parts:
-        bare = design.replace(binarize=task.parts if part in design.binarize else ())
-        one, two, three = (count(bare.replace(depth=n), task).parts[part] for n in (1, 2, 3))
-        # Newton's polynomial through the three depths.
-        linear, quadratic = depth - 1, (depth - 1) * (depth - 2) // 2
-        ops += one.ops + linear * (two.ops - one.ops)
-        ops += quadratic * (three.ops - 2 * two.ops + one.ops)
-        params += one.params + linear * (two.params - one.params)
-        params += quadratic * (three.params - 2 * two.params + one.params)
+        found = _groups(design, task) if part is Part.BODY else _of_part(last, part, task)
+        ops, params = ops + found.ops, params + found.params
     return OpsAndParams(ops, params)
+
+
+def _groups(design: Design, task: Task) -> OpsAndParams:
+    """The body's. The first convolution of a group may read more or fewer channels than it makes,
+    which _of_part does not know.
+    """
+    ops, params, before = 0.0, 0.0, design.width
+    for group in design.body_groups:
+        own = _of_part(group, Part.BODY, task)
+        weights = 9 * group.width * (before - group.width)
+        macs = weights * prod(LQ_SIZE) / design.unshuffle**2
+        binary = group.binary(Part.BODY)
+        ops += own.ops + (macs / BINARY_OPS if binary and design.method != "ma" else macs)
+        params += own.params + (weights / BINARY_PARAMS if binary else weights)
+        before = group.width
+    return OpsAndParams(ops, params)
+
+
+@lru_cache(maxsize=4096)
+def _of_part(design: Design, part: Part, task: Task) -> OpsAndParams:
+    bare = design.replace(binarize=task.parts if part in design.binarize else ())
+    one, two, three = (count(bare.replace(depth=n), task).parts[part] for n in (1, 2, 3))
+    # Newton's polynomial through the three depths.
+    linear, quadratic = design.depth - 1, (design.depth - 1) * (design.depth - 2) // 2
+
+    def at_depth(first: float, second: float, third: float) -> float:
+        return first + linear * (second - first) + quadratic * (third - 2 * second + first)
+
+    return OpsAndParams(
+        at_depth(one.ops, two.ops, three.ops), at_depth(one.params, two.params, three.params)
+    )
 
 
 def printed(count: float, unit: float) -> str:

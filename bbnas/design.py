@@ -26,6 +26,7 @@ from bbnas.axes import (
     ActivationPosition,
     Axis,
     Estimator,
+    Group,
     Kernel,
     Method,
     Norm,
@@ -33,7 +34,11 @@ from bbnas.axes import (
     Unshuffle,
     Upsampler,
     channels_of,
+    half_of,
+    in_turn,
     k_star,
+    lengths,
+    merged,
     of_width,
     ranges,
     square,
@@ -66,8 +71,24 @@ def _has_addition(design: Design) -> bool:
 
 
 def _parts_built(design: Design, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    built = (part for part in parts if part is not Part.UPSAMPLING or _upsamples(design))
-    return tuple(built)
+    lacking = set() if _upsamples(design) else {Part.UPSAMPLING}
+    if design.method != "bam" and all_full(design.groups) and len(design.groups) <= design.depth:
+        lacking.add(Part.BODY)
+    return tuple(part for part in parts if part not in lacking)
+
+
+def all_full(groups: tuple[Group, ...]) -> bool:
+    """Whether the body is divided into groups that are all in full precision."""
+    return bool(groups) and all(group.startswith("full") for group in groups)
+
+
+def _varied(design: Design) -> float:
+    """The share of the body in full precision, and that at half the width."""
+    if not design.groups:
+        return 0.0
+    full = sum(group.startswith("full") for group in design.groups)
+    half = sum(group.endswith("half") for group in design.groups)
+    return (2 * full + half) / len(design.groups)
 
 
 def _upsamples(design: Design) -> bool:
@@ -81,6 +102,11 @@ def _aligned_or_none(design: Design, k_ratio: float | None) -> float | None:
 
 def _whole_channels(design: Design, share: float) -> float:
     return channels_of(share, design.width) / design.width
+
+
+def _number(design: Design) -> int:
+    """The number of groups of the body."""
+    return len(merged(design.groups, design.width, design.depth, one_bit=True)) or 1
 
 
 def _block(design: Design, convs: int | None) -> int | None:
@@ -103,7 +129,10 @@ class Design(Value):
     between widths; None means no residual alignment. ``redistribution`` is that of BiSRNet
     (``bbnas.binary.unit.BinaryConv2d``).
 
-    The axes from ``upsampler`` to ``unshuffle`` say how the parts are built, 1-bit or not.
+    The axes from ``groups`` to ``unshuffle`` say how the parts are built, 1-bit or not.
+    ``groups`` divides the convolutions of the body evenly into groups that follow one another:
+    ``own`` as ``binarize`` has the body, ``full`` in full precision, ``half`` and ``full half`` at
+    half the width.
     ``hr_width`` are the channels from the upsampling to the tail and ``head_width`` those of the
     head's convolution, as shares of ``width``; where the number of channels changes, features are
     repeated as in BBCU-H, or the first ones kept. ``tail_kernel`` 1 makes the image by a
@@ -147,7 +176,7 @@ class Design(Value):
             "convolutions per residual",
             lambda span: str(span) if span else "no residual",
             matters=lambda d: _own_unit(d) and d.binary(Part.BODY),
-            settled=lambda d, span: min(span, d.depth),
+            settled=lambda d, span: min(span, max(lengths(d.depth, _number(d)))),
             # A body without residual connections is as one of 64 convolutions for each.
             measure=lambda d: math.log2(d.convs_per_residual or 64),
             unit=True,
@@ -178,6 +207,19 @@ class Design(Value):
         Axis("depth", measure=lambda d: math.log2(d.depth), structure=True),
         Field(ge=1, le=256),
     ] = 32
+    groups: Annotated[
+        tuple[Group, ...],
+        Axis(
+            "groups of the body",
+            in_turn,
+            matters=lambda d: d.method != "bam" or not d.binary(Part.BODY),
+            settled=lambda d, groups: merged(groups, d.width, d.depth, d.binary(Part.BODY)),
+            measure=_varied,
+            structure=True,
+            young=True,
+        ),
+        Field(max_length=64),
+    ] = ()
     upsampler: Annotated[
         Upsampler, Axis("upsampler", fits=Task.upsamples, structure=True, young=True)
     ] = "steps"
@@ -238,7 +280,9 @@ class Design(Value):
     break_at: Annotated[
         int | None,
         Axis(
-            matters=lambda d: _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0,
+            matters=lambda d: (
+                _own_unit(d) and d.binary(Part.BODY) and d.convs_per_residual > 0 and not d.groups
+            ),
             unit=True,
             young=True,
         ),
@@ -247,7 +291,7 @@ class Design(Value):
     convs_per_block: Annotated[
         int | None,
         Axis(
-            matters=lambda d: not d.binary(Part.BODY) or d.method == "ma",
+            matters=lambda d: (not d.binary(Part.BODY) or d.method == "ma") and not d.groups,
             settled=_block,
             young=True,
         ),
@@ -266,7 +310,11 @@ class Design(Value):
     def _written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Absent at their defaults, so that keys do not depend on these fields.
         content: dict[str, Any] = handler(self)
-        return {k: v for k, v in content.items() if k not in YOUNGER or v != DEFAULTS[k]}
+        return {
+            name: value
+            for name, value in content.items()
+            if name not in YOUNGER or getattr(self, name) != DEFAULTS[name]
+        }
 
     @field_validator("binarize", mode="before")
     @classmethod
@@ -283,9 +331,9 @@ class Design(Value):
             raise ValueError(str(unknown("part", name, list(Part))))
         return tuple(part for part in Part if part in wanted)
 
-    @field_serializer("binarize")
-    def _plain_names(self, value: tuple[Part, ...]) -> list[str]:
-        return [str(part) for part in value]
+    @field_serializer("binarize", "groups")
+    def _plain_names(self, value: tuple[str, ...]) -> list[str]:
+        return [str(name) for name in value]
 
     @property
     def k(self) -> float:
@@ -309,6 +357,20 @@ class Design(Value):
     def head_channels(self) -> int:
         """Output channels of the head's convolution."""
         return channels_of(self.head_width, self.width)
+
+    @property
+    def body_groups(self) -> list[Design]:
+        """The body of each group as a design of its own, without groups."""
+        if not self.groups:
+            return [self]
+        found = []
+        for group, depth in zip(self.groups, lengths(self.depth, len(self.groups)), strict=True):
+            full, half = group.startswith("full"), group.endswith("half")
+            parts = tuple(part for part in self.binarize if part is not Part.BODY or not full)
+            width = half_of(self.width) if half else self.width
+            changes = {"binarize": parts, "width": width, "depth": depth, "groups": ()}
+            found.append(self.model_copy(update=changes))
+        return found
 
     def fitted(self, task: Task) -> Design:
         """The canonical design without the binarized parts that the task's backbone lacks, and

@@ -22,12 +22,14 @@ from bbnas.axes import (
     Activation,
     ActivationPosition,
     Estimator,
+    Group,
     Kernel,
     Norm,
     Share,
     Unshuffle,
     Upsampler,
-)  # fmt: skip
+    in_turn,
+)
 from bbnas.design import (
     ABLATED,
     AXES,
@@ -37,8 +39,9 @@ from bbnas.design import (
     UNIT_FIELDS,
     YOUNGER,
     Design,
+    all_full,
     matters,
-)  # fmt: skip
+)
 from bbnas.errors import UserError, short, unknown
 from bbnas.resources import builtin
 from bbnas.schema import Value, names_file, read_yaml, validate
@@ -48,13 +51,22 @@ if TYPE_CHECKING:
     import optuna
 
 # Chosen in this order, and before all other axes: whether another axis matters, and its values in
-# canonical form, rest on these alone.
-_SWITCHES = (
-    "width", "depth", "upsampler", "unshuffle", "binarize", "method", "tail_kernel",
-    "convs_per_residual", "activation", "norm",
-)  # fmt: skip
+# canonical form, rest on these alone. Where few axes rest on one, they are named.
+_SWITCHES: dict[str, tuple[str, ...]] = {
+    "width": (),
+    "depth": (),
+    "upsampler": (),
+    "unshuffle": ("activation_position",),
+    "binarize": (),
+    "method": (),
+    "groups": ("convs_per_residual",),
+    "tail_kernel": ("activation_position",),
+    "convs_per_residual": ("activation_position",),
+    "activation": ("activation_position",),
+    "norm": ("weight_scale",),
+}
 _LEAVES = tuple(name for name in AXES if name not in (*_SWITCHES, *ABLATED))
-_ORDER = _SWITCHES + _LEAVES
+_ORDER = (*_SWITCHES, *_LEAVES)
 
 # Axes asked by rank, so that a sampler knows which values are neighbours.
 _ORDERED = {"binarize", *(name for name, axis in AXES.items() if axis.measure)}
@@ -98,6 +110,7 @@ class Axes(Value):
     redistribution: tuple[bool, ...] = (False,)
     width: tuple[Annotated[int, Field(ge=3, le=1024)], ...] = (64,)
     depth: tuple[Annotated[int, Field(ge=1, le=256)], ...] = (32,)
+    groups: tuple[Annotated[tuple[Group, ...], Field(max_length=64)], ...] = ((),)
     upsampler: tuple[Upsampler, ...] = ("steps",)
     hr_width: tuple[Share, ...] = (1.0,)
     tail_kernel: tuple[Kernel, ...] = (3,)
@@ -136,6 +149,32 @@ class Axes(Value):
         if any(item is True for item in values):
             raise ValueError("must be off or numbers above 0")
         return [None if item is False or item == "off" else item for item in values]
+
+    @field_validator("groups", mode="before")
+    @classmethod
+    def _divisions(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            names, number = value.get("each_of"), value.get("groups")
+            if set(value) != {"each_of", "groups"} or not isinstance(names, list | tuple):
+                raise ValueError("must be {each_of: [groups], groups: NUMBER} or a list of lists")
+            if type(number) is not int or not 1 <= number <= 4:
+                raise ValueError(f"groups {short(number)}: must be a number from 1 to 4")
+            every = itertools.product(names, repeat=number)
+            return [groups for groups in every if not all_full(groups)]
+        if not isinstance(value, list | tuple) or any(isinstance(item, str) for item in value):
+            raise ValueError(
+                "must be a list of lists, such as [[], [full, own]], or "
+                "{each_of: [groups], groups: NUMBER} for every succession of them"
+            )
+        return value
+
+    @field_validator("groups")
+    @classmethod
+    def _some_1_bit(cls, value: tuple[tuple[Group, ...], ...]) -> tuple[tuple[Group, ...], ...]:
+        for groups in value:
+            if all_full(groups):
+                raise ValueError(f"{in_turn(groups)}: leave it out, and body out of binarize")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod
@@ -195,12 +234,16 @@ def _rank_subset(value: tuple[Part, ...]) -> tuple[int, list[int]]:
     return len(value), [list(Part).index(part) for part in value]
 
 
+def _rank_groups(value: tuple[Group, ...]) -> tuple[int, list[int]]:
+    return len(value), [get_args(Group).index(group) for group in value]
+
+
 _RANK: dict[str, Callable[[Any], Any]] = {
     name: get_args(field.annotation).index
     for name, field in Design.model_fields.items()
     if get_origin(field.annotation) is Literal
 }
-_RANK |= {"binarize": _rank_subset, "method": list(METHODS).index}
+_RANK |= {"binarize": _rank_subset, "method": list(METHODS).index, "groups": _rank_groups}
 
 
 def _text(value: Any) -> str:
@@ -322,7 +365,7 @@ class Space(Value):
     def count(self) -> int:
         """The number of distinct designs, exactly."""
         total = 0
-        leaves = tuple(axis for axis in self._open if axis in _LEAVES)
+        leaves = self._leaves
         for chosen in self._switches():
             product = 1
             for axis in leaves:
@@ -332,7 +375,7 @@ class Space(Value):
 
     def enumerate(self) -> Iterator[Design]:
         """Every distinct design once, canonical."""
-        leaves = tuple(axis for axis in self._open if axis in _LEAVES)
+        leaves = self._leaves
         for chosen in self._switches():
             options = [self._options(axis, chosen) for axis in leaves]
             for values in itertools.product(*options):
@@ -373,7 +416,11 @@ class Space(Value):
     def describe(self) -> dict[str, list[str]]:
         """The values of each axis in words, smallest first."""
         order = (axis for axis in Axes.model_fields if axis in self._order)
-        return {axis: list(map(_text, getattr(self.axes, axis))) for axis in order}
+        return {axis: self._texts(axis) for axis in order}
+
+    def _texts(self, axis: str) -> list[str]:
+        words = in_turn if axis == "groups" else _text
+        return list(map(words, getattr(self.axes, axis)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain names and numbers, from which ``from_dict`` makes the space again."""
@@ -404,6 +451,16 @@ class Space(Value):
             axis
             for axis in self._order
             if axis == "method" or getattr(self.axes, axis) != (DEFAULTS[axis],)
+        )
+
+    @property
+    def _leaves(self) -> tuple[str, ...]:
+        """The open axes on which no other open axis rests."""
+        axes = self._open
+        return tuple(
+            axis
+            for axis in axes
+            if axis in _LEAVES or (_SWITCHES[axis] and not set(_SWITCHES[axis]) & set(axes))
         )
 
     def _choose(self, ask: Ask) -> Design:
@@ -469,7 +526,8 @@ class Space(Value):
             for value in self._options(axes[0], chosen):
                 yield from deepen(_set(chosen, axes[0], value), axes[1:])
 
-        return deepen(Design(), tuple(axis for axis in self._open if axis in _SWITCHES))
+        leaves = self._leaves
+        return deepen(Design(), tuple(axis for axis in self._open if axis not in leaves))
 
     def _options(self, axis: str, chosen: Design) -> tuple[Any, ...]:
         """The values of an axis that make distinct networks, in canonical form."""

@@ -170,7 +170,12 @@ def built_formula(design: Design, task: Task) -> dict[str, tuple[int, int]]:
     n, m = design.width, design.hr_channels
     s, u, c = task.scale, design.unshuffle, task.channels
     area, hr = PIXELS // u**2, PIXELS * s**2
-    macs = {"body": area * design.depth * 9 * n * n}
+    body = {True: 0, False: 0}  # 1-bit or not
+    for group in design.body_groups:
+        convs = n * group.width + (group.depth - 1) * group.width**2
+        body[group.binary(Part.BODY)] += area * 9 * convs
+        n = group.width
+    macs = {}
     kernel = 3 if design.binary(Part.HEAD) else design.head_kernel
     macs["head"] = area * kernel**2 * c * u**2 * design.head_channels
     kernel, extra = design.tail_kernel**2, 0
@@ -189,7 +194,7 @@ def built_formula(design: Design, task: Task) -> dict[str, tuple[int, int]]:
             "steps": (first * 4 + PIXELS * 4 * 9 * m * m * 4 if s == 4 else first * s**2)
             + hr * 9 * m * m,
         }[design.upsampler]
-    found = {}
+    found = {"body": (body[False], body[True])}
     for part, amount in macs.items():
         if not design.binary(Part(part)):
             found[part] = amount, 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bbnas.axes import in_turn
 from bbnas.design import ABLATED, Design
 from bbnas.study import Candidate, Study
 
@@ -52,6 +53,7 @@ def _row(candidate: Candidate) -> dict[str, Any]:
     design = evaluation.design
     axes = {axis: getattr(design, axis) for axis in AXES}
     axes["binarize"] = "+".join(design.binarize) or "none"
+    axes["groups"] = in_turn(design.groups)
     axes["method"] = design.published
     return {
         "number": candidate.number,

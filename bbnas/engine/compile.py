@@ -208,19 +208,23 @@ class _Compiler:
         return self.add("repeat", (x,), Tensor("floats", channels, size.scale))
 
     def body(self, x: int) -> int:
-        body = self.network.body
+        return self.blocks(x, self.network.body)
+
+    def blocks(self, x: int, body: nn.Module) -> int:
         if isinstance(body, AccumulatingBody):
             return self.accumulating(x, body)
         for block in cast("nn.Sequential", body):
             match block:
+                case nn.Sequential():  # a group
+                    x = self.blocks(x, block)
                 case BinaryBlock():
-                    residual = x if block.residual else -1
+                    residual = self.repeated(x, block.channels) if block.residual else -1
                     *first, last = cast("list[Unit]", list(block.units))
                     for unit in first:
                         x = self.unit(x, unit)
                     x = self.unit(x, last, residual)
                 case ResidualBlock():
-                    residual = x
+                    residual = self.repeated(x, block.channels)
                     *convs, last_conv = cast("list[Layer]", list(block.convs))
                     for layer in convs:
                         x = self.conv(x, layer)
@@ -249,7 +253,8 @@ class _Compiler:
         upsampling = cast("SRResNet", self.network).upsampling
         for up in upsampling.up:
             if isinstance(up, BinaryUpsample):
-                x = self.unit(x, up.unit, x, shuffle=up.scale)
+                onto = self.repeated(x, up.channels)
+                x = self.unit(x, up.unit, onto, shuffle=up.scale)
             else:
                 layer = cast("Layer", up)
                 x = self.conv(x, layer, shuffle=layer.shuffle)

@@ -81,7 +81,8 @@ def shape(program: Program, op: Op) -> tuple[Hashable, ...]:
     """What ``op`` works on: its kind, the channels that it reads and makes, and their scale."""
     made = op.output if op.output >= 0 else op.bits
     tensors = [program.tensors[t] for t in (*op.inputs[:1], *([made] if made >= 0 else []))]
-    return (op.kind, op.shuffle, *((t.channels, t.scale) for t in tensors))
+    side = op.arrays["weight"].shape[-1] if "weight" in op.arrays else 0
+    return (op.kind, op.shuffle, side, *((t.channels, t.scale) for t in tensors))
 
 
 class Forecast:

@@ -9,7 +9,8 @@ the operation's ``shuffle``:
 =========== =================================================================================
 input       planes of the image x: x·factor, or (x − mean)/std if mean and std exist; its last row
             and column are repeated up to a multiple of ``step``
-repeat      planes or floats → floats: each channel ⌊n/c⌋ times, the first ones again
+repeat      planes or floats → floats: each channel ⌊n/c⌋ times, the first ones again; the first
+            n of c > n
 conv        planes or floats → floats: 3×3 or 1×1, zero padding, optional bias
 binary      bits → floats: 3×3 on ±1, zero padding after binarization (paper Eq. 1)
 narrow      floats → planes: conv to at most 4 channels, + residual
@@ -270,8 +271,6 @@ def _check_shapes(program: Program, op: Op, inputs: list[Tensor], outputs: list[
     channels = outputs[0].channels if outputs else 0
     if op.kind in ("pack", "accumulate"):
         _need(all(t.channels == channels for t in inputs), "channels")
-    if op.kind == "repeat":
-        _need(inputs[0].channels <= channels, "channels")
     if op.kind == "shuffle":
         _need(inputs[0].channels == channels * op.shuffle**2, "channels")
     if op.kind == "narrow":

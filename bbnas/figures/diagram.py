@@ -5,6 +5,7 @@ The values are read from the built network, so that the diagram shows what is co
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal, cast
@@ -92,8 +93,9 @@ class PartDiagram:
         return sum(block.repeated for block in self.blocks if block.residual)
 
     @property
-    def precision(self) -> Precision:
-        return cast("Precision", self.convs[0].precision)
+    def precisions(self) -> list[str]:
+        """Those of its convolutions, in order, each once."""
+        return list(dict.fromkeys(str(conv.precision) for conv in self.convs))
 
 
 @dataclass(frozen=True)
@@ -191,10 +193,16 @@ def _body(body: nn.Module) -> tuple[Block, ...]:
             Block(((1, _unit(unit, adds=True)),), path="Σ sⱼ·sgn(xⱼ − tⱼ)") for unit in units
         ]
     else:
-        blocks = [_block(block) for block in cast("nn.Sequential", body)]
+        blocks = [_block(block) for block in _flat(cast("nn.Sequential", body))]
     return tuple(
         Block(block.segments, len(list(same)), block.path) for block, same in groupby(blocks)
     )
+
+
+def _flat(body: nn.Sequential) -> Iterator[nn.Module]:
+    """The blocks of all groups."""
+    for block in body:
+        yield from _flat(block) if isinstance(block, nn.Sequential) else [block]
 
 
 def _block(block: nn.Module) -> Block:
@@ -203,10 +211,13 @@ def _block(block: nn.Module) -> Block:
         case BinaryBlock():
             units = [cast("Unit", unit) for unit in block.units]
             chains = [_unit(unit, adds=False) for unit in units[:-1]]
-            return Block(_segments([*chains, _unit(units[-1], adds=block.residual)]))
+            path = "" if block.same else f"repeat to {block.channels}"
+            chains.append(_unit(units[-1], adds=block.residual))
+            return Block(_segments(chains), path=path if block.residual else "")
         case ResidualBlock():
             convs = [_layer(cast("Layer", layer)) for layer in block.convs]
-            return Block(_segments([*convs[:-1], (*convs[-1], SUM)]))
+            path = "" if block.c_in == block.channels else f"repeat to {block.channels}"
+            return Block(_segments([*convs[:-1], (*convs[-1], SUM)]), path=path)
         case ConvBlock():
             norm = Operation("norm", "BatchNorm")
             return Block(((1, (*_layer(block.conv), norm, *_activation(block.activation))),))

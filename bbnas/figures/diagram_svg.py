@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 from bbnas.figures.diagram import SUM, Block, Diagram, Operation, PartDiagram
-from bbnas.text import plural
+from bbnas.text import listed, plural
 
 # Width of a wide drawing in pixels, which panels fill row by row, and of a narrow one.
 WIDE, NARROW = 1130, 360
@@ -138,7 +138,7 @@ def describe(diagram: Diagram) -> str:
     sentences = []
     for part in diagram.parts:
         convs = part.convs
-        words = f"{part.name}: {plural(len(convs), 'convolution')}, {part.precision}"
+        words = f"{part.name}: {plural(len(convs), 'convolution')}, {listed(part.precisions)}"
         if part.residuals and part.name == "body":
             words += f", {plural(part.residuals, 'residual connection')}"
         sentences.append(words)
@@ -168,8 +168,8 @@ def _part(part: PartDiagram) -> _Node:
     widths = list(dict.fromkeys(conv.detail for conv in convs))
     number = f"{len(convs)} × " if len(convs) > 1 else ""
     kernels = " and ".join(dict.fromkeys(conv.text for conv in convs))
-    lines = [part.name, part.precision, f"{number}{kernels}", ", ".join(widths)]
-    if part.precision != "1-bit":  # else a panel shows them
+    lines = [part.name, listed(part.precisions), f"{number}{kernels}", ", ".join(widths)]
+    if "1-bit" not in part.precisions:  # else a panel shows them
         names = [op.text for block in part.blocks for op in block.ops if op.kind == "activation"]
         names = list(dict.fromkeys(names))
         shuffles = Counter(
@@ -204,7 +204,7 @@ def _titled(part: PartDiagram) -> list[tuple[str, Block]]:
     """The blocks to draw of a part, with titles. One convolution in full precision stands in the
     row of parts already.
     """
-    if part.name != "body" and part.precision != "1-bit":
+    if part.name != "body" and "1-bit" not in part.precisions:
         return []
     several = len(part.blocks) > 1
     titled = []
@@ -368,7 +368,7 @@ def _panel(title: str, picture: _Picture, narrow: bool) -> _Picture:
 
 def _legend(diagram: Diagram, width: float) -> _Picture:
     """The looks that occur, and the notes, in lines of at most ``width`` pixels."""
-    looks = {part.precision for part in diagram.parts}
+    looks = {look for part in diagram.parts for look in part.precisions}
     names = {
         "1-bit": ("bit", "1-bit weights and activations"),
         "1-bit weights": ("half", "1-bit weights alone"),

@@ -162,6 +162,7 @@ class ForeignNetwork:
         known = design.convs_per_block is None
         if design.binarize:
             known = design.replace(k_ratio=1.0).published == "bbcu"
+        known = known and not design.built
         return known and task.backbone.name in self.backbones and design.binarize == self.parts
 
     def depth(self, state: dict[str, Tensor]) -> int:

@@ -9,16 +9,25 @@ from torch import Tensor, nn
 
 from bbnas.design import Design
 from bbnas.errors import UserError
-from bbnas.networks.parts import Head, RestorationNetwork, Tail, binary_body, conv, one_bit
+from bbnas.networks.parts import (
+    Head,
+    RestorationNetwork,
+    Tail,
+    binary_body,
+    body_channels,
+    conv,
+    grouped_body,
+    one_bit,
+)  # fmt: skip
 from bbnas.tasks import Part
 
 
 class ConvBlock(nn.Module):
     """ReLU(BN(conv(x))), bias-free: one layer of the full-precision body."""
 
-    def __init__(self, design: Design) -> None:
+    def __init__(self, c_in: int, design: Design) -> None:
         super().__init__()
-        self.conv = conv(design.width, design.width, design, Part.BODY, bias=False)
+        self.conv = conv(c_in, design.width, design, Part.BODY, bias=False)
         self.norm = nn.BatchNorm2d(design.width)
         self.activation = nn.ReLU()
 
@@ -26,20 +35,21 @@ class ConvBlock(nn.Module):
         return cast("Tensor", self.activation(self.norm(self.conv(x))))
 
 
-def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n, in full precision each with BatchNorm and ReLU.
+def body(design: Design, c_in: int) -> nn.Module:
+    """``depth`` convolutions c_in → n and n → n, in full precision each with BatchNorm and ReLU.
 
     Raises:
         UserError: the design sets ``convs_per_block``, and DnCNN has no residual blocks.
     """
     if one_bit(design, Part.BODY):
-        return binary_body(design)
+        return binary_body(design, c_in)
     if design.convs_per_block is not None:
         raise UserError(
             f"convs_per_block = {design.convs_per_block}: DnCNN has no residual blocks; leave it "
             "out, or use a super-resolution task"
         )
-    return nn.Sequential(*(ConvBlock(design) for _ in range(design.depth)))
+    inputs = [c_in, *[design.width] * (design.depth - 1)]
+    return nn.Sequential(*(ConvBlock(c, design) for c in inputs))
 
 
 class DnCNN(RestorationNetwork):
@@ -62,8 +72,8 @@ class DnCNN(RestorationNetwork):
         super().__init__(design, 1, channels, factor)
         bias = channels == 1 or not design.binarize
         self.head = Head(channels * factor**2, design, bias=bias, activation=nn.ReLU())
-        self.body = body(design)
-        self.tail = Tail(design.width, channels, design, bias=bias, shuffle=factor)
+        self.body = grouped_body(design, body)
+        self.tail = Tail(body_channels(design), channels, design, bias=bias, shuffle=factor)
 
     def features(self, x: Tensor) -> Tensor:
         if self.step > 1:

@@ -8,6 +8,7 @@ full-precision backbone, with other convolutions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import cast
 
@@ -132,18 +133,26 @@ class Head(nn.Module):
 
 
 class BinaryBlock(nn.Module):
-    """``units`` units n → n under one residual, or under none if ``residual`` is False."""
+    """``units`` units under one residual, or under none if ``residual`` is False.
 
-    def __init__(self, units: int, residual: bool, design: Design) -> None:
+    (N, c_in, H, W) → (N, n, H, W). If c_in is not n, the residual is ``repeat_channels(x, n)``.
+    """
+
+    def __init__(self, c_in: int, units: int, residual: bool, design: Design) -> None:
         super().__init__()
-        self.units = nn.ModuleList(unit(design.width, design.width, design) for _ in range(units))
+        self.channels, self.same = design.width, c_in == design.width
+        inputs = [c_in, *[design.width] * (units - 1)]
+        self.units = nn.ModuleList(unit(c, design.width, design) for c in inputs)
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
         for layer in self.units[:-1]:
             y = layer(y)
-        return cast("Tensor", self.units[-1](y, x if self.residual else None))
+        if not self.residual:
+            return cast("Tensor", self.units[-1](y))
+        onto = x if self.same else repeat_channels(x, self.channels)
+        return cast("Tensor", self.units[-1](y, onto))
 
 
 class AccumulatingBody(nn.Module):
@@ -167,23 +176,47 @@ class BinaryBody(nn.Sequential):
     """Blocks of units, one after the other; one chain if the library can compute all units."""
 
     def forward(self, x: Tensor) -> Tensor:
-        blocks = [cast("list[Unit]", list(cast("BinaryBlock", block).units)) for block in self]
-        if not native(x) or not all(unit.fused for units in blocks for unit in units):
+        own = [cast("BinaryBlock", block) for block in self]
+        units_of = [cast("list[Unit]", list(block.units)) for block in own]
+        if not native(x) or not all(unit.fused for units in units_of for unit in units):
             return cast("Tensor", super().forward(x))  # type: ignore[no-untyped-call]
+        if not own[0].same:  # its residual is no map of the chain
+            x, own, units_of = own[0](x), own[1:], units_of[1:]
+        if not own:
+            return x
         steps: list[Step] = []
-        for block, units in zip(self, blocks, strict=True):
+        for block, units in zip(own, units_of, strict=True):
             start = len(steps)  # the map that the block reads
             steps += [unit.step(adds=False) for unit in units[:-1]]
-            if cast("BinaryBlock", block).residual:
+            if block.residual:
                 alone = len(units) == 1  # the residual is the unit's own input
                 steps.append(units[-1].step(adds=True, times=int(alone), residual=start))
             else:
                 steps.append(units[-1].step(adds=False))
-        return run_chain(steps, x, progress=blocks[0][0].conv.progress)
+        return run_chain(steps, x, progress=units_of[0][0].conv.progress)
 
 
-def binary_body(design: Design) -> nn.Module:
-    """``depth`` units n → n in blocks with one residual each; the last block may be shorter.
+def grouped_body(design: Design, group: Callable[[Design, int], nn.Module]) -> nn.Module:
+    """The body of ``design`` by its groups; ``group`` builds one from the number of channels that
+    it reads.
+    """
+    if not design.groups:
+        return group(design, design.width)
+    bodies, channels = nn.Sequential(), design.width
+    for own in design.body_groups:
+        bodies.append(group(own, channels))
+        channels = own.width
+    return bodies
+
+
+def body_channels(design: Design) -> int:
+    """Output channels of the body."""
+    return design.body_groups[-1].width
+
+
+def binary_body(design: Design, c_in: int) -> nn.Module:
+    """``depth`` units c_in → n and n → n in blocks with one residual each; the last block may be
+    shorter.
 
     The block that holds convolution ``break_at`` has no residual (paper Table 5).
     """
@@ -195,7 +228,8 @@ def binary_body(design: Design) -> nn.Module:
     for start in range(0, design.depth, step):
         size = min(step, design.depth - start)
         broken = design.break_at is not None and start < design.break_at <= start + size
-        blocks.append(BinaryBlock(size, span > 0 and not broken, design))
+        channels = design.width if start else c_in
+        blocks.append(BinaryBlock(channels, size, span > 0 and not broken, design))
     return BinaryBody(*blocks)
 
 

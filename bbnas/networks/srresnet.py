@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bbnas.binary import BinaryUpsample, Unit, unit
+from bbnas.binary.functions import repeat_channels
 from bbnas.design import OWN_BLOCK, Design
 from bbnas.networks.parts import (
     SMALL,
@@ -16,7 +17,9 @@ from bbnas.networks.parts import (
     RestorationNetwork,
     Tail,
     binary_body,
+    body_channels,
     conv,
+    grouped_body,
     one_bit,
 )
 from bbnas.tasks import Part
@@ -29,15 +32,17 @@ class ResidualBlock(nn.Module):
 
     A body of blocks of one convolution each would be linear. There a ReLU follows the convolution,
     inside the residual as in BBCU [ours: the paper's Fig. 5 does not say]. A body of pairs with an
-    odd number of convolutions ends in a block of one without ReLU.
+    odd number of convolutions ends in a block of one without ReLU. If the block reads another
+    number of channels than it makes, its residual is ``repeat_channels(x, n)``.
     """
 
-    def __init__(self, convs: int, design: Design) -> None:
+    def __init__(self, c_in: int, convs: int, design: Design) -> None:
         super().__init__()
+        self.c_in, self.channels = c_in, design.width
         relus = convs if design.convs_per_block == 1 else convs - 1
         self.convs = nn.ModuleList(
             conv(
-                design.width,
+                design.width if index else c_in,
                 design.width,
                 design,
                 Part.BODY,
@@ -51,20 +56,22 @@ class ResidualBlock(nn.Module):
         y = x
         for layer in self.convs:
             y = layer(y)
-        return x + y
+        return y + (x if self.c_in == self.channels else repeat_channels(x, self.channels))
 
 
-def body(design: Design) -> nn.Module:
-    """``depth`` convolutions n → n.
+def body(design: Design, c_in: int) -> nn.Module:
+    """``depth`` convolutions c_in → n and n → n.
 
     In full precision they form residual blocks of two convolutions, or of
     ``design.convs_per_block``.
     """
     if one_bit(design, Part.BODY):
-        return binary_body(design)
+        return binary_body(design, c_in)
     step = design.convs_per_block or OWN_BLOCK
     sizes = [min(step, design.depth - start) for start in range(0, design.depth, step)]
-    return nn.Sequential(*(ResidualBlock(size, design) for size in sizes))
+    inputs = [c_in, *[design.width] * (len(sizes) - 1)]
+    blocks = (ResidualBlock(c, size, design) for c, size in zip(inputs, sizes, strict=True))
+    return nn.Sequential(*blocks)
 
 
 class Upsampling(nn.Module):
@@ -121,8 +128,8 @@ class SRResNet(RestorationNetwork):
     def __init__(self, design: Design, scale: int, channels: int = 3) -> None:
         super().__init__(design, scale, channels)
         self.head = Head(channels, design, bias=True, activation=nn.LeakyReLU(SLOPE), gain=SMALL)
-        self.body = body(design)
-        self.upsampling = Upsampling(design.width, scale, design)
+        self.body = grouped_body(design, body)
+        self.upsampling = Upsampling(body_channels(design), scale, design)
         shuffle = scale if design.upsampler == "direct" else 1
         self.tail = Tail(self.upsampling.channels, channels, design, bias=True, shuffle=shuffle)
 

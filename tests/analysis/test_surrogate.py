@@ -65,6 +65,7 @@ def by_hand(seen: Runs, asked: list[Design], theta: np.ndarray) -> tuple[np.ndar
             abs(math.log2(a.convs_per_residual or 64) - math.log2(b.convs_per_residual or 64)),
             abs(math.log2(a.width) - math.log2(b.width)),
             abs(math.log2(a.depth) - math.log2(b.depth)),
+            0.0,  # none has groups
             abs(math.log2(a.hr_width) - math.log2(b.hr_width)),
             abs(math.log2(a.head_width) - math.log2(b.head_width)),
         ]

@@ -137,7 +137,7 @@ def test_full_precision_blocks_are_of_as_many_convolutions_as_wanted() -> None:
 
     assert [len(block.convs) for block in blocks(4)] == [4, 3]
     first, second, third = (blocks(3)[0].convs[i] for i in range(3))
-    block = ResidualBlock(3, Design(width=4, depth=7, convs_per_block=3))
+    block = ResidualBlock(4, 3, Design(width=4, depth=7, convs_per_block=3))
     block.convs = nn.ModuleList([first, second, third])
     assert torch.equal(block(x), x + third(F.relu(second(F.relu(first(x))))))
     one = blocks(1)[0]  # not linear

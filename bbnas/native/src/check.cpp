@@ -75,7 +75,6 @@ void check_shapes(const Program& p, const Op& op, const std::vector<BbnTensor>& 
     const int channels = outputs.empty() ? 0 : outputs[0].channels;
     if (op.kind == PACK || op.kind == ACCUMULATE)
         for (const BbnTensor& in : inputs) need(in.channels == channels, "channels");
-    if (op.kind == REPEAT) need(inputs[0].channels <= channels, "channels");
     if (op.kind == SHUFFLE) need(inputs[0].channels == channels * op.shuffle * op.shuffle, "channels");
     if (op.kind == NARROW) need(channels <= 4, "at most 4 channels");
     if (op.kind == OUTPUT)

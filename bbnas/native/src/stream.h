@@ -207,8 +207,8 @@ struct Streaming {
             }
     }
 
-    // Channel c of the n outputs is channel ⌊c / ⌊n/k⌋⌋ of the image's k; the first channels
-    // follow again to fill n.
+    // Channel c of the n outputs is channel ⌊c / ⌊n/k⌋⌋ of the input's k; the first channels
+    // follow again to fill n. If k > n they are the first n.
     void repeat(const BbnOp& op, int row, Range columns) {
         const View &in = views[op.input], &out = views[op.output];
         const int k = plan.tensors_[op.input].channels, n = op.channels, times = n / k;
