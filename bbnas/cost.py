@@ -28,6 +28,8 @@ from bbnas.tasks import LQ_SIZE, Part, Task
 from bbnas.threads import torch_threads
 
 BINARY_OPS, BINARY_PARAMS = 64, 32
+# 1-bit multiply-accumulates that count as one operation in the 2023 challenge's convention.
+CHALLENGE_OPS = 8
 
 # (width, height) of the traced image. Every operation is linear in pixels, so the counts are
 # scaled. Its sides are even, for a PixelUnshuffle, and neither they nor their halves are those of
@@ -69,7 +71,11 @@ class PartCost:
     @property
     def ops(self) -> float:
         """MACs_fp + MACs_binary / 64."""
-        return self.macs_fp + self.macs_binary / BINARY_OPS
+        return self.ops_at(BINARY_OPS)
+
+    def ops_at(self, bit_macs: float) -> float:
+        """``ops`` where so many 1-bit multiply-accumulates count as one operation."""
+        return self.macs_fp + self.macs_binary / bit_macs
 
     @property
     def params(self) -> float:

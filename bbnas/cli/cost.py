@@ -27,18 +27,23 @@ def cost(
     restored = get_task(task)
     chosen = load_design(design, restored)
 
-    from bbnas.cost import count, printed
+    from bbnas.cost import CHALLENGE_OPS, count, printed
     from bbnas.environment import today
 
     found = count(chosen, restored, lq)
-    timed = None
+    timed, mac = None, 0.0
     if latency:
         from bbnas.engine.latency import Stopwatch, program_of, setting
 
-        timed = Stopwatch(setting(lq, threads)).measure(program_of(chosen, restored))
+        watch = Stopwatch(setting(lq, threads))
+        timed = watch.measure(program_of(chosen, restored))
+        mac = watch.full_precision_mac()
     if as_json:
         content = {"design": design, "task": task, "key": chosen.key} | found.to_dict()
-        print_json(content | ({} if timed is None else {"latency": timed, "date": today()}))
+        content["ops_challenge"] = found.ops_at(CHALLENGE_OPS)
+        if timed is not None:
+            content |= {"latency": timed, "date": today(), "ops_measured": timed.seconds / mac}
+        print_json(content)
         return
     rows = [
         (
@@ -70,6 +75,8 @@ def cost(
     click.echo(
         f"{printed(found.ops, 1e9)} G OPs, {found.params / 1e3:.0f} K Params in the paper's "
         "convention (convolutions alone; 1-bit MACs / 64, 1-bit weights / 32)\n"
+        f"{printed(found.ops_at(CHALLENGE_OPS), 1e9)} G OPs in the 2023 challenge's convention "
+        f"(1-bit MACs / {CHALLENGE_OPS})\n"
         f"{printed(found.honest_ops, 1e9)} G OPs, {found.honest_params / 1e3:.0f} K Params with "
         "every parameter and the element-wise work; "
         f"{found.packed_bytes / 1024:.0f} KiB packed"
@@ -80,7 +87,9 @@ def cost(
         click.echo(
             f"{milliseconds(timed.seconds)} (± {timed.spread:.1%} over {plural(timed.runs, 'run')}"
             f") on {timed.setting.words()}, {today()}: {timed.ratio:.3g} times the reference "
-            f"workload run beside it, which takes {milliseconds(timed.reference)} undisturbed"
+            f"workload run beside it, which takes {milliseconds(timed.reference)} undisturbed\n"
+            f"{printed(timed.seconds / mac, 1e9)} G OPs as measured here: the full-precision MACs "
+            "that 64→64 convolutions of the engine do in that time"
         )
     for operator, times in found.unknown.items():
         click.echo(f"not counted: {operator}, {times} times", err=True)

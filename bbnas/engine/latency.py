@@ -19,6 +19,7 @@ import numpy as np
 from bbnas.design import Design
 from bbnas.engine.model import Model
 from bbnas.engine.program import Program
+from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.environment import cpu
 from bbnas.evaluation import Latency, LatencySetting
 from bbnas.native import choose_isa
@@ -111,6 +112,12 @@ class Stopwatch:
             runs=len(ratios),
             setting=self.setting,
         )
+
+    def full_precision_mac(self) -> float:
+        """Seconds of a multiply-accumulate of one more 64→64 convolution in full precision."""
+        long, short = (self.measure(chain(units, False)).seconds for units in (1 + UNITS, 1))
+        width, height = self.setting.lq
+        return (long - short) / (UNITS * width * height * 9 * WIDTH**2)
 
     def _runner(self, program: Program, lq: tuple[int, int]) -> Callable[[], float]:
         """A function that runs the program once and returns its time in seconds."""

@@ -19,6 +19,7 @@ def test_cost_prints_the_paper_s_digits_and_plain_counts(capsys) -> None:
     fp = 3 * 9 * 64 * (1 + 16) * 320 * 180
     assert found["macs_fp"] == fp
     assert found["ops"] == pytest.approx(fp + found["macs_binary"] / 64)
+    assert found["ops_challenge"] == pytest.approx(fp + found["macs_binary"] / 8)
     assert set(found["parts"]) >= {"head", "body", "upsampling", "tail"}
     assert sum(p["ops"] for p in found["parts"].values()) == pytest.approx(found["ops"])
 

@@ -9,6 +9,7 @@ from bbnas.design import Design
 from bbnas.engine import isas
 from bbnas.engine.latency import Stopwatch, program_of, setting, shape_of
 from bbnas.engine.profile import WORK, by_part_and_work, profile
+from bbnas.engine.units import chain
 from bbnas.errors import UserError
 from bbnas.evaluation import LatencySetting
 from bbnas.figures.profile import draw_profile
@@ -41,6 +42,16 @@ def test_more_work_takes_longer() -> None:
         assert found.seconds == pytest.approx(found.ratio * found.reference)
         assert found.runs >= 3
         assert found.setting == watch.setting
+
+
+def test_a_multiply_accumulate_is_an_even_share_of_a_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bbnas.engine.latency.MOST_RUNS", 3)
+    watch = Stopwatch(setting(SMALL))
+    conv = watch.measure(chain(2, False)).seconds - watch.measure(chain(1, False)).seconds
+    macs = SMALL[0] * SMALL[1] * 9 * 64 * 64
+    assert watch.full_precision_mac() * macs == pytest.approx(conv, rel=0.5)
 
 
 def test_latencies_are_scaled_by_a_known_reference() -> None:
