@@ -13,10 +13,11 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from bbnas.bench.dashboard import Limit
-from bbnas.bench.simulated import NAME, Filling, Simulated, simulated_study
+from bbnas.bench.simulated import NAME, Filling, Simulated, prices, simulated_study
 from bbnas.environment import taken_on
 from bbnas.errors import UserError
 from bbnas.reporting.make import report
@@ -36,9 +37,10 @@ class Overhead:
 
     ``each_ms`` is the wall time of the search from its first proposal to its last outcome by the
     number of outcomes, without the sleep; ``sampler_ms`` and ``database_ms`` are the sampler's and
-    the database's parts of it. ``proposal_ms`` and ``worst_ms`` are the median and the longest of
-    the sampler's proposals. ``resume_s`` is the time from the call to the first proposal, less the
-    start of Ray, which comes after it.
+    the database's parts of it. ``busy_ms`` is the processor time of this process: beside other
+    work it is less than the wall time. ``proposal_ms`` and ``worst_ms`` are the median and the
+    longest of the sampler's proposals. ``resume_s`` is the time from the call to the first
+    proposal, less the start of Ray, which comes after it.
     """
 
     candidates: int
@@ -48,6 +50,7 @@ class Overhead:
     each_ms: float
     sampler_ms: float
     database_ms: float
+    busy_ms: float
     proposal_ms: float
     worst_ms: float
 
@@ -62,7 +65,8 @@ class SearchSpeed:
     takes: its report (s, bytes) and the most memory (bytes) that this process had.
 
     ``efficiency`` is the share of their time in which ``workers`` workers were training candidates
-    of one second; NaN where it was not measured.
+    of one second, while all of them were there, and ``pace`` the outcomes in a second then; NaN
+    where they were not measured. ``report_busy_s`` is processor time.
     """
 
     machine: str
@@ -70,10 +74,12 @@ class SearchSpeed:
     sampler: str
     overheads: tuple[Overhead, ...]
     report_s: float
+    report_busy_s: float
     report_bytes: int
     memory: int
     workers: int
     efficiency: float
+    pace: float
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -140,16 +146,16 @@ def bench_search(
                 overheads.append(_overhead(url, sampler, size, held + MORE, number))
                 held += MORE
         say("report")
-        began = time.perf_counter()
+        began, busy = time.perf_counter(), time.process_time()
         page = Path(folder) / "report.html"
         store = Store(url)
         report(store.load_study(NAME), page, repeats=0, pictures=False)
         store.close()
-        seconds = time.perf_counter() - began
-        efficiency = math.nan
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        efficiency = pace = math.nan
         if efficient:
             say(f"{EACH * efficient} candidates of one second by {efficient} workers")
-            efficiency = _efficiency(f"sqlite:///{folder}/efficient.db", sampler, efficient)
+            efficiency, pace = _efficiency(f"sqlite:///{folder}/efficient.db", sampler, efficient)
         shown = str(store)
         return SearchSpeed(
             machine=taken_on(),
@@ -157,27 +163,31 @@ def bench_search(
             sampler=sampler,
             overheads=tuple(overheads),
             report_s=seconds,
+            report_busy_s=busy,
             report_bytes=page.stat().st_size,
             memory=_most_memory(),
             workers=efficient,
             efficiency=efficiency,
+            pace=pace,
         )
 
 
 def _overhead(url: str, sampler: str, size: int, budget: int, workers: int) -> Overhead:
-    times: list[float] = []
-    starts: list[float] = []
+    times: list[tuple[float, float]] = []  # by the clock, and of this process
+    starts: list[tuple[float, float]] = []
 
     def on_event(event: Event) -> None:
         if event.kind == "start":
-            starts.append(time.perf_counter())
+            starts.append((time.perf_counter(), time.process_time()))
         elif event.kind == "candidate":
-            times.append(time.perf_counter())
+            times.append((time.perf_counter(), time.process_time()))
 
+    config = simulated_study(sampler)
+    known = prices(config.space, Simulated().task) if workers > 1 else {}
     began = time.perf_counter()
     result = search(
-        simulated_study(sampler),
-        Simulated(),
+        config,
+        Simulated(prices=known),
         budget,
         storage=url,
         workers=workers,
@@ -188,39 +198,47 @@ def _overhead(url: str, sampler: str, size: int, budget: int, workers: int) -> O
     # Ray starts between the first proposal and the first outcome.
     first = starts[0] if workers == 1 else times[0]
     outcomes = max(1, len(times) - (workers > 1))
-    resume = starts[0] - began
+    taken, busy = (last - since for last, since in zip(times[-1], first, strict=True))
     return Overhead(
         candidates=size,
         workers=workers,
         outcomes=outcomes,
-        resume_s=resume,
-        each_ms=1e3 * (times[-1] - first) / outcomes,
+        resume_s=starts[0][0] - began,
+        each_ms=1e3 * taken / outcomes,
         sampler_ms=1e3 * sum(result.suggesting) / outcomes,
         database_ms=1e3 * result.database_seconds / outcomes,
+        busy_ms=1e3 * busy / outcomes,
         proposal_ms=1e3 * statistics.median(result.suggesting),
         worst_ms=1e3 * max(result.suggesting),
     )
 
 
-def _efficiency(url: str, sampler: str, workers: int) -> float:
-    """By candidates trained to the end, from the start of the first to the last outcome."""
-    times: list[float] = []
-
-    def on_event(event: Event) -> None:
-        if event.kind == "candidate":
-            times.append(time.perf_counter())
-
-    search(
-        replace(simulated_study(sampler), early_stopping=False),
-        Simulated(seconds=1.0),
+def _efficiency(url: str, sampler: str, workers: int) -> tuple[float, float]:
+    """By candidates trained to the end, from when all workers have begun until the first has
+    none left; and their number in a second of that time.
+    """
+    config = replace(simulated_study(sampler), early_stopping=False)
+    result = search(
+        config,
+        Simulated(seconds=1.0, prices=prices(config.space, Simulated().task)),
         EACH * workers,
         storage=url,
         workers=workers,
         benefit=False,
         confirm=0,
-        on_event=on_event,
     )
-    return len(times) / (workers * (times[-1] - times[0] + 1.0))
+    begun: dict[int, datetime] = {}
+    ended: dict[int, datetime] = {}
+    for attempt in result.study.attempts:
+        if attempt.worker is not None and attempt.finished is not None:
+            begun.setdefault(attempt.worker, attempt.started)
+            ended[attempt.worker] = attempt.finished
+    since, until = max(begun.values()), min(ended.values())
+    finished = [a.finished for a in result.study.attempts if a.finished is not None]
+    inside = sum(since < at <= until for at in finished)
+    seconds = (until - since).total_seconds()
+    pace = inside / seconds if seconds > 0 else math.nan
+    return pace / workers, pace
 
 
 def _most_memory() -> int:

@@ -181,9 +181,9 @@ def bench_search(
     if as_json:
         print_json(plain(measured))
         return 0 if measured.passed else 1
-    columns = ("candidates", "workers", "an outcome, ms", "sampler", "database", "rest")
+    columns = ("candidates", "workers", "an outcome, ms", "sampler", "database", "rest", "CPU")
     lines = [
-        (o.candidates, o.workers, o.each_ms, o.sampler_ms, o.database_ms, o.rest_ms)
+        (o.candidates, o.workers, o.each_ms, o.sampler_ms, o.database_ms, o.rest_ms, o.busy_ms)
         for o in measured.overheads
     ]
     title = f"beside training, which is simulated; {measured.storage}, {measured.machine}"
@@ -191,7 +191,10 @@ def bench_search(
     rows = [(limit.what, limit.measured, limit.most, limit.unit) for limit in measured.limits]
     print_table(("", "measured", "at most", "unit"), rows, f"sampler {measured.sampler}")
     if measured.workers:
-        click.echo(f"efficiency of {measured.workers} workers: {share(measured.efficiency)}")
+        click.echo(
+            f"efficiency of {measured.workers} workers: {share(measured.efficiency)}, "
+            f"{measured.pace:.1f} outcomes a second"
+        )
     return 0 if measured.passed else 1
 
 
