@@ -43,7 +43,7 @@ test: install
 	$(BIN)/pytest -n auto
 
 soak: install
-	$(BIN)/pytest -m soak
+	$(BIN)/pytest -m soak --session-timeout=1200
 
 docs: $(DOCS_STAMP)
 	$(BIN)/python docs/build.py site

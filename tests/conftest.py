@@ -303,3 +303,12 @@ def tell(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
             print(f"\n| {row} |")
 
     return say
+
+
+@pytest.fixture
+def leaves_nothing():  # type: ignore[no-untyped-def]
+    """The test must leave no process, no temporary folder and no shared memory."""
+    from drivers import nothing_left
+
+    with nothing_left():
+        yield

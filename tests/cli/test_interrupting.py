@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -17,9 +16,9 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from drivers import abandoned
 from PIL import Image
 
-from bbnas.files import MEMORY, SHORT, TEMPORARY
 from bbnas.recipe import Recipe
 from tests.cli.small import PROTOCOL, SPACE
 
@@ -154,19 +153,6 @@ def made(name: str, folder: Path) -> None:
         Image.fromarray(pixels).save(folder / "images" / "0.png")
         for number in range(1, 60):
             (folder / "images" / f"{number}.png").hardlink_to(folder / "images" / "0.png")
-
-
-def abandoned() -> set[Path]:
-    """The temporary folders that no process holds; other tests may hold some."""
-    found = set()
-    for folder in (f for place in (MEMORY, SHORT) for f in place.glob(f"{TEMPORARY}*")):
-        with contextlib.suppress(FileNotFoundError):
-            descriptor = os.open(folder, os.O_RDONLY)
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                found.add(folder)
-            os.close(descriptor)
-    return found
 
 
 @pytest.mark.parametrize("name", CASES)

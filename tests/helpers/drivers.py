@@ -1,7 +1,10 @@
-"""Searches by formula in processes of their own, for tests that kill them or what they need."""
+"""Searches by formula in processes of their own, for tests that kill them or what they need, and
+what such tests must not leave on a machine.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
@@ -9,14 +12,80 @@ import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bbnas.files import MEMORY, SHORT, TEMPORARY
+
 HELPERS = Path(__file__).parent
-MARK = "BBNAS_TEST_DRIVER"
+MARK, TEST = "BBNAS_TEST_DRIVER", "BBNAS_TEST"
+# Within these seconds what is killed is swept away.
+SECONDS = 20.0
+
+
+def marked(name: str, value: str) -> list[psutil.Process]:
+    """The processes that have this variable in their environment, and run."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(name) == value and process.status() != "zombie":
+                found.append(process)
+    return found
+
+
+def abandoned() -> set[Path]:
+    """The temporary folders that no process holds; other tests may hold some."""
+    found = set()
+    for folder in (f for place in (MEMORY, SHORT) for f in place.glob(f"{TEMPORARY}*")):
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            with suppress(BlockingIOError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.add(folder)
+            os.close(descriptor)
+    return found
+
+
+def segments() -> set[Path]:
+    """Shared memory, but for that of PostgreSQL, of temporary folders, and the semaphores of
+    Python's pools, which tests beside this one have.
+    """
+    others = ("PostgreSQL.", "sem.", TEMPORARY)
+    return {path for path in MEMORY.iterdir() if not path.name.startswith(others)}
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """See that what begins in the block leaves no process, no temporary folder and no shared
+    memory.
+    """
+    before, mark = abandoned() | segments(), uuid.uuid4().hex
+    os.environ[TEST] = mark
+    try:
+        yield
+    finally:
+        del os.environ[TEST]
+    end = time.monotonic() + SECONDS
+    while left := [*_processes(mark), *sorted((abandoned() | segments()) - before)]:
+        if time.monotonic() > end:
+            for process in _processes(mark):
+                process.kill()
+            raise AssertionError(f"left behind: {left}")
+        time.sleep(0.2)
+
+
+def _processes(mark: str) -> list[psutil.Process]:
+    """Python's own, which counts semaphores, ends with the process of the tests."""
+    found = []
+    for process in marked(TEST, mark):
+        with suppress(psutil.Error):
+            if "resource_tracker" not in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 class Driver:
@@ -59,15 +128,7 @@ class Driver:
 
     def processes(self) -> list[psutil.Process]:
         """What it has started, and what that has, as long as they run; without itself."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                mine = process.environ().get(MARK) == self._mark
-                if mine and process.pid != self.process.pid and process.status() != "zombie":
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return [p for p in marked(MARK, self._mark) if p.pid != self.process.pid]
 
     def folders(self) -> list[Path]:
         """The temporary folders that its processes name."""
@@ -77,12 +138,10 @@ class Driver:
 
     def leaves_nothing(self, folders: list[Path]) -> None:
         """See that within some seconds none of its processes and ``folders`` is there."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + SECONDS
         while (left := self.processes()) or any(folder.exists() for folder in folders):
             assert time.monotonic() < end, (left, folders)
             time.sleep(0.2)
-        segments = os.listdir("/dev/shm")  # noqa: PTH208
-        assert not [name for name in segments if "plasma" in name or "ray" in name]
 
 
 def evaluated(log: Path) -> Counter[tuple[str, str]]:

@@ -29,6 +29,7 @@ from bbnas.runs.placement import Placement
 from bbnas.searching.loop import Event
 from bbnas.space import Space
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 REPOSITORY = Path(__file__).parents[2]
 HELPERS = REPOSITORY / "tests" / "helpers"
 # One design for each width.

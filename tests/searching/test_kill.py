@@ -19,6 +19,7 @@ from quick import quick_search
 
 from bbnas.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 PROGRAM = Path(__file__).parents[1] / "helpers" / "quick.py"
 
 

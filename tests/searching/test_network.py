@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,25 @@ from postgres import Server
 
 from bbnas.store import Store
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("leaves_nothing"),
+]
 HERE, THERE = "10.77.0.1", "10.77.0.2"  # this machine, and the other
 NAME = f"bbnas{os.getpid() % 10_000}"
+
+
+def reach(host: str, port: int) -> None:
+    """Wait until something listens there."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+            return
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
 
 
 def run(*command: str) -> None:
@@ -113,7 +130,7 @@ def test_a_node_and_the_head(
                 started.append(
                     subprocess.Popen(command, stdout=out, stderr=out, start_new_session=True)
                 )
-            time.sleep(8)
+            reach(HERE, 6399)
         driver = Driver(
             tmp_path,
             budget,

@@ -20,6 +20,7 @@ from bbnas.searching.loop import Event
 from bbnas.store.watch import Watch
 from tests.searching.test_kill import check, evaluated, start
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 BUDGET = 40
 
 

@@ -14,6 +14,7 @@ from quick import PROTOCOLS, Pausing, quick_search
 from bbnas.store import Store
 from bbnas.store.check import check
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
 RUNGS = PROTOCOLS["proxy"].rungs
 
 

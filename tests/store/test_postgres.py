@@ -13,6 +13,8 @@ from quick import Formula, quick_search
 from bbnas.errors import UserError
 from bbnas.store import Store
 
+pytestmark = pytest.mark.usefixtures("leaves_nothing")
+
 
 def test_several_make_the_tables_of_an_empty_database_at_once(database: str) -> None:
     with ThreadPoolExecutor(8) as pool:
