@@ -24,7 +24,7 @@ from bbnas.files import MEMORY, SHORT, TEMPORARY
 HELPERS = Path(__file__).parent
 MARK, TEST = "BBNAS_TEST_DRIVER", "BBNAS_TEST"
 # Within these seconds what is killed is swept away.
-SECONDS = 20.0
+SECONDS = 30.0
 
 
 def marked(name: str, value: str) -> list[psutil.Process]:
