@@ -237,11 +237,11 @@ class Loop:
         with delayed():  # a result just obtained is recorded
             notes = self.trials.tell(record.trial, evaluation, bool(record.baseline))
             recorded = self.ledger.finish(job, evaluation, notes)
-        record = replace(record, running=False, trained=True)
+        trial = record.trial if evaluation.status == "stopped" else None  # else it has been told
+        record = replace(record, running=False, trained=True, trial=trial)
         self.records[job.number] = record
         if recorded:
-            trial = record.trial if evaluation.status == "stopped" else None
-            self._note(replace(record, evaluation=evaluation, trial=trial))
+            self._note(replace(record, evaluation=evaluation))
         if len(self._failures) >= MAX_FAILURES:
             self.ledger.settle()
             self.ledger.hand_back(self._failures)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from quick import Formula, quick_search
 from bbnas.design import Design
 from bbnas.runs.placement import Placement
 from bbnas.store import Store
+from bbnas.store.ledger import Ledger
+from bbnas.store.studies import enter, stored_config
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 Tell = Callable[[str], None]
@@ -59,6 +63,32 @@ def test_a_reference_of_a_killed_search_is_trained_by_another(
     assert other.done() == 3
     assert len(Store(database).load_study().references) == 5
     assert sorted(evaluated(tmp_path / "log").values()) == [1, 1, 1, 1, 2]
+
+
+class Robbed(Formula):
+    """While it evaluates the third design, another search takes it over, and records it first."""
+
+    def __call__(self, design: Design, *rest: Any) -> Any:
+        found = super().__call__(design, *rest)
+        folder = Path(self.log).parent
+        if evaluated(Path(self.log)).total() == 3:
+            with closing(sqlite3.connect(folder / "quick.db")) as database:
+                database.execute("UPDATE bbnas_runs SET seen = '2026-01-01 00:00:00.000000'")
+                database.commit()
+            store = Store(f"sqlite:///{folder}/quick.db")
+            config = stored_config(store, "quick")
+            assert config is not None
+            with Ledger(store, enter(store, config), config) as other:
+                job = other.take_over()
+                assert job is not None
+                assert other.finish(job, found, {})
+            store.close()
+        return found
+
+
+def test_a_search_goes_on_after_another_was_first_to_record_its_outcome(tmp_path: Path) -> None:
+    quick_search(tmp_path, 8, evaluator=Robbed(log=str(tmp_path / "log")))
+    whole(f"sqlite:///{tmp_path}/quick.db", tmp_path / "log", 8, lost=0)
 
 
 def test_a_clock_an_hour_off_costs_no_lease(postgres: Server, tmp_path: Path) -> None:
