@@ -1,8 +1,5 @@
 // The kernels of one instruction set against the portable ones, on random rows, bit by bit: for a
-// machine without Python, such as an emulated one. By hand:
-//   aarch64-linux-gnu-g++ -O2 -std=c++17 -ffp-contract=off -static -DSUBJECT=kernels_neon \
-//     -I bbnas/native/src tests/engine/compare.cpp bbnas/native/src/kernels_{neon,portable}.cpp
-//   qemu-aarch64 ./a.out
+// machine without Python, such as the emulated one of tests/runtime/test_arm.py.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -46,7 +43,7 @@ int main() {
         l.border = border.data();
         Epilogue& e = l.epilogue;
         e = {kind == 0 ? scale.data() : nullptr, nullptr, nullptr, nullptr, beta.data(), nullptr,
-             pack_a.data(), pack_b.data(), upto(3), upto(3), upto(2), 1 + upto(2),
+             pack_a.data(), pack_b.data(), upto(3), upto(3), upto(2), 1 + upto(2), upto(2) ? 1 : 0.1f,
              vectors % 2 ? (vectors - 1) * LANES : -1};
         if (upto(2)) e.norm_a = norm_a.data(), e.norm_b = norm_b.data();
         if (e.activation == ACT_PRELU && upto(2)) e.gamma = gamma.data(), e.zeta = zeta.data();
