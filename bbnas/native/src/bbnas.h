@@ -10,8 +10,8 @@
  * checked before it is used. docs/deploy.md shows how to compile this. Several threads may call
  * these functions at once; calls with one model take turns.
  */
-#ifndef BBNAS_H
-#define BBNAS_H
+#ifndef BBN_H
+#define BBN_H
 
 #include <stddef.h>
 #include <stdint.h>
