@@ -54,13 +54,16 @@ class DashboardSpeed:
     """How fast the page of a study of ``candidates`` is, on ``machine``.
 
     - ``query_s``: reading the whole study from its database, once.
-    - ``paint_s``: from opening the address in the browser, the study being read, to its front on
-      the screen.
-    - ``update_ms``: processor time that the server takes for one new result, with one tab open;
-      the analysis that follows in the background is not in it.
+    - ``paint_s``: from asking for the address in a browser without a cache, the study being read,
+      to the frame in which all dots of its front are on the screen; ``answered_s`` of it are after
+      the server's answer, the page's HTML, has come. ``whole_s``: to the frame with the
+      recommended design, the last part of the page; from the same moment.
+    - ``update_ms``: processor time that the server takes for one new result, with one tab open,
+      until its point is on the screen; ``analysis_ms``: that of the process that then estimates
+      recommendation and effects.
     - ``seen_s``: from a commit to its point on the screen.
-    - ``idle_share``, ``idle_tabs_share``: of one core, while nothing changes, with one tab and
-      with ``tabs``.
+    - ``idle_share``, ``idle_tabs_share``: of one core, by both processes while nothing changes,
+      with one tab and with ``tabs``.
 
     Medians over several updates. Those that need a browser are NaN without one.
     """
@@ -70,7 +73,10 @@ class DashboardSpeed:
     tabs: int
     query_s: float
     paint_s: float
+    answered_s: float
+    whole_s: float
     update_ms: float
+    analysis_ms: float
     seen_s: float
     idle_share: float
     idle_tabs_share: float
@@ -80,8 +86,11 @@ class DashboardSpeed:
         """The measurements, with the most that each may be, if there is a limit."""
         return (
             Limit("study read from its database", self.query_s, None, "s"),
-            Limit("front on the screen", self.paint_s, 1.0, "s"),
+            Limit("front on the screen, from the request", self.paint_s, 1.0, "s"),
+            Limit("front on the screen, from the answer", self.answered_s, None, "s"),
+            Limit("whole page, from the request", self.whole_s, None, "s"),
             Limit("server's work for one result", self.update_ms, 200.0, "ms"),
+            Limit("analyst's work for one result", self.analysis_ms, None, "ms"),
             Limit("result on the screen after", self.seen_s, 2.0, "s"),
             Limit("idle, 1 tab", 100 * self.idle_share, 2.0, "% of a core"),
             Limit(f"idle, {self.tabs} tabs", 100 * self.idle_tabs_share, None, "% of a core"),
@@ -117,22 +126,28 @@ def bench_dashboard(
             say("no browser: what needs one is not measured (bbnas[dev] and Chromium)")
             return _without_browser(candidates, query, server)
         first = _new_page(browser)
-        paint = _paint(first, address)
+        paint, answered, whole = _paint(first, address)
         say(f"front on the screen after {paint:.2f} s; {UPDATES} new results")
-        updates = [_update(first, search, server) for _ in range(UPDATES)]
+        _until_idle(first, server)
+        updates, analyses = zip(
+            *(_update(first, search, server) for _ in range(UPDATES)), strict=True
+        )
         say(f"idle for {IDLE:g} s with one tab, then with {TABS}")
         one = _share(server)
         for _ in range(TABS - 1):
             _paint(_new_page(browser), address)
         first.bring_to_front()
-        first.wait_for_timeout(5000)
+        _until_idle(first, server)
         return DashboardSpeed(
             machine=taken_on(),
             candidates=candidates,
             tabs=TABS,
             query_s=query,
             paint_s=paint,
+            answered_s=answered,
+            whole_s=whole,
             update_ms=1e3 * statistics.median(work for work, _ in updates),
+            analysis_ms=1e3 * statistics.median(analyses),
             seen_s=statistics.median(seen for _, seen in updates),
             idle_share=one,
             idle_tabs_share=_share(server),
@@ -142,9 +157,7 @@ def bench_dashboard(
 def _without_browser(candidates: int, query: float, server: psutil.Process) -> DashboardSpeed:
     unknown = math.nan
     share = _share(server)
-    return DashboardSpeed(
-        taken_on(), candidates, TABS, query, unknown, unknown, unknown, share, unknown
-    )
+    return DashboardSpeed(taken_on(), candidates, TABS, query, *(unknown,) * 6, share, unknown)
 
 
 def _query(file: Path) -> float:
@@ -205,23 +218,59 @@ HOLDS = """number => {
 }"""
 
 
-def _paint(page: Page, address: str) -> float:
-    started = time.perf_counter()
-    page.goto(address)
-    page.wait_for_function(
-        """() => document.querySelector("#study-front .js-plotly-plot .scatterlayer")"""
-    )
-    return time.perf_counter() - started
+# Notes, as soon as the page begins, when two things are in a frame that is on the screen.
+NOTE = """() => {
+  window.noted = {};
+  const wanted = {
+    front: ".js-plotly-plot .scatterlayer path.point",
+    whole: "#study-recommendation .headline",
+  };
+  const look = () => {
+    for (const [name, selector] of Object.entries(wanted)) {
+      if (noted[name] === undefined && document.querySelector(selector)) {
+        noted[name] = null;
+        requestAnimationFrame(() => setTimeout(() => { noted[name] = performance.now() / 1e3; }));
+      }
+    }
+    requestAnimationFrame(look);
+  };
+  requestAnimationFrame(look);
+}"""
+TIMES = """() => noted.whole && [noted.front, noted.whole,
+  performance.getEntriesByType("navigation")[0].responseEnd / 1e3]"""
 
 
-def _update(page: Page, search: Filling, server: psutil.Process) -> tuple[float, float]:
-    """Processor seconds of the server and seconds until the screen for one more result."""
-    page.wait_for_timeout(3000)  # the analysis of the last one is over
-    before = _seconds(server)
+def _paint(page: Page, address: str) -> tuple[float, float, float]:
+    """Seconds until the front is on the screen from the request and from the answer, and until the
+    whole page is.
+    """
+    page.add_init_script(f"({NOTE})()")
+    page.goto(address, wait_until="commit")
+    front, whole, answer = page.wait_for_function(TIMES).json_value()
+    return front, front - answer, whole
+
+
+def _update(
+    page: Page, search: Filling, server: psutil.Process
+) -> tuple[tuple[float, float], float]:
+    """Processor seconds of the server and seconds until the screen for one more result; processor
+    seconds of the analyst, which are over when this returns.
+    """
+    before, earlier = _seconds(server), _analyst(server)
     search.write(1, whole=True)
     started = time.perf_counter()
     page.wait_for_function(HOLDS, arg=search.last, polling=20)
-    return _seconds(server) - before, time.perf_counter() - started
+    work, seen = _seconds(server) - before, time.perf_counter() - started
+    _until_idle(page, server)
+    return (work, seen), _analyst(server) - earlier
+
+
+def _until_idle(page: Page, server: psutil.Process) -> None:
+    """Until server and analyst have done nothing for three seconds."""
+    last = -1.0
+    while (now := _seconds(server) + _analyst(server)) > last + 0.1:
+        last = now
+        page.wait_for_timeout(3000)
 
 
 def _seconds(process: psutil.Process) -> float:
@@ -229,8 +278,12 @@ def _seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+def _analyst(server: psutil.Process) -> float:
+    return sum(map(_seconds, server.children()))
+
+
 def _share(process: psutil.Process) -> float:
     """Of one core, over ``IDLE`` seconds."""
-    before = _seconds(process)
+    before = _seconds(process) + _analyst(process)
     time.sleep(IDLE)
-    return (_seconds(process) - before) / IDLE
+    return (_seconds(process) + _analyst(process) - before) / IDLE

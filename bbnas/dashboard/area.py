@@ -30,7 +30,7 @@ class Area:
     box. The edges of a shape are straight on the figure's log axis.
 
     ``hidden`` names the legend entries, in the colouring ``colour``, that were hidden when it was
-    drawn; their designs are not selected.
+    drawn, and the recommended design of then as ``trial N``; their designs are not selected.
     """
 
     x: X
@@ -93,23 +93,31 @@ class Area:
         """The trials within a shape, at the place where the figure draws them: a stopped one at
         the PSNR of its rung, one that failed at the bottom. What has no place is not within.
         """
-        colour = self.colour if self.colour in colourings(study) else "params"
-        figure = front_figure(study, None, x=self.x, colour=colour)
-        if figure is None:
-            return frozenset()
-        places = [
-            place
-            for trace in draw_front(figure, whole=True)["data"]
-            if "customdata" in trace and trace["name"] not in self.hidden
-            for place in zip(trace["customdata"], trace["x"], trace["y"], strict=True)
-            if place[2] is not None
-        ]
+        places = self._places(study)
         if not places:
             return frozenset()
         numbers, costs, psnr = map(np.array, zip(*places, strict=True))
         points = np.stack([np.log10(costs), psnr], axis=1)
         within = np.any([_within(points, corners) for corners in self.shapes], axis=0)
         return frozenset(numbers[within].tolist())
+
+    def _places(self, study: Study) -> list[tuple[int, float, float]]:
+        """(trial, cost, PSNR) of each candidate that has a place and is not hidden."""
+        colour = self.colour if self.hidden and self.colour in colourings(study) else "params"
+        figure = front_figure(study, None, x=self.x, colour=colour)
+        if figure is None:
+            return []
+        known = {
+            dot.number: (dot.x, figure.bottom if dot.kind == "infeasible" else dot.psnr)
+            for dot in figure.dots
+        }
+        if self.hidden:
+            shown = [t for t in draw_front(figure, whole=True)["data"] if "customdata" in t]
+            kept = {n for t in shown if t["name"] not in self.hidden for n in t["customdata"]}
+            known = {
+                n: at for n, at in known.items() if n in kept and f"trial {n}" not in self.hidden
+            }
+        return [(n, x, y) for n, (x, y) in known.items() if x == x and y == y]
 
 
 def _short(cost: float) -> str:

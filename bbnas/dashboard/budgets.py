@@ -113,9 +113,9 @@ def _position(value: float, low: float, high: float) -> int:
 
 def _limit(snapshot: Snapshot, budget: Budget, position: Any) -> float | None:
     """The bound (of the slider's value) that a position means; None all the way to the right."""
-    low, high = _range(snapshot, budget)
-    if position is None or position >= STEPS or not math.isfinite(low) or high <= low:
+    if position is None or position >= STEPS or not _known(snapshot, budget):
         return None
+    low, high = _range(snapshot, budget)
     # Rounded up to three digits, so that the address is short and the smallest design fits.
     value = low * math.pow(high / low, max(0, position) / STEPS)
     power = math.pow(10, math.floor(math.log10(value)) - 2)

@@ -40,7 +40,7 @@ from bbnas.dashboard.page import (
 )
 from bbnas.dashboard.selection import SELECTED, Selection, selected
 from bbnas.figures.colouring import colourings
-from bbnas.figures.front import X, draw_front, front_figure
+from bbnas.figures.front import FrontFigure, X, draw_front, front_figure
 from bbnas.reporting.summary import summary
 from bbnas.store.watch import Snapshot
 from bbnas.study import Candidate, Study
@@ -280,10 +280,16 @@ def first(live: Live, address: Address) -> Any:
 
 
 @lru_cache(16)
+def _front_values(snapshot: Snapshot, number: int | None, x: X, colour: str) -> FrontFigure | None:
+    """The same for every selection."""
+    study = snapshot.study
+    return front_figure(study, number, study.config.bicubic_psnr, x=x, colour=colour)
+
+
+@lru_cache(16)
 def front(key: str, snapshot: Snapshot, view: View, number: int | None) -> Any:
     """The front's figure, in which zoom, legend and selection outlive an update."""
-    study = snapshot.study
-    figure = front_figure(study, number, study.config.bicubic_psnr, x=view.x, colour=view.colour)
+    figure = _front_values(snapshot, number, view.x, view.colour)
     if figure is None:
         return tabs.nothing("No result yet.")
     overlay = view.published and bool(figure.overlay)

@@ -16,7 +16,7 @@ from bbnas.analysis import hypervolume_curve
 from bbnas.analysis.pareto import places
 from bbnas.dashboard.live import Live, LiveStudy
 from bbnas.dashboard.page import aria, draw_figures, graph, link, loading, message, section
-from bbnas.dashboard.selection import SELECTED, Selection, selected
+from bbnas.dashboard.selection import SELECTED, Selection, axes, selected
 from bbnas.design import Design
 from bbnas.figures.curves import curves, draw_curves
 from bbnas.figures.effects import EffectBar, effects_figure
@@ -306,7 +306,7 @@ def _percent(share: float) -> str:
 def parallel(snapshot: Snapshot, recommended: int | None, selection: Selection) -> tuple[Any, str]:
     """The designs as lines through their choices, and what is left out."""
     marked = selected(snapshot, selection)
-    drawn = parallel_figure(snapshot.study, recommended, marked)
+    drawn = parallel_figure(snapshot.study, recommended, marked, axes=axes(snapshot))
     if drawn is None:
         return nothing("Fewer than two designs are trained to the end."), ""
     notes = ["A click on a value selects the designs with it, another click ends that."]

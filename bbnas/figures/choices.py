@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Any
 
 from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design, matters
@@ -49,6 +50,22 @@ def axes_of(study: Study) -> tuple[ChoiceAxis, ...]:
     return tuple(axes)
 
 
+def axes_within(axes: Sequence[ChoiceAxis], numbers: Sequence[int]) -> tuple[ChoiceAxis, ...]:
+    """The axes in which the trials ``numbers`` differ, of the axes of more."""
+    if len(numbers) < 2 or not axes:
+        return ()
+    place = {number: i for i, number in enumerate(axes[0].numbers)}
+    pick = itemgetter(*(place[number] for number in numbers))
+    found = []
+    for axis in axes:
+        made = pick(axis.made)
+        known = set(made)
+        if len(known) > 1:
+            values = tuple(value for value in axis.values if value in known)
+            found.append(ChoiceAxis(axis.title, values, numbers, made))
+    return tuple(found)
+
+
 def chosen_by(axes: Sequence[ChoiceAxis], names: Collection[str]) -> frozenset[int]:
     """The trials that have one of the named values on each axis of which a value is named."""
     found: frozenset[int] | None = None
@@ -63,9 +80,11 @@ def chosen_by(axes: Sequence[ChoiceAxis], names: Collection[str]) -> frozenset[i
 def _columns(study: Study, designs: Sequence[Design]) -> list[tuple[str, list[str], list[str]]]:
     """Of each choice its title, its values in order, and the value of each design."""
     found: list[tuple[str, list[str], list[str]]] = []
+    binarized = [design.binarize for design in designs]
     for part in get_task(study.config.task).parts:
         words = ["full", "1-bit"]
-        found.append((str(part), words, [words[d.binary(part)] for d in designs]))
+        by = {parts: words[part in parts] for parts in set(binarized)}
+        found.append((str(part), words, [by[parts] for parts in binarized]))
     if study.searches_methods:
         titles = [IDLE, *dict.fromkeys(TITLES.values())]
         found.append(("method", titles, [TITLES.get(d.published, IDLE) for d in designs]))
@@ -75,7 +94,7 @@ def _columns(study: Study, designs: Sequence[Design]) -> list[tuple[str, list[st
             continue
         order = sorted(set(made), key=lambda v: (v != IDLE, v is not None, _sortable(v)))
         texts = {value: _text(field, value) for value in order}
-        found.append((title, list(texts.values()), [texts[value] for value in made]))
+        found.append((title, list(texts.values()), list(map(texts.__getitem__, made))))
     return found
 
 

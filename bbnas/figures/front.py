@@ -86,7 +86,7 @@ def front_figure(
     if not study.candidates:
         return None
     members = {c.number for c in front(study)}
-    dots = tuple(_dot(c, x, _kind(c, members, recommended)) for c in study.candidates)
+    dots = tuple([_dot(c, x, members, recommended) for c in study.candidates])
     colours = standard(study) if colour is None else (colour,)
     ended = [dot for dot in dots if dot.kind not in ("stopped", "infeasible")]
     scored = [dot.psnr for dot in dots if not math.isnan(dot.psnr)]
@@ -118,18 +118,17 @@ def front_figure(
     )
 
 
-def _dot(candidate: Candidate, x: X, kind: Kind) -> Dot:
+def _dot(candidate: Candidate, x: X, members: set[int], recommended: int | None) -> Dot:
     e = candidate.evaluation
-    cost = e.latency * 1e3 if x == "latency" else getattr(e, x)
-    psnr = e.psnr if e.feasible else math.nan
-    if kind == "stopped" and e.rungs:
-        psnr = e.rungs[-1][1]
-    return Dot(candidate, kind, cost, psnr)
+    cost = e.latency * 1e3 if x == "latency" else e.ops if x == "ops" else e.params
+    if e.feasible:
+        return Dot(candidate, _kind(candidate, members, recommended), cost, e.psnr)
+    if e.status == "stopped":
+        return Dot(candidate, "stopped", cost, e.rungs[-1][1] if e.rungs else math.nan)
+    return Dot(candidate, "infeasible", cost, math.nan)
 
 
 def _kind(candidate: Candidate, members: set[int], recommended: int | None) -> Kind:
-    if not candidate.evaluation.feasible:
-        return "stopped" if candidate.evaluation.status == "stopped" else "infeasible"
     if candidate.number == recommended:
         return "recommended"
     if candidate.baseline:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bbnas.analysis.pareto import front
-from bbnas.figures.choices import axes_of
+from bbnas.figures.choices import ChoiceAxis, axes_of, axes_within
 from bbnas.figures.sampling import evenly
 from bbnas.figures.theme import (
     GRID,
@@ -73,10 +73,14 @@ class ParallelFigure:
 
 
 def parallel_figure(
-    study: Study, recommended: int | None, selected: Collection[int] | None = None
+    study: Study,
+    recommended: int | None,
+    selected: Collection[int] | None = None,
+    *,
+    axes: Sequence[ChoiceAxis] | None = None,
 ) -> ParallelFigure | None:
     """The designs trained to the end; None without two. ``selected`` trials stand out, which are
-    all of them if None.
+    all of them if None. ``axes`` are those of all candidates, where a caller has them.
 
     The recommended design and the front are drawn, and an even sample of the others: of the
     selected ones first.
@@ -96,12 +100,12 @@ def parallel_figure(
     drawn = np.array([c.evaluation.psnr for c in chosen])
     # A fixed place of each design in its bundle, so that a line keeps its place at an update.
     spread = np.array([number * 0.6180339887 % 1 * 2 - 1 for number in numbers]) * SPREAD
-    axes, places = [], []
-    for choice in axes_of(replace(study, candidates=tuple(trained))):
+    shown, places = [], []
+    for choice in axes_within(axes or axes_of(study), [c.number for c in trained]):
         size = len(choice.values)
         at = {value: (i + 0.5) / size for i, value in enumerate(choice.values)}
         names = tuple(map(choice.name, choice.values))
-        axes.append(ParallelAxis(choice.title, choice.values, tuple(at.values()), names))
+        shown.append(ParallelAxis(choice.title, choice.values, tuple(at.values()), names))
         places.append(
             np.array([at[choice.by_number[number]] for number in numbers]) + spread / size
         )
@@ -119,7 +123,7 @@ def parallel_figure(
         for c, row, quarter in zip(chosen, rows.tolist(), quarters, strict=True)
     ]
     return ParallelFigure(
-        axes=(*axes, axis),
+        axes=(*shown, axis),
         lines=tuple(sorted(lines, key=lambda line: (line.recommended, line.psnr))),
         left_out=len(marked) - sum(line.selected for line in lines),
     )

@@ -216,21 +216,20 @@ class Watch:
                     row, held.times.get(row.design_key, math.nan)
                 )
         fresh: dict[int, list[tuple[int, str]]] = {}
-        for row in connection.execute(_changed(held)):
-            entry = held.entries.setdefault(row.number, _Entry(""))
-            settled = row.state in SETTLED
-            if (row.state, row.evaluation_id, row.finished) == (
-                *(entry.state, entry.evaluation_id, entry.finished),
-            ):
+        # Most are as they were: by position, which a row answers twice as fast as by name.
+        for number, baseline, state, evaluation, finished in connection.execute(_changed(held)):
+            entry = held.entries.get(number)
+            if entry is None:
+                entry = held.entries[number] = _Entry("")
+            moved = finished != entry.finished or evaluation != entry.evaluation_id
+            if not moved and state == entry.state:
                 continue
             news = True
-            moved = row.finished != entry.finished or row.evaluation_id != entry.evaluation_id
-            if row.evaluation_id is None:
+            if evaluation is None:
                 entry.candidate = None
-            elif settled and (moved or entry.candidate is None):
-                fresh.setdefault(row.evaluation_id, []).append((row.number, row.baseline))
-            entry.state, entry.finished = row.state, row.finished
-            entry.evaluation_id = row.evaluation_id
+            elif state in SETTLED and (moved or entry.candidate is None):
+                fresh.setdefault(evaluation, []).append((number, baseline))
+            entry.state, entry.finished, entry.evaluation_id = state, finished, evaluation
         for row in _rows(connection, fresh):
             evaluation = read_evaluation(row, held.latency_of(row.design_key))
             for number, baseline in fresh[row.id]:

@@ -135,3 +135,16 @@ def test_an_unknown_colouring_of_an_address_is_harmless(
     assert area is not None
     candidates: tuple[Candidate, ...] = synthetic_study(5, diverged=0).candidates
     assert len(area.numbers(synthetic_study(5, diverged=0))) == len(candidates)
+
+
+def test_a_recommended_design_that_the_legend_hides_is_not_selected(
+    synthetic_study: Callable[..., Study],
+) -> None:
+    study = synthetic_study(20, diverged=0)
+    whole = [box(1e6, 0, 1e13, 99)]
+    everything = drawn(whole).numbers(study)
+    assert 7 in everything
+    assert drawn(whole, hidden=["trial 7"]).numbers(study) == everything - {7}
+    kept = Area.of(str(drawn(whole, hidden=["trial 7"])))
+    assert kept is not None
+    assert kept.numbers(study) == everything - {7}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -202,6 +203,19 @@ def test_what_the_legend_hides_is_not_selected(page: Any, address: str) -> None:
         hidden,
     )
     assert 0 < int(page.inner_text("#study-selected").split()[0]) <= dots < 60
+
+
+def test_a_hidden_recommendation_is_not_selected(page: Any, address: str) -> None:
+    open_study(page, address)
+    page.wait_for_selector("#study-recommendation :text('trial')")
+    star = "#study-front .traces:has(.legendtext:text-is('recommended')) .legendtoggle"
+    page.locator(star).click()
+    page.wait_for_function(f"() => ({HIDDEN})().includes('recommended')")
+    page.locator("[data-title='Box Select']").first.click()
+    drag(page, (0.01, 0.01), (0.99, 0.99))
+    page.wait_for_function("() => location.search.includes('|!trial+')")
+    (number,) = re.findall(r"\|!trial\+(\d+)", page.url)
+    assert page.locator(f"#study-recommendation :text-is('trial {number}')").count() == 1
 
 
 def test_values_are_brushed_by_mouse_and_by_keyboard(page: Any, address: str) -> None:

@@ -29,9 +29,9 @@
     plot.on("plotly_relayout", (event) => {
       if (!Object.keys(event).some((key) => key.startsWith("selections"))) return;
       const hidden = plot.data.filter((trace) => trace.visible === "legendonly")
-        .flatMap(({ name, customdata }) => name === "recommended" ? customdata ?? [] : name);
+        .flatMap(({ name, customdata }) => name === "recommended" ? (customdata ?? []).map((n) => `trial ${n}`) : name);
       const { meta, selections } = plot.layout;
-      tell(`${id}-shapes`, { ...meta, selections, hidden: [...new Set(hidden)].map(String) });
+      tell(`${id}-shapes`, { ...meta, selections, hidden: [...new Set(hidden)] });
     });
     plot.on("plotly_legendclick", () => { figure.clicked = performance.now(); });
   };
