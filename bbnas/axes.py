@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from bbnas.tasks import Task
+from bbnas.tasks import Part, Task
 
 Norm = Literal["none", "batchnorm"]
 Activation = Literal["rprelu", "prelu", "relu", "hardtanh", "none", "leaky"]
@@ -147,7 +147,7 @@ class Axis:
     - ``measure(design)``: a number whose differences say how much two designs differ here. Its
       values form a scale. Without it they are names.
     - ``unit``: it makes the unit, so a published method decides it.
-    - ``structure``: OPs and Params depend on it.
+    - ``builds``: the parts whose OPs and Params depend on it.
     - ``young``: it is written only where it is not at its default, since stored keys are older.
     """
 
@@ -158,5 +158,5 @@ class Axis:
     fits: Callable[[Task], bool] = _always
     measure: Callable[[Any], float] | None = None
     unit: bool = False
-    structure: bool = False
+    builds: tuple[Part, ...] = ()
     young: bool = False

@@ -22,7 +22,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from bbnas.binary import Accumulation, BinaryConv2d, BinaryWeightConv2d
-from bbnas.design import Design
+from bbnas.design import AXES, Design
 from bbnas.networks import build
 from bbnas.tasks import LQ_SIZE, Part, Task
 from bbnas.threads import torch_threads
@@ -162,9 +162,9 @@ class OpsAndParams(NamedTuple):
 def ops_and_params(design: Design, task: Task) -> OpsAndParams:
     """OPs and Params at the default LQ size, cached: a search asks before every training.
 
-    They are those of ``count``, from networks that are traced sooner: few axes decide them, each
-    part counts for itself, and over depth a part is at most quadratic, since BAM accumulates all
-    earlier layers in each.
+    They are those of ``count``, from networks that are traced sooner: each part counts for itself,
+    by the few axes that build it (``Axis.builds``), and over depth a part is at most quadratic,
+    since BAM accumulates all earlier layers in each.
     """
     return _ops_and_params(design.fitted(task).bare(), task)
 
@@ -195,12 +195,16 @@ def _groups(design: Design, task: Task) -> OpsAndParams:
     return OpsAndParams(ops, params)
 
 
-@lru_cache(maxsize=4096)
 def _of_part(design: Design, part: Part, task: Task) -> OpsAndParams:
-    bare = design.replace(binarize=task.parts if part in design.binarize else ())
-    one, two, three = (count(bare.replace(depth=n), task).parts[part] for n in (1, 2, 3))
+    built = {n: getattr(design, n) for n, axis in AXES.items() if part in axis.builds}
+    depth: int = built.pop("depth", 1)
+    binarize = task.parts if part in design.binarize else ()
+    bare = Design(**built | {"binarize": binarize})
+    if depth <= 3:
+        return _counted(bare.replace(depth=depth), part, task)
+    one, two, three = (_counted(bare.replace(depth=n), part, task) for n in (1, 2, 3))
     # Newton's polynomial through the three depths.
-    linear, quadratic = design.depth - 1, (design.depth - 1) * (design.depth - 2) // 2
+    linear, quadratic = depth - 1, (depth - 1) * (depth - 2) // 2
 
     def at_depth(first: float, second: float, third: float) -> float:
         return first + linear * (second - first) + quadratic * (third - 2 * second + first)
@@ -208,6 +212,12 @@ def _of_part(design: Design, part: Part, task: Task) -> OpsAndParams:
     return OpsAndParams(
         at_depth(one.ops, two.ops, three.ops), at_depth(one.params, two.params, three.params)
     )
+
+
+@lru_cache(maxsize=4096)
+def _counted(design: Design, part: Part, task: Task) -> OpsAndParams:
+    cost = count(design, task).parts[part]
+    return OpsAndParams(cost.ops, cost.params)
 
 
 def printed(count: float, unit: float) -> str:

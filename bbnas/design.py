@@ -118,6 +118,9 @@ def _block(design: Design, convs: int | None) -> int | None:
 _SUBSETS = {parts: parts for n in range(len(Part) + 1) for parts in combinations(Part, n)}
 
 
+_BEHIND = (Part.UPSAMPLING, Part.TAIL)  # the parts that read what the body makes
+
+
 class Design(Value):
     """One binary restoration network: which parts are 1-bit, how their units are made, and how
     the parts are built.
@@ -146,8 +149,8 @@ class Design(Value):
     body (Fig. 5); None is the backbone's own.
     """
 
-    binarize: Annotated[tuple[Part, ...], Axis(settled=_parts_built, structure=True)] = ()
-    method: Annotated[Method, Axis(matters=_any_binary, unit=True, structure=True)] = "bbcu"
+    binarize: Annotated[tuple[Part, ...], Axis(settled=_parts_built, builds=tuple(Part))] = ()
+    method: Annotated[Method, Axis(matters=_any_binary, unit=True, builds=tuple(Part))] = "bbcu"
     norm: Annotated[Norm, Axis("normalisation", matters=_own_unit, unit=True)] = "none"
     k_ratio: Annotated[
         float | None,
@@ -199,12 +202,12 @@ class Design(Value):
     ] = False
     width: Annotated[
         int,
-        Axis("width", measure=lambda d: math.log2(d.width), structure=True),
+        Axis("width", measure=lambda d: math.log2(d.width), builds=tuple(Part)),
         Field(ge=3, le=1024),
     ] = 64
     depth: Annotated[
         int,
-        Axis("depth", measure=lambda d: math.log2(d.depth), structure=True),
+        Axis("depth", measure=lambda d: math.log2(d.depth), builds=(Part.BODY,)),
         Field(ge=1, le=256),
     ] = 32
     groups: Annotated[
@@ -215,13 +218,13 @@ class Design(Value):
             matters=lambda d: d.method != "bam" or not d.binary(Part.BODY),
             settled=lambda d, groups: merged(groups, d.width, d.depth, d.binary(Part.BODY)),
             measure=_varied,
-            structure=True,
+            builds=(Part.BODY, *_BEHIND),
             young=True,
         ),
         Field(max_length=64),
     ] = ()
     upsampler: Annotated[
-        Upsampler, Axis("upsampler", fits=Task.upsamples, structure=True, young=True)
+        Upsampler, Axis("upsampler", fits=Task.upsamples, builds=_BEHIND, young=True)
     ] = "steps"
     hr_width: Annotated[
         Share,
@@ -232,7 +235,7 @@ class Design(Value):
             settled=_whole_channels,
             fits=Task.upsamples,
             measure=lambda d: math.log2(d.hr_width),
-            structure=True,
+            builds=_BEHIND,
             young=True,
         ),
     ] = 1.0
@@ -242,7 +245,7 @@ class Design(Value):
             "tail kernel",
             square,
             matters=lambda d: not (d.method == "ma" and d.binary(Part.TAIL)),
-            structure=True,
+            builds=(Part.TAIL,),
             young=True,
         ),
     ] = 3
@@ -252,7 +255,7 @@ class Design(Value):
             "head kernel",
             square,
             matters=lambda d: not d.binary(Part.HEAD),
-            structure=True,
+            builds=(Part.HEAD,),
             young=True,
         ),
     ] = 3
@@ -263,7 +266,7 @@ class Design(Value):
             of_width,
             settled=_whole_channels,
             measure=lambda d: math.log2(d.head_width),
-            structure=True,
+            builds=(Part.HEAD,),
             young=True,
         ),
     ] = 1.0
@@ -273,7 +276,7 @@ class Design(Value):
             "PixelUnshuffle",
             lambda factor: f"×{factor}",
             fits=lambda task: not task.upsamples(),
-            structure=True,
+            builds=(Part.HEAD, Part.BODY, Part.TAIL),
             young=True,
         ),
     ] = 1
@@ -387,8 +390,7 @@ class Design(Value):
         default.
         """
         return Design(
-            **{name: getattr(self, name) for name, axis in AXES.items() if axis.structure}
-            | changes
+            **{name: getattr(self, name) for name, axis in AXES.items() if axis.builds} | changes
         )
 
     def in_full_precision(self) -> Design:
@@ -484,7 +486,7 @@ UNIT_FIELDS: dict[str, Any] = {name: DEFAULTS[name] for name, axis in AXES.items
 # The fields that are younger than stored keys.
 YOUNGER = frozenset(name for name, axis in AXES.items() if axis.young)
 # How the parts are built: what decides OPs and Params beside method, 1-bit parts, width and depth.
-STRUCTURE = tuple(name for name, axis in AXES.items() if axis.structure and axis.young)
+STRUCTURE = tuple(name for name, axis in AXES.items() if axis.builds and axis.young)
 # The fields that only the paper's ablations vary.
 ABLATED = ("break_at", "convs_per_block")
 # The convolutions of a residual block of SRResNet, the one backbone that has such blocks.
