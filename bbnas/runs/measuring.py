@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
+from bbnas import __version__
 from bbnas.design import Design
 from bbnas.device import Device, DeviceTiming, ForecastCheck, Precision, TimedNetwork
+from bbnas.engine.file import to_bytes
 from bbnas.engine.forecast import Forecast, shape, work
 from bbnas.engine.latency import Stopwatch, program_of
 from bbnas.engine.peers import Runtime, in_each_precision, runtimes
@@ -20,8 +24,9 @@ from bbnas.engine.profile import profile
 from bbnas.engine.program import Program
 from bbnas.engine.units import UNITS, WIDTH, chain
 from bbnas.environment import today
-from bbnas.errors import UserError
+from bbnas.errors import UserError, why
 from bbnas.evaluation import LatencySetting
+from bbnas.files import write_output
 from bbnas.runs.contest import Runnable, TurnSetting, take_turns
 from bbnas.runtime import VERSION
 from bbnas.space import Space
@@ -130,6 +135,98 @@ def measure_device(
         pairs.append((forecast(program), watch.measure(program).seconds))
     on_step(total, total)
     return device.model_copy(update={"check": _checked(np.array(pairs))})
+
+
+class RuntimeTimes(BaseModel):
+    """What ``bbnas-run --time --json`` prints of one model, as far as it is needed here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    class Operation(BaseModel):
+        seconds: float = Field(ge=0, allow_inf_nan=False)
+
+    model: str
+    version: str
+    processor: str
+    isa: str
+    size: tuple[int, int]
+    threads: int
+    seconds: tuple[float, ...] = Field(min_length=1)
+    processor_seconds: tuple[float, ...] = Field(min_length=1)
+    operations: tuple[Operation, ...]
+
+    @property
+    def where(self) -> tuple[object, ...]:
+        """What all models of a device share."""
+        return self.version, self.processor, self.isa, self.size, self.threads
+
+
+def pack_designs(designs: Sequence[Design], task: Task, folder: Path) -> list[Path]:
+    """Untrained networks of ``designs`` as packed models KEY.bbn, to be timed elsewhere.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    files = [folder / f"{design.key}.bbn" for design in designs]
+    for design, file in zip(designs, files, strict=True):
+        write_output(file, to_bytes(program_of(design, task)))
+    return files
+
+
+def timed_elsewhere(path: Path, designs: Sequence[Design], task: Task, title: str = "") -> Device:
+    """The device on which ``bbnas-run --time --json`` printed the lines of ``path``, one for each
+    model of :func:`pack_designs`. It is called ``title``, or as its processor.
+
+    Raises:
+        UserError: the file cannot be read; a line is none of these; a model is missing, is of
+            other designs or was timed otherwise; another version of bbnas.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        every = [RuntimeTimes.model_validate_json(line) for line in lines if line.strip()]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path}: not what bbnas-run --time --json prints ({why(error)}); run it again"
+        ) from error
+    by_model = {times.model.removesuffix(".bbn"): times for times in every}
+    missing = [design for design in designs if design.key not in by_model]
+    if missing:
+        raise UserError(
+            f"{path}: no times of {missing[0].key}.bbn ({missing[0].label()}); time all models "
+            "that the same command with --pack wrote"
+        )
+    used = [by_model[design.key] for design in designs]
+    first = used[0]
+    if len({times.where for times in used}) > 1:
+        raise UserError(f"{path}: the models were timed in different ways; time them in one run")
+    if first.version != __version__:
+        raise UserError(
+            f"{path}: timed with bbnas-runtime {first.version}, and this is bbnas {__version__}; "
+            "install the same version there"
+        )
+    networks = tuple(
+        TimedNetwork(
+            task=task.name,
+            design=design,
+            # Processor time, as the operations' is, where that is the time.
+            seconds=min(times.processor_seconds if times.threads == 1 else times.seconds),
+            operations=tuple(one.seconds for one in times.operations),
+        )
+        for design, times in zip(designs, used, strict=True)
+    )
+    timing = DeviceTiming(
+        engine=VERSION,
+        processor=first.processor,
+        isa=first.isa,
+        threads=first.threads,
+        lq=first.size,
+        measured=today(),
+        networks=networks,
+    )
+    source = f"measured by bbnas-run on {first.processor}, {first.isa}, {timing.measured}"
+    return Device(title=title or first.processor, source=source, timing=timing)
 
 
 def _checked(pairs: NDArray[Any]) -> ForecastCheck:

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from bbnas import __version__
 from bbnas.cli import main
 from bbnas.device import read_device
+from bbnas.engine.forecast import Forecast
+from bbnas.engine.latency import program_of
 from bbnas.native import choose_isa
+from bbnas.runtime.command import main as run_there
 from bbnas.store import open_study
+from bbnas.tasks import get_task
 from tests.cli.small import PROTOCOL
 
 if not choose_isa():
@@ -71,6 +76,40 @@ def test_a_search_forecasts_from_what_was_measured(home: Path, capsys) -> None:
     # The same study cannot go on with latencies of this machine.
     assert main(search) == 2
     assert "latency" in capsys.readouterr().err
+
+
+def test_a_machine_with_the_runtime_alone_is_measured(home: Path, capsys) -> None:
+    call = ["measure", "--space", "small.yaml", "--designs", "2", "--lq", "32x24"]
+    assert main([*call, "--pack", "models"]) == 0
+    assert "bbnas-run --time $m --size 32x24" in capsys.readouterr().out
+    models = sorted(Path("models").iterdir())
+    lines = []
+    for model in models:
+        assert run_there(["--time", str(model), "--size", "32x24", "--runs", "2", "--json"]) == 0
+        times = json.loads(capsys.readouterr().out)
+        lines.append(json.dumps(times | {"version": __version__}))  # as the wheel has
+    Path("times.json").write_text("\n".join(lines))
+    assert main([*call, "--times", "times.json", "-o", "there.json"]) == 0
+    found = read_device(home / "there.json")
+    assert found.timing is not None
+    assert {f"{network.design.key}.bbn" for network in found.timing.networks} == {
+        model.name for model in models
+    }
+    for network in found.timing.networks:
+        assert Forecast(found)(program_of(network.design, get_task("sr4"))) > 0
+
+    capsys.readouterr()
+    for content, words in (
+        (lines[:1], "no times of"),
+        ([lines[0], lines[1].replace(__version__, "9.9")], "in different ways"),
+        ([line.replace(__version__, "9.9") for line in lines], "bbnas-runtime 9.9, and this is"),
+        (["{}"], "not what bbnas-run --time --json prints"),
+    ):
+        Path("times.json").write_text("\n".join(content))
+        assert main([*call, "--times", "times.json"]) == 2
+        error = capsys.readouterr().err
+        assert words in error
+        assert error.count("\n") == 1
 
 
 def test_bad_files_are_told_in_one_line(home: Path, capsys) -> None:
