@@ -125,6 +125,23 @@ def test_an_idle_axis_changes_nothing_and_any_other_does(design: Design) -> None
             Design(binarize=["body"], depth=8, convs_per_residual=8, break_at=2),
             Design(binarize=["body"], depth=8, convs_per_residual=0),
         ),
+        # Groups that are as the body is, or equal to their neighbours; and more than convolutions.
+        (Design(binarize=["body"], depth=8), Design(binarize=["body"], depth=8, groups=["own"])),
+        (
+            Design(binarize=["body"], depth=8, groups=["half", "half", "own", "own"]),
+            Design(binarize=["body"], depth=8, groups=["half", "own"]),
+        ),
+        (Design(depth=2), Design(depth=2, groups=["half", "own", "own"])),
+        # A body whose groups are all in full precision is not binarized.
+        (Design(depth=8), Design(binarize=["body"], depth=8, groups=["full", "full"])),
+        (Design(groups=["half", "own"]), Design(groups=["full half", "full"])),
+        # Nothing is at high resolution where the tail makes the image.
+        (
+            Design(binarize=["body"], upsampler="direct"),
+            Design(binarize=["body", "upsampling"], upsampler="direct", hr_width=0.5),
+        ),
+        # A binarized head has the unit's kernel.
+        (Design(binarize=["head"]), Design(binarize=["head"], head_kernel=1)),
         # Blocks of two are the backbone's own; a binary body has none.
         (Design(), Design(convs_per_block=2)),
         (Design(depth=8, convs_per_block=8), Design(depth=8, convs_per_block=32)),
@@ -230,6 +247,10 @@ def test_a_backbone_of_other_tasks_is_no_preset() -> None:
         ("width: 0", "greater than or equal to 3"),
         ("k_ratio: -1", "greater than 0"),
         ("k_ratio: .inf", "finite"),
+        ("upsampler: dierct", "'steps', 'one_step' or 'direct'"),
+        ("tail_kernel: 5", "3 or 1"),
+        ("hr_width: 2", "less than or equal to 1"),
+        ("groups: [bit]", "'own', 'full', 'half' or 'full half'"),
         ("[1, 2]", "must hold keys and values"),
         ("a: [", "not valid YAML"),
     ],

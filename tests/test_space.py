@@ -168,6 +168,43 @@ def test_sampling_takes_either_generator_and_repeats_by_seed() -> None:
         assert len(set(a)) > 15
 
 
+def test_the_space_of_devices_is_large_and_counted_soon() -> None:
+    for task, axis, fixed in [
+        ("sr4", "upsampler", "unshuffle"), ("denoise25", "unshuffle", "upsampler"),
+    ]:  # fmt: skip
+        space = load_space("device", get_task(task))
+        assert len(getattr(space.axes, axis)) > 1
+        assert len(getattr(space.axes, fixed)) == 1
+        started = time.process_time()
+        count = space.count()
+        assert time.process_time() - started < 2
+        assert count > (1_000_000 if task == "sr4" else 100_000)
+
+
+@pytest.mark.parametrize(
+    ("groups", "says"),
+    [
+        ([["full", "full"]], "leave it out, and body out of binarize"),
+        (["own", "full"], "must be a list of lists"),
+        ({"each_of": ["own", "full"], "groups": 9}, "from 1 to 4"),
+        ({"each_of": ["own", "bit"], "groups": 1}, "'own', 'full', 'half' or 'full half'"),
+    ],
+)
+def test_groups_that_are_none(groups, says) -> None:
+    axes = {"binarize": [["body"]], "groups": groups}
+    with pytest.raises(UserError) as error:
+        Space.from_dict({"version": 1, "name": "own", "axes": axes}, "own.yaml")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_every_succession_of_groups_but_full_precision_alone() -> None:
+    axes = {"binarize": [["body"]], "groups": {"each_of": ["own", "full"], "groups": 2}}
+    space = Space.from_dict({"version": 1, "name": "own", "axes": axes})
+    found = {design.groups for design in space.enumerate()}
+    assert found == {(), ("own", "full"), ("full", "own")}
+
+
 def test_the_built_in_space_covers_the_issue_s_axes() -> None:
     axes = load_space("bbcu").axes
     assert len(axes.binarize) == 16

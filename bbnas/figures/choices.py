@@ -8,7 +8,8 @@ from functools import cached_property, lru_cache
 from operator import itemgetter
 from typing import Any
 
-from bbnas.design import CHOICES, TITLES, UNIT_FIELDS, Design, matters
+from bbnas.axes import plain
+from bbnas.design import AXES, CHOICES, STRUCTURE, TITLES, UNIT_FIELDS, Design, matters
 from bbnas.study import Study
 from bbnas.tasks import get_task
 
@@ -115,6 +116,6 @@ def _text(field: str, value: Any) -> str:
         if value is None:
             return "off"
         return f"{value:.3g}" if value >= 1 else f"1/{1 / value:.3g}"
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return str(value).replace("_", " ")
+    return (
+        AXES[field].words(value) if field in STRUCTURE or isinstance(value, bool) else plain(value)
+    )

@@ -63,7 +63,7 @@ SYMBOLS = {
 # The symbols of a choice's values, beside their colours.
 SHAPES = ("circle", "square", "diamond", "triangle-up", "cross", "pentagon", "hexagon")
 # Choices that are amounts; what is none of it, such as no alignment, has a colour of its own.
-AMOUNTS = tuple(name for name, axis in AXES.items() if axis.measure)
+AMOUNTS = tuple(name for name, axis in AXES.items() if axis.measure and name != "groups")
 NONE = {"k_ratio": "no alignment", "convs_per_residual": "no residual"}
 # What a design shows for a choice that does not change its network.
 IDLE = "without effect there"
