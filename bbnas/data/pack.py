@@ -64,10 +64,7 @@ class Pack:
             UserError: the file is missing or damaged.
         """
         if not self.whole():
-            raise UserError(
-                f"{self.path}: image cache missing or damaged; run the command again, and on "
-                "several machines set BBNAS_CACHE to a folder that all of them share"
-            )
+            raise UserError(f"{self.path}: image cache missing or damaged; run the command again")
         values = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
         return tuple(
             values[first : first + h * w * c].reshape(h, w, c) for first, (h, w, c) in self.spans
@@ -136,6 +133,18 @@ def finish(file: BinaryIO, temporary: Path, final: Path) -> None:
     file.flush()
     os.fsync(file.fileno())
     temporary.replace(final)
+
+
+def write_pack(pack: Pack, images: Iterable[Pixels]) -> None:
+    """Write the file of ``pack``, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with temporary_file(pack.path.parent) as (file, temporary):
+        for image in images:
+            file.write(np.ascontiguousarray(image).data)
+        finish(file, temporary, pack.path)
 
 
 A = TypeVar("A")

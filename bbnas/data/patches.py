@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bbnas.data.degradation import Lq, crop_to_multiple, degrade, jpeg, target
 from bbnas.data.images import ImageSet
-from bbnas.data.pack import Pack, Pixels, Shape, finish, made_once, map_in_order, temporary_file
+from bbnas.data.pack import Pack, Pixels, Shape, made_once, map_in_order, write_pack
 from bbnas.errors import UserError
 from bbnas.runtime.colour import luma
 from bbnas.tasks import Task
@@ -205,18 +205,11 @@ def _cached(
         try:
             with made_once(path):
                 if not pack.whole():
-                    _write(pack, made())
+                    write_pack(pack, made())
         except OSError as error:
             _log.warning("%s cannot be written (%s): held in memory", path, error.strerror)
             return tuple(made())
     return pack.arrays()
-
-
-def _write(pack: Pack, images: Iterable[Pixels]) -> None:
-    with temporary_file(pack.path.parent) as (file, temporary):
-        for image in images:
-            file.write(image.data)
-        finish(file, temporary, pack.path)
 
 
 def check_sizes(images: ImageSet, task: Task) -> None:

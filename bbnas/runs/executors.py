@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -23,6 +24,7 @@ from bbnas.threads import available_cores, torch_threads
 
 if TYPE_CHECKING:
     from bbnas.data import Dataset
+    from bbnas.data.sending import SentDataset
 
 # Workers that share a GPU by default. A worker leaves it idle while it builds a network, scores
 # images and cuts patches; more workers take more of its memory, some hundred MB each.
@@ -139,6 +141,29 @@ class TrainingEvaluator:
                 paused=paused,
             )
         return evaluation
+
+
+def sent(evaluator: Evaluator, elsewhere: bool) -> Callable[[], Evaluator]:
+    """What makes the evaluator in a worker; ``elsewhere``, on other machines, it takes the images
+    along.
+    """
+    if not elsewhere or not isinstance(evaluator, TrainingEvaluator):
+        return partial(_same, evaluator)
+    from bbnas.data.sending import SentDataset
+
+    images = SentDataset(evaluator.dataset)
+    where = evaluator.device, evaluator.paused
+    return partial(_arrived, evaluator.task, evaluator.protocol, images, *where)
+
+
+def _same(evaluator: Evaluator) -> Evaluator:
+    return evaluator
+
+
+def _arrived(
+    task: Task, protocol: TrainingProtocol, images: SentDataset, device: str, paused: str | None
+) -> Evaluator:
+    return TrainingEvaluator(task, protocol, images.arrived(), device, paused)
 
 
 def evaluated(evaluator: Evaluator, job: Job) -> tuple[Job, Evaluation]:

@@ -197,6 +197,9 @@ class TrialWatch(tune.Callback):
         error = trial.get_pickled_error()
         if isinstance(error, RayTaskError):  # such as an evaluator that a node cannot import
             self._searcher.lost(trial.trial_id, reason(error.cause or error), again=False)
+        elif "creation task" in str(error):  # of an actor, whose setup raised an error
+            told = str(error).strip().splitlines()[-1]
+            self._searcher.lost(trial.trial_id, told, again=False)
         else:
             self._searcher.lost(trial.trial_id, _death(error), again=True)
 

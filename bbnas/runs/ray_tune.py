@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from bbnas.environment import environment_variables
 from bbnas.errors import UserError
 from bbnas.evaluation import Evaluation, Evaluator
 from bbnas.runs.builds import Build, build
-from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason
+from bbnas.runs.executors import TrainingEvaluator, Work, evaluated, reason, sent
 from bbnas.runs.placement import Placement
 from bbnas.runs.ray_search import Abort, OverWork, Parcel, Patient, RayGoneError, TrialWatch
 from bbnas.runs.ray_start import (
@@ -136,7 +136,7 @@ class RayTune:
         # The evaluator, images and all, goes into the object store: once for each node.
         worker = tune.with_parameters(
             Worker,
-            evaluate=self._evaluate,
+            evaluator=sent(self._evaluate, elsewhere=self._placement.address is not None),
             wanted=build(device),
             device=device,
             placement=self._placement,
@@ -175,15 +175,15 @@ class Worker(tune.Trainable):
     def setup(
         self,
         config: dict[str, Any],
-        evaluate: Evaluator | None = None,
+        evaluator: Callable[[], Evaluator] | None = None,
         wanted: Build | None = None,
         device: str = "cpu",
         placement: Placement | None = None,
     ) -> None:
-        assert evaluate is not None
+        assert evaluator is not None
         assert wanted is not None
         assert placement is not None
-        self._evaluate, self._wanted, self._placement = evaluate, wanted, placement
+        self._evaluate, self._wanted, self._placement = evaluator(), wanted, placement
         self._build = build(device)
         self._node = ray.get_runtime_context().get_node_id()
         self._place = socket.gethostname()

@@ -22,12 +22,16 @@ from drivers import Driver
 from quick import SPACE, Formula, quick_search
 
 import bbnas
+from bbnas.data import load_dataset
 from bbnas.design import Design
 from bbnas.errors import UserError
+from bbnas.protocol import Protocol
 from bbnas.runs.builds import build
+from bbnas.runs.executors import TrainingEvaluator
 from bbnas.runs.placement import Placement
 from bbnas.searching.loop import Event
 from bbnas.space import Space
+from bbnas.tasks import get_task
 
 pytestmark = pytest.mark.usefixtures("leaves_nothing")
 REPOSITORY = Path(__file__).parents[2]
@@ -204,6 +208,30 @@ def test_results_of_other_kernels_are_marked_or_kept_out(
         c.evaluation.environment.get("kernels of the search") for c in result.study.candidates
     ]
     assert marks == ["torch"] * 2 + [None] * 4
+
+
+def test_the_images_travel_to_nodes_that_do_not_have_them(
+    cluster: Any, tmp_path: Path, quick: Protocol, photographs: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cluster.add_node(num_cpus=2, include_dashboard=False, env_vars={"BBNAS_CACHE": str(cache)})
+    dataset = load_dataset(photographs)
+    assert dataset.train.pack is not None
+    evaluator = TrainingEvaluator(get_task("sr4"), quick, dataset, "cpu")
+    placement = Placement(address=cluster.address)
+    options = {"placement": placement, "evaluator": evaluator, "space": WIDTHS}
+    moved = dataset.train.pack.path.rename(tmp_path / "elsewhere")  # as if on another machine
+    try:
+        result = quick_search(tmp_path, 3, workers=2, **options)
+    finally:
+        moved.rename(dataset.train.pack.path)
+    alone = quick_search(tmp_path / "alone", 3, evaluator=evaluator, space=WIDTHS)
+    found, expected = (
+        {c.evaluation.design.key: c.evaluation.psnr for c in r.study.candidates}
+        for r in (result, alone)
+    )
+    assert found == expected
+    assert [file for file in cache.iterdir() if file.suffix == ".rgb"]
 
 
 def test_a_worker_of_another_version_is_refused(
