@@ -144,3 +144,11 @@ def assert_same_pixels(ours: np.ndarray, theirs: np.ndarray) -> None:
     assert ours.shape == theirs.shape
     assert np.abs(ours.astype(int) - theirs).max() <= 1
     assert psnr(ours, theirs) > 60
+
+
+# Networks that use the operations of the space `device`: (task, changes of the design).
+BUILT: tuple[tuple[str, dict[str, object]], ...] = (
+    ("sr4", {"upsampler": "direct", "tail_kernel": 1}),
+    ("sr3", {"upsampler": "one_step", "hr_width": 0.5, "head_kernel": 1}),
+    ("denoise25", {"unshuffle": 2, "head_width": 0.5}),
+)

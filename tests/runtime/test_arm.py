@@ -23,7 +23,7 @@ from bbnas.native import build
 from bbnas.presets import presets
 from bbnas.runtime import BbnModel
 from bbnas.tasks import Part, get_task
-from tests.engine.networks import network
+from tests.engine.networks import BUILT, network
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "bbnas" / "native" / "src"
@@ -103,8 +103,11 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 
 def programs(width: int) -> list[Program]:
-    """Every unit in every part of a super-resolution and a denoising network."""
-    found = []
+    """Every unit in every part of a super-resolution and a denoising network; every operation."""
+    found = [
+        compile_network(network(Design(width=width, depth=2).replace(**changes), task))
+        for task, changes in BUILT
+    ]
     for method in METHODS:
         design = Design(binarize=tuple(Part), width=width, depth=2, **METHODS[method])
         found += [

@@ -22,7 +22,7 @@ from bbnas.native import isas
 from bbnas.presets import presets
 from bbnas.runtime import BbnModel
 from bbnas.tasks import Part, get_task
-from tests.engine.networks import network, picture
+from tests.engine.networks import BUILT, network, picture
 
 Header = dict[str, Any]
 Arrays = dict[str, np.ndarray]
@@ -201,3 +201,11 @@ def same(content: bytes, task: str, design: Design) -> None:
 def test_every_part_may_be_1_bit() -> None:
     design = Design(binarize=tuple(Part), width=20, depth=2, norm="batchnorm")
     same(compile_content(design, "sr2"), "sr2", design)
+
+
+@pytest.mark.skipif(not isas(), reason="no compiled library")
+@pytest.mark.parametrize(("task", "changes"), BUILT)
+def test_parts_may_be_built_otherwise(task: str, changes: dict[str, object]) -> None:
+    for binarize in ((), tuple(Part)):
+        design = Design(binarize=binarize, width=16, depth=2).replace(**changes)
+        same(compile_content(design, task), task, design)
