@@ -28,7 +28,7 @@ INDEX = Markup("""<!DOCTYPE html>
 <link rel="icon" href="data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'
  viewBox='0 0 8 8'%3E%3Cpath fill='%23d9480f' d='M0 0h4v4h4v4H4V4H0z'/%3E%3C/svg%3E">
 <script src="{theme}"></script>
-{css}{preloads}</head>
+<link rel="stylesheet" href="{shared}">{css}{preloads}</head>
 <body data-grid="{grid}">
 <noscript>The dashboard needs JavaScript.</noscript>
 {app_entry}
@@ -44,11 +44,12 @@ INDEX = Markup("""<!DOCTYPE html>
 </html>
 """)
 PRELOAD = Markup('<link rel="preload" as="script" href="{}">')
-# Scripts that the report has as well, by their names in INDEX.
+# Files that the report has as well, by their names in INDEX.
 SHARED = {
     "plotly": PLOTLY,
     "theme": PLOTLY.with_name("theme.js"),
     "recolour": PLOTLY.with_name("recolour.js"),
+    "shared": PLOTLY.with_name("shared.css"),
 }
 YEAR = 365 * 86400
 FIRST = Markup("""<div id="first">
@@ -104,19 +105,19 @@ class Application(Dash):
 
 
 def share(server: Flask) -> None:
-    """Serve the scripts of SHARED."""
+    """Serve the files of SHARED."""
 
-    @server.get("/shared/<name>.js")
-    def _script(name: str) -> Response:
+    @server.get("/shared/<name>")
+    def _shared(name: str) -> Response:
         if name not in SHARED:
             abort(404)
-        return send_file(SHARED[name], "text/javascript", max_age=YEAR)
+        return send_file(SHARED[name], max_age=YEAR)
 
 
 @cache
 def _address(name: str) -> str:
     """With the time of the file, so that a browser may keep what it has."""
-    return f"/shared/{name}.js?m={SHARED[name].stat().st_mtime_ns}"
+    return f"/shared/{name}?m={SHARED[name].stat().st_mtime_ns}"
 
 
 @cache

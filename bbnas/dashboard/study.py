@@ -53,7 +53,7 @@ ABOUT = ("1-bit parts", "size", "1-bit unit", "residual alignment")
 
 def layout(live: Live, address: Address) -> Component:
     one = live.study(address.study)
-    study, values = one.snapshot.study, address.values
+    values = address.values
     return html.Div(
         [
             html.H1(one.key),
@@ -64,7 +64,7 @@ def layout(live: Live, address: Address) -> Component:
                 [
                     html.Div(
                         [
-                            _front_controls(study, values),
+                            _front_controls(one.snapshot, values),
                             graph("study-front", "The Pareto front of the study", FRONT),
                             html.Div(id="study-picked", role="status"),
                         ],
@@ -89,10 +89,10 @@ def layout(live: Live, address: Address) -> Component:
     )
 
 
-def _front_controls(study: Study, values: Mapping[str, str]) -> Component:
+def _front_controls(snapshot: Snapshot, values: Mapping[str, str]) -> Component:
     """Axis, colour and overlay of the front's figure, as far as the study has them."""
-    costs = _costs(study)
-    colours = _colours(study)
+    study = snapshot.study
+    costs, colours = _costs(study), _colours(snapshot)
     return html.Div(
         [
             _dropdown("Cost", "study-x", costs, values.get("x")),
@@ -119,9 +119,10 @@ def _costs(study: Study) -> dict[str, str]:
     return costs
 
 
-def _colours(study: Study) -> dict[str, str]:
+@lru_cache(16)
+def _colours(snapshot: Snapshot) -> dict[str, str]:
     """Titles of what can colour its designs, the default first."""
-    return dict(colourings(study)) or {"params": "Params"}
+    return colourings(snapshot.study) or {"params": "Params"}
 
 
 def _one_of(titles: Mapping[str, str], chosen: str | None) -> str:
@@ -217,13 +218,12 @@ def register(app: Dash, live: Live) -> None:
     def _address(x: str, colour: str, overlay: list[str], tab: str, *more: Any) -> str:
         area, choices, *positions, key = more
         snapshot = live.study(key).snapshot
-        study = snapshot.study
         _, shown = limits_of(snapshot, positions)
         limits = {name: f"{v:.4g}" for name, v in shown.items() if v is not None}
         return query(
             key,
             x=None if x == "ops" else x,
-            colour=None if colour == next(iter(_colours(study))) else colour,
+            colour=None if colour == next(iter(_colours(snapshot))) else colour,
             overlay="published" if overlay else None,
             tab=None if tab == tabs.FIRST else tab,
             area=area,
@@ -269,7 +269,7 @@ def first(live: Live, address: Address) -> Any:
     study = one.snapshot.study
     view = View(
         cast("X", _one_of(_costs(study), values.get("x"))),
-        _one_of(_colours(study), values.get("colour")),
+        _one_of(_colours(one.snapshot), values.get("colour")),
         bool(values.get("overlay")),
         selection.of_address(one, values),
     )
