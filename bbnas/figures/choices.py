@@ -46,7 +46,7 @@ def axes_of(study: Study) -> tuple[ChoiceAxis, ...]:
     for title, order, made in _columns(study, designs):
         found = set(made)
         values = tuple(value for value in dict.fromkeys(order) if value in found)
-        if len(values) > 1:
+        if len([value for value in values if value != IDLE]) > 1:
             axes.append(ChoiceAxis(title, values, numbers, made))
     return tuple(axes)
 
