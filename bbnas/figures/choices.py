@@ -46,7 +46,7 @@ def axes_of(study: Study) -> tuple[ChoiceAxis, ...]:
     for title, order, made in _columns(study, designs):
         found = set(made)
         values = tuple(value for value in dict.fromkeys(order) if value in found)
-        if len([value for value in values if value != IDLE]) > 1:
+        if len(found - {IDLE}) > 1:
             axes.append(ChoiceAxis(title, values, numbers, made))
     return tuple(axes)
 
@@ -61,7 +61,7 @@ def axes_within(axes: Sequence[ChoiceAxis], numbers: Sequence[int]) -> tuple[Cho
     for axis in axes:
         made = pick(axis.made)
         known = set(made)
-        if len(known) > 1:
+        if len(known - {IDLE}) > 1:
             values = tuple(value for value in axis.values if value in known)
             found.append(ChoiceAxis(axis.title, values, numbers, made))
     return tuple(found)
