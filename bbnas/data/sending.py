@@ -16,7 +16,7 @@ class SentDataset:
     """Pickles with its pixels, and not only with the name of a file, as a Dataset does."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._train, self._validation = _Sent(dataset.train), _Sent(dataset.validation)
+        self._train, self._validation = _SentImages(dataset.train), _SentImages(dataset.validation)
         self._description = dataset.description
 
     def arrived(self) -> Dataset:
@@ -24,11 +24,11 @@ class SentDataset:
         return Dataset(self._train.arrived(), self._validation.arrived(), self._description)
 
 
-class _Sent:
+class _SentImages:
     def __init__(self, images: ImageSet) -> None:
         self._pack = images.pack  # this machine may have it, or share it
         self._images = replace(images, pack=None, lq=None)
-        self._lq = None if images.lq is None else _Sent(images.lq)
+        self._lq = None if images.lq is None else _SentImages(images.lq)
 
     def arrived(self) -> ImageSet:
         lq = None if self._lq is None else self._lq.arrived()
