@@ -266,7 +266,11 @@ def _update(
 
 
 def _until_idle(page: Page, server: psutil.Process) -> None:
-    """Until server and analyst have done nothing for three seconds."""
+    """Until the estimate is of all results, and server and analyst have done nothing for three
+    seconds.
+    """
+    page.wait_for_timeout(1000)
+    page.wait_for_function("() => !document.querySelector('#study-recommendation .note')")
     last = -1.0
     while (now := _seconds(server) + _analyst(server)) > last + 0.1:
         last = now
