@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from bbnas.axes import plain
 from bbnas.design import Design
 from bbnas.device import Precision
 from bbnas.errors import UserError
@@ -54,8 +55,13 @@ class Entrant(Value):
 
     @property
     def name(self) -> str:
-        """``12×32, int8``: width × depth and the precision."""
-        return f"{self.design.width}×{self.design.depth}, {self.precision}"
+        """``12×32 direct, int8``: width × depth, how it reaches the output's size where that is
+        not the paper's, and the precision.
+        """
+        one = self.design
+        form = f" {plain(one.upsampler)}" if one.upsampler != Design().upsampler else ""
+        form += f" unshuffle {one.unshuffle}" if one.unshuffle > 1 else ""
+        return f"{one.width}×{one.depth}{form}, {self.precision}"
 
 
 class Rivals(Value):

@@ -43,7 +43,7 @@ FRONT = 3
     "sizes",
     multiple=True,
     metavar="WIDTHxDEPTH",
-    show_default="widths 4 to 32, at two depths",
+    show_default="widths 4 to 32, two depths, two structures",
     help="Width and depth of a rival, such as 12x32. Repeat it for several.",
 )
 @click.option(

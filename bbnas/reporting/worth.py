@@ -22,7 +22,8 @@ from bbnas.text import count, plural
 BITS: dict[Precision, int] = {"int8": 8, "bf16": 16, "fp32": 32}
 ABOUT = (
     "This page compares 1-bit networks with ordinary ones that restore as well. A rival is the "
-    "task’s backbone at a small width, in full precision, in bf16 or in 8 bits. It was trained by "
+    "task’s backbone at a small width, in full precision, in bf16 or in 8 bits: as in the paper, "
+    "or with nothing computed on the larger grid (direct, unshuffle). It was trained by "
     "the same protocol on the same batches, and is run by the fastest runtime that is installed. "
     "The ends of an interval are the ratios to the rivals whose PSNR is lower or higher by the "
     "noise between seeds."

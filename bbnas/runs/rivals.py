@@ -32,7 +32,7 @@ from bbnas.recipe import Recipe
 from bbnas.rivals import Entrant, Rivals
 from bbnas.runs.contest import Runnable, TurnSetting, memory_of, take_turns
 from bbnas.runs.measuring import unit_seconds, units_in_each_precision
-from bbnas.tasks import LQ_SIZE, Task
+from bbnas.tasks import LQ_SIZE, Part, Task
 from bbnas.threads import available_cores
 from bbnas.training.full import LAST, RECIPE, train
 
@@ -53,9 +53,13 @@ Step = Callable[[str, int, int], None]
 
 
 def usual_rivals(task: Task) -> list[Design]:
-    """The task's backbone in full precision at WIDTHS and SHARES of its depth."""
+    """The task's backbone in full precision at WIDTHS and SHARES of its depth: as in the paper,
+    and with everything computed on the smaller grid, as a fast network is built.
+    """
     depths = [max(1, round(share * task.backbone.depth)) for share in SHARES]
-    return [Design(width=w, depth=d).fitted(task) for d in depths for w in WIDTHS]
+    small = {"upsampler": "direct"} if Part.UPSAMPLING in task.parts else {"unshuffle": 2}
+    plain = [Design(width=w, depth=d).fitted(task) for d in depths for w in WIDTHS]
+    return [design.replace(**form).fitted(task) for form in ({}, small) for design in plain]
 
 
 @dataclass(frozen=True)
