@@ -15,7 +15,7 @@ from bbnas import UserError
 from bbnas.axes import Activation, Estimator
 from bbnas.binary import BBCU, BinaryConv2d, BinaryWeightConv2d, FullConv2d
 from bbnas.binary.functions import repeat_channels
-from bbnas.design import Design
+from bbnas.design import AXES, Design
 from bbnas.networks import build, calibrate
 from bbnas.networks.parts import RGB_MEAN, BinaryBlock
 from bbnas.networks.srresnet import ResidualBlock
@@ -71,16 +71,21 @@ def test_every_design_builds_trains_and_has_the_right_shape(
         assert network(lq).isfinite().all()
 
 
+@pytest.mark.parametrize("name", ["sr2", "denoise25"])
 @settings(max_examples=15, deadline=None)
 @given(design=designs, convs_per_block=blocks, built=structures)
 def test_equal_keys_build_the_same_function(
-    design: Design, convs_per_block: int | None, built: dict[str, Any]
+    name: str, design: Design, convs_per_block: int | None, built: dict[str, Any]
 ) -> None:
-    outputs = []
-    design = design.replace(convs_per_block=convs_per_block, **built)
+    """Of what the task has a choice of."""
+    task, outputs = get_task(name), []
+    own = {axis: value for axis, value in built.items() if AXES[axis].fits(task)}
+    parts = [part for part in design.binarize if part in task.parts]
+    blocks_of = convs_per_block if Part.UPSAMPLING in task.parts else None  # DnCNN has no blocks
+    design = design.replace(convs_per_block=blocks_of, binarize=parts, **own)
     for same in (design, design.canonical()):
         torch.manual_seed(0)
-        outputs.append(build(same, get_task("sr2"))(torch.full((1, 3, 4, 4), 0.3)))
+        outputs.append(build(same, task)(torch.full((1, 3, 4, 4), 0.3)))
     assert torch.equal(*outputs)
 
 
