@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,6 @@ from bbnas.store.tables import (
 from bbnas.study import Attempt, Candidate, Study, StudyConfig
 from bbnas.tasks import get_task
 
-# Clocks of hosts that search one study differ by less.
-_SKEW = timedelta(minutes=10)
 # Rows asked for at once by their ids.
 _CHUNK = 500
 
@@ -75,6 +73,7 @@ class _Held:
     config: StudyConfig
     created: datetime
     entries: dict[int, _Entry] = field(default_factory=dict)
+    revision: int = -1  # of the last change of a candidate that was read
     beside: dict[int, Evaluation] = field(default_factory=dict)
     latency: LatencySetting | None = None
     times: Mapping[str, float] = field(default_factory=dict)
@@ -216,8 +215,13 @@ class Watch:
                     row, held.times.get(row.design_key, math.nan)
                 )
         fresh: dict[int, list[tuple[int, str]]] = {}
-        # Most are as they were: by position, which a row answers twice as fast as by name.
-        for number, baseline, state, evaluation, finished in connection.execute(_changed(held)):
+        for number, baseline, state, evaluation, finished, revision in connection.execute(
+            sa.select(
+                *(candidates.c[name] for name in ("number", "baseline", "state")),
+                *(candidates.c[name] for name in ("evaluation_id", "finished", "revision")),
+            ).where(candidates.c.study_id == held.id, candidates.c.revision > held.revision)
+        ).all():
+            held.revision = max(held.revision, revision)
             entry = held.entries.get(number)
             if entry is None:
                 entry = held.entries[number] = _Entry("")
@@ -262,31 +266,6 @@ class Watch:
             running=tuple(sorted(n for n, e in held.entries.items() if e.state == "running")),
             runs=found,
         )
-
-
-def _changed(held: _Held) -> sa.Select[Any]:
-    """The candidates that may differ from what is in memory: new ones, those in training or
-    waiting now or when last seen, and those that finished since.
-    """
-    query = sa.select(
-        candidates.c.number,
-        candidates.c.baseline,
-        candidates.c.state,
-        candidates.c.evaluation_id,
-        candidates.c.finished,
-    ).where(candidates.c.study_id == held.id)
-    if not held.entries:
-        return query
-    newest = max((e.finished for e in held.entries.values() if e.finished), default=None)
-    pending = [n for n, e in held.entries.items() if e.state not in SETTLED]
-    return query.where(
-        sa.or_(
-            candidates.c.number > max(held.entries),
-            candidates.c.state.not_in(SETTLED),
-            candidates.c.number.in_(pending),
-            *([] if newest is None else [candidates.c.finished > newest - _SKEW]),
-        )
-    )
 
 
 def _rows(connection: sa.Connection, ids: Iterable[int]) -> list[sa.Row[Any]]:
