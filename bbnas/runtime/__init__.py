@@ -4,7 +4,7 @@ This package imports nothing of bbnas. It is a room of bbnas, and by itself the 
 ``bbnas-runtime`` (``make runtime``), where its name is ``bbnas_runtime``.
 """
 
-from .library import ISAS, LIBRARY, VERSION, ModelError, isas, library
+from .binding import ISAS, LIBRARY, VERSION, ModelError, isas, library
 from .model import BbnModel, BbnOperation, load
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .binding import ISAS, ModelError
 from .colour import luma, with_luma
-from .library import ISAS, ModelError
 from .model import BbnModel, load
 from .timing import measure
 

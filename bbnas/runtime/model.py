@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .library import CImage, COperation, ModelError, library
+from .binding import CImage, COperation, ModelError, library
 
 
 class BbnOperation(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .library import LIBRARY
+from .binding import LIBRARY
 from .model import BbnModel
 
 
