@@ -18,6 +18,7 @@ from bbnas.native import build
 from bbnas.paper import TABLES
 from bbnas.resources import builtin
 from bbnas.store.tables import SCHEMA_VERSION
+from tests.helpers.wheels import built_wheel
 
 ROOT = Path(__file__).parents[1]
 
@@ -28,16 +29,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    (built,) = folder.glob("*.whl")
-    return built
+    return built_wheel(ROOT, tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")

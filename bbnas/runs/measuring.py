@@ -113,17 +113,8 @@ def measure_device(
         networks.append(
             TimedNetwork(task=task.name, design=design, seconds=whole, operations=operations)
         )
-    timing = DeviceTiming(
-        engine=VERSION,
-        processor=where.cpu,
-        isa=where.isa,
-        threads=where.threads,
-        lq=where.lq,
-        measured=today(),
-        networks=tuple(networks),
-    )
-    source = f"measured by bbnas measure on {where.cpu}, {where.isa}, {timing.measured}"
-    device = Device(title=title, source=source, ratios=_ratios(where), timing=timing)
+    device = _device(title, "bbnas measure", where, networks)
+    device = device.model_copy(update={"ratios": _ratios(where)})
     if not held_out:
         on_step(total, total)
         return device
@@ -216,17 +207,24 @@ def timed_elsewhere(path: Path, designs: Sequence[Design], task: Task, title: st
         )
         for design, times in zip(designs, used, strict=True)
     )
+    where = LatencySetting(first.size, first.threads, first.isa, first.processor, "bbnas-runtime")
+    return _device(title or first.processor, "bbnas-run", where, networks)
+
+
+def _device(
+    title: str, by: str, where: LatencySetting, networks: Sequence[TimedNetwork]
+) -> Device:
     timing = DeviceTiming(
         engine=VERSION,
-        processor=first.processor,
-        isa=first.isa,
-        threads=first.threads,
-        lq=first.size,
+        processor=where.cpu,
+        isa=where.isa,
+        threads=where.threads,
+        lq=where.lq,
         measured=today(),
-        networks=networks,
+        networks=tuple(networks),
     )
-    source = f"measured by bbnas-run on {first.processor}, {first.isa}, {timing.measured}"
-    return Device(title=title or first.processor, source=source, timing=timing)
+    source = f"measured by {by} on {where.cpu}, {where.isa}, {timing.measured}"
+    return Device(title=title, source=source, timing=timing)
 
 
 def _checked(pairs: NDArray[Any]) -> ForecastCheck:

@@ -19,6 +19,7 @@ from bbnas.native import build, isas
 from bbnas.presets import load_design
 from bbnas.tasks import get_task
 from tests.engine.networks import run, saved
+from tests.helpers.wheels import built_wheel
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,16 +31,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT / "bbnas" / "runtime",
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
-    (built,) = folder.glob("*.whl")
-    return built
+    return built_wheel(ROOT / "bbnas" / "runtime", tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="module")
