@@ -23,7 +23,7 @@ def studies() -> None:
 @options.storage("all databases in studies/")
 @options.as_json
 def studies_list(storage: str | None, as_json: bool) -> None:
-    """List the studies with their numbers of designs and recommended designs."""
+    """List the studies and what each recommends."""
     from bbnas.analysis.glance import glance
     from bbnas.store import STUDIES, storage_shown, stored_studies
 
@@ -53,7 +53,7 @@ def studies_list(storage: str | None, as_json: bool) -> None:
 @options.storage()
 @options.as_json
 def studies_show(study: str, storage: str | None, as_json: bool) -> None:
-    """Show how far a STUDY is, who searches it, its front and its settings."""
+    """Show how far a STUDY is, and its front."""
     from bbnas.analysis import front, recommend
     from bbnas.analysis.glance import glance, point
     from bbnas.reporting.measured import measured
